@@ -1,0 +1,153 @@
+/**
+ * What the store (etcd) holds, parsed once into immutable records.
+ *
+ *   renewals/SERVER   RenewalRecord   written only by its server, through a quorum service
+ *   groups/GROUP      GroupRecord     written only by the leader, by compare-and-swap
+ *   leader            LeaderRecord
+ *   config            the desired state
+ *   operations/ID     ended operations
+ *   events/ID         the history
+ */
+
+import type { Epoch, GroupId, MemberId, OperationId, WallMs } from './names.ts';
+
+/**
+ * Who may act for a group. `owned` is the only kind in which the owner may acquire or stay active;
+ * in `releasing` the owner still owns, and is asked to stop.
+ */
+export type Ownership =
+  | { readonly kind: 'unowned'; readonly epoch: Epoch; readonly lastOwner: MemberId | null }
+  | { readonly kind: 'owned'; readonly epoch: Epoch; readonly owner: MemberId }
+  | {
+      readonly kind: 'releasing';
+      readonly epoch: Epoch;
+      readonly owner: MemberId;
+      /** Null: nobody is to take over; the group is to be left unowned. */
+      readonly to: MemberId | null;
+    };
+
+export interface GroupRecord {
+  readonly group: GroupId;
+  readonly ownership: Ownership;
+  /** At most one at a time (I7). */
+  readonly operation: Operation | null;
+  /** Wall times of the failovers of the last hour (I11). */
+  readonly failovers: readonly WallMs[];
+  /** One sentence: why the ownership is what it is. */
+  readonly reason: string;
+  readonly since: WallMs;
+  /** How long takeovers took, the newest last, at most 8. From declaration to active. */
+  readonly takeoverMs: readonly number[];
+}
+
+export type OperationKind = 'start' | 'failover' | 'switchover' | 'failback' | 'release';
+
+export type OperationPhase =
+  | 'awaiting-approval'
+  /** The former owner is asked to release. */
+  | 'releasing'
+  /** The new owner acquires. */
+  | 'acquiring'
+  /** The new owner could not; the former one is taking back over. */
+  | 'rolling-back';
+
+export type OperationOutcome = 'done' | 'failed' | 'rolled-back' | 'denied';
+
+export interface Operation {
+  readonly id: OperationId;
+  readonly group: GroupId;
+  readonly kind: OperationKind;
+  readonly from: MemberId | null;
+  readonly to: MemberId | null;
+  /** "holdfast" or the name of the operator. */
+  readonly by: string;
+  readonly phase: OperationPhase;
+  readonly forced: boolean;
+  readonly reason: string;
+  readonly startedAt: WallMs;
+  readonly steps: readonly StepRecord[];
+}
+
+export interface EndedOperation extends Omit<Operation, 'phase'> {
+  readonly outcome: OperationOutcome;
+  readonly endedAt: WallMs;
+  readonly says: string;
+}
+
+export interface StepRecord {
+  readonly name: string;
+  readonly server: MemberId;
+  readonly ms: number;
+  readonly outcome: 'running' | 'done' | 'failed';
+  readonly says: string;
+}
+
+/** A server's proof of life, and its own account of its groups. Level-triggered: always the whole truth. */
+export interface RenewalRecord {
+  readonly server: MemberId;
+  /** Rises with every start of the agent. */
+  readonly incarnation: number;
+  /** Rises with every renewal tried. */
+  readonly counter: number;
+  /** The kernel's boot id: a new one means the host was down. */
+  readonly bootId: string;
+  /**
+   * Store revision of the first renewal of this boot; null until it is known. A standby whose boot is younger than
+   * the owner's last renewal was down together with it, and its data may be older (rule 10).
+   */
+  readonly bootRevision: bigint | null;
+  readonly version: string;
+  /** The agent is on its way down and takes nothing over. */
+  readonly leaving: boolean;
+  readonly groups: readonly GroupReport[];
+}
+
+export type HoldingState = 'acquiring' | 'active' | 'releasing' | 'fenced' | 'failed';
+
+/** What a server says of a group that it holds or held. */
+export interface GroupReport {
+  readonly group: GroupId;
+  readonly epoch: Epoch;
+  /**
+   * fenced: nothing of this epoch runs here any more, and never will again.
+   * failed: acquiring did not work; everything was undone, as with fenced.
+   */
+  readonly state: HoldingState;
+  /** Why, in words; empty when there is nothing to say. */
+  readonly says: string;
+  readonly steps: readonly StepRecord[];
+  readonly resources: Readonly<Record<string, ResourceState>>;
+  /** A planned release that the owner asks for, with its reason: a resource that can't be restarted, for one. */
+  readonly wantsRelease: string | null;
+  /** A release that could not be carried out (a hook said no): the owner is active again. */
+  readonly releaseRefused: string | null;
+}
+
+export type ResourceState = 'running' | 'stopped' | 'starting' | 'stopping' | 'failed' | 'unknown';
+
+export interface LeaderRecord {
+  readonly member: MemberId;
+  readonly incarnation: number;
+  readonly counter: number;
+}
+
+/** Somebody's word that decisions are to be explained and not carried out. */
+export interface MaintenanceRecord {
+  readonly cluster: string | null;
+  readonly servers: Readonly<Record<MemberId, string>>;
+  readonly groups: Readonly<Record<GroupId, string>>;
+}
+
+export const noMaintenance: MaintenanceRecord = { cluster: null, servers: {}, groups: {} };
+
+export interface EventRecord {
+  readonly id: string;
+  readonly time: WallMs;
+  readonly group: GroupId | null;
+  readonly server: MemberId | null;
+  readonly kind: string;
+  readonly reason: string;
+  readonly epoch: Epoch | null;
+  /** What the decision was made from, so that it can be replayed. */
+  readonly inputs: unknown;
+}
