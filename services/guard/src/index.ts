@@ -1,0 +1,26 @@
+/** How to start a guard, and what to say to it. A guard is a process; nothing of it runs inside another. */
+
+import { fileURLToPath } from 'node:url';
+
+/** The program of the guard's process. Holds from the sources as well as from the built files. */
+export const guardEntry = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+/** Node's own flags for it: its live heap is some 4 MB. */
+export const guardNodeFlags: readonly string[] = ['--max-old-space-size=32', '--max-semi-space-size=1'];
+
+/** Exit statuses of the guard's process. */
+export const guardExit = { ended: 0, wrong: 2, taken: 3 } as const;
+
+export { lineBytesMax } from './protocol.ts';
+export type {
+  Argv,
+  EventMessage,
+  GroupMessage,
+  Outcome,
+  ReplyMessage,
+  RequestId,
+  RequestMessage,
+  StateMessage,
+  StopCommand,
+  WatchdogMessage,
+} from './protocol.ts';
