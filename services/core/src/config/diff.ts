@@ -1,0 +1,157 @@
+/**
+ * What a new desired state changes, in lines for a person: `groups.d3.outage: 35s -> 10s`. Shown by `apply` before
+ * anything is stored. Both sides are put as flat lists of path and text; lines follow the order of the new state.
+ */
+
+import type { Command } from '../names.ts';
+import { hookPoints } from './group.ts';
+import { formatDuration } from './quantity.ts';
+import type {
+  ClusterConfig,
+  DnsConfig,
+  GroupConfig,
+  Identity,
+  ResourceConfig,
+  ServerConfig,
+} from './types.ts';
+import { formatWindow } from './window.ts';
+
+/** Path below the thing, and its value; null is "not set". */
+type Facts = ReadonlyMap<string, string | null>;
+
+/** Empty when nothing changes. With `before` null everything is new. */
+export function diffConfig(before: ClusterConfig | null, after: ClusterConfig): string[] {
+  return [
+    ...diffMaps('groups', before?.groups ?? new Map<string, GroupConfig>(), after.groups, diffGroup),
+    ...diffMaps('servers', before?.servers ?? new Map<string, ServerConfig>(), after.servers, (path, a, b) =>
+      diffFacts(path, serverFacts(a), serverFacts(b)),
+    ),
+  ];
+}
+
+function diffMaps<T>(
+  path: string,
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+  diffOne: (path: string, before: T, after: T) => readonly string[],
+): string[] {
+  const lines: string[] = [];
+  for (const [name, value] of after) {
+    const old = before.get(name);
+    if (old === undefined) lines.push(`${path}.${name}: added`);
+    else lines.push(...diffOne(`${path}.${name}`, old, value));
+  }
+  for (const name of before.keys()) if (!after.has(name)) lines.push(`${path}.${name}: removed`);
+  return lines;
+}
+
+function diffFacts(path: string, before: Facts, after: Facts): string[] {
+  const lines: string[] = [];
+  for (const key of new Set([...after.keys(), ...before.keys()])) {
+    const old = before.get(key) ?? null;
+    const now = after.get(key) ?? null;
+    if (old !== now) lines.push(`${path}.${key}: ${old ?? '(not set)'} -> ${now ?? '(not set)'}`);
+  }
+  return lines;
+}
+
+function diffGroup(path: string, before: GroupConfig, after: GroupConfig): string[] {
+  const named = (group: GroupConfig): ReadonlyMap<string, ResourceConfig> =>
+    new Map(group.resources.map((resource) => [resource.name, resource]));
+  const old = named(before);
+  const now = named(after);
+  const lines = [
+    ...diffFacts(path, groupFacts(before), groupFacts(after)),
+    ...diffMaps(`${path}.resources`, old, now, (place, a, b) =>
+      diffFacts(place, resourceFacts(a), resourceFacts(b)),
+    ),
+  ];
+  const kept = (here: ReadonlyMap<string, unknown>, there: ReadonlyMap<string, unknown>): string =>
+    [...here.keys()].filter((name) => there.has(name)).join(', ');
+  if (kept(old, now) !== kept(now, old)) {
+    lines.push(`${path}.resources: order ${[...old.keys()].join(', ')} -> ${[...now.keys()].join(', ')}`);
+  }
+  return lines;
+}
+
+function groupFacts(group: GroupConfig): Facts {
+  return new Map<string, string | null>([
+    ['servers', list(group.servers)],
+    ['outage', formatDuration(group.rules.outageMs)],
+    ['takeover', group.takeover],
+    ['failback', group.failback],
+    ['failbackWindow', group.failbackWindow === null ? null : formatWindow(group.failbackWindow)],
+    ['onControlLoss', group.onControlLoss],
+    ...identityFacts(group.identity),
+    ...hookPoints.map((point) => [`hooks.${point}`, hooksText(group.hooks[point])] as const),
+    ['failoversPerHour', String(group.failoversPerHour)],
+  ]);
+}
+
+function identityFacts(identity: Identity): readonly (readonly [string, string | null])[] {
+  const shared = [
+    ['identity.mode', identity.mode],
+    ['identity.interface', identity.interface],
+    ['identity.hostname', identity.hostname],
+    ['identity.dns', identity.dns === null ? null : dnsText(identity.dns)],
+  ] as const;
+  switch (identity.mode) {
+    case 'add':
+      return [...shared, ['identity.addresses', list(identity.addresses)]];
+    case 'replace':
+      return [
+        ...shared,
+        ['identity.primaryAddress', identity.primaryAddress],
+        ['identity.standbyAddress', identity.standbyAddress],
+      ];
+  }
+}
+
+function resourceFacts(resource: ResourceConfig): Facts {
+  const { runs, monitor } = resource;
+  const what: readonly (readonly [string, string | null])[] =
+    runs.kind === 'systemd'
+      ? [['systemd', runs.unit]]
+      : [
+          ['command.start', argvText(runs.start)],
+          ['command.stop', argvText(runs.stop)],
+          ['command.status', runs.status === null ? null : argvText(runs.status)],
+        ];
+  return new Map([
+    ...what,
+    ['monitor.every', formatDuration(monitor.everyMs)],
+    ['monitor.timeout', formatDuration(monitor.timeoutMs)],
+    ['monitor.restarts', String(monitor.restarts)],
+    ['startTimeout', formatDuration(resource.startTimeoutMs)],
+    ['stopTimeout', formatDuration(resource.stopTimeoutMs)],
+  ]);
+}
+
+function serverFacts(server: ServerConfig): Facts {
+  return new Map([
+    ['gateway', server.gateway],
+    ['watchdog', server.watchdog],
+    ['fence', server.fence === null ? null : commandText(server.fence)],
+  ]);
+}
+
+function dnsText(dns: DnsConfig): string {
+  const key = dns.key === null ? '' : ` key ${dns.key}`;
+  return `${dns.zone} at ${dns.server} ttl ${formatDuration(dns.ttlMs)}${key}`;
+}
+
+function hooksText(commands: readonly Command[]): string | null {
+  return commands.length === 0 ? null : commands.map(commandText).join(', ');
+}
+
+function commandText(command: Command): string {
+  return `${argvText(command.argv)} within ${formatDuration(command.timeoutMs)}`;
+}
+
+function argvText(argv: readonly string[]): string {
+  return JSON.stringify(argv);
+}
+
+function list(names: readonly string[]): string {
+  return `[${names.join(', ')}]`;
+}

@@ -1,0 +1,157 @@
+/**
+ * The desired state as plain JSON: it is stored in etcd and sent to agents. Reading it checks everything again, as it may
+ * come from another version or a damaged store; garbage is a value, never an exception.
+ *
+ * Unknown keys are dropped here, unlike in the file: during a rolling upgrade a newer member may write more.
+ */
+
+import { z } from 'zod';
+import type { Command } from '../names.ts';
+import type { TimeRules } from '../time.ts';
+import { brokenRule } from '../time.ts';
+import { parseCidr } from './address.ts';
+import { limits } from './limits.ts';
+import type {
+  ClusterConfig,
+  DnsConfig,
+  GroupConfig,
+  Identity,
+  ResourceConfig,
+  ServerConfig,
+} from './types.ts';
+
+/** Version of this form; a form that older members would misread gets a new number. */
+const version = 1;
+
+export interface ConfigJson {
+  readonly version: typeof version;
+  readonly groups: readonly GroupConfig[];
+  readonly servers: readonly (ServerConfig & { readonly name: string })[];
+}
+
+export function configToJson(config: ClusterConfig): ConfigJson {
+  return {
+    version,
+    groups: [...config.groups.values()],
+    servers: [...config.servers].map(([name, server]) => ({ name, ...server })),
+  };
+}
+
+export type ConfigFromJsonResult =
+  | { readonly kind: 'ok'; readonly config: ClusterConfig }
+  | { readonly kind: 'invalid'; readonly errors: readonly string[] };
+
+/** `raw` is what JSON.parse returned. */
+export function configFromJson(raw: unknown): ConfigFromJsonResult {
+  const parsed = clusterSchema.safeParse(raw);
+  if (!parsed.success) {
+    const errors = parsed.error.issues.map(
+      (issue) => `stored configuration: ${issue.path.map(String).join('.')}: ${issue.message}`,
+    );
+    return { kind: 'invalid', errors: errors.slice(0, limits.errors) };
+  }
+  const { groups, servers } = parsed.data;
+  return {
+    kind: 'ok',
+    config: {
+      groups: new Map(groups.map((group) => [group.name, group])),
+      servers: new Map(servers.map(({ name, ...server }) => [name, server])),
+    },
+  };
+}
+
+const ms = z.number().int().nonnegative();
+const text = z.string().min(1).max(limits.pathLength);
+const cidr = z
+  .string()
+  .refine((value) => parseCidr(value).kind === 'ok', 'is not an address with a prefix length');
+const argv = z.array(z.string().max(limits.argumentLength)).min(1).max(limits.arguments).readonly();
+
+const command: z.ZodType<Command> = z.object({ argv, timeoutMs: ms });
+const commands = z.array(command).max(limits.hooksPerPoint).readonly();
+
+const rules: z.ZodType<TimeRules> = z
+  .object({
+    outageMs: ms,
+    suspectMs: ms,
+    heartbeatMs: ms.min(1),
+    renewMs: ms.min(1),
+    attemptMs: ms.min(1),
+    fenceMs: ms,
+    stopMs: ms,
+    waitMs: ms,
+  })
+  .superRefine((value, context) => {
+    const broken = brokenRule(value);
+    if (broken !== null) context.addIssue({ code: 'custom', message: broken });
+  });
+
+const dns: z.ZodType<DnsConfig> = z.object({ server: text, zone: text, ttlMs: ms, key: text.nullable() });
+const names = { interface: text.nullable(), hostname: text.nullable(), dns: dns.nullable() };
+
+const identity: z.ZodType<Identity> = z.discriminatedUnion('mode', [
+  z.object({
+    mode: z.literal('add'),
+    addresses: z.array(cidr).max(limits.addressesPerGroup).readonly(),
+    ...names,
+  }),
+  z.object({
+    mode: z.literal('replace'),
+    primaryAddress: cidr.nullable(),
+    standbyAddress: cidr.nullable(),
+    ...names,
+  }),
+]);
+
+const resource: z.ZodType<ResourceConfig> = z.object({
+  name: text,
+  runs: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('command'), start: argv, stop: argv, status: argv.nullable() }),
+    z.object({ kind: z.literal('systemd'), unit: text }),
+  ]),
+  monitor: z.object({ everyMs: ms, timeoutMs: ms, restarts: z.number().int().nonnegative() }),
+  startTimeoutMs: ms,
+  stopTimeoutMs: ms,
+});
+
+const minute = z.number().int().min(0).max(1_440);
+
+const group: z.ZodType<GroupConfig> = z.object({
+  name: text,
+  servers: z.array(text).min(1).max(limits.serversPerGroup).readonly(),
+  rules,
+  takeover: z.enum(['automatic', 'manual', 'observe']),
+  failback: z.enum(['manual', 'automatic']),
+  failbackWindow: z
+    .object({
+      days: z.array(z.number().int().min(0).max(6)).max(7).readonly(),
+      fromMinute: minute,
+      toMinute: minute,
+    })
+    .nullable(),
+  onControlLoss: z.enum(['failsafe', 'fence', 'freeze']),
+  identity,
+  resources: z.array(resource).max(limits.resourcesPerGroup).readonly(),
+  hooks: z.object({
+    beforeTakeover: commands,
+    afterTakeover: commands,
+    beforeRelease: commands,
+    afterRelease: commands,
+  }),
+  failoversPerHour: z.number().int().min(1),
+});
+
+const clusterSchema = z.object({
+  version: z.literal(version),
+  groups: z.array(group).max(limits.groups),
+  servers: z
+    .array(
+      z.object({
+        name: text,
+        gateway: text.nullable(),
+        watchdog: text.nullable(),
+        fence: command.nullable(),
+      }),
+    )
+    .max(limits.servers),
+});
