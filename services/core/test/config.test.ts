@@ -224,6 +224,31 @@ describe('errors', () => {
     expect(errorsOf({ outage: smallest })).toEqual([]);
   });
 
+  it('come within seconds for the largest file of the largest cluster', () => {
+    const many = Array.from({ length: 500 }, (_, i) => ({
+      ...members[0],
+      id: `s${i}`,
+      role: 'server' as const,
+      voter: false,
+      addresses: [`10.${Math.floor(i / 250)}.0.${(i % 250) + 1}`],
+    }));
+    const groups = Object.fromEntries(
+      Array.from({ length: 500 }, (_, i) => [
+        `g${i}`,
+        group({
+          servers: many.slice(0, 16).map((member) => member.id),
+          // All groups claim the same addresses.
+          identity: { mode: 'add', addresses: Array.from({ length: 64 }, (_x, j) => `10.9.0.${j + 1}/24`) },
+        }),
+      ]),
+    );
+    const begun = performance.now();
+    const errors = errorsOfFile({ groups }, many);
+    expect(errors).toHaveLength(1_001);
+    expect(errors.at(-1)).toBe('cluster.yaml: 30936 more like these are not shown');
+    expect(performance.now() - begun).toBeLessThan(10_000);
+  });
+
   it('never come as an exception, whatever the file holds', () => {
     const keyed = fc.object({
       key: fc.constantFrom(

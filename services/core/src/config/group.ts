@@ -4,9 +4,10 @@ import type { GroupId, MemberId } from '../names.ts';
 import type { TimeRules } from '../time.ts';
 import { deriveTimeRules } from '../time.ts';
 import { readHooks } from './command.ts';
-import type { GroupServers, Members } from './identity.ts';
+import type { GroupServers } from './identity.ts';
 import { readIdentity } from './identity.ts';
 import { limits, limitsMs } from './limits.ts';
+import type { Members } from './members.ts';
 import type { Fields, Place } from './place.ts';
 import {
   readDuration,
@@ -96,9 +97,11 @@ function readServers(place: Place, members: Members | null): GroupServers {
 /** Whether a name is that of a member that runs groups; reports when it is not. */
 export function checkServer(place: Place, name: MemberId, members: Members | null): boolean {
   if (members === null) return true;
-  const member = members.get(name);
+  const member = members.byId.get(name);
   if (member === undefined) {
-    const servers = [...members.values()].filter((known) => known.role === 'server').map((known) => known.id);
+    const servers = [...members.byId.values()]
+      .filter((known) => known.role === 'server')
+      .map((known) => known.id);
     const near = nearest(name, servers);
     const hint =
       near === null ? `write one of ${servers.join(', ')}, or join it first` : `did you mean ${near}?`;

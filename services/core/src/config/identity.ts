@@ -9,8 +9,9 @@
 
 import type { Member, MemberId } from '../names.ts';
 import type { Address, Cidr } from './address.ts';
-import { formatCidr, inNetwork, networkOf, parseAddress, parseCidr, unusable } from './address.ts';
+import { formatCidr, inNetwork, networkOf, parseCidr, unusable } from './address.ts';
 import { limits, limitsMs } from './limits.ts';
+import type { Members } from './members.ts';
 import type { Fields, Place } from './place.ts';
 import {
   readDuration,
@@ -27,8 +28,6 @@ import type { Parsed } from './quantity.ts';
 import { describe, invalid, quote } from './quantity.ts';
 import { parseFilePath, parseHostAddress, parseHostname, parseInterface, parseZone } from './text.ts';
 import type { DnsConfig, Identity } from './types.ts';
-
-export type Members = ReadonlyMap<MemberId, Member>;
 
 /** The servers of the group that were read, and whether that is all that was written. */
 export interface GroupServers {
@@ -81,8 +80,8 @@ function readAdded(fields: Fields, servers: GroupServers, members: Members | nul
   for (const entry of readList(place, 'a list such as [10.77.0.100/24]', limits.addressesPerGroup)) {
     const cidr = readWith(entry, parseServiceAddress, '10.77.0.100/24');
     if (cidr === null) continue;
-    const owner = members === null ? null : memberAt(cidr.address, members);
-    if (owner !== null) {
+    const owner = members?.holders.get(cidr.address.text);
+    if (owner !== undefined) {
       wrong(
         entry,
         `${quote(cidr.address.text)} is the own address of ${owner}; write one that no host has, or use mode replace`,
@@ -103,33 +102,17 @@ function parseServiceAddress(raw: unknown): Parsed<Cidr> {
   return why === null ? cidr : invalid(`${quote(raw)} ${why}; write the address of a host`);
 }
 
-function memberAt(address: Address, members: Members): MemberId | null {
-  for (const member of members.values()) {
-    for (const text of member.addresses) {
-      const own = ownAddress(text);
-      if (own?.family === address.family && own.value === address.value) return member.id;
-    }
-  }
-  return null;
-}
-
 /** Without an interface the address goes where its network already is, so every server should have an address there. */
 function warnIfUnreachable(place: Place, cidr: Cidr, servers: GroupServers, members: Members | null): void {
   if (members === null) return;
   for (const name of servers.names) {
-    const addresses = members.get(name)?.addresses.map(ownAddress) ?? [];
-    if (addresses.some((own) => own !== null && inNetwork(own, cidr.address, cidr.prefix))) continue;
+    const paths = members.paths.get(name) ?? [];
+    if (paths.some((own) => own !== null && inNetwork(own, cidr.address, cidr.prefix))) continue;
     warn(
       place,
       `${name} has no path in ${networkOf(cidr)}; write identity.interface if the network is there all the same`,
     );
   }
-}
-
-/** Members give plain addresses; a prefix length is tolerated. */
-function ownAddress(text: string): Address | null {
-  const parsed = parseAddress(text.split('/', 1)[0] ?? '');
-  return parsed.kind === 'ok' ? parsed.value : null;
 }
 
 type Replaced = Pick<Extract<Identity, { mode: 'replace' }>, 'primaryAddress' | 'standbyAddress'>;
@@ -153,9 +136,9 @@ function readReplaced(fields: Fields, servers: GroupServers, members: Members | 
     return unknownYet;
   }
   if (members === null || !servers.complete) return unknownYet;
-  const own = servers.names.map((name) => members.get(name));
+  const own = servers.names.map((name) => members.byId.get(name));
   for (const member of own) if (member !== undefined) checkSecondPath(fields.place, member);
-  const [primary, standby] = own.map((member) => ownAddress(member?.addresses[0] ?? ''));
+  const [primary, standby] = servers.names.map((name) => members.paths.get(name)?.[0]);
   if (primary === undefined || primary === null || standby === undefined || standby === null)
     return unknownYet;
   return derive(fields.place, [primary, standby], servers.names, prefix);

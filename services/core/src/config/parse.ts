@@ -8,8 +8,9 @@ import { readCommand } from './command.ts';
 import type { ReadGroup } from './conflict.ts';
 import { reportConflicts } from './conflict.ts';
 import { checkServer, readGroup } from './group.ts';
-import type { Members } from './identity.ts';
 import { limits } from './limits.ts';
+import type { Members } from './members.ts';
+import { indexMembers } from './members.ts';
 import type { Place, Report } from './place.ts';
 import { readFields, readMapping, readOptional, shorten, wrong } from './place.ts';
 import { parseFilePath, parseHostAddress, parseMemberName, parseName } from './text.ts';
@@ -29,8 +30,7 @@ export function parseConfig(
   members: readonly Member[] | null,
 ): ParseConfigResult {
   const report: Report = { file, errors: [], warnings: [] };
-  const known: Members | null =
-    members === null ? null : new Map(members.map((member) => [member.id, member]));
+  const known = members === null ? null : indexMembers(members);
   const config = readCluster({ raw, path: '', report }, known);
   if (config === null || report.errors.length > 0) {
     return { kind: 'invalid', errors: shorten(report.errors, limits.errors, file) };
