@@ -7,6 +7,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { isErrno } from './errno.ts';
 import type { Argv } from './protocol.ts';
 
 const markName = 'HOLDFAST_GUARD_COMMAND';
@@ -99,12 +100,8 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
-    if (!isGone(error)) throw error;
+    if (!isErrno(error, 'ESRCH')) throw error;
   }
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && error.code === 'ESRCH';
 }
 
 /** Processes that carry the mark in their environment (proc(5), /proc/pid/environ). */

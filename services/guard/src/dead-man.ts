@@ -5,13 +5,21 @@
  *   D1  A passed deadline is fenced before anything else is looked at: no request that comes later revives it.
  *   D2  A group's epoch never falls, and a group fenced at an epoch is armed again only at a higher one.
  *   D3  A fence under way is never called off: not by arm, disarm, quit, a signal or a lost client.
- *   D4  Once a deadline was missed the watchdog is never petted, nor closed in an orderly way, again.
+ *   D4  Once a fence failed the watchdog is never petted, nor closed in an orderly way, again; and it is not closed
+ *       while a fence is under way.
  *   D5  The guard exits only when nothing is armed and no fence is under way.
  *
  * An earlier deadline at the same epoch is taken as it is: fencing sooner is always safe.
  */
 
-import { breakWatchdog, chooseWatchdog, closeWatchdog, pet, triggerWatchdog } from './petting.ts';
+import {
+  breakWatchdog,
+  chooseWatchdog,
+  closeWatchdog,
+  pet,
+  releaseWatchdog,
+  triggerWatchdog,
+} from './petting.ts';
 import type { FenceOrder, Outcome, ReplyMessage, Request, RequestId } from './protocol.ts';
 import {
   busyWith,
@@ -195,7 +203,7 @@ function beginFence(state: State, order: FenceOrder, nowMs: number, why: string)
         kind: 'tell',
         message: { type: 'fencing', group: order.group, epoch: order.epoch.toString(), atMs: nowMs, reason },
       },
-      { kind: 'journal', event: 'fencing', says: reason },
+      { kind: 'journal', event: 'fencing', says: reason, about: order },
     ],
     reason,
   };
@@ -211,7 +219,7 @@ function missFence(state: State, phase: Phase & { kind: 'fencing' }, nowMs: numb
       state: { ...state, groups },
       actions: [
         { kind: 'tell', message: { type: 'fenced', ...outcome } },
-        { kind: 'journal', event: 'missed', says: reason },
+        { kind: 'journal', event: 'missed', says: reason, about: order },
       ],
       reason,
     },
@@ -241,11 +249,11 @@ function finishFence(
     state: { ...state, groups, outcomes: [...state.outcomes, outcome].slice(-outcomesMax) },
     actions: [
       { kind: 'tell', message: { type: 'fenced', ...outcome } },
-      { kind: 'journal', event: 'fenced', says: reason },
+      { kind: 'journal', event: outcome.ok ? 'fenced' : 'failed', says: reason, about: phase.order },
     ],
     reason,
   };
-  return outcome.ok ? step : triggerWatchdog(step, nowMs);
+  return outcome.ok ? releaseWatchdog(step) : triggerWatchdog(step, nowMs);
 }
 
 function outcomeOf(order: FenceOrder, atMs: number, failures: readonly string[]): Outcome {

@@ -95,11 +95,11 @@ export class Guard {
     const nowMs = this.#ports.bootMs();
     const pausedMs = nowMs - this.#lookedMs;
     if (pausedMs > pauseMs) {
-      this.#ports.journal.write(
-        nowMs,
-        'paused',
-        `the guard or the host stood still for ${Math.round(pausedMs)} ms`,
-      );
+      this.#ports.journal.write({
+        bootMs: nowMs,
+        kind: 'paused',
+        says: `the guard or the host stood still for ${Math.round(pausedMs)} ms`,
+      });
     }
     this.#lookedMs = nowMs;
     const { state, actions, wakeAt } = decide(this.#state, event, nowMs);
@@ -127,7 +127,12 @@ export class Guard {
         this.#ports.sendAll(action.message);
         return;
       case 'journal':
-        journal.write(this.#ports.bootMs(), action.event, action.says);
+        journal.write({
+          bootMs: this.#ports.bootMs(),
+          kind: action.event,
+          says: action.says,
+          ...aboutOf(action.about),
+        });
         return;
       case 'open-watchdog':
         this.#note(watchdog.open(action.device));
@@ -191,4 +196,9 @@ export class Guard {
       garbage: this.#garbage,
     };
   }
+}
+
+function aboutOf(order: FenceOrder | undefined): { group?: string; epoch?: string; fenceAtMs?: number } {
+  if (order === undefined) return {};
+  return { group: order.group, epoch: order.epoch.toString(), fenceAtMs: order.fenceAtMs };
 }

@@ -1,5 +1,6 @@
 /**
- * What the guard did, one JSON object per line: { bootMs, time, process, event, says }. `time` is wall time, for people.
+ * What the guard did, one JSON object per line: { bootMs, wallMs, kind, says, group, epoch, fenceAtMs }, the last three
+ * where it is about a group. `wallMs` is for people.
  *
  * Writing must never hold up a fence, and a disk may hang: one write is under way at a time, off the event loop, and
  * what comes meanwhile waits in a bounded queue. Lines that had no room, or that the disk refused, are counted in the
@@ -7,9 +8,19 @@
  */
 
 import { appendFile, rename, stat } from 'node:fs/promises';
+import { isErrno } from './errno.ts';
 
 const queueMax = 256;
 const fileBytesMax = 1_048_576;
+
+export interface JournalEntry {
+  readonly bootMs: number;
+  readonly kind: string;
+  readonly says: string;
+  readonly group?: string;
+  readonly epoch?: string;
+  readonly fenceAtMs?: number;
+}
 
 export class Journal {
   readonly #file: string | null;
@@ -22,7 +33,7 @@ export class Journal {
     this.#file = file;
   }
 
-  write(bootMs: number, event: string, says: string): void {
+  write(entry: JournalEntry): void {
     if (this.#file === null) return;
     if (this.#queue.length >= queueMax) {
       this.#lost += 1;
@@ -30,8 +41,8 @@ export class Journal {
     }
     const lost = this.#lost === 0 ? {} : { lost: this.#lost };
     this.#lost = 0;
-    const time = new Date().toISOString();
-    const line = { bootMs: Math.round(bootMs * 10) / 10, time, process: 'guard', event, says, ...lost };
+    const { bootMs, ...rest } = entry;
+    const line = { bootMs: Math.round(bootMs * 10) / 10, wallMs: Date.now(), ...rest, ...lost };
     this.#queue.push(`${JSON.stringify(line)}\n`);
     this.#writing ??= this.#drain(this.#file);
   }
@@ -68,7 +79,7 @@ async function rotate(file: string): Promise<void> {
   try {
     size = (await stat(file)).size;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return;
+    if (isErrno(error, 'ENOENT')) return;
     throw error;
   }
   if (size >= fileBytesMax) await rename(file, `${file}.1`);

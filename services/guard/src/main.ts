@@ -95,7 +95,7 @@ async function main(): Promise<void> {
   }
   socket = listening.socket;
   const lacks = standFirm();
-  journal.write(bootMs(), 'started', [`pid ${process.pid}`, ...lacks].join('; '));
+  journal.write({ bootMs: bootMs(), kind: 'started', says: [`pid ${process.pid}`, ...lacks].join('; ') });
 }
 
 await main();

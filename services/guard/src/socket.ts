@@ -7,6 +7,7 @@
 
 import { chmodSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { isErrno } from './errno.ts';
 import { LineBuffer } from './line-buffer.ts';
 import { lineBytesMax, type EventMessage, type ReplyMessage } from './protocol.ts';
 
@@ -132,6 +133,6 @@ function unlinkIfThere(path: string): void {
   try {
     unlinkSync(path);
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+    if (!isErrno(error, 'ENOENT')) throw error;
   }
 }

@@ -24,7 +24,8 @@ export type Phase =
 
 export type Watchdog =
   | { readonly kind: 'off' }
-  | { readonly kind: 'on'; readonly device: string }
+  /** Not wanted any more: closed as soon as no fence is under way. */
+  | { readonly kind: 'on'; readonly device: string; readonly wanted: boolean }
   /** It could not be opened or written; the next arm tries again. */
   | { readonly kind: 'broken'; readonly device: string; readonly says: string }
   /** A deadline was missed: the host resets when the device's own time is up. */
@@ -59,7 +60,13 @@ export type Action =
   | { readonly kind: 'reply'; readonly client: number; readonly message: ReplyMessage }
   | { readonly kind: 'reply-state'; readonly client: number; readonly id: RequestId }
   | { readonly kind: 'tell'; readonly message: EventMessage }
-  | { readonly kind: 'journal'; readonly event: string; readonly says: string }
+  | {
+      readonly kind: 'journal';
+      readonly event: string;
+      readonly says: string;
+      /** The group it is about, at its epoch. */
+      readonly about?: FenceOrder;
+    }
   | { readonly kind: 'open-watchdog'; readonly device: string }
   | { readonly kind: 'pet-watchdog' }
   /** The magic close: the device stops counting. */

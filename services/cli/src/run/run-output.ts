@@ -1,0 +1,18 @@
+/** Where `run` speaks: one line when all is ready to standard output, everything else to standard error. */
+
+export interface RunOutput {
+  readonly isTerminal: boolean;
+  say(line: string): void;
+  warn(line: string): void;
+}
+
+export function terminalOutput(): RunOutput {
+  // A terminal that went away must not end the member.
+  process.stdout.on('error', () => undefined);
+  process.stderr.on('error', () => undefined);
+  return {
+    isTerminal: process.stderr.isTTY,
+    say: (line) => process.stdout.write(`${line}\n`),
+    warn: (line) => process.stderr.write(`${line}\n`),
+  };
+}
