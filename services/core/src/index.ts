@@ -1,7 +1,51 @@
+/** Everything that decides. Start reading at node.ts. */
+
 export type * from './names.ts';
 export type * from './records.ts';
 export { noMaintenance } from './records.ts';
 export type * from './store.ts';
 export type * from './config/types.ts';
+export * from './config/index.ts';
 export { brokenRule, deriveTimeRules, kernelLifetimeSeconds, rho } from './time.ts';
 export type { TimeRules, TimeRulesResult } from './time.ts';
+export { downAt, goneBy, mayActUntil } from './node.ts';
+export type { Entitlement, Silence, Step } from './node.ts';
+export {
+  encode,
+  parseEndedOperation,
+  parseEvent,
+  parseGroup,
+  parseLeader,
+  parseMaintenance,
+  parseRenewal,
+} from './codec.ts';
+export { parseMember } from './member.ts';
+export { keys, live, past, root } from './keys.ts';
+export type * from './heartbeat.ts';
+export * from './vantage.ts';
+
+export { heartbeatMsOf, newAgent, paceOf, stepAgent } from './agent/agent.ts';
+export type { AgentIdentity, AgentState, AgentStep } from './agent/agent.ts';
+export type { AgentAction, AgentEvent, ArmedGroup, Ended, HeldBefore, RenewAnswer } from './agent/events.ts';
+export { heldEpoch } from './agent/holding.ts';
+export type { GroupState, Holding } from './agent/holding.ts';
+export { identityAddresses, releaseSteps, spareAddress, stepName, takeoverSteps } from './agent/step.ts';
+export type { TakeoverStep } from './agent/step.ts';
+
+export { caseOf, newQuorum, sceneOf, stepQuorum, watchedPrefix } from './quorum/quorum.ts';
+export type { QuorumState, QuorumStep } from './quorum/quorum.ts';
+export type {
+  Command as QuorumCommand,
+  CommandResult,
+  QuorumAction,
+  QuorumEvent,
+  RenewRequest,
+  RenewResult,
+} from './quorum/events.ts';
+export { judge } from './quorum/judge.ts';
+export type { Case, Change, Judgement } from './quorum/case.ts';
+export { candidates, heardAt, lastOwner, serverDownAt } from './quorum/candidates.ts';
+export type { Candidate, Scene } from './quorum/candidates.ts';
+export { leads } from './quorum/leadership.ts';
+export { maintenanceOf } from './quorum/view.ts';
+export type { RowChange, StoreView } from './quorum/view.ts';

@@ -31,6 +31,8 @@ export interface GroupRecord {
   readonly ownership: Ownership;
   /** At most one at a time (I7). */
   readonly operation: Operation | null;
+  /** Boot of the host in which the (last) owner was given the group; null while nobody ever was. */
+  readonly ownerBoot: string | null;
   /** Wall times of the failovers of the last hour (I11). */
   readonly failovers: readonly WallMs[];
   /** One sentence: why the ownership is what it is. */
@@ -50,6 +52,17 @@ export type OperationPhase =
   | 'acquiring'
   /** The new owner could not; the former one is taking back over. */
   | 'rolling-back';
+
+/** What administrators see of a group. */
+export type Phase =
+  | 'stopped'
+  | 'starting'
+  | 'active'
+  | 'releasing'
+  | 'failing-over'
+  | 'awaiting-approval'
+  | 'blocked'
+  | 'observe';
 
 export type OperationOutcome = 'done' | 'failed' | 'rolled-back' | 'denied';
 
@@ -128,7 +141,8 @@ export type ResourceState = 'running' | 'stopped' | 'starting' | 'stopping' | 'f
 export interface LeaderRecord {
   readonly member: MemberId;
   readonly incarnation: number;
-  readonly counter: number;
+  /** Rises with every change of leader. */
+  readonly term: number;
 }
 
 /** Somebody's word that decisions are to be explained and not carried out. */

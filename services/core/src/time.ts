@@ -65,7 +65,10 @@ function scale(outageMs: number): TimeRules {
   const attemptMs = Math.max(attemptMsMin, Math.round(2_000 * k));
   const fenceMs = Math.max(Math.round(10_000 * k), renewMs + 2 * attemptMs + 50);
   const stopMs = Math.max(Math.round(6_000 * k), stopMsMin);
-  const waitMs = Math.max(Math.round(20_000 * k), Math.ceil(((fenceMs + stopMs) * (1 + rho)) / (1 - rho)) + 10);
+  const waitMs = Math.max(
+    Math.round(20_000 * k),
+    Math.ceil(((fenceMs + stopMs) * (1 + rho)) / (1 - rho)) + 10,
+  );
   return {
     outageMs,
     suspectMs: Math.round(outageMs / 4),

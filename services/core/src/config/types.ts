@@ -62,8 +62,10 @@ export type Identity =
     }
   | {
       readonly mode: 'replace';
-      /** The primary's own address on the service network, with its prefix length. */
+      /** The primary's own address on the service network, as CIDR: the identity. Null while members are unknown. */
       readonly primaryAddress: string | null;
+      /** The standby's own address on the service network, as CIDR: whoever is not the owner may hold it. */
+      readonly standbyAddress: string | null;
       readonly interface: string | null;
       readonly hostname: string | null;
       readonly dns: DnsConfig | null;

@@ -1,0 +1,591 @@
+/**
+ * The loop of one member's agent. It renews, listens, and keeps every group of this server in the state that its
+ * entitlement allows.
+ *
+ *   A1  nothing starts from local state: first every address of a former life goes (boot rule), then the owner is
+ *       read together with a committed renewal
+ *   A2  the guard is told the new deadline before anything is started or extended under it
+ *   A3  the deadline itself wakes the loop; nothing is polled
+ */
+
+import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { Heartbeat } from '../heartbeat.ts';
+import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
+import { goneBy, mayActUntil, type Step } from '../node.ts';
+import { noMaintenance, type GroupRecord, type GroupReport, type MaintenanceRecord } from '../records.ts';
+import { heardHere, hear, startListening, type Vantage } from '../vantage.ts';
+import { diagnose, pingSilentPaths, type Pings } from './diagnosis.ts';
+import type { AgentAction, AgentEvent, ArmedGroup } from './events.ts';
+import { heldEpoch, newGroupState, reportOf, type GroupState } from './holding.ts';
+import * as ownership from './ownership.ts';
+import type { Here, Moved } from './ownership.ts';
+import { askToHold, holdRequested, nextAsk, promiseReceived } from './promises.ts';
+import {
+  newRenewal,
+  renewalAnswered,
+  renewalDeadline,
+  renewWhenDue,
+  type Renewal,
+  type RenewalPace,
+} from './renewal.ts';
+import { monitored, monitorsDue, nextMonitor, restarted, resumeMonitoring } from './resources.ts';
+import { sighted, sightingDue } from './sighting.ts';
+import { keepSpare, spareEveryMs } from './spare.ts';
+import { identityAddresses, spareAddress } from './step.ts';
+
+export interface AgentState {
+  readonly self: MemberId;
+  readonly role: Role;
+  readonly version: string;
+  readonly members: ReadonlyMap<MemberId, Member>;
+  readonly config: ClusterConfig | null;
+  readonly configRevision: Revision;
+  readonly maintenance: MaintenanceRecord;
+  readonly vantage: Vantage;
+  readonly renewal: Renewal;
+  readonly groups: ReadonlyMap<GroupId, GroupState>;
+  readonly epochs: ReadonlyMap<GroupId, Epoch>;
+  readonly started: boolean;
+  readonly stripped: boolean;
+  readonly leaving: string | null;
+  readonly exiting: boolean;
+  readonly nextBeatAt: BootMs;
+  readonly nextSpareAt: BootMs;
+  readonly pings: Pings;
+  readonly nextPingAt: BootMs | null;
+  readonly armed: readonly ArmedGroup[];
+}
+
+export type AgentStep = Step<AgentState, AgentAction>;
+
+export interface AgentIdentity {
+  readonly self: MemberId;
+  readonly role: Role;
+  readonly members: readonly Member[];
+  readonly incarnation: number;
+  readonly bootId: string;
+  readonly version: string;
+}
+
+export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
+  return {
+    self: id.self,
+    role: id.role,
+    version: id.version,
+    members: new Map(id.members.map((m) => [m.id, m])),
+    config: null,
+    configRevision: 0n,
+    maintenance: noMaintenance,
+    vantage: startListening(id.self, now),
+    renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
+    groups: new Map(),
+    epochs: new Map(),
+    started: false,
+    stripped: false,
+    leaving: null,
+    exiting: false,
+    nextBeatAt: now,
+    nextSpareAt: now,
+    pings: new Map(),
+    nextPingAt: null,
+    armed: [],
+  };
+}
+
+export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
+  const turn = new Turn(state, now);
+  turn.take(event);
+  return turn.settle();
+}
+
+/** Period and deadline of this server's renewals: those of its most demanding group. */
+export function paceOf(state: Pick<AgentState, 'config' | 'self'>): RenewalPace {
+  const rules = groupsOf(state).map((g) => g.rules);
+  return {
+    renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
+    attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),
+  };
+}
+
+/** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
+export function heartbeatMsOf(config: ClusterConfig | null): number {
+  const groups = config === null ? [] : [...config.groups.values()];
+  return Math.min(1_000, ...groups.map((g) => g.rules.heartbeatMs));
+}
+
+function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
+  return [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
+}
+
+/** One event's worth of work: takes the event, then settles everything that is due. */
+class Turn {
+  private state: AgentState;
+  private readonly now: BootMs;
+  private readonly actions: AgentAction[] = [];
+  private reason: string | null = null;
+
+  constructor(state: AgentState, now: BootMs) {
+    this.state = state;
+    this.now = now;
+  }
+
+  take(event: AgentEvent): void {
+    switch (event.kind) {
+      case 'started':
+        this.begin(event);
+        return;
+      case 'stripped':
+        this.state = { ...this.state, stripped: true };
+        return;
+      case 'heard':
+        this.heard(event);
+        return;
+      case 'configured':
+        this.configure(event.config, event.revision);
+        return;
+      case 'members':
+        this.state = { ...this.state, members: new Map(event.members.map((m) => [m.id, m])) };
+        return;
+      case 'maintenance':
+        this.state = { ...this.state, maintenance: event.maintenance };
+        return;
+      case 'renewed':
+        this.renewed(event);
+        return;
+      case 'hint':
+        this.see(event.groups, event.revision, null);
+        return;
+      case 'step-ended':
+        this.move(event.group, (g, here) =>
+          ownership.stepEnded(
+            g,
+            event.epoch,
+            event.run,
+            event.ended,
+            event.ms,
+            event.occupied === true,
+            here,
+          ),
+        );
+        return;
+      case 'fence-ended':
+        this.move(event.group, (g, here) => ownership.fenceEnded(g, event.epoch, event.ended, here));
+        return;
+      case 'monitored':
+        this.move(event.group, (g, here) =>
+          monitored(g, here.config, event.resource, event.run, event.state, event.says, this.now),
+        );
+        return;
+      case 'restarted':
+        this.move(event.group, (g, here) =>
+          restarted(g, here.config, event.resource, event.run, event.ended, this.now),
+        );
+        return;
+      case 'promise-kept':
+        this.promiseKept(event);
+        return;
+      case 'pinged': {
+        const key = `${event.member}/${String(event.path)}`;
+        const ping = this.state.pings.get(key);
+        if (ping === undefined) return;
+        const answered = { ...ping, answers: event.answers, gatewayAnswers: event.gatewayAnswers };
+        this.state = { ...this.state, pings: new Map(this.state.pings).set(key, answered) };
+        return;
+      }
+      case 'sighted':
+        this.move(event.group, (g) => sighted(g, event.round, event.verdict, event.says, this.now));
+        return;
+      case 'release-all':
+        this.state = { ...this.state, leaving: this.state.leaving ?? event.why };
+        return;
+      case 'wake':
+        return;
+    }
+  }
+
+  /** A1: what an earlier agent of this boot held, and the guard vouches for, goes on; the rest is stripped. */
+  private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
+    this.state = { ...this.state, started: true, epochs: event.epochs };
+    for (const promise of event.promises) {
+      const g = this.groupState(promise.group);
+      this.putGroup({ ...g, promisedUntil: promise.until });
+    }
+    for (const held of event.held) {
+      const g = this.groupState(held.group);
+      this.putGroup({
+        ...g,
+        highestEpoch: held.epoch > g.highestEpoch ? held.epoch : g.highestEpoch,
+        holding:
+          held.state === 'active'
+            ? { kind: 'active', epoch: held.epoch, done: [] }
+            : {
+                kind: 'fencing',
+                epoch: held.epoch,
+                reason: 'the agent ended in the middle of a step',
+                retryAt: this.now,
+              },
+        entitledEpoch: held.epoch,
+        // Completed with the group's rules as soon as the configuration is known.
+        entitlement: { provenAt: held.fenceAt },
+      });
+    }
+  }
+
+  private configure(config: ClusterConfig, revision: Revision): void {
+    const before = this.state.config;
+    const first = before === null;
+    this.state = { ...this.state, config: this.withHeld(config), configRevision: revision };
+    for (const group of groupsOf(this.state)) {
+      const g = this.groupState(group.name);
+      if (!first) {
+        const old = before.groups.get(group.name);
+        this.putGroup(g);
+        if (old !== undefined) this.move(group.name, (s, here) => ownership.reconfigured(s, old, here));
+        continue;
+      }
+      const reattached = heldEpoch(g.holding) !== null && g.entitlement !== null;
+      this.putGroup(
+        reattached && g.entitlement !== null
+          ? {
+              ...g,
+              entitlement: { provenAt: g.entitlement.provenAt - group.rules.fenceMs },
+              resources: resumeMonitoring(group, this.now),
+            }
+          : g,
+      );
+    }
+    if (first) this.strip();
+  }
+
+  /** A group that was removed, or moved away from this server, keeps its configuration until it is released. */
+  private withHeld(config: ClusterConfig): ClusterConfig {
+    const groups = new Map(config.groups);
+    for (const [name, old] of this.state.config?.groups ?? []) {
+      const stillHere = groups.get(name)?.servers.includes(this.state.self) === true;
+      if (!stillHere && heldEpoch(this.groupState(name).holding) !== null) groups.set(name, old);
+    }
+    return { ...config, groups };
+  }
+
+  /** Everything that any group of this server may ever have put here, except what is vouched for. */
+  private strip(): void {
+    const addresses: string[] = [];
+    const names: GroupId[] = [];
+    for (const group of groupsOf(this.state)) {
+      if (heldEpoch(this.groupState(group.name).holding) !== null) continue;
+      const spare = spareAddress(group.identity);
+      addresses.push(...identityAddresses(group.identity), ...(spare === null ? [] : [spare]));
+      names.push(group.name);
+    }
+    this.actions.push({ kind: 'strip', addresses, groups: names });
+  }
+
+  private heard(event: Extract<AgentEvent, { kind: 'heard' }>): void {
+    const m = event.message;
+    switch (m.kind) {
+      case 'heartbeat': {
+        const before = heardHere(this.state.vantage, event.from);
+        this.state = {
+          ...this.state,
+          vantage: hear(this.state.vantage, event.from, event.path, m, this.now),
+        };
+        // A member that was silent is back: others should not have to wait a period to learn it.
+        const silent = before === null || this.now - before > 2.5 * heartbeatMsOf(this.state.config);
+        if (silent) this.state = { ...this.state, nextBeatAt: this.now };
+        return;
+      }
+      case 'hold-request':
+        this.move(m.group, (g, here) => holdRequested(g, event.from, event.path, m, here));
+        return;
+      case 'hold-promise':
+        this.move(m.group, (g, here) => promiseReceived(g, event.from, m, here));
+        return;
+      case 'sighting-request':
+        this.actions.push({
+          kind: 'sight',
+          to: event.from,
+          path: event.path,
+          round: m.round,
+          addresses: m.addresses.slice(0, 64),
+        });
+        return;
+      case 'sighting':
+        // The shell compares link addresses and says `sighted`.
+        return;
+    }
+  }
+
+  private renewed(event: Extract<AgentEvent, { kind: 'renewed' }>): void {
+    const { renewal, provenAt } = renewalAnswered(
+      this.state.renewal,
+      event.attempt,
+      event.answer,
+      paceOf(this.state),
+      this.now,
+    );
+    const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
+    this.state = { ...this.state, renewal };
+    if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, provenAt);
+    if (impostor === null) return;
+    this.note(null, 'impostor', impostor);
+    for (const name of this.state.groups.keys())
+      this.move(name, (g, here) => ownership.startFence(g, impostor, here));
+  }
+
+  private see(records: readonly GroupRecord[], revision: Revision, provenAt: BootMs | null): void {
+    for (const record of records) {
+      if (!this.state.groups.has(record.group)) continue;
+      this.move(record.group, (g, here) => ownership.seeRecord(g, record, revision, provenAt, here));
+    }
+  }
+
+  private promiseKept(event: Extract<AgentEvent, { kind: 'promise-kept' }>): void {
+    const promised = event.ended.kind === 'done';
+    const reason =
+      event.ended.kind === 'failed' ? `the promise could not be written: ${event.ended.says}` : '';
+    const { group, epoch, round } = event;
+    for (const path of this.pathsTo(event.to)) {
+      const message = { kind: 'hold-promise', group, epoch, round, promised, reason } as const;
+      this.actions.push({ kind: 'send', to: event.to, path, message });
+    }
+  }
+
+  /** Everything that is due now, in an order that keeps A2. */
+  settle(): AgentStep {
+    if (this.state.started && this.state.config !== null) {
+      for (const name of this.state.groups.keys()) this.settleGroup(name);
+    }
+    this.renew();
+    this.beat();
+    this.ping();
+    const arming = this.arm();
+    this.maybeExit();
+    const actions = [...arming, ...this.actions];
+    return { state: this.state, actions, wakeAt: this.wakeAt(), reason: this.reason };
+  }
+
+  private settleGroup(name: GroupId): void {
+    const failing = this.state.renewal.failingSince !== null;
+    this.move(name, (g, here) => ownership.onTime(g, here));
+    this.move(name, (g, here) => askToHold(g, failing, here, (to) => this.pathsTo(to)));
+    this.move(name, (g, here) => ownership.acquireWhenEntitled(g, here));
+    this.move(name, (g, here) => monitorsDue(g, here.config, this.now));
+    this.move(name, (g, here) => sightingDue(g, here, this.sightedBy(), (to) => this.pathsTo(to)));
+    this.move(name, (g, here) => keepSpare(g, this.state.vantage, here, this.state.nextSpareAt));
+    const g = this.groupState(name);
+    if (this.state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null) {
+      this.putGroup({ ...g, wantsRelease: this.state.leaving });
+    }
+  }
+
+  /** Another member that is heard well, to look at our addresses from outside. */
+  private sightedBy(): MemberId | null {
+    const beat = heartbeatMsOf(this.state.config);
+    const well = [...this.state.members.keys()].filter((id) => {
+      const at = heardHere(this.state.vantage, id);
+      return id !== this.state.self && at !== null && this.now - at < 2.5 * beat;
+    });
+    return well.find((id) => this.state.members.get(id)?.role === 'witness') ?? well[0] ?? null;
+  }
+
+  private renew(): void {
+    if (!this.state.started || this.state.role !== 'server') return;
+    const { renewal, actions } = renewWhenDue(
+      this.state.renewal,
+      this.reports(),
+      this.state.leaving !== null,
+      paceOf(this.state),
+      this.now,
+    );
+    this.state = { ...this.state, renewal };
+    this.actions.push(...actions);
+  }
+
+  private reports(): readonly GroupReport[] {
+    return [...this.state.groups.values()]
+      .map((g) => reportOf(g, this.state.self))
+      .filter((r): r is GroupReport => r !== null);
+  }
+
+  private beat(): void {
+    const { state, now } = this;
+    const beatMs = heartbeatMsOf(state.config);
+    if (state.nextSpareAt <= now) this.state = { ...this.state, nextSpareAt: now + spareEveryMs };
+    if (!state.started || now < state.nextBeatAt) return;
+    for (const m of state.members.values()) {
+      if (m.id === state.self) continue;
+      for (const path of this.pathsTo(m.id)) {
+        this.actions.push({ kind: 'send', to: m.id, path, message: this.heartbeatTo(m.id, path) });
+      }
+    }
+    // From the due time, not from now, so that delays do not add up; and never twice for one missed.
+    const nextBeatAt = Math.max(state.nextBeatAt + beatMs, now + beatMs / 2);
+    this.state = { ...this.state, nextBeatAt };
+  }
+
+  private heartbeatTo(to: MemberId, path: number): Heartbeat {
+    const { state, now } = this;
+    const sound = state.vantage.ears.get(to)?.paths.get(path);
+    return {
+      kind: 'heartbeat',
+      sentAt: now,
+      echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at },
+      version: state.version,
+      leaving: state.leaving !== null,
+      addresses: state.members.get(state.self)?.addresses ?? [],
+      groups: this.reports().map((r) => ({ group: r.group, epoch: r.epoch, state: r.state })),
+      vantage: [...state.vantage.ears].flatMap(([member, ear]) =>
+        [...ear.paths].map(([p, s]) => ({ member, path: p, ageMs: now - s.at, rttMs: s.rttMs })),
+      ),
+      diagnoses: diagnose(
+        state.pings,
+        state.vantage,
+        state.members.values(),
+        (m) => this.pathsTo(m),
+        heartbeatMsOf(state.config),
+        now,
+      ),
+    };
+  }
+
+  private ping(): void {
+    const { state, now } = this;
+    if (!state.started || (state.nextPingAt !== null && now < state.nextPingAt)) return;
+    const asked = pingSilentPaths(
+      state.pings,
+      state.vantage,
+      state.members.values(),
+      (m) => this.pathsTo(m),
+      heartbeatMsOf(state.config),
+      now,
+    );
+    this.state = { ...this.state, pings: asked.pings, nextPingAt: asked.nextAt };
+    this.actions.push(...asked.actions);
+  }
+
+  /** A2: a new deadline goes to the guard first, then to the kernel for every address that is here. */
+  private arm(): readonly AgentAction[] {
+    const armed: ArmedGroup[] = [];
+    const extensions: AgentAction[] = [];
+    for (const g of this.state.groups.values()) {
+      const config = this.groupConfig(g.group);
+      const kind = g.holding.kind;
+      const holds = kind === 'acquiring' || kind === 'active' || kind === 'releasing';
+      if (config === null || g.entitlement === null || !holds) continue;
+      const { epoch } = g.holding;
+      const until = {
+        group: g.group,
+        epoch,
+        fenceAt: mayActUntil(g.entitlement, config.rules),
+        goneBy: goneBy(g.entitlement, config.rules),
+      };
+      const before = this.state.armed.find((a) => a.group === g.group);
+      armed.push(until);
+      const addresses = identityAddresses(config.identity);
+      if (before?.goneBy !== until.goneBy && addresses.length > 0 && addressesAreHere(g)) {
+        extensions.push({ kind: 'extend', group: g.group, epoch, addresses, goneBy: until.goneBy });
+      }
+    }
+    if (sameArmed(armed, this.state.armed)) return [];
+    this.state = { ...this.state, armed };
+    return [{ kind: 'arm', groups: armed }, ...extensions];
+  }
+
+  private maybeExit(): void {
+    const { state } = this;
+    if (state.leaving === null || state.exiting) return;
+    const held = [...state.groups.values()].some((g) => heldEpoch(g.holding) !== null);
+    const told = state.renewal.current?.leaving === true && state.renewal.inFlight === null;
+    const mute = state.renewal.failingSince !== null || state.role !== 'server';
+    if (held || !(told || mute)) return;
+    this.state = { ...this.state, exiting: true };
+    this.actions.push({ kind: 'exit' });
+  }
+
+  private wakeAt(): BootMs | null {
+    const { state } = this;
+    if (!state.started || state.exiting) return null;
+    const failing = state.renewal.failingSince !== null;
+    const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
+    if (state.role === 'server') {
+      times.push(renewalDeadline(state.renewal, this.reports(), state.leaving !== null, paceOf(state)));
+    }
+    for (const g of state.groups.values()) {
+      const config = this.groupConfig(g.group);
+      if (config === null) continue;
+      times.push(
+        ownership.nextDeadline(g, config.rules),
+        nextAsk(g, failing, config),
+        nextMonitor(g, config),
+      );
+      if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
+      if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
+    }
+    const due = times.filter((t): t is BootMs => t !== null && t !== -Infinity);
+    return due.length === 0 ? null : Math.min(...due);
+  }
+
+  private pathsTo(to: MemberId): readonly number[] {
+    const mine = this.state.members.get(this.state.self)?.addresses.length ?? 0;
+    const theirs = this.state.members.get(to)?.addresses.length ?? 0;
+    return Array.from({ length: Math.min(mine, theirs) }, (_, path) => path);
+  }
+
+  private groupConfig(name: GroupId): GroupConfig | null {
+    return this.state.config?.groups.get(name) ?? null;
+  }
+
+  private groupState(name: GroupId): GroupState {
+    return this.state.groups.get(name) ?? newGroupState(name, this.state.epochs.get(name) ?? 0n);
+  }
+
+  private putGroup(g: GroupState): void {
+    if (this.state.groups.get(g.group) === g) return;
+    this.state = { ...this.state, groups: new Map(this.state.groups).set(g.group, g) };
+  }
+
+  private move(name: GroupId, transition: (g: GroupState, here: Here) => Moved): void {
+    const config = this.groupConfig(name);
+    if (config === null) return;
+    const moved = transition(this.groupState(name), this.here(config));
+    this.putGroup(moved.group);
+    this.actions.push(...moved.actions);
+    const note = moved.actions.find((a) => a.kind === 'note');
+    if (note !== undefined) this.reason = `${name}: ${note.reason}`;
+  }
+
+  private here(config: GroupConfig): Here {
+    return {
+      self: this.state.self,
+      now: this.now,
+      config,
+      stripped: this.state.stripped,
+      leaving: this.state.leaving !== null,
+      fenceCommand: (server) => {
+        const command = this.state.config?.servers.get(server)?.fence ?? null;
+        const reason = `somebody answers at an address of ${config.name}`;
+        return command === null ? null : { kind: 'fence-server', server, command, reason };
+      },
+    };
+  }
+
+  private note(group: GroupId | null, what: string, reason: string): void {
+    this.actions.push({ kind: 'note', group, what, reason });
+    this.reason = reason;
+  }
+}
+
+function addressesAreHere(g: GroupState): boolean {
+  const h = g.holding;
+  if (h.kind === 'active') return true;
+  if (h.kind !== 'acquiring') return false;
+  const at = h.steps.findIndex((s) => s.kind === 'hold-addresses');
+  return at >= 0 && h.at > at;
+}
+
+function sameArmed(a: readonly ArmedGroup[], b: readonly ArmedGroup[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((x, i) => x.group === b[i]?.group && x.epoch === b[i].epoch && x.fenceAt === b[i].fenceAt)
+  );
+}

@@ -1,0 +1,215 @@
+/**
+ * What the agent's loop hears and what it orders. Every order is idempotent data; each that can fail ends in an
+ * event, so a half-done thing is visible to the loop.
+ */
+
+import type { ClusterConfig } from '../config/types.ts';
+import type { Message } from '../heartbeat.ts';
+import type { BootMs, Command, Epoch, GroupId, Member, MemberId, Revision } from '../names.ts';
+import type {
+  GroupRecord,
+  HoldingState,
+  MaintenanceRecord,
+  RenewalRecord,
+  ResourceState,
+} from '../records.ts';
+import type { TakeoverStep } from './step.ts';
+
+export type Ended = { readonly kind: 'done' } | { readonly kind: 'failed'; readonly says: string };
+
+export type RenewAnswer =
+  | {
+      readonly kind: 'committed';
+      readonly revision: Revision;
+      readonly groups: readonly GroupRecord[];
+    }
+  /** The store holds something else than `previous`: `current`, as of `revision`. */
+  | {
+      readonly kind: 'conflict';
+      readonly current: RenewalRecord | null;
+      readonly revision: Revision;
+      readonly groups: readonly GroupRecord[];
+    }
+  | { readonly kind: 'no-answer'; readonly says: string };
+
+/** What an earlier agent of this same boot held, as the guard and the state directory tell. */
+export interface HeldBefore {
+  readonly group: GroupId;
+  readonly epoch: Epoch;
+  readonly state: HoldingState;
+  /** The guard's armed deadline: what is left of the entitlement. */
+  readonly fenceAt: BootMs;
+}
+
+export type AgentEvent =
+  /** First of all. `held` is empty after a boot of the host, or when the guard does not vouch for it. */
+  | {
+      readonly kind: 'started';
+      readonly held: readonly HeldBefore[];
+      readonly epochs: ReadonlyMap<GroupId, Epoch>;
+      readonly promises: readonly {
+        readonly group: GroupId;
+        readonly epoch: Epoch;
+        readonly until: BootMs;
+      }[];
+    }
+  /** The boot rule was carried out: no address of a former life is left. */
+  | { readonly kind: 'stripped' }
+  | { readonly kind: 'heard'; readonly from: MemberId; readonly path: number; readonly message: Message }
+  | { readonly kind: 'configured'; readonly config: ClusterConfig; readonly revision: Revision }
+  | { readonly kind: 'members'; readonly members: readonly Member[] }
+  | { readonly kind: 'maintenance'; readonly maintenance: MaintenanceRecord }
+  | { readonly kind: 'renewed'; readonly attempt: number; readonly answer: RenewAnswer }
+  /** News of group records, with no authority. */
+  | { readonly kind: 'hint'; readonly revision: Revision; readonly groups: readonly GroupRecord[] }
+  | {
+      readonly kind: 'step-ended';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly run: number;
+      readonly ended: Ended;
+      readonly ms: number;
+      /** The probe step: somebody answers. Worth waiting for, not a failure. */
+      readonly occupied?: boolean;
+    }
+  /** From the guard or from our own fence: everything of this epoch is gone, or not. */
+  | { readonly kind: 'fence-ended'; readonly group: GroupId; readonly epoch: Epoch; readonly ended: Ended }
+  | {
+      readonly kind: 'monitored';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly resource: string;
+      readonly run: number;
+      readonly state: ResourceState;
+      readonly says: string;
+    }
+  | {
+      readonly kind: 'restarted';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly resource: string;
+      readonly run: number;
+      readonly ended: Ended;
+    }
+  /** A promise is on disk and may be given. */
+  | {
+      readonly kind: 'promise-kept';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly to: MemberId;
+      readonly ended: Ended;
+    }
+  | {
+      readonly kind: 'pinged';
+      readonly member: MemberId;
+      readonly path: number;
+      readonly answers: boolean;
+      /** Null: no gateway is configured. */
+      readonly gatewayAnswers: boolean | null;
+    }
+  /** What another member saw at one of our addresses. */
+  | {
+      readonly kind: 'sighted';
+      readonly group: GroupId;
+      readonly round: number;
+      readonly verdict: 'ours' | 'nobody' | 'other';
+      readonly says: string;
+    }
+  /** The host or the product goes down in an orderly way: give up every group, then exit. */
+  | { readonly kind: 'release-all'; readonly why: string }
+  | { readonly kind: 'wake' };
+
+export type AgentAction =
+  | { readonly kind: 'send'; readonly to: MemberId; readonly path: number; readonly message: Message }
+  | {
+      readonly kind: 'renew';
+      readonly attempt: number;
+      readonly previous: RenewalRecord | null;
+      readonly next: RenewalRecord;
+      readonly deadlineMs: number;
+    }
+  | {
+      readonly kind: 'run-step';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly run: number;
+      readonly step: TakeoverStep;
+      readonly limitMs: number;
+      /** Addresses get a kernel lifetime that ends by then. */
+      readonly goneBy: BootMs;
+      /** The former owner told that it is fenced: nobody need be waited for. */
+      readonly planned: boolean;
+    }
+  | {
+      readonly kind: 'extend';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly addresses: readonly string[];
+      readonly goneBy: BootMs;
+    }
+  /** The whole of what the guard is to watch over, replacing what it had. */
+  | { readonly kind: 'arm'; readonly groups: readonly ArmedGroup[] }
+  | {
+      readonly kind: 'fence';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly doneBy: BootMs;
+      readonly reason: string;
+    }
+  /** Boot rule: drop all of these, whoever put them there. Ends in `stripped`. */
+  | { readonly kind: 'strip'; readonly addresses: readonly string[]; readonly groups: readonly GroupId[] }
+  | {
+      readonly kind: 'monitor' | 'restart';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly resource: string;
+      readonly run: number;
+    }
+  /** Durable: the highest epoch seen, and what is held, for the next agent of this boot. */
+  | {
+      readonly kind: 'remember';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly state: HoldingState | 'idle';
+    }
+  | {
+      readonly kind: 'keep-promise';
+      readonly group: GroupId;
+      readonly epoch: Epoch;
+      readonly round: number;
+      readonly to: MemberId;
+      readonly until: BootMs;
+    }
+  | { readonly kind: 'ping'; readonly member: MemberId; readonly path: number }
+  /** Look who answers for these addresses and tell the one who asked. */
+  | {
+      readonly kind: 'sight';
+      readonly to: MemberId;
+      readonly path: number;
+      readonly round: number;
+      readonly addresses: readonly string[];
+    }
+  | {
+      readonly kind: 'keep-spare' | 'drop-spare';
+      readonly group: GroupId;
+      readonly address: string;
+    }
+  | { readonly kind: 'announce'; readonly group: GroupId }
+  /** Cut the power of another server, or whatever its fence command does. */
+  | {
+      readonly kind: 'fence-server';
+      readonly server: MemberId;
+      readonly command: Command;
+      readonly reason: string;
+    }
+  | { readonly kind: 'note'; readonly group: GroupId | null; readonly what: string; readonly reason: string }
+  /** Everything is given up: the process may end. */
+  | { readonly kind: 'exit' };
+
+export interface ArmedGroup {
+  readonly group: GroupId;
+  readonly epoch: Epoch;
+  readonly fenceAt: BootMs;
+  readonly goneBy: BootMs;
+}

@@ -1,0 +1,172 @@
+/**
+ * What a server holds of a group, phase by phase; data lives on the phase that owns it.
+ *
+ *   idle -> acquiring -> active -> releasing -> fenced -> (acquiring at a higher epoch)
+ *              any of them -> fencing -> fenced | stuck
+ *
+ *   H1  acquiring, active and releasing exist only before mayActUntil(entitlement)
+ *   H2  an epoch that was fenced here never acts here again
+ */
+
+import type { BootMs, Epoch, GroupId, MemberId, Revision } from '../names.ts';
+import type { Entitlement } from '../node.ts';
+import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
+import { stepName, type TakeoverStep } from './step.ts';
+
+export type Holding =
+  | { readonly kind: 'idle' }
+  | Acquiring
+  | { readonly kind: 'active'; readonly epoch: Epoch; readonly done: readonly StepRecord[] }
+  | Releasing
+  | { readonly kind: 'fencing'; readonly epoch: Epoch; readonly reason: string; readonly retryAt: BootMs }
+  | {
+      readonly kind: 'fenced';
+      readonly epoch: Epoch;
+      /** failed: it could not be acquired, and everything was undone. */
+      readonly after: 'fenced' | 'failed';
+      readonly says: string;
+      readonly done: readonly StepRecord[];
+    }
+  /** The fence could not be confirmed: nobody may take over until it is, or a person says so. */
+  | { readonly kind: 'stuck'; readonly epoch: Epoch; readonly says: string; readonly retryAt: BootMs };
+
+export interface Acquiring extends Walk {
+  readonly kind: 'acquiring';
+  /** Tries of the current step. */
+  readonly tries: number;
+  /** Somebody answers at the address: ask again then. */
+  readonly retryAt: BootMs | null;
+  readonly held: string | null;
+}
+
+export interface Releasing extends Walk {
+  readonly kind: 'releasing';
+  readonly reason: string;
+  /** What it is when the walk ends. */
+  readonly then: 'fenced' | 'failed';
+}
+
+/** A list of steps, one at a time. */
+export interface Walk {
+  readonly epoch: Epoch;
+  readonly steps: readonly TakeoverStep[];
+  readonly at: number;
+  readonly done: readonly StepRecord[];
+  /** Number of the step's run; an answer to another run is stale. */
+  readonly run: number;
+  readonly startedAt: BootMs;
+}
+
+export interface ResourceHealth {
+  readonly state: ResourceState;
+  readonly says: string;
+  readonly nextAt: BootMs;
+  readonly busy: {
+    readonly what: 'monitor' | 'restart';
+    readonly run: number;
+    readonly since: BootMs;
+  } | null;
+  /** Boot times of the restarts that still count. */
+  readonly restarts: readonly BootMs[];
+}
+
+export interface GroupState {
+  readonly group: GroupId;
+  readonly holding: Holding;
+  /** For the epoch of `entitledEpoch` only. */
+  readonly entitlement: Entitlement | null;
+  readonly entitledEpoch: Epoch | null;
+  readonly highestEpoch: Epoch;
+  readonly seen: GroupRecord | null;
+  readonly seenRevision: Revision;
+  readonly resources: ReadonlyMap<string, ResourceHealth>;
+  readonly wantsRelease: string | null;
+  readonly releaseRefused: string | null;
+  /** Rule 11, as the one who asks. */
+  readonly round: HoldRound | null;
+  /** Rule 11, as the one who promised: no takeover is accepted before that. */
+  readonly promisedUntil: BootMs | null;
+  /** `replace`: whether the pair's other service address is here. */
+  readonly spare: 'here' | 'not-here' | 'unknown';
+  /** Announcement: verified from another member, or how often it was asked. */
+  readonly sighting: { readonly round: number; readonly tries: number; readonly nextAt: BootMs } | null;
+}
+
+export interface HoldRound {
+  readonly round: number;
+  readonly startedAt: BootMs;
+  readonly promised: readonly MemberId[];
+  readonly refused: string | null;
+}
+
+export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
+  return {
+    group,
+    holding: { kind: 'idle' },
+    entitlement: null,
+    entitledEpoch: null,
+    highestEpoch,
+    seen: null,
+    seenRevision: 0n,
+    resources: new Map(),
+    wantsRelease: null,
+    releaseRefused: null,
+    round: null,
+    promisedUntil: null,
+    spare: 'unknown',
+    sighting: null,
+  };
+}
+
+/** The epoch for which something may still run here; null when nothing may. */
+export function heldEpoch(holding: Holding): Epoch | null {
+  switch (holding.kind) {
+    case 'acquiring':
+    case 'active':
+    case 'releasing':
+    case 'fencing':
+    case 'stuck':
+      return holding.epoch;
+    case 'idle':
+    case 'fenced':
+      return null;
+  }
+}
+
+/** The group's part of the server's renewal record; null when there is nothing to tell. */
+export function reportOf(g: GroupState, self: MemberId): GroupReport | null {
+  const h = g.holding;
+  if (h.kind === 'idle') return null;
+  const resources = Object.fromEntries([...g.resources].map(([name, r]) => [name, r.state]));
+  const base = {
+    group: g.group,
+    epoch: h.epoch,
+    resources,
+    wantsRelease: g.wantsRelease,
+    releaseRefused: g.releaseRefused,
+  };
+  switch (h.kind) {
+    case 'acquiring':
+      return { ...base, state: 'acquiring', says: h.held ?? '', steps: walked(h, self) };
+    case 'active':
+      return { ...base, state: 'active', says: troubles(g), steps: h.done };
+    case 'releasing':
+      return { ...base, state: 'releasing', says: h.reason, steps: walked(h, self) };
+    case 'fencing':
+      return { ...base, state: 'releasing', says: h.reason, steps: [] };
+    case 'stuck':
+      return { ...base, state: 'releasing', says: h.says, steps: [] };
+    case 'fenced':
+      return { ...base, state: h.after, says: h.says, steps: h.done };
+  }
+}
+
+function troubles(g: GroupState): string {
+  return [...g.resources.values()].find((r) => r.state === 'failed')?.says ?? '';
+}
+
+function walked(walk: Walk, self: MemberId): readonly StepRecord[] {
+  const current = walk.steps[walk.at];
+  if (current === undefined) return walk.done;
+  return [...walk.done, { name: stepName(current), server: self, ms: 0, outcome: 'running', says: '' }];
+}

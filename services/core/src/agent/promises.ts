@@ -1,0 +1,116 @@
+/**
+ * Rule 11: the control plane lost is not the service lost. An owner that can't renew asks every other server that
+ * could take over to promise, durably, not to accept a takeover for G. A full set of promises is worth a renewal.
+ *
+ *   P1  a promise is binding in memory before it is written, and given only after it is on disk
+ *   P2  a full set counts from just before the request was sent
+ *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
+ */
+
+import type { GroupConfig } from '../config/types.ts';
+import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
+import type { BootMs, MemberId } from '../names.ts';
+import { heldEpoch, type GroupState } from './holding.ts';
+import { entitle, type Here, type Moved } from './ownership.ts';
+import { otherServers } from './step.ts';
+
+/** Asks for promises when renewals fail; with `freeze` goes on without any. */
+export function askToHold(
+  g: GroupState,
+  failing: boolean,
+  here: Here,
+  paths: (to: MemberId) => readonly number[],
+): Moved {
+  const { config, now, self } = here;
+  const epoch = heldEpoch(g.holding);
+  const holds =
+    g.holding.kind === 'acquiring' || g.holding.kind === 'active' || g.holding.kind === 'releasing';
+  if (epoch === null || !holds || !failing)
+    return { group: g.round === null ? g : { ...g, round: null }, actions: [] };
+  if (g.entitledEpoch !== epoch || g.entitlement === null) return { group: g, actions: [] };
+  if (now < askAt(g, config)) return { group: g, actions: [] };
+  switch (config.onControlLoss) {
+    case 'fence':
+      return { group: g, actions: [] };
+    case 'freeze':
+      return { group: { ...entitle(g, epoch, now), round: null }, actions: [] };
+    case 'failsafe': {
+      const others = otherServers(config, self);
+      if (others.length === 0) return { group: entitle(g, epoch, now), actions: [] };
+      const round = { round: Math.round(now * 1_000), startedAt: now, promised: [], refused: null };
+      const message: HoldRequest = { kind: 'hold-request', group: g.group, epoch, round: round.round };
+      const actions = others.flatMap((to) =>
+        paths(to).map((path) => ({ kind: 'send', to, path, message }) as const),
+      );
+      return { group: { ...g, round }, actions };
+    }
+  }
+}
+
+/** When the next round may start: a part of R, so that several fit before F. */
+function askAt(g: GroupState, config: GroupConfig): BootMs {
+  if (g.round !== null) return g.round.startedAt + Math.round(config.rules.renewMs / 2);
+  return (g.entitlement?.provenAt ?? 0) + config.rules.renewMs;
+}
+
+export function nextAsk(g: GroupState, failing: boolean, config: GroupConfig): BootMs | null {
+  if (!failing || g.entitlement === null || config.onControlLoss === 'fence') return null;
+  const holds =
+    g.holding.kind === 'acquiring' || g.holding.kind === 'active' || g.holding.kind === 'releasing';
+  return holds ? askAt(g, config) : null;
+}
+
+export function promiseReceived(g: GroupState, from: MemberId, promise: HoldPromise, here: Here): Moved {
+  const round = g.round;
+  const epoch = heldEpoch(g.holding);
+  if (round === null || epoch === null || promise.epoch !== epoch || promise.round !== round.round) {
+    return { group: g, actions: [] };
+  }
+  if (!promise.promised) {
+    return { group: { ...g, round: { ...round, refused: `${from}: ${promise.reason}` } }, actions: [] };
+  }
+  const promised = round.promised.includes(from) ? round.promised : [...round.promised, from];
+  const full = otherServers(here.config, here.self).every((s) => promised.includes(s));
+  const next = { ...g, round: { ...round, promised } };
+  return { group: full ? entitle(next, epoch, round.startedAt) : next, actions: [] };
+}
+
+/** Somebody asks us to hold. */
+export function holdRequested(
+  g: GroupState,
+  from: MemberId,
+  path: number,
+  request: HoldRequest,
+  here: Here,
+): Moved {
+  const refusal = refuseToHold(g, from, request, here);
+  if (refusal !== null) {
+    const message: HoldPromise = {
+      kind: 'hold-promise',
+      group: g.group,
+      epoch: request.epoch,
+      round: request.round,
+      promised: false,
+      reason: refusal,
+    };
+    return { group: g, actions: [{ kind: 'send', to: from, path, message }] };
+  }
+  const until = Math.max(g.promisedUntil ?? 0, here.now + here.config.rules.waitMs);
+  return {
+    group: { ...g, promisedUntil: until }, // P1
+    actions: [
+      { kind: 'keep-promise', group: g.group, epoch: request.epoch, round: request.round, to: from, until },
+    ],
+  };
+}
+
+function refuseToHold(g: GroupState, from: MemberId, request: HoldRequest, here: Here): string | null {
+  if (!here.config.servers.includes(from)) return `${from} is not a server of ${g.group} here`;
+  if (g.highestEpoch > request.epoch) return `epoch ${g.highestEpoch.toString()} was seen here`;
+  if (heldEpoch(g.holding) !== null) return `this server holds ${g.group} itself`;
+  const own = g.seen?.ownership;
+  if (own !== undefined && own.epoch === request.epoch && own.kind !== 'unowned' && own.owner !== from) {
+    return `${own.owner} owns ${g.group} at that epoch`;
+  }
+  return null;
+}

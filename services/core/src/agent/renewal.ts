@@ -1,0 +1,226 @@
+/**
+ * A server's proof of life: one record in the store, replaced by compare-and-swap, again and again.
+ *
+ *   R1  a renewal counts from just before it was sent, never from its answer (time.ts, T1)
+ *   R2  an answer that comes after the attempt's deadline proves nothing
+ *   R3  each attempt has a counter of its own, so an attempt that landed late is told from one that did not
+ */
+
+import type { BootMs, MemberId, Revision } from '../names.ts';
+import type { GroupReport, RenewalRecord } from '../records.ts';
+import type { AgentAction, RenewAnswer } from './events.ts';
+
+export interface Renewal {
+  readonly server: MemberId;
+  readonly incarnation: number;
+  readonly bootId: string;
+  readonly version: string;
+  readonly counter: number;
+  readonly bootRevision: Revision | null;
+  /** What the store is believed to hold; null: nothing. */
+  readonly current: RenewalRecord | null;
+  readonly inFlight: {
+    readonly attempt: number;
+    readonly sentAt: BootMs;
+    readonly record: RenewalRecord;
+  } | null;
+  readonly nextAt: BootMs;
+  /** After a failure, not even news is sent before this: a dead control plane is not hammered. */
+  readonly notBefore: BootMs;
+  /** `s` of the last renewal that was confirmed in time. */
+  readonly provenAt: BootMs | null;
+  /** Since when every attempt failed; null while they succeed. */
+  readonly failingSince: BootMs | null;
+  readonly lastFailure: string;
+  /** Somebody else renews in this server's name. */
+  readonly impostor: string | null;
+}
+
+export interface RenewalPace {
+  readonly renewMs: number;
+  readonly attemptMs: number;
+}
+
+export function newRenewal(
+  server: MemberId,
+  incarnation: number,
+  bootId: string,
+  version: string,
+  now: BootMs,
+): Renewal {
+  return {
+    server,
+    incarnation,
+    bootId,
+    version,
+    counter: 0,
+    bootRevision: null,
+    current: null,
+    inFlight: null,
+    nextAt: now,
+    notBefore: now,
+    provenAt: null,
+    failingSince: null,
+    lastFailure: '',
+    impostor: null,
+  };
+}
+
+/** Sends the next renewal when one is due and none is under way. */
+export function renewWhenDue(
+  r: Renewal,
+  reports: readonly GroupReport[],
+  leaving: boolean,
+  pace: RenewalPace,
+  now: BootMs,
+): { readonly renewal: Renewal; readonly actions: readonly AgentAction[] } {
+  if (r.impostor !== null) return { renewal: r, actions: [] };
+  const waiting = r.inFlight !== null && now < r.inFlight.sentAt + pace.attemptMs;
+  if (waiting || now < renewAt(r, reports, leaving)) return { renewal: r, actions: [] };
+  const counter = r.counter + 1;
+  const record: RenewalRecord = {
+    server: r.server,
+    incarnation: r.incarnation,
+    counter,
+    bootId: r.bootId,
+    bootRevision: r.bootRevision,
+    version: r.version,
+    leaving,
+    groups: reports,
+  };
+  return {
+    renewal: {
+      ...r,
+      counter,
+      inFlight: { attempt: counter, sentAt: now, record },
+      nextAt: now + pace.renewMs,
+      failingSince: r.inFlight === null ? r.failingSince : (r.failingSince ?? r.inFlight.sentAt),
+    },
+    actions: [
+      { kind: 'renew', attempt: counter, previous: r.current, next: record, deadlineMs: pace.attemptMs },
+    ],
+  };
+}
+
+/** When the next renewal is due: on its period, or now when there is news that others wait for. */
+export function renewAt(r: Renewal, reports: readonly GroupReport[], leaving: boolean): BootMs {
+  if (r.current === null || r.provenAt === null) return r.nextAt;
+  const bootUnpublished = r.bootRevision !== null && r.current.bootRevision === null;
+  return isNews(r.current, reports, leaving) || bootUnpublished
+    ? r.notBefore
+    : Math.max(r.nextAt, r.notBefore);
+}
+
+/** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
+function isNews(current: RenewalRecord, reports: readonly GroupReport[], leaving: boolean): boolean {
+  if (current.leaving !== leaving || current.groups.length !== reports.length) return true;
+  return reports.some((report) => {
+    const told = current.groups.find((g) => g.group === report.group);
+    return told === undefined || digest(told) !== digest(report);
+  });
+}
+
+function digest(r: GroupReport): string {
+  const resources = Object.entries(r.resources).map(([name, state]) => `${name}=${state}`);
+  return [r.epoch.toString(), r.state, r.says, r.wantsRelease, r.releaseRefused, ...resources].join('|');
+}
+
+/** Deadline of the attempt under way, or the next due time. */
+export function renewalDeadline(
+  r: Renewal,
+  reports: readonly GroupReport[],
+  leaving: boolean,
+  pace: RenewalPace,
+): BootMs | null {
+  if (r.impostor !== null) return null;
+  return r.inFlight === null ? renewAt(r, reports, leaving) : r.inFlight.sentAt + pace.attemptMs;
+}
+
+export interface Renewed {
+  readonly renewal: Renewal;
+  /** `s`, when this answer proves our renewal; null when it is only news. */
+  readonly provenAt: BootMs | null;
+}
+
+export function renewalAnswered(
+  r: Renewal,
+  attempt: number,
+  answer: RenewAnswer,
+  pace: RenewalPace,
+  now: BootMs,
+): Renewed {
+  const flight = r.inFlight;
+  if (flight?.attempt !== attempt) return { renewal: r, provenAt: null };
+  switch (answer.kind) {
+    case 'committed':
+      return committed(r, flight, answer.revision, pace, now);
+    case 'conflict':
+      return conflicted(r, flight, answer.current, answer.revision, pace, now);
+    case 'no-answer': {
+      const retryAt = Math.max(now, flight.sentAt + Math.round(pace.attemptMs / 2));
+      const failed = {
+        ...r,
+        inFlight: null,
+        failingSince: r.failingSince ?? flight.sentAt,
+        lastFailure: answer.says,
+        nextAt: retryAt,
+        notBefore: retryAt,
+      };
+      return { renewal: failed, provenAt: null };
+    }
+  }
+}
+
+function committed(
+  r: Renewal,
+  flight: NonNullable<Renewal['inFlight']>,
+  revision: Revision,
+  pace: RenewalPace,
+  now: BootMs,
+): Renewed {
+  const inTime = now <= flight.sentAt + pace.attemptMs; // R2
+  return {
+    renewal: {
+      ...r,
+      inFlight: null,
+      current: flight.record,
+      bootRevision: r.bootRevision ?? revision,
+      provenAt: inTime ? flight.sentAt : r.provenAt,
+      failingSince: inTime ? null : (r.failingSince ?? flight.sentAt),
+      nextAt: flight.sentAt + pace.renewMs,
+    },
+    provenAt: inTime ? flight.sentAt : null,
+  };
+}
+
+function conflicted(
+  r: Renewal,
+  flight: NonNullable<Renewal['inFlight']>,
+  current: RenewalRecord | null,
+  revision: Revision,
+  pace: RenewalPace,
+  now: BootMs,
+): Renewed {
+  if (current !== null && current.incarnation === r.incarnation) {
+    // R3: it is this very attempt, by another road; or an earlier one that landed after all.
+    if (current.counter === flight.record.counter) return committed(r, flight, revision, pace, now);
+    return { renewal: { ...r, inFlight: null, current, nextAt: now }, provenAt: null };
+  }
+  if (current !== null && r.current?.incarnation === r.incarnation) {
+    const says = `another agent renews as ${r.server} (incarnation ${String(current.incarnation)})`;
+    return { renewal: { ...r, inFlight: null, impostor: says }, provenAt: null };
+  }
+  // First contact of this agent: the record of a former one.
+  const sameBoot = current !== null && current.bootId === r.bootId;
+  return {
+    renewal: {
+      ...r,
+      inFlight: null,
+      current,
+      incarnation: Math.max(r.incarnation, (current?.incarnation ?? 0) + 1),
+      bootRevision: sameBoot ? current.bootRevision : r.bootRevision,
+      nextAt: now,
+    },
+    provenAt: null,
+  };
+}

@@ -1,0 +1,124 @@
+/**
+ * The steps of a takeover and of a release, as data. Each is idempotent, so a crash in the middle starts the list
+ * again. Order: hooks, probe, addresses, announcement, name, resources, hooks; a release is the reverse.
+ */
+
+import type { GroupConfig, HookPoint, Identity } from '../config/types.ts';
+import type { Command, MemberId } from '../names.ts';
+
+export type TakeoverStep =
+  | { readonly kind: 'hook'; readonly point: HookPoint; readonly index: number; readonly command: Command }
+  /** Rule 9: ask whether somebody answers at the addresses. */
+  | { readonly kind: 'probe'; readonly addresses: readonly string[] }
+  /** `replace`: the server's own service address gives way. */
+  | { readonly kind: 'yield-own'; readonly address: string }
+  | { readonly kind: 'hold-addresses'; readonly addresses: readonly string[] }
+  | { readonly kind: 'announce'; readonly addresses: readonly string[] }
+  | { readonly kind: 'name' }
+  | { readonly kind: 'start'; readonly resource: string }
+  | { readonly kind: 'stop'; readonly resource: string }
+  | { readonly kind: 'unname' }
+  | { readonly kind: 'drop-addresses'; readonly addresses: readonly string[] };
+
+export function stepName(step: TakeoverStep): string {
+  switch (step.kind) {
+    case 'hook':
+      return `hook ${step.point} ${String(step.index + 1)}`;
+    case 'probe':
+      return 'probe addresses';
+    case 'yield-own':
+      return 'yield own address';
+    case 'hold-addresses':
+      return 'add addresses';
+    case 'announce':
+      return 'announce addresses';
+    case 'name':
+      return 'take name';
+    case 'start':
+      return `start ${step.resource}`;
+    case 'stop':
+      return `stop ${step.resource}`;
+    case 'unname':
+      return 'give up name';
+    case 'drop-addresses':
+      return 'drop addresses';
+  }
+}
+
+/** The addresses that clients use, as CIDR. */
+export function identityAddresses(identity: Identity): readonly string[] {
+  switch (identity.mode) {
+    case 'add':
+      return identity.addresses;
+    case 'replace':
+      return identity.primaryAddress === null ? [] : [identity.primaryAddress];
+  }
+}
+
+/** In `replace`, the address of the pair that is not the identity: whoever does not own the group may hold it. */
+export function spareAddress(identity: Identity): string | null {
+  return identity.mode === 'replace' ? identity.standbyAddress : null;
+}
+
+export function takeoverSteps(group: GroupConfig): readonly TakeoverStep[] {
+  const addresses = identityAddresses(group.identity);
+  const spare = spareAddress(group.identity);
+  const steps: TakeoverStep[] = [...hookSteps(group, 'beforeTakeover')];
+  if (addresses.length > 0) {
+    steps.push({ kind: 'probe', addresses });
+    if (spare !== null) steps.push({ kind: 'yield-own', address: spare });
+    steps.push({ kind: 'hold-addresses', addresses }, { kind: 'announce', addresses });
+  }
+  if (group.identity.hostname !== null) steps.push({ kind: 'name' });
+  for (const resource of group.resources) steps.push({ kind: 'start', resource: resource.name });
+  steps.push(...hookSteps(group, 'afterTakeover'));
+  return steps;
+}
+
+export function releaseSteps(group: GroupConfig): readonly TakeoverStep[] {
+  const addresses = identityAddresses(group.identity);
+  const steps: TakeoverStep[] = [...hookSteps(group, 'beforeRelease')];
+  for (const resource of [...group.resources].reverse())
+    steps.push({ kind: 'stop', resource: resource.name });
+  if (group.identity.hostname !== null) steps.push({ kind: 'unname' });
+  if (addresses.length > 0) steps.push({ kind: 'drop-addresses', addresses });
+  steps.push(...hookSteps(group, 'afterRelease'));
+  return steps;
+}
+
+/** Whether a release may still be called off at this step: nothing but hooks has run before it. */
+export function beforePointOfNoReturn(step: TakeoverStep): boolean {
+  return step.kind === 'hook' && step.point === 'beforeRelease';
+}
+
+function hookSteps(group: GroupConfig, point: HookPoint): readonly TakeoverStep[] {
+  return group.hooks[point].map((command, index) => ({ kind: 'hook', point, index, command }));
+}
+
+/** How long one step may take at most before the agent counts it as failed. */
+export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
+  const graceMs = 2_000;
+  switch (step.kind) {
+    case 'hook':
+      return step.command.timeoutMs + graceMs;
+    case 'start':
+    case 'stop': {
+      const resource = group.resources.find((r) => r.name === step.resource);
+      if (resource === undefined) return graceMs;
+      return (step.kind === 'start' ? resource.startTimeoutMs : resource.stopTimeoutMs) + graceMs;
+    }
+    case 'probe':
+    case 'yield-own':
+    case 'hold-addresses':
+    case 'announce':
+    case 'name':
+    case 'unname':
+    case 'drop-addresses':
+      return 5_000;
+  }
+}
+
+/** Who may own the group besides this server. */
+export function otherServers(group: GroupConfig, self: MemberId): readonly MemberId[] {
+  return group.servers.filter((s) => s !== self);
+}

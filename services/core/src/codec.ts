@@ -1,0 +1,160 @@
+/**
+ * Records to text and back. Text from the store is parsed here, once; what can't be parsed is an error value, never
+ * a guess. Encoding is canonical: the same record always gives the same text, because renewals are compared as text.
+ */
+
+import { z } from 'zod';
+import type {
+  EndedOperation,
+  EventRecord,
+  GroupRecord,
+  LeaderRecord,
+  MaintenanceRecord,
+  RenewalRecord,
+} from './records.ts';
+
+export type Parsed<T> =
+  { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'garbage'; readonly says: string };
+
+const epoch = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((s) => BigInt(s));
+const id = z.string().min(1).max(253);
+const words = z.string().max(16_384);
+
+const step = z.object({
+  name: words,
+  server: id,
+  ms: z.number(),
+  outcome: z.enum(['running', 'done', 'failed']),
+  says: words,
+});
+
+const ownership = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('unowned'), epoch, lastOwner: id.nullable() }),
+  z.object({ kind: z.literal('owned'), epoch, owner: id }),
+  z.object({ kind: z.literal('releasing'), epoch, owner: id, to: id.nullable() }),
+]);
+
+const operationBase = {
+  id,
+  group: id,
+  kind: z.enum(['start', 'failover', 'switchover', 'failback', 'release']),
+  from: id.nullable(),
+  to: id.nullable(),
+  by: words,
+  forced: z.boolean(),
+  reason: words,
+  startedAt: z.number(),
+  steps: z.array(step),
+};
+
+const operation = z.object({
+  ...operationBase,
+  phase: z.enum(['awaiting-approval', 'releasing', 'acquiring', 'rolling-back']),
+});
+
+const endedOperation = z.object({
+  ...operationBase,
+  outcome: z.enum(['done', 'failed', 'rolled-back', 'denied']),
+  endedAt: z.number(),
+  says: words,
+});
+
+const group = z.object({
+  group: id,
+  ownership,
+  operation: operation.nullable(),
+  ownerBoot: z.string().nullable(),
+  failovers: z.array(z.number()),
+  reason: words,
+  since: z.number(),
+  takeoverMs: z.array(z.number()),
+});
+
+const report = z.object({
+  group: id,
+  epoch,
+  state: z.enum(['acquiring', 'active', 'releasing', 'fenced', 'failed']),
+  says: words,
+  steps: z.array(step),
+  resources: z.record(
+    z.string(),
+    z.enum(['running', 'stopped', 'starting', 'stopping', 'failed', 'unknown']),
+  ),
+  wantsRelease: words.nullable(),
+  releaseRefused: words.nullable(),
+});
+
+const renewal = z.object({
+  server: id,
+  incarnation: z.number().int(),
+  counter: z.number().int(),
+  bootId: z.string(),
+  bootRevision: epoch.nullable(),
+  version: z.string(),
+  leaving: z.boolean(),
+  groups: z.array(report),
+});
+
+const leader = z.object({ member: id, incarnation: z.number().int(), term: z.number().int() });
+
+const maintenance = z.object({
+  cluster: words.nullable(),
+  servers: z.record(z.string(), words),
+  groups: z.record(z.string(), words),
+});
+
+const event = z.object({
+  id,
+  time: z.number(),
+  group: id.nullable(),
+  server: id.nullable(),
+  kind: z.string(),
+  reason: words,
+  epoch: epoch.nullable(),
+  inputs: z.unknown(),
+});
+
+function parse<T>(schema: z.ZodType<T>, what: string, text: string): Parsed<T> {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return { kind: 'garbage', says: `${what} is not JSON` };
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return { kind: 'ok', value: result.data };
+  const issue = result.error.issues[0];
+  return {
+    kind: 'garbage',
+    says: `${what}: ${issue?.path.join('.') ?? ''} ${issue?.message ?? 'is malformed'}`,
+  };
+}
+
+export const parseGroup = (text: string): Parsed<GroupRecord> => parse(group, 'group record', text);
+export const parseRenewal = (text: string): Parsed<RenewalRecord> => parse(renewal, 'renewal record', text);
+export const parseLeader = (text: string): Parsed<LeaderRecord> => parse(leader, 'leader record', text);
+export const parseMaintenance = (text: string): Parsed<MaintenanceRecord> =>
+  parse(maintenance, 'maintenance record', text);
+export const parseEndedOperation = (text: string): Parsed<EndedOperation> =>
+  parse(endedOperation, 'operation record', text);
+export const parseEvent = (text: string): Parsed<EventRecord> => parse(event, 'event record', text);
+
+/** Keys in sorted order, 64-bit numbers as strings. */
+export function encode(
+  record: GroupRecord | RenewalRecord | LeaderRecord | MaintenanceRecord | EndedOperation | EventRecord,
+): string {
+  return JSON.stringify(canonical(record));
+}
+
+function canonical(value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString();
+  if (Array.isArray(value)) return value.map(canonical);
+  if (value instanceof Map) return canonical(Object.fromEntries(value));
+  if (typeof value !== 'object' || value === null) return value;
+  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
+  entries.sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([k, v]) => [k, canonical(v)]));
+}

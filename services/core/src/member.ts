@@ -1,0 +1,25 @@
+/** A member's record in the store. */
+
+import { z } from 'zod';
+import type { Member } from './names.ts';
+
+const schema = z.object({
+  id: z.string().min(1).max(63),
+  role: z.enum(['server', 'witness']),
+  addresses: z.array(z.string().max(64)).min(1).max(8),
+  voter: z.boolean(),
+});
+
+export function parseMember(
+  text: string,
+): { readonly kind: 'ok'; readonly value: Member } | { readonly kind: 'garbage'; readonly says: string } {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return { kind: 'garbage', says: 'member record is not JSON' };
+  }
+  const result = schema.safeParse(raw);
+  if (result.success) return { kind: 'ok', value: result.data };
+  return { kind: 'garbage', says: `member record: ${result.error.issues[0]?.message ?? 'malformed'}` };
+}

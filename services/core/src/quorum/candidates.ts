@@ -1,0 +1,129 @@
+/**
+ * Who could take a group over, and what stands in the way of each of the others, in words.
+ *
+ *   C1  a candidate is heard and renews; a commanded leader that slept can do no harm, but a dead candidate would
+ *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
+ */
+
+import type { GroupConfig } from '../config/types.ts';
+import type { BootMs, MemberId } from '../names.ts';
+import { downAt } from '../node.ts';
+import type { GroupRecord, GroupReport } from '../records.ts';
+import { claimOf, lastHeard, type Vantage } from '../vantage.ts';
+import { maintenanceOf, type StoreView } from './view.ts';
+
+/** Everything that a judgement looks at, on the clock of the one who judges. */
+export interface Scene {
+  readonly now: BootMs;
+  readonly view: StoreView;
+  readonly vantage: Vantage;
+  readonly heartbeatMs: number;
+}
+
+export interface Candidate {
+  readonly server: MemberId;
+  /** Null: it could take over. */
+  readonly blocker: string | null;
+  /** Only rule 10 stands in the way: a person may force it. */
+  readonly forceable: boolean;
+}
+
+export function reportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
+  return scene.view.renewals.get(server)?.value.groups.find((g) => g.group === group) ?? null;
+}
+
+export function heardAt(scene: Scene, server: MemberId): BootMs {
+  return lastHeard(scene.vantage, server, scene.heartbeatMs, scene.now);
+}
+
+/** When the server is or was down for this group (node.ts). */
+export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig): BootMs {
+  const renewal = scene.view.renewals.get(server);
+  return downAt(
+    { heardAt: heardAt(scene, server), renewalChangedAt: renewal?.changedAt ?? null },
+    config.rules,
+  );
+}
+
+/** The server's own word, renewed or heard, that nothing of this epoch runs there any more. */
+export function saysFenced(
+  scene: Scene,
+  server: MemberId,
+  group: string,
+  epoch: bigint,
+): 'fenced' | 'failed' | null {
+  const report = reportFor(scene, server, group);
+  if (report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed'))
+    return report.state;
+  const claim = claimOf(scene.vantage, server, group);
+  if (claim?.epoch === epoch && (claim.state === 'fenced' || claim.state === 'failed')) return claim.state;
+  return null;
+}
+
+export function candidates(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+): readonly Candidate[] {
+  return config.servers.map((server) => assess(scene, config, record, server));
+}
+
+export function assess(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+  server: MemberId,
+): Candidate {
+  const no = (blocker: string, forceable = false): Candidate => ({ server, blocker, forceable });
+  const renewal = scene.view.renewals.get(server);
+  if (!scene.view.members.has(server)) return no(`${server} is not a member of the cluster`);
+  if (renewal === undefined) return no(`${server} has never run`);
+  const maintenance = maintenanceOf(scene.view);
+  const pause = maintenance.servers[server];
+  if (pause !== undefined) return no(`${server} is in maintenance${pause === '' ? '' : ` (${pause})`}`);
+  const silentMs = scene.now - heardAt(scene, server);
+  const everHeard = scene.vantage.ears.has(server);
+  if (!everHeard || silentMs >= config.rules.suspectMs) {
+    return no(
+      everHeard ? `${server} has not been heard for ${seconds(silentMs)}` : `${server} has not been heard`,
+    );
+  }
+  if (scene.now - renewal.changedAt >= config.rules.outageMs) {
+    return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
+  }
+  if (renewal.value.leaving) return no(`${server} is shutting down`);
+  const report = reportFor(scene, server, config.name);
+  if (report?.state === 'failed') {
+    return no(`${server} could not take it over at epoch ${report.epoch.toString()}: ${report.says}`);
+  }
+  if (wasDownToo(scene, record, server)) {
+    const last = lastOwner(record) ?? 'the last owner';
+    return no(
+      `${server} was down together with ${last}, whose data may be newer: it waits for ${last}, or for --force`,
+      true,
+    );
+  }
+  return { server, blocker: null, forceable: false };
+}
+
+export function lastOwner(record: GroupRecord | null): MemberId | null {
+  if (record === null) return null;
+  return record.ownership.kind === 'unowned' ? record.ownership.lastOwner : record.ownership.owner;
+}
+
+/** C2. Unknown counts as down. */
+function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId): boolean {
+  const last = lastOwner(record);
+  if (record === null || last === null || last === server) return false;
+  const theirs = scene.view.renewals.get(last);
+  const mine = scene.view.renewals.get(server);
+  if (theirs === undefined) return false;
+  // The owner's host booted again since: its last sign of life as owner is no longer in the store.
+  if (theirs.value.bootId !== record.ownerBoot) return true;
+  const bootRevision = mine?.value.bootRevision ?? null;
+  return bootRevision === null || bootRevision >= theirs.modRevision;
+}
+
+export function seconds(ms: number): string {
+  return ms >= 10_000 ? `${String(Math.round(ms / 1_000))} s` : `${(ms / 1_000).toFixed(1)} s`;
+}

@@ -1,0 +1,36 @@
+/** What a judgement is made from, and what it is. */
+
+import type { GroupConfig } from '../config/types.ts';
+import type { BootMs, MemberId, Revision, WallMs } from '../names.ts';
+import type { EndedOperation, GroupRecord, Phase } from '../records.ts';
+import type { Scene } from './candidates.ts';
+
+export interface Judgement {
+  readonly phase: Phase;
+  readonly reason: string;
+  /** Null: nothing is to be changed now. */
+  readonly change: Change | null;
+  /** When to judge again, if nothing happens before. */
+  readonly wakeAt: BootMs | null;
+  /** What a person should know besides. */
+  readonly warnings: readonly string[];
+}
+
+/** A new group record, and what must still hold when it is put. */
+export interface Change {
+  readonly record: GroupRecord;
+  readonly ended: EndedOperation | null;
+  readonly what: string;
+  /** The server whose renewal must still be the one that was judged stale. */
+  readonly stale: MemberId | null;
+}
+
+/** One judgement's worth of arguments. */
+export interface Case {
+  readonly scene: Scene;
+  readonly config: GroupConfig;
+  /** Null: the group was never given to anybody. */
+  readonly record: GroupRecord | null;
+  readonly recordRevision: Revision;
+  readonly wall: WallMs;
+}

@@ -1,0 +1,120 @@
+/** The records that a judgement may put: each function makes one whole group record from the one before. */
+
+import type { Epoch, MemberId } from '../names.ts';
+import type {
+  EndedOperation,
+  GroupRecord,
+  Operation,
+  OperationKind,
+  OperationOutcome,
+  OperationPhase,
+  Ownership,
+  StepRecord,
+} from '../records.ts';
+import type { Case, Change, Judgement } from './case.ts';
+import type { Phase } from '../records.ts';
+
+const hourMs = 3_600_000;
+const measuredMax = 8;
+const failoversMax = 32;
+
+export interface Wanted {
+  readonly kind: OperationKind;
+  readonly phase: OperationPhase;
+  readonly from: MemberId | null;
+  readonly to: MemberId | null;
+  readonly by: string;
+  readonly forced: boolean;
+  readonly reason: string;
+  readonly steps: readonly StepRecord[];
+}
+
+/** One operation per change of the record, so the record's revision names it. */
+export function operation(c: Case, wanted: Wanted): Operation {
+  return {
+    ...wanted,
+    id: `${c.config.name}-${c.recordRevision.toString()}-${wanted.kind}`,
+    group: c.config.name,
+    startedAt: c.wall,
+  };
+}
+
+export function ended(
+  c: Case,
+  op: Operation | null,
+  outcome: OperationOutcome,
+  says: string,
+  steps: readonly StepRecord[],
+): EndedOperation | null {
+  if (op === null) return null;
+  const { phase: _phase, ...rest } = op;
+  return { ...rest, steps: [...op.steps, ...steps], outcome, says, endedAt: c.wall };
+}
+
+export function recentFailovers(c: Case): readonly number[] {
+  return (c.record?.failovers ?? []).filter((t) => Math.abs(c.wall - t) < hourMs);
+}
+
+/** Same group, other ownership. */
+export function withOwnership(
+  c: Case,
+  ownership: Ownership,
+  op: Operation | null,
+  reason: string,
+): GroupRecord {
+  return {
+    group: c.config.name,
+    ownership,
+    operation: op,
+    ownerBoot: c.record?.ownerBoot ?? null,
+    failovers: recentFailovers(c),
+    reason,
+    since: c.wall,
+    takeoverMs: c.record?.takeoverMs ?? [],
+  };
+}
+
+/** `to` owns the group from this epoch on. */
+export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reason: string): GroupRecord {
+  const base = withOwnership(c, { kind: 'owned', owner: to, epoch }, op, reason);
+  const counts = op.kind === 'failover' && op.phase === 'acquiring';
+  return {
+    ...base,
+    ownerBoot: c.scene.view.renewals.get(to)?.value.bootId ?? null,
+    failovers: counts ? [...base.failovers, c.wall].slice(-failoversMax) : base.failovers,
+  };
+}
+
+/** The operation is over and the owner stays; a takeover's duration is remembered. */
+export function settled(
+  c: Case,
+  own: Extract<Ownership, { kind: 'owned' }>,
+  done: EndedOperation | null,
+  reason: string,
+): GroupRecord {
+  const base = withOwnership(c, own, null, reason);
+  const steps = (done?.steps ?? []).filter((s) => s.server === own.owner);
+  if (done?.outcome !== 'done' || steps.length === 0) return base;
+  const tookMs = steps.reduce((sum, s) => sum + s.ms, 0);
+  return { ...base, takeoverMs: [...base.takeoverMs, tookMs].slice(-measuredMax) };
+}
+
+export function change(
+  phase: Phase,
+  what: string,
+  record: GroupRecord,
+  endedOperation: EndedOperation | null = null,
+  stale: MemberId | null = null,
+): Judgement {
+  const put: Change = { record, ended: endedOperation, what, stale };
+  return { phase, reason: record.reason, change: put, wakeAt: null, warnings: [] };
+}
+
+export function stay(
+  phase: Phase,
+  reason: string,
+  wakeAt: number | null,
+  warnings: readonly string[] = [],
+): Judgement {
+  return { phase, reason, change: null, wakeAt, warnings };
+}

@@ -1,0 +1,174 @@
+/** What operators command: one operation per group, checked against the same rules as everything automatic. */
+
+import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
+import type { MemberId } from '../names.ts';
+import type { Ownership } from '../records.ts';
+import { assess, candidates, saysFenced, seconds, serverDownAt, type Candidate } from './candidates.ts';
+import type { Case, Judgement } from './case.ts';
+import { change, ended, withOwnership } from './changes.ts';
+import { begin, blockers, give, pausedBecause, releaseTo } from './judge.ts';
+import type { Command, CommandResult } from './events.ts';
+
+export type Commanded =
+  | { readonly kind: 'do'; readonly judgement: Judgement; readonly steps: readonly string[] }
+  | { readonly kind: 'no'; readonly result: CommandResult };
+
+const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
+const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });
+
+export function command(
+  c: Case,
+  wanted: Exclude<Command, { kind: 'approve' | 'deny' }>,
+  by: string,
+): Commanded {
+  const busy = c.record?.operation ?? null;
+  if (busy !== null && !(wanted.kind === 'failover' && busy.phase === 'awaiting-approval')) {
+    return refused(`${busy.id} (${busy.kind}) is under way, begun by ${busy.by}; wait for it to end`);
+  }
+  const pause = pausedBecause(c);
+  if (pause !== null) return refused(`${pause}; nothing is carried out until that ends`);
+  const own: Ownership = c.record?.ownership ?? { kind: 'unowned', epoch: 0n, lastOwner: null };
+  switch (wanted.kind) {
+    case 'switchover':
+    case 'failback':
+      return plannedMove(c, own, wanted.kind, wanted.to, by);
+    case 'failover':
+      return forcedMove(c, own, wanted.to, wanted.force, by);
+  }
+}
+
+function plannedMove(
+  c: Case,
+  own: Ownership,
+  kind: 'switchover' | 'failback',
+  wish: MemberId | null,
+  by: string,
+): Commanded {
+  const { config } = c;
+  if (own.kind !== 'owned') return refused(`nobody owns ${config.name} now: there is nothing to move`);
+  const preferred = config.servers[0];
+  const others = candidates(c.scene, config, c.record).filter((s) => s.server !== own.owner);
+  const to =
+    kind === 'failback'
+      ? preferred
+      : (wish ?? others.find((s) => s.blocker === null)?.server ?? others[0]?.server);
+  if (to === undefined) return invalid(`${config.name} has no other server`);
+  if (!config.servers.includes(to))
+    return invalid(`${to} is not a server of ${config.name}; its servers are ${config.servers.join(', ')}`);
+  if (to === own.owner) {
+    return invalid(
+      kind === 'failback'
+        ? `${config.name} is already on ${to}, its preferred server`
+        : `${to} already owns ${config.name}`,
+    );
+  }
+  const target = assess(c.scene, config, c.record, to);
+  if (target.blocker !== null) return refused(`${to} can't take over: ${target.blocker}`);
+  if (saysFenced(c.scene, own.owner, config.name, own.epoch) !== null)
+    return refused(`${own.owner} is fenced; ${config.name} is about to move`);
+  const reason =
+    kind === 'failback' ? `${by} asked for the failback to ${to}` : `${by} asked for the switchover to ${to}`;
+  return {
+    kind: 'do',
+    judgement: releaseTo(c, own, to, kind, reason, by),
+    steps: moveSteps(c, own.owner, to),
+  };
+}
+
+function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boolean, by: string): Commanded {
+  const { config, scene } = c;
+  const owner = own.kind === 'unowned' ? null : own.owner;
+  const others = candidates(scene, config, c.record).filter((s) => s.server !== owner);
+  const to = wish ?? others.find((s) => s.blocker === null)?.server;
+  if (to === undefined) return refused(`nobody can take ${config.name} over: ${blockers(others)}`);
+  if (!config.servers.includes(to))
+    return invalid(`${to} is not a server of ${config.name}; its servers are ${config.servers.join(', ')}`);
+  if (to === owner) return invalid(`${to} already owns ${config.name}`);
+  const target = assess(scene, config, c.record, to);
+  if (target.blocker !== null && !(force && forceable(c, target))) {
+    const hint = target.forceable ? '; --force takes over all the same and records the estimated loss' : '';
+    return refused(`${to} can't take over: ${target.blocker}${hint}`);
+  }
+  const loss = target.blocker === null ? '' : `; forced although ${target.blocker}`;
+  const steps = moveSteps(c, null, to);
+  const wanted = (reason: string) => ({ ...begin('failover', owner, to, reason), by, forced: force });
+  if (own.kind === 'unowned') {
+    const reason = `${by} gave ${config.name} to ${to}${loss}`;
+    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
+  }
+  if (saysFenced(scene, own.owner, config.name, own.epoch) !== null) {
+    const reason = `${by} gave ${config.name} to ${to}: ${own.owner} is fenced${loss}`;
+    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
+  }
+  const downFrom = serverDownAt(scene, own.owner, config);
+  const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
+  // Force shortens the outage, never G: until then the owner may still be acting.
+  const safeFrom = force ? renewedAt + config.rules.waitMs : downFrom;
+  if (scene.now >= safeFrom) {
+    const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
+    return {
+      kind: 'do',
+      judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over', own.owner),
+      steps,
+    };
+  }
+  const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
+  if (alive && own.kind === 'owned' && target.blocker === null) {
+    const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first`;
+    return {
+      kind: 'do',
+      judgement: releaseTo(c, own, to, 'switchover', reason, by),
+      steps: moveSteps(c, own.owner, to),
+    };
+  }
+  const hint = force ? 'it may still be acting until then' : '--force shortens the wait to what safety needs';
+  return refused(`${own.owner} is not proven down yet: ${seconds(safeFrom - scene.now)} left; ${hint}`);
+}
+
+/** A person may overrule rule 10 and an earlier failure, never a server that is not there. */
+function forceable(c: Case, target: Candidate): boolean {
+  const failed =
+    c.scene.view.renewals.get(target.server)?.value.groups.find((g) => g.group === c.config.name)?.state ===
+    'failed';
+  return target.forceable || failed;
+}
+
+/** The steps of a move as people see them, for --dry-run. */
+export function moveSteps(c: Case, from: MemberId | null, to: MemberId): readonly string[] {
+  const release = from === null ? [] : releaseSteps(c.config).map((s) => `${from}: ${stepName(s)}`);
+  return [...release, ...takeoverSteps(c.config).map((s) => `${to}: ${stepName(s)}`)];
+}
+
+export function decideApproval(c: Case, approve: boolean, by: string): Commanded {
+  const op = c.record?.operation ?? null;
+  const own = c.record?.ownership;
+  if (op === null || own === undefined || op.phase !== 'awaiting-approval')
+    return invalid('it does not wait for approval');
+  if (!approve) {
+    const says = `denied by ${by}`;
+    const next = withOwnership(c, own, null, says);
+    return {
+      kind: 'do',
+      judgement: change('blocked', 'denied', next, ended(c, op, 'denied', says, [])),
+      steps: [],
+    };
+  }
+  if (op.to === null || own.kind !== 'owned') return invalid('there is nobody left to take over');
+  const target = assess(c.scene, c.config, c.record, op.to);
+  if (target.blocker !== null) return refused(`${op.to} can't take over: ${target.blocker}`);
+  const fenced = saysFenced(c.scene, own.owner, c.config.name, own.epoch) !== null;
+  const downFrom = serverDownAt(c.scene, own.owner, c.config);
+  if (!fenced && c.scene.now < downFrom) return refused(`${own.owner} is not down any more`);
+  const reason = `${op.reason}; approved by ${by}`;
+  const wanted = { ...begin('failover', own.owner, op.to, reason), by };
+  const next = give(c, op.to, own.epoch + 1n, wanted, 'failing-over', fenced ? null : own.owner, null);
+  const same = next.change?.record.operation ?? null;
+  if (next.change === null || same === null) return invalid('it does not wait for approval');
+  // It stays the operation that was asked about.
+  const record = { ...next.change.record, operation: { ...same, id: op.id, startedAt: op.startedAt } };
+  return {
+    kind: 'do',
+    judgement: { ...next, change: { ...next.change, record } },
+    steps: moveSteps(c, null, op.to),
+  };
+}

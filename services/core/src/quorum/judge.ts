@@ -1,0 +1,444 @@
+/**
+ * What should become of one group now, and why. Pure and complete: called after every event, for every group, by
+ * every quorum service; only the leader's judgement is carried out.
+ *
+ *   J1  a change of owner needs one of: the owner is down (node.ts), or its own word that it is fenced
+ *   J2  at most one operation per group; the record itself carries it, so a new leader goes on with it
+ *   J3  maintenance and observe-only explain, and begin nothing
+ */
+
+import type { BootMs, MemberId } from '../names.ts';
+import type { Operation, OperationKind, Ownership, StepRecord } from '../records.ts';
+import {
+  assess,
+  candidates,
+  heardAt,
+  lastOwner,
+  reportFor,
+  saysFenced,
+  seconds,
+  serverDownAt,
+  type Candidate,
+} from './candidates.ts';
+import type { Case, Judgement } from './case.ts';
+import {
+  change,
+  ended,
+  givenTo,
+  operation,
+  recentFailovers,
+  settled,
+  stay,
+  withOwnership,
+  type Wanted,
+} from './changes.ts';
+import { failbackDue } from './failback.ts';
+import { servicePathDead } from './paths.ts';
+import { maintenanceOf } from './view.ts';
+
+type Owned = Extract<Ownership, { kind: 'owned' }>;
+type Releasing = Extract<Ownership, { kind: 'releasing' }>;
+
+export function judge(c: Case): Judgement {
+  const judged = judgeOwnership(c);
+  const pause = pausedBecause(c);
+  const observed = c.config.takeover === 'observe' && judged.phase === 'stopped' ? 'observe' : judged.phase;
+  if (pause === null) return judged;
+  const begun = c.record?.operation ?? null;
+  if (judged.change === null || begun !== null) return { ...judged, phase: observed }; // what was begun is ended
+  return {
+    ...judged,
+    phase: c.config.takeover === 'observe' ? 'observe' : standing(c),
+    change: null,
+    reason: `${pause}; otherwise: ${judged.change.record.reason}`,
+    warnings: [...judged.warnings, pause],
+  };
+}
+
+/** The phase of a group about which nothing is decided. */
+function standing(c: Case): Judgement['phase'] {
+  const own = c.record?.ownership;
+  if (own === undefined || own.kind === 'unowned') return 'stopped';
+  const report = reportFor(c.scene, own.owner, c.config.name);
+  return report?.epoch === own.epoch && report.state === 'active' ? 'active' : 'blocked';
+}
+
+/** Why decisions are explained and not carried out (J3); null when they are. */
+export function pausedBecause(c: Pick<Case, 'scene' | 'config' | 'record'>): string | null {
+  const m = maintenanceOf(c.scene.view);
+  const why = (what: string, text: string) => `${what} is in maintenance${text === '' ? '' : ` (${text})`}`;
+  if (m.cluster !== null) return why('the cluster', m.cluster);
+  const group = m.groups[c.config.name];
+  if (group !== undefined) return why(c.config.name, group);
+  const owner = lastOwner(c.record);
+  const server = owner === null ? undefined : m.servers[owner];
+  if (owner !== null && server !== undefined) return why(owner, server);
+  return c.config.takeover === 'observe' ? `${c.config.name} is only observed` : null;
+}
+
+function judgeOwnership(c: Case): Judgement {
+  const own: Ownership = c.record?.ownership ?? { kind: 'unowned', epoch: 0n, lastOwner: null };
+  switch (own.kind) {
+    case 'unowned':
+      return judgeUnowned(c, own);
+    case 'owned':
+      return judgeOwned(c, own);
+    case 'releasing':
+      return judgeReleasing(c, own);
+  }
+}
+
+// -- unowned ---------------------------------------------------------------------------------------------------
+
+function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Judgement {
+  const all = candidates(c.scene, c.config, c.record);
+  const firstChoice = own.lastOwner ?? c.config.servers[0];
+  const to = choose(all, firstChoice);
+  // At the very first start the preferred server gets its outage to appear.
+  const waitUntil =
+    own.lastOwner === null && firstChoice !== undefined
+      ? serverDownAt(c.scene, firstChoice, c.config)
+      : -Infinity;
+  if (to !== firstChoice && c.scene.now < waitUntil) {
+    return stay('stopped', `waiting for ${String(firstChoice)}, the preferred server, to appear`, waitUntil);
+  }
+  if (to === undefined) {
+    const phase = own.epoch === 0n ? 'stopped' : 'blocked';
+    return stay(phase, `nobody can take ${c.config.name}: ${blockers(all)}`, null, blockerList(all));
+  }
+  const others = own.lastOwner === null || to === own.lastOwner ? '' : `: ${blockerOf(all, own.lastOwner)}`;
+  const reason = `${to} takes ${c.config.name} up${others}`;
+  return give(c, to, own.epoch + 1n, begin('start', own.lastOwner, to, reason), 'starting');
+}
+
+// -- owned -----------------------------------------------------------------------------------------------------
+
+function judgeOwned(c: Case, own: Owned): Judgement {
+  const { scene, config } = c;
+  const { owner, epoch } = own;
+  const op = c.record?.operation ?? null;
+  if (!config.servers.includes(owner) && op === null) {
+    return releaseTo(c, own, null, 'release', `${owner} is no longer a server of ${config.name}`);
+  }
+  const fenced = saysFenced(scene, owner, config.name, epoch);
+  if (fenced !== null) return reassign(c, own, fenced);
+  const downFrom = serverDownAt(scene, owner, config);
+  if (scene.now >= downFrom) return failOver(c, own);
+  if (op?.phase === 'awaiting-approval') return awaitApproval(c, own, op, downFrom);
+  const report = reportFor(scene, owner, config.name);
+  const active = report?.epoch === epoch && report.state === 'active';
+  if (op !== null) return active ? operationDone(c, own, op, report.steps) : acquiring(c, own, op, downFrom);
+  if (!active) return well(c, own, downFrom);
+  if (report.wantsRelease !== null) return ownerWantsOut(c, own, report.wantsRelease, downFrom);
+  return leaveForBetter(c, own, downFrom);
+}
+
+function awaitApproval(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {
+  const silent = c.scene.now - heardAt(c.scene, own.owner) >= c.config.rules.suspectMs;
+  if (silent) return stay('awaiting-approval', op.reason, downFrom);
+  const says = `${own.owner} is back before it was approved`;
+  return change('active', 'withdrawn', withOwnership(c, own, null, says), ended(c, op, 'denied', says, []));
+}
+
+function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepRecord[]): Judgement {
+  const back = op.phase === 'rolling-back';
+  const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, steps);
+  const reason = `${own.owner} holds epoch ${own.epoch.toString()}: ${op.reason}`;
+  return change('active', back ? 'rolled-back' : `${op.kind}-done`, settled(c, own, done, reason), done);
+}
+
+function acquiring(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {
+  const report = reportFor(c.scene, own.owner, c.config.name);
+  const says = report?.epoch === own.epoch && report.says !== '' ? `: ${report.says}` : '';
+  const phase = op.kind === 'start' ? 'starting' : says === '' ? 'failing-over' : 'blocked';
+  return stay(
+    phase,
+    `${own.owner} is taking ${c.config.name} over${says}`,
+    downFrom,
+    says === '' ? [] : [says.slice(2)],
+  );
+}
+
+function well(c: Case, own: Owned, downFrom: BootMs): Judgement {
+  const { owner, epoch } = own;
+  const heard = heardAt(c.scene, owner);
+  const silentMs = c.scene.now - heard;
+  const suspect = silentMs >= c.config.rules.suspectMs;
+  const report = reportFor(c.scene, owner, c.config.name);
+  const mine = report?.epoch === epoch ? report : null;
+  const role =
+    owner === c.config.servers[0]
+      ? 'is the preferred server'
+      : `stands in for ${String(c.config.servers[0])}`;
+  const silence = suspect ? `, but has not been heard for ${seconds(silentMs)}` : '';
+  return {
+    phase:
+      mine === null
+        ? 'starting'
+        : mine.state === 'active'
+          ? 'active'
+          : mine.state === 'releasing'
+            ? 'releasing'
+            : 'starting',
+    reason: `${owner} ${role} and holds epoch ${epoch.toString()}${silence}`,
+    change: null,
+    wakeAt: suspect ? downFrom : Math.min(heard + c.config.rules.suspectMs, downFrom),
+    warnings: mine === null || mine.says === '' ? [] : [mine.says],
+  };
+}
+
+function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judgement {
+  const all = candidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
+  const to = choose(all);
+  if (to !== undefined) return releaseTo(c, own, to, 'switchover', why);
+  const leaving = c.scene.view.renewals.get(own.owner)?.value.leaving === true;
+  if (leaving) return releaseTo(c, own, null, 'release', `${why}; nobody can take over: ${blockers(all)}`);
+  const judged = well(c, own, downFrom);
+  const reason = `${judged.reason}; ${why}, and nobody can take over: ${blockers(all)}`;
+  return { ...judged, reason, warnings: [...judged.warnings, why] };
+}
+
+/** The owner is well, and yet another server would serve better: its service network is dead, or failback is due. */
+function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
+  const judged = well(c, own, downFrom);
+  const times = [judged.wakeAt ?? Infinity];
+  const path = servicePathDead(c.scene, c.config, own.owner);
+  if (path !== null && c.scene.now >= path.from) {
+    const better = candidates(c.scene, c.config, c.record).filter((s) => path.better.includes(s.server));
+    const to = choose(better);
+    if (to !== undefined)
+      return releaseTo(
+        c,
+        own,
+        to,
+        'switchover',
+        `the service network of ${own.owner} is dead, and ${to} is heard on it`,
+      );
+  }
+  if (path !== null) times.push(path.from);
+  const back = failbackDue(c);
+  if (back?.kind === 'now') return releaseTo(c, own, back.to, 'failback', back.reason);
+  if (back?.kind === 'at') times.push(back.at);
+  const future = times.filter((t) => t > c.scene.now);
+  return { ...judged, wakeAt: future.length === 0 ? null : Math.min(...future) };
+}
+
+/** J1, by silence. */
+function failOver(c: Case, own: Owned | Releasing): Judgement {
+  const { scene, config, record } = c;
+  const { owner, epoch } = own;
+  const why = `${owner} was silent for ${seconds(scene.now - heardAt(scene, owner))} and did not renew`;
+  const op = record?.operation ?? null;
+  const recent = recentFailovers(c);
+  if (recent.length >= config.failoversPerHour) {
+    const held = `held after ${String(recent.length)} failovers within an hour; use holdfast failover to go on`;
+    return stay('blocked', `${why}; ${held}`, null, [held]);
+  }
+  const all = candidates(scene, config, record).filter((s) => s.server !== owner);
+  const to = choose(all, own.kind === 'releasing' ? own.to : undefined);
+  if (to === undefined)
+    return stay('blocked', `${why}; nobody can take over: ${blockers(all)}`, null, blockerList(all));
+  const reason = `${to} takes over because ${why}`;
+  if (config.takeover === 'manual' && op?.forced !== true) {
+    if (op?.phase === 'awaiting-approval') return stay('awaiting-approval', op.reason, null);
+    const ask = operation(c, { ...begin('failover', owner, to, reason), phase: 'awaiting-approval' });
+    const next = withOwnership(c, { kind: 'owned', owner, epoch }, ask, `${reason}, once approved`);
+    return change('awaiting-approval', 'approval-wanted', next, ended(c, op, 'failed', why, []));
+  }
+  return give(c, to, epoch + 1n, begin('failover', owner, to, reason), 'failing-over', owner);
+}
+
+/** J1, by the owner's own word: nothing need be waited for. */
+function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
+  const { scene, config, record } = c;
+  const { owner, epoch } = own;
+  const op = record?.operation ?? null;
+  const report = reportFor(scene, owner, config.name);
+  const told = report?.epoch === epoch ? report : null;
+  const says = told?.says ?? 'its heartbeat says so';
+  const all = candidates(scene, config, record);
+  if (
+    word === 'failed' &&
+    op !== null &&
+    (op.kind === 'switchover' || op.kind === 'failback') &&
+    op.from !== null
+  ) {
+    const back = choose(all.filter((s) => s.server === op.from));
+    if (back !== undefined)
+      return rollBack(c, back, epoch, op, `${owner} could not take over (${says})`, told?.steps ?? []);
+  }
+  const to = choose(all, owner);
+  const failed = ended(c, op, 'failed', says, told?.steps ?? []);
+  if (to === undefined) {
+    const reason = `${owner} gave ${config.name} up (${says}); nobody can take it: ${blockers(all)}`;
+    const next = withOwnership(c, { kind: 'unowned', epoch, lastOwner: owner }, null, reason);
+    return change('blocked', 'unowned', next, failed);
+  }
+  const reason =
+    to === owner
+      ? `${owner} takes ${config.name} up again: ${says}`
+      : `${to} takes over at once: ${owner} is fenced (${says})`;
+  const kind = to === owner ? 'start' : 'failover';
+  if (kind === 'failover' && config.takeover === 'manual' && op?.phase !== 'awaiting-approval') {
+    const ask = operation(c, { ...begin(kind, owner, to, reason), phase: 'awaiting-approval' });
+    return change(
+      'awaiting-approval',
+      'approval-wanted',
+      withOwnership(c, own, ask, `${reason}, once approved`),
+      failed,
+    );
+  }
+  if (op?.phase === 'awaiting-approval' && kind === 'failover')
+    return stay('awaiting-approval', op.reason, null);
+  return give(
+    c,
+    to,
+    epoch + 1n,
+    begin(kind, owner, to, reason),
+    kind === 'start' ? 'starting' : 'failing-over',
+    null,
+    failed,
+  );
+}
+
+// -- releasing -------------------------------------------------------------------------------------------------
+
+function judgeReleasing(c: Case, own: Releasing): Judgement {
+  const { scene, config, record } = c;
+  const { owner, epoch, to } = own;
+  const op = record?.operation ?? null;
+  const report = reportFor(scene, owner, config.name);
+  const mine = report?.epoch === epoch ? report : null;
+  if (saysFenced(scene, owner, config.name, epoch) !== null) return released(c, own, op, mine?.steps ?? []);
+  const downFrom = serverDownAt(scene, owner, config);
+  if (scene.now >= downFrom) return failOver(c, own);
+  if (mine?.releaseRefused !== undefined && mine.releaseRefused !== null) {
+    return callOff(c, own, op, `${owner} refused: ${mine.releaseRefused}`, mine.steps);
+  }
+  const blocker = to === null ? null : assess(scene, config, record, to).blocker;
+  if (blocker !== null) return callOff(c, own, op, blocker, mine?.steps ?? []);
+  const says = mine === null || mine.says === '' || mine.says === record?.reason ? '' : ` (${mine.says})`;
+  const targetSilentAt = to === null ? Infinity : heardAt(scene, to) + config.rules.suspectMs;
+  const reason = `${owner} is releasing ${config.name} to ${to ?? 'nobody'}: ${record?.reason ?? ''}${says}`;
+  return stay('releasing', reason, Math.min(downFrom, targetSilentAt));
+}
+
+/** The owner said that it is fenced: on to the next one. */
+function released(c: Case, own: Releasing, op: Operation | null, steps: readonly StepRecord[]): Judgement {
+  const { owner, epoch, to } = own;
+  const reason = c.record?.reason ?? 'released';
+  const unowned = (why: string, outcome: 'done' | 'failed') =>
+    change(
+      outcome === 'done' ? 'stopped' : 'blocked',
+      'unowned',
+      withOwnership(c, { kind: 'unowned', epoch, lastOwner: owner }, null, why),
+      ended(c, op, outcome, why, steps),
+    );
+  if (to === null) return unowned(reason, 'done');
+  const all = candidates(c.scene, c.config, c.record);
+  const target = choose(all.filter((s) => s.server === to));
+  if (target !== undefined) {
+    const next: Operation =
+      op === null
+        ? operation(c, { ...begin('switchover', owner, to, reason), steps })
+        : { ...op, phase: 'acquiring', steps: [...op.steps, ...steps] };
+    return change('failing-over', 'released', givenTo(c, to, epoch + 1n, next, reason));
+  }
+  const other = choose(all, owner);
+  const why = blockerOf(all, to);
+  if (other === undefined || op === null)
+    return unowned(`${why}; nobody can take ${c.config.name}`, 'failed');
+  return rollBack(c, other, epoch, op, why, steps);
+}
+
+function rollBack(
+  c: Case,
+  to: MemberId,
+  epoch: bigint,
+  op: Operation,
+  why: string,
+  steps: readonly StepRecord[],
+): Judgement {
+  const reason = `${why}: ${to} takes ${c.config.name} again`;
+  const back: Operation = { ...op, phase: 'rolling-back', reason, steps: [...op.steps, ...steps] };
+  return change('failing-over', 'rolling-back', givenTo(c, to, epoch + 1n, back, reason));
+}
+
+function callOff(
+  c: Case,
+  own: Releasing,
+  op: Operation | null,
+  why: string,
+  steps: readonly StepRecord[],
+): Judgement {
+  const owned: Owned = { kind: 'owned', owner: own.owner, epoch: own.epoch };
+  const reason = `${own.owner} keeps ${c.config.name}: ${why}`;
+  return change(
+    'active',
+    'rolled-back',
+    withOwnership(c, owned, null, reason),
+    ended(c, op, 'rolled-back', why, steps),
+  );
+}
+
+// -- parts -----------------------------------------------------------------------------------------------------
+
+/** Asks the owner to release, as one operation. Also what operators command. */
+export function releaseTo(
+  c: Case,
+  own: Owned,
+  to: MemberId | null,
+  kind: OperationKind,
+  reason: string,
+  by = 'holdfast',
+): Judgement {
+  const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
+  const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by });
+  return change('releasing', kind, withOwnership(c, ownership, op, reason));
+}
+
+export function begin(
+  kind: OperationKind,
+  from: MemberId | null,
+  to: MemberId | null,
+  reason: string,
+): Wanted {
+  return { kind, phase: 'acquiring', from, to, by: 'holdfast', forced: false, reason, steps: [] };
+}
+
+/** Gives the group to `to`; whatever operation was under way ends as failed. */
+export function give(
+  c: Case,
+  to: MemberId,
+  epoch: bigint,
+  wanted: Wanted,
+  phase: Judgement['phase'],
+  stale: MemberId | null = null,
+  endedBefore = ended(c, c.record?.operation ?? null, 'failed', wanted.reason, []),
+): Judgement {
+  return change(
+    phase,
+    wanted.kind,
+    givenTo(c, to, epoch, operation(c, wanted), wanted.reason),
+    endedBefore,
+    stale,
+  );
+}
+
+function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
+  const able = all.filter((s) => s.blocker === null);
+  return (able.find((s) => s.server === first) ?? able[0])?.server;
+}
+
+function blockerList(all: readonly Candidate[]): readonly string[] {
+  return all.map((s) => s.blocker).filter((b): b is string => b !== null);
+}
+
+export function blockers(all: readonly Candidate[]): string {
+  const list = blockerList(all);
+  return list.length === 0 ? 'there is no other server' : list.join('; ');
+}
+
+function blockerOf(all: readonly Candidate[], server: MemberId): string {
+  return all.find((s) => s.server === server)?.blocker ?? `${server} is not a server of this group`;
+}

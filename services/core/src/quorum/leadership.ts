@@ -1,0 +1,70 @@
+/**
+ * One quorum service leads. Leadership only saves double work: every change is a compare-and-swap that also compares
+ * the leader record, so a leader that was deposed in its sleep changes nothing.
+ *
+ *   L1  the leader beats; who has not seen the beat change for a while, on its own clock, may take over
+ *   L2  a leader that hears nobody, itself included, is blind and lets go
+ */
+
+import { encode } from '../codec.ts';
+import { keys } from '../keys.ts';
+import type { BootMs, MemberId } from '../names.ts';
+import type { Txn } from '../store.ts';
+import type { StoreView } from './view.ts';
+
+export interface LeaderPace {
+  readonly beatMs: number;
+  /** A beat that did not change for this long is dead. */
+  readonly deadMs: number;
+}
+
+export function leaderPace(heartbeatMs: number): LeaderPace {
+  const beatMs = Math.max(300, Math.min(1_000, heartbeatMs * 2));
+  return { beatMs, deadMs: beatMs * 3 };
+}
+
+export function leads(view: StoreView, self: MemberId, incarnation: number): boolean {
+  const leader = view.leader?.value;
+  return leader?.member === self && leader.incarnation === incarnation;
+}
+
+/** When this service may try to become leader; null while it leads. Witnesses go first: they own nothing that dies. */
+export function candidateAt(
+  view: StoreView,
+  self: MemberId,
+  incarnation: number,
+  pace: LeaderPace,
+  witness: boolean,
+  since: BootMs,
+): BootMs | null {
+  if (leads(view, self, incarnation)) return null;
+  const patience = witness ? 0 : pace.beatMs;
+  if (view.leader === null) return since + patience;
+  const beatAt = Math.max(view.leader.changedAt, view.beat?.changedAt ?? -Infinity);
+  return beatAt + pace.deadMs + patience;
+}
+
+export function takeLeadership(view: StoreView, self: MemberId, incarnation: number): Txn {
+  const record = { member: self, incarnation, term: (view.leader?.value.term ?? 0) + 1 };
+  return {
+    compares: [
+      { kind: 'mod-revision', key: keys.leader, revision: view.leader?.modRevision ?? 0n },
+      { kind: 'mod-revision', key: keys.beat, revision: view.beat?.modRevision ?? 0n },
+    ],
+    puts: [
+      { key: keys.leader, value: encode(record) },
+      { key: keys.beat, value: `${self} 0` },
+    ],
+    deletes: [],
+    reads: [keys.leader, keys.beat],
+  };
+}
+
+export function beat(view: StoreView, self: MemberId, count: number): Txn {
+  return {
+    compares: [{ kind: 'mod-revision', key: keys.leader, revision: view.leader?.modRevision ?? 0n }],
+    puts: [{ key: keys.beat, value: `${self} ${String(count)}` }],
+    deletes: [],
+    reads: [keys.leader, keys.beat],
+  };
+}

@@ -1,0 +1,31 @@
+/** Rule 7: an owner that is alive but whose service network is dead serves nobody; one that is heard there could. */
+
+import type { GroupConfig } from '../config/types.ts';
+import type { BootMs, MemberId } from '../names.ts';
+import { lastHeardOnPath } from '../vantage.ts';
+import type { Scene } from './candidates.ts';
+
+/** The service network is path 0. */
+const servicePath = 0;
+
+export interface DeadPath {
+  /** When it counts as dead, if it stays silent: the suspicion threshold, so that a flapping cable moves nothing. */
+  readonly from: BootMs;
+  /** The other servers that are heard on the service network. */
+  readonly better: readonly MemberId[];
+}
+
+export function servicePathDead(scene: Scene, config: GroupConfig, owner: MemberId): DeadPath | null {
+  const paths = scene.view.members.get(owner)?.value.addresses.length ?? 1;
+  if (paths < 2) return null;
+  const heard = (server: MemberId) =>
+    lastHeardOnPath(scene.vantage, server, servicePath, scene.heartbeatMs, scene.now);
+  const at = heard(owner);
+  if (at === null) return null;
+  const better = config.servers.filter((s) => {
+    const theirs = s === owner ? null : heard(s);
+    return theirs !== null && scene.now - theirs < 3 * scene.heartbeatMs;
+  });
+  const from = at + config.rules.suspectMs;
+  return better.length === 0 ? null : { from, better };
+}

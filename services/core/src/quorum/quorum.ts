@@ -1,0 +1,491 @@
+/**
+ * The loop of one quorum service. It commits renewals, keeps its view of the store and of who is heard, and, while it
+ * leads, carries out what judge.ts decides.
+ *
+ *   U1  every change of a group is one transaction that compares the leader, the group's record, and, where the owner
+ *       was judged silent, the very renewal that was judged
+ *   U2  one change per group under way at a time; after an unknown outcome the store is read before anything else
+ *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
+ */
+
+import { heartbeatMsOf } from '../agent/agent.ts';
+import { encode } from '../codec.ts';
+import { keys, live } from '../keys.ts';
+import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
+import type { Step } from '../node.ts';
+import type { EventRecord } from '../records.ts';
+import type { Compare, Txn, TxnAnswer } from '../store.ts';
+import { hear, heardHere, startListening, type Vantage } from '../vantage.ts';
+import type { Scene } from './candidates.ts';
+import type { Case, Change, Judgement } from './case.ts';
+import { command, decideApproval, type Commanded } from './command.ts';
+import type { Command, QuorumAction, QuorumEvent } from './events.ts';
+import { judge } from './judge.ts';
+import { beat, candidateAt, leaderPace, leads, takeLeadership } from './leadership.ts';
+import { batchEnded, enqueue, nextBatch, noRenewals, type Renewing } from './renewing.ts';
+import { absorb, absorbAll, emptyView, type StoreView } from './view.ts';
+
+export interface QuorumState {
+  readonly self: MemberId;
+  readonly witness: boolean;
+  readonly incarnation: number;
+  readonly since: BootMs;
+  readonly view: StoreView;
+  readonly vantage: Vantage;
+  readonly renewing: Renewing;
+  readonly nextTxn: number;
+  readonly underway: ReadonlyMap<number, Purpose>;
+  readonly nextReadAt: BootMs;
+  readonly readingSince: BootMs | null;
+  readonly nextBeatAt: BootMs;
+  readonly beats: number;
+  readonly relayed: boolean;
+  /** When the store last answered, and since when it has not. */
+  readonly storeAnsweredAt: BootMs | null;
+  readonly judgements: ReadonlyMap<GroupId, Judgement>;
+}
+
+type Purpose =
+  | { readonly kind: 'renewals' }
+  | { readonly kind: 'lead' | 'beat'; readonly since: BootMs }
+  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
+
+export type QuorumStep = Step<QuorumState, QuorumAction>;
+
+const readEveryMs = 2_000;
+const storeDeadlineMs = 1_500;
+const eventIdDigits = 15;
+
+export function newQuorum(self: MemberId, witness: boolean, incarnation: number, now: BootMs): QuorumState {
+  return {
+    self,
+    witness,
+    incarnation,
+    since: now,
+    view: emptyView,
+    vantage: startListening(self, now),
+    renewing: noRenewals,
+    nextTxn: 1,
+    underway: new Map(),
+    nextReadAt: now,
+    readingSince: null,
+    nextBeatAt: now,
+    beats: 0,
+    relayed: false,
+    storeAnsweredAt: null,
+    judgements: new Map(),
+  };
+}
+
+export function stepQuorum(state: QuorumState, event: QuorumEvent, now: BootMs, wall: WallMs): QuorumStep {
+  const turn = new Turn(state, now, wall);
+  turn.take(event);
+  return turn.settle();
+}
+
+export function sceneOf(state: QuorumState, now: BootMs): Scene {
+  const config = state.view.config?.value ?? null;
+  return { now, view: state.view, vantage: state.vantage, heartbeatMs: heartbeatMsOf(config) };
+}
+
+export function caseOf(state: QuorumState, group: GroupId, now: BootMs, wall: WallMs): Case | null {
+  const config = state.view.config?.value.groups.get(group);
+  const held = state.view.groups.get(group) ?? null;
+  if (config === undefined) return null;
+  return {
+    scene: sceneOf(state, now),
+    config,
+    record: held?.value ?? null,
+    recordRevision: held?.modRevision ?? 0n,
+    wall,
+  };
+}
+
+class Turn {
+  private state: QuorumState;
+  private readonly now: BootMs;
+  private readonly wall: WallMs;
+  private readonly actions: QuorumAction[] = [];
+  private readonly viewBefore: StoreView;
+  private reason: string | null = null;
+
+  constructor(state: QuorumState, now: BootMs, wall: WallMs) {
+    this.state = state;
+    this.now = now;
+    this.wall = wall;
+    this.viewBefore = state.view;
+  }
+
+  take(event: QuorumEvent): void {
+    switch (event.kind) {
+      case 'started':
+      case 'wake':
+        return;
+      case 'heard': {
+        const vantage = hear(this.state.vantage, event.from, event.path, event.heartbeat, this.now);
+        this.state = { ...this.state, vantage };
+        return;
+      }
+      case 'relay':
+        this.state = { ...this.state, relayed: event.connected };
+        return;
+      case 'read':
+        this.state = { ...this.state, readingSince: null };
+        if (event.answer.kind === 'unknown') return;
+        this.absorbed(absorbAll(this.state.view, event.answer.revision, event.answer.rows, this.now));
+        return;
+      case 'changed':
+        this.absorbed(absorb(this.state.view, event.revision, event.rows, this.now));
+        return;
+      case 'watch-lost':
+        this.state = { ...this.state, nextReadAt: this.now };
+        return;
+      case 'renew': {
+        const { renewing, actions } = enqueue(this.state.renewing, event.request, this.now);
+        this.state = { ...this.state, renewing };
+        this.actions.push(...actions);
+        return;
+      }
+      case 'txn-ended':
+        this.txnEnded(event.id, event.answer);
+        return;
+      case 'command':
+        this.command(event);
+        return;
+    }
+  }
+
+  private absorbed(view: StoreView): void {
+    this.state = { ...this.state, view, storeAnsweredAt: this.now };
+  }
+
+  private txnEnded(id: number, answer: TxnAnswer): void {
+    const purpose = this.state.underway.get(id);
+    if (purpose === undefined) return;
+    const underway = new Map(this.state.underway);
+    underway.delete(id);
+    this.state = { ...this.state, underway };
+    if (answer.kind === 'unknown')
+      this.state = { ...this.state, nextReadAt: this.now }; // U2
+    else this.absorbed(absorb(this.state.view, answer.revision, answer.rows, this.now));
+    switch (purpose.kind) {
+      case 'renewals': {
+        const { renewing, actions } = batchEnded(this.state.renewing, answer);
+        this.state = { ...this.state, renewing };
+        this.actions.push(...actions);
+        return;
+      }
+      case 'lead':
+        if (answer.kind === 'succeeded') this.note(null, 'leader', `${this.state.self} leads now`);
+        return;
+      case 'beat':
+        return;
+      case 'change':
+        if (answer.kind === 'succeeded')
+          this.note(purpose.group, purpose.change.what, purpose.change.record.reason);
+        else if (answer.kind === 'compare-failed') this.state = { ...this.state, nextReadAt: this.now };
+        return;
+    }
+  }
+
+  settle(): QuorumStep {
+    this.read();
+    this.lead();
+    this.judgeAll();
+    this.commitRenewals();
+    if (pushWorthy(this.viewBefore, this.state.view)) this.actions.push({ kind: 'push' });
+    return { state: this.state, actions: this.actions, wakeAt: this.wakeAt(), reason: this.reason };
+  }
+
+  /** The watch is a hint; a read of everything live, on a period and after every doubt, is the truth. */
+  private read(): void {
+    const { readingSince, nextReadAt } = this.state;
+    const busy = readingSince !== null && this.now < readingSince + 2 * storeDeadlineMs;
+    if (busy || this.now < nextReadAt) return;
+    this.state = { ...this.state, readingSince: this.now, nextReadAt: this.now + readEveryMs };
+    this.actions.push({ kind: 'read' });
+  }
+
+  private lead(): void {
+    const { state, now } = this;
+    if (state.storeAnsweredAt === null || this.busyWith('lead') || this.busyWith('beat')) return;
+    const pace = this.pace();
+    if (leads(state.view, state.self, state.incarnation)) {
+      if (now < state.nextBeatAt || this.blind()) return; // L2
+      this.state = { ...this.state, nextBeatAt: now + pace.beatMs, beats: state.beats + 1 };
+      this.txn(beat(state.view, state.self, state.beats + 1), { kind: 'beat', since: now }, pace.beatMs);
+      return;
+    }
+    const from = candidateAt(state.view, state.self, state.incarnation, pace, state.witness, state.since);
+    if (from === null || now < from || now < state.nextBeatAt || this.blind()) return;
+    this.state = { ...this.state, nextBeatAt: now + pace.beatMs };
+    this.txn(
+      takeLeadership(state.view, state.self, state.incarnation),
+      { kind: 'lead', since: now },
+      pace.beatMs,
+    );
+  }
+
+  /** L2: nobody at all was heard for a while, not even the agent on this host. */
+  private blind(): boolean {
+    const { vantage } = this.state;
+    const beatMs = heartbeatMsOf(this.state.view.config?.value ?? null);
+    const latest = Math.max(
+      ...[...vantage.ears.keys()].map((m) => heardHere(vantage, m) ?? -Infinity),
+      -Infinity,
+    );
+    if (!this.state.relayed) return true;
+    return vantage.ears.size > 0 && this.now - latest >= 4 * beatMs;
+  }
+
+  private judgeAll(): void {
+    const judgements = new Map<GroupId, Judgement>();
+    const config = this.state.view.config?.value;
+    const leading = leads(this.state.view, this.state.self, this.state.incarnation) && !this.blind();
+    for (const group of config?.groups.keys() ?? []) {
+      const c = caseOf(this.state, group, this.now, this.wall);
+      if (c === null) continue;
+      const judged = judge(c);
+      judgements.set(group, judged);
+      if (leading && judged.change !== null) this.put(c, judged.change);
+    }
+    if (leading) this.dissolve();
+    this.state = { ...this.state, judgements };
+  }
+
+  /** Groups that were removed from the configuration: released first, then forgotten. */
+  private dissolve(): void {
+    const config = this.state.view.config?.value;
+    if (config === undefined) return;
+    for (const [group, held] of this.state.view.groups) {
+      if (config.groups.has(group)) continue;
+      const own = held.value.ownership;
+      const base = { stale: null, ended: null } as const;
+      const reason = `${group} was removed from the configuration`;
+      const said = own.kind === 'unowned' ? null : this.fencedWord(own.owner, group, own.epoch);
+      if (own.kind === 'unowned') {
+        this.forget(group, held.modRevision);
+      } else if (said) {
+        const ownership = { kind: 'unowned', epoch: own.epoch, lastOwner: own.owner } as const;
+        this.putRecord(group, held.modRevision, {
+          ...base,
+          what: 'unowned',
+          record: { ...held.value, ownership, operation: null, reason },
+        });
+      } else if (own.kind === 'owned') {
+        const ownership = { kind: 'releasing', epoch: own.epoch, owner: own.owner, to: null } as const;
+        this.putRecord(group, held.modRevision, {
+          ...base,
+          what: 'release',
+          record: { ...held.value, ownership, operation: null, reason },
+        });
+      }
+    }
+  }
+
+  private fencedWord(server: MemberId, group: GroupId, epoch: bigint): boolean {
+    const report = this.state.view.renewals.get(server)?.value.groups.find((g) => g.group === group);
+    return report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed');
+  }
+
+  private forget(group: GroupId, revision: bigint): void {
+    if (this.changing(group)) return;
+    const compares: Compare[] = [
+      ...this.asLeader(),
+      { kind: 'mod-revision', key: keys.group(group), revision },
+    ];
+    const held = this.state.view.groups.get(group);
+    if (held === undefined) return;
+    const change: Change = { record: held.value, ended: null, what: 'forgotten', stale: null };
+    this.txn(
+      { compares, puts: [], deletes: [keys.group(group)], reads: [] },
+      { kind: 'change', group, change, since: this.now },
+    );
+  }
+
+  private put(c: Case, change: Change): void {
+    this.putRecord(c.config.name, c.recordRevision, change);
+  }
+
+  /** U1. */
+  private putRecord(group: GroupId, revision: bigint, change: Change): void {
+    if (this.changing(group)) return;
+    const stale = change.stale === null ? undefined : this.state.view.renewals.get(change.stale);
+    const compares: Compare[] = [
+      ...this.asLeader(),
+      { kind: 'mod-revision', key: keys.group(group), revision },
+    ];
+    if (change.stale !== null) {
+      compares.push({
+        kind: 'mod-revision',
+        key: keys.renewal(change.stale),
+        revision: stale?.modRevision ?? 0n,
+      });
+    }
+    const event = this.eventOf(group, change);
+    const puts = [
+      { key: keys.group(group), value: encode(change.record) },
+      { key: keys.event(event.id), value: encode(event) },
+    ];
+    if (change.ended !== null)
+      puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
+    const txn: Txn = { compares, puts, deletes: [], reads: [keys.group(group)] };
+    this.txn(txn, { kind: 'change', group, change, since: this.now });
+  }
+
+  private asLeader(): readonly Compare[] {
+    return [{ kind: 'mod-revision', key: keys.leader, revision: this.state.view.leader?.modRevision ?? 0n }];
+  }
+
+  private eventOf(group: GroupId, change: Change): EventRecord {
+    const own = change.record.ownership;
+    return {
+      id: `${String(Math.round(this.wall)).padStart(eventIdDigits, '0')}-${group}-${this.state.view.revision.toString()}`,
+      time: this.wall,
+      group,
+      server: own.kind === 'unowned' ? own.lastOwner : own.owner,
+      kind: change.what,
+      reason: change.record.reason,
+      epoch: own.epoch,
+      inputs: inputsOf(this.state, group, this.now),
+    };
+  }
+
+  private command(event: Extract<QuorumEvent, { kind: 'command' }>): void {
+    const answer = (result: Extract<QuorumAction, { kind: 'answer-command' }>['result']) =>
+      this.actions.push({ kind: 'answer-command', id: event.id, result });
+    const leader = this.state.view.leader?.value.member ?? null;
+    if (!leads(this.state.view, this.state.self, this.state.incarnation)) {
+      answer({ kind: 'not-leader', leader });
+      return;
+    }
+    const group = this.groupOf(event.command);
+    const c = group === null ? null : caseOf(this.state, group, this.now, this.wall);
+    if (c === null) {
+      answer({ kind: 'invalid', says: unknownTarget(this.state, event.command) });
+      return;
+    }
+    if (this.changing(c.config.name)) {
+      answer({ kind: 'refused', says: `another change of ${c.config.name} is under way; try again` });
+      return;
+    }
+    const commanded = this.decide(c, event.command, event.by);
+    if (commanded.kind === 'no') {
+      answer(commanded.result);
+      return;
+    }
+    const change = commanded.judgement.change;
+    const id = change?.record.operation?.id ?? change?.ended?.id ?? '';
+    answer({ kind: 'accepted', operation: id, reason: commanded.judgement.reason, steps: commanded.steps });
+    if (!event.dryRun && change !== null) this.put(c, { ...change });
+  }
+
+  private decide(c: Case, wanted: Command, by: string): Commanded {
+    switch (wanted.kind) {
+      case 'approve':
+        return decideApproval(c, true, by);
+      case 'deny':
+        return decideApproval(c, false, by);
+      case 'switchover':
+      case 'failback':
+      case 'failover':
+        return command(c, wanted, by);
+    }
+  }
+
+  private groupOf(wanted: Command): GroupId | null {
+    if ('group' in wanted) return wanted.group;
+    for (const [group, held] of this.state.view.groups) {
+      if (held.value.operation?.id === wanted.operation) return group;
+    }
+    return null;
+  }
+
+  private commitRenewals(): void {
+    const next = nextBatch(this.state.renewing, this.state.nextTxn);
+    if (next === null) return;
+    this.state = { ...this.state, renewing: next.renewing };
+    this.txn(next.txn, { kind: 'renewals' });
+  }
+
+  private txn(txn: Txn, purpose: Purpose, deadlineMs = storeDeadlineMs): void {
+    const id = this.state.nextTxn;
+    this.state = { ...this.state, nextTxn: id + 1, underway: new Map(this.state.underway).set(id, purpose) };
+    this.actions.push({ kind: 'txn', id, txn, deadlineMs });
+  }
+
+  private changing(group: GroupId): boolean {
+    return [...this.state.underway.values()].some((p) => p.kind === 'change' && p.group === group);
+  }
+
+  private busyWith(kind: Purpose['kind']): boolean {
+    return [...this.state.underway.values()].some((p) => p.kind === kind);
+  }
+
+  private pace() {
+    return leaderPace(heartbeatMsOf(this.state.view.config?.value ?? null));
+  }
+
+  private note(group: GroupId | null, what: string, reason: string): void {
+    this.actions.push({ kind: 'note', group, what, reason });
+    this.reason = reason;
+  }
+
+  private wakeAt(): BootMs {
+    const { state } = this;
+    const times: number[] = [state.nextReadAt];
+    if (state.readingSince !== null) times.push(state.readingSince + 2 * storeDeadlineMs);
+    const from = candidateAt(
+      state.view,
+      state.self,
+      state.incarnation,
+      this.pace(),
+      state.witness,
+      state.since,
+    );
+    times.push(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
+    for (const j of state.judgements.values()) if (j.wakeAt !== null) times.push(j.wakeAt);
+    const future = times.filter((t) => t > this.now);
+    return future.length === 0 ? this.now + readEveryMs : Math.min(...future);
+  }
+}
+
+function pushWorthy(a: StoreView, b: StoreView): boolean {
+  return (
+    a.groups !== b.groups ||
+    a.config !== b.config ||
+    a.members !== b.members ||
+    a.maintenance !== b.maintenance
+  );
+}
+
+/** What a decision was made from, small enough to be kept with its event. */
+function inputsOf(state: QuorumState, group: GroupId, now: BootMs): unknown {
+  const config = state.view.config?.value.groups.get(group);
+  const held = state.view.groups.get(group);
+  const servers = (config?.servers ?? []).map((server) => {
+    const renewal = state.view.renewals.get(server);
+    return {
+      server,
+      heardMsAgo: Math.round(now - (heardHere(state.vantage, server) ?? state.vantage.since)),
+      renewedMsAgo: renewal === undefined ? null : Math.round(now - renewal.changedAt),
+      renewalRevision: renewal?.modRevision.toString() ?? null,
+      report: renewal?.value.groups.find((g) => g.group === group)?.state ?? null,
+    };
+  });
+  return {
+    leader: state.self,
+    ownership: held?.value.ownership ?? null,
+    rules: config?.rules ?? null,
+    servers,
+  };
+}
+
+function unknownTarget(state: QuorumState, wanted: Command): string {
+  if ('operation' in wanted) return `no operation ${wanted.operation} is under way`;
+  const names = [...(state.view.config?.value.groups.keys() ?? [])];
+  return `there is no group ${wanted.group}; groups: ${names.length === 0 ? 'none' : names.join(', ')}`;
+}
+
+/** Prefix that the shell reads and watches. */
+export const watchedPrefix = live;

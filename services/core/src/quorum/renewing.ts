@@ -1,0 +1,116 @@
+/**
+ * Renewals of many servers go into one transaction, so that the store's write rate does not grow with their number:
+ * while one is under way the next ones gather. A renewal whose compare does not hold never takes the others with it.
+ */
+
+import { keys } from '../keys.ts';
+import type { BootMs } from '../names.ts';
+import type { Row, Txn, TxnAnswer } from '../store.ts';
+import type { QuorumAction, RenewRequest } from './events.ts';
+
+export interface Renewing {
+  readonly waiting: readonly Waiting[];
+  readonly inFlight: { readonly txn: number; readonly batch: readonly Waiting[] } | null;
+}
+
+export interface Waiting {
+  readonly request: RenewRequest;
+  readonly arrivedAt: BootMs;
+}
+
+export const noRenewals: Renewing = { waiting: [], inFlight: null };
+
+/** Below etcd's limit of 128 operations in a transaction, with room for notes and reads. */
+const batchMax = 24;
+const notesMax = 2;
+/** Requests beyond this are refused at once: the agent asks again, or elsewhere. */
+const waitingMax = 1_000;
+
+export function enqueue(
+  r: Renewing,
+  request: RenewRequest,
+  now: BootMs,
+): { readonly renewing: Renewing; readonly actions: readonly QuorumAction[] } {
+  if (r.waiting.length >= waitingMax) {
+    const result = { kind: 'no-answer', says: 'too many renewals are waiting here' } as const;
+    return { renewing: r, actions: [{ kind: 'answer-renew', id: request.id, result }] };
+  }
+  // A newer request of the same server replaces the older: only its latest word counts.
+  const older = r.waiting.filter((w) => w.request.server === request.server);
+  const others = r.waiting.filter((w) => w.request.server !== request.server);
+  return {
+    renewing: { ...r, waiting: [...others, { request, arrivedAt: now }] },
+    actions: older.map((w) => ({
+      kind: 'answer-renew',
+      id: w.request.id,
+      result: { kind: 'no-answer', says: 'superseded by a later attempt' },
+    })),
+  };
+}
+
+/** The next transaction, when none is under way and somebody waits. */
+export function nextBatch(
+  r: Renewing,
+  txnId: number,
+): { readonly renewing: Renewing; readonly txn: Txn } | null {
+  if (r.inFlight !== null || r.waiting.length === 0) return null;
+  const batch = r.waiting.slice(0, batchMax);
+  const renewing = { waiting: r.waiting.slice(batchMax), inFlight: { txn: txnId, batch } };
+  return { renewing, txn: batchTxn(batch.map((w) => w.request)) };
+}
+
+function batchTxn(batch: readonly RenewRequest[]): Txn {
+  return {
+    compares: batch.map((r) =>
+      r.previous === null
+        ? { kind: 'mod-revision', key: keys.renewal(r.server), revision: 0n }
+        : { kind: 'value', key: keys.renewal(r.server), value: r.previous },
+    ),
+    puts: batch.flatMap((r) => [
+      { key: keys.renewal(r.server), value: r.next },
+      ...r.notes.slice(0, notesMax).map((n) => ({ key: keys.event(n.id), value: n.text })),
+    ]),
+    deletes: [],
+    reads: [keys.groups, ...batch.map((r) => keys.renewal(r.server))],
+  };
+}
+
+/** Answers the batch; those that were only held up by a neighbour's conflict go back to the head of the queue. */
+export function batchEnded(
+  r: Renewing,
+  answer: TxnAnswer,
+): { readonly renewing: Renewing; readonly actions: readonly QuorumAction[] } {
+  const batch = r.inFlight?.batch ?? [];
+  const done: Renewing = { ...r, inFlight: null };
+  if (answer.kind === 'unknown') {
+    const result = { kind: 'no-answer', says: answer.says } as const;
+    return {
+      renewing: done,
+      actions: batch.map((w) => ({ kind: 'answer-renew', id: w.request.id, result })),
+    };
+  }
+  const groups = answer.rows.filter((row) => row.key.startsWith(keys.groups)).map((row) => row.value);
+  if (answer.kind === 'succeeded') {
+    const result = { kind: 'committed', revision: answer.revision, groups } as const;
+    return {
+      renewing: done,
+      actions: batch.map((w) => ({ kind: 'answer-renew', id: w.request.id, result })),
+    };
+  }
+  const actions: QuorumAction[] = [];
+  const again: Waiting[] = [];
+  for (const w of batch) {
+    const current = rowOf(answer.rows, keys.renewal(w.request.server))?.value ?? null;
+    if (current === w.request.previous) {
+      again.push(w);
+      continue;
+    }
+    const result = { kind: 'conflict', current, revision: answer.revision, groups } as const;
+    actions.push({ kind: 'answer-renew', id: w.request.id, result });
+  }
+  return { renewing: { ...done, waiting: [...again, ...done.waiting] }, actions };
+}
+
+function rowOf(rows: readonly Row[], key: string): Row | undefined {
+  return rows.find((row) => row.key === key);
+}

@@ -1,0 +1,156 @@
+/**
+ * A quorum service's view of the store and of who is heard.
+ *
+ *   Q1  a row with a higher revision wins; rows come from reads, transactions and the watch alike
+ *   Q2  a renewal's age counts from when this process first saw that revision, on its own clock
+ *   Q3  a stale view costs a failed compare, never a wrong change
+ */
+
+import { parseGroup, parseLeader, parseMaintenance, parseRenewal } from '../codec.ts';
+import { configFromJson } from '../config/index.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import { keys } from '../keys.ts';
+import { parseMember } from '../member.ts';
+import type { BootMs, GroupId, Member, MemberId, Revision } from '../names.ts';
+import {
+  noMaintenance,
+  type GroupRecord,
+  type LeaderRecord,
+  type MaintenanceRecord,
+  type RenewalRecord,
+} from '../records.ts';
+import type { Row } from '../store.ts';
+
+export interface Held<T> {
+  readonly value: T;
+  readonly text: string;
+  readonly modRevision: Revision;
+  /** When this process first saw this revision. */
+  readonly changedAt: BootMs;
+}
+
+export interface StoreView {
+  readonly revision: Revision;
+  readonly leader: Held<LeaderRecord> | null;
+  readonly beat: Held<string> | null;
+  readonly config: Held<ClusterConfig> | null;
+  readonly maintenance: Held<MaintenanceRecord> | null;
+  readonly renewals: ReadonlyMap<MemberId, Held<RenewalRecord>>;
+  readonly groups: ReadonlyMap<GroupId, Held<GroupRecord>>;
+  readonly members: ReadonlyMap<MemberId, Held<Member>>;
+  /** What could not be parsed, by key: shown, and otherwise treated as absent. */
+  readonly garbage: ReadonlyMap<string, string>;
+}
+
+export const emptyView: StoreView = {
+  revision: 0n,
+  leader: null,
+  beat: null,
+  config: null,
+  maintenance: null,
+  renewals: new Map(),
+  groups: new Map(),
+  members: new Map(),
+  garbage: new Map(),
+};
+
+export type RowChange = Row | { readonly key: string; readonly value: null; readonly modRevision: Revision };
+
+export function maintenanceOf(view: StoreView): MaintenanceRecord {
+  return view.maintenance?.value ?? noMaintenance;
+}
+
+/** Takes changed rows; those older than what is known are ignored (Q1). */
+export function absorb(
+  view: StoreView,
+  revision: Revision,
+  rows: readonly RowChange[],
+  now: BootMs,
+): StoreView {
+  let next = view;
+  for (const row of rows) next = absorbRow(next, row, now);
+  return { ...next, revision: revision > view.revision ? revision : view.revision };
+}
+
+/** Takes a read of everything live: what is missing from it, and was not put since, is gone. */
+export function absorbAll(view: StoreView, revision: Revision, rows: readonly Row[], now: BootMs): StoreView {
+  const present = new Set(rows.map((r) => r.key));
+  const gone: RowChange[] = [];
+  const miss = (key: string, held: { readonly modRevision: Revision }) => {
+    if (!present.has(key) && held.modRevision <= revision)
+      gone.push({ key, value: null, modRevision: revision });
+  };
+  for (const [id, held] of view.renewals) miss(keys.renewal(id), held);
+  for (const [id, held] of view.groups) miss(keys.group(id), held);
+  for (const [id, held] of view.members) miss(keys.member(id), held);
+  if (view.maintenance !== null) miss(keys.maintenance, view.maintenance);
+  if (view.config !== null) miss(keys.config, view.config);
+  return absorb(view, revision, [...rows, ...gone], now);
+}
+
+function absorbRow(view: StoreView, row: RowChange, now: BootMs): StoreView {
+  const { key } = row;
+  if (key === keys.leader) return { ...view, leader: single(view.leader, row, now, parseLeader) };
+  if (key === keys.beat) return { ...view, beat: single(view.beat, row, now, asText) };
+  if (key === keys.config) return { ...view, config: single(view.config, row, now, configFromText) };
+  if (key === keys.maintenance) {
+    return { ...view, maintenance: single(view.maintenance, row, now, parseMaintenance) };
+  }
+  if (key.startsWith(keys.renewals)) {
+    return inMap(view, 'renewals', key.slice(keys.renewals.length), row, now, parseRenewal);
+  }
+  if (key.startsWith(keys.groups))
+    return inMap(view, 'groups', key.slice(keys.groups.length), row, now, parseGroup);
+  if (key.startsWith(keys.members))
+    return inMap(view, 'members', key.slice(keys.members.length), row, now, parseMember);
+  return view;
+}
+
+type Parse<T> = (text: string) => { kind: 'ok'; value: T } | { kind: 'garbage'; says: string };
+
+const asText: Parse<string> = (value) => ({ kind: 'ok', value });
+
+function configFromText(text: string): ReturnType<Parse<ClusterConfig>> {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return { kind: 'garbage', says: 'the stored configuration is not JSON' };
+  }
+  const document = typeof raw === 'object' && raw !== null && 'config' in raw ? raw.config : undefined;
+  const parsed = configFromJson(document);
+  return parsed.kind === 'ok'
+    ? { kind: 'ok', value: parsed.config }
+    : { kind: 'garbage', says: parsed.errors.join('; ') };
+}
+
+function single<T>(held: Held<T> | null, row: RowChange, now: BootMs, parse: Parse<T>): Held<T> | null {
+  if (held !== null && row.modRevision <= held.modRevision) return held;
+  if (row.value === null) return null;
+  const parsed = parse(row.value);
+  // A record that can't be read is kept as it was: a guess could move a group.
+  if (parsed.kind === 'garbage') return held;
+  return { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
+}
+
+function inMap<K extends 'renewals' | 'groups' | 'members', T>(
+  view: StoreView,
+  field: K,
+  id: string,
+  row: RowChange,
+  now: BootMs,
+  parse: Parse<T>,
+): StoreView {
+  const before = view[field] as ReadonlyMap<string, Held<T>>;
+  const held = before.get(id) ?? null;
+  if (held !== null && row.modRevision <= held.modRevision) return view;
+  const after = new Map(before);
+  if (row.value === null) {
+    after.delete(id);
+    return { ...view, [field]: after };
+  }
+  const parsed = parse(row.value);
+  if (parsed.kind === 'garbage') return { ...view, garbage: new Map(view.garbage).set(row.key, parsed.says) };
+  after.set(id, { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now });
+  return { ...view, [field]: after };
+}

@@ -1,0 +1,152 @@
+/**
+ * Who is heard, by whom, on which path, how long ago: this member's own ears, and what the others report of theirs.
+ *
+ *   V1  a member is as alive as the latest sound of it at any vantage whose own word is fresh
+ *   V2  the age in a report is counted from its arrival: transit makes a sound look younger, never older
+ *   V3  a vantage that is itself silent says nothing about others
+ */
+
+import type { DiagnosisRow, Heartbeat, HeldClaim } from './heartbeat.ts';
+import type { BootMs, GroupId, MemberId } from './names.ts';
+
+export interface Sound {
+  readonly at: BootMs;
+  /** On the speaker's clock; echoed back so that it can tell the round trip. */
+  readonly sentAt: BootMs;
+  readonly rttMs: number | null;
+}
+
+/** What is known of one member. */
+export interface Ear {
+  /** Own hearing, by path. */
+  readonly paths: ReadonlyMap<number, Sound>;
+  readonly version: string;
+  readonly leaving: boolean;
+  readonly addresses: readonly string[];
+  readonly claims: readonly HeldClaim[];
+  /** Its reports: when each other member's sound reached it, on our clock, by "member/path". */
+  readonly reports: ReadonlyMap<string, { readonly at: BootMs; readonly rttMs: number | null }>;
+  readonly diagnoses: readonly DiagnosisRow[];
+}
+
+export interface Vantage {
+  readonly self: MemberId;
+  /** When this process began to listen: nobody can be called silent for longer than that. */
+  readonly since: BootMs;
+  readonly ears: ReadonlyMap<MemberId, Ear>;
+}
+
+export function startListening(self: MemberId, now: BootMs): Vantage {
+  return { self, since: now, ears: new Map() };
+}
+
+const silentEar: Ear = {
+  paths: new Map(),
+  version: '',
+  leaving: false,
+  addresses: [],
+  claims: [],
+  reports: new Map(),
+  diagnoses: [],
+};
+
+export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, now: BootMs): Vantage {
+  const ear = v.ears.get(from) ?? silentEar;
+  const rttMs = beat.echo === null ? null : roundTrip(now, beat.echo.sentAt, beat.echo.ageMs);
+  const paths = new Map(ear.paths).set(path, {
+    at: now,
+    sentAt: beat.sentAt,
+    rttMs: rttMs ?? ear.paths.get(path)?.rttMs ?? null,
+  });
+  const reports = new Map(
+    beat.vantage.map((row) => [
+      pathKey(row.member, row.path),
+      { at: now - Math.max(0, row.ageMs), rttMs: row.rttMs },
+    ]),
+  );
+  const heard: Ear = {
+    paths,
+    version: beat.version,
+    leaving: beat.leaving,
+    addresses: beat.addresses,
+    claims: beat.groups,
+    reports,
+    diagnoses: beat.diagnoses,
+  };
+  return { ...v, ears: new Map(v.ears).set(from, heard) };
+}
+
+/** On our own clock throughout, so the clocks of two hosts never mix. Null when it makes no sense. */
+function roundTrip(now: BootMs, echoedSentAt: BootMs, echoAgeMs: number): number | null {
+  const rtt = now - echoedSentAt - echoAgeMs;
+  return rtt >= 0 && rtt < 60_000 ? rtt : null;
+}
+
+export function pathKey(member: MemberId, path: number): string {
+  return `${member}/${String(path)}`;
+}
+
+/** When we ourselves last heard the member, on any path; null when never. */
+export function heardHere(v: Vantage, member: MemberId): BootMs | null {
+  const ear = v.ears.get(member);
+  if (ear === undefined || ear.paths.size === 0) return null;
+  return Math.max(...[...ear.paths.values()].map((s) => s.at));
+}
+
+/** When we ourselves last heard the member on this path; null when never. */
+export function heardOnPath(v: Vantage, member: MemberId, path: number): BootMs | null {
+  return v.ears.get(member)?.paths.get(path)?.at ?? null;
+}
+
+/** A vantage counts while its own last word is at most this old, in heartbeats. */
+const freshBeats = 3;
+
+/**
+ * The latest sound of a member at any vantage (V1 to V3). Never earlier than when we began to listen,
+ * because before that we could not have heard it.
+ */
+export function lastHeard(v: Vantage, member: MemberId, heartbeatMs: number, now: BootMs): BootMs {
+  let latest = Math.max(v.since, heardHere(v, member) ?? -Infinity);
+  for (const [observer, ear] of v.ears) {
+    if (observer === member) continue;
+    const word = heardHere(v, observer);
+    if (word === null || now - word > freshBeats * heartbeatMs) continue;
+    for (const path of pathsOf(ear, member))
+      latest = Math.max(latest, ear.reports.get(path)?.at ?? -Infinity);
+  }
+  return latest;
+}
+
+/** The latest sound of a member on one path, here or at a fresh vantage; null when none is known. */
+export function lastHeardOnPath(
+  v: Vantage,
+  member: MemberId,
+  path: number,
+  heartbeatMs: number,
+  now: BootMs,
+): BootMs | null {
+  let latest = heardOnPath(v, member, path);
+  const key = pathKey(member, path);
+  for (const [observer, ear] of v.ears) {
+    if (observer === member) continue;
+    const word = heardHere(v, observer);
+    if (word === null || now - word > freshBeats * heartbeatMs) continue;
+    const at = ear.reports.get(key)?.at;
+    if (at !== undefined && (latest === null || at > latest)) latest = at;
+  }
+  return latest;
+}
+
+function pathsOf(ear: Ear, member: MemberId): string[] {
+  return [...ear.reports.keys()].filter((key) => key.startsWith(`${member}/`));
+}
+
+/** What the member itself last claimed of the group, whenever that was. */
+export function claimOf(v: Vantage, member: MemberId, group: GroupId): HeldClaim | null {
+  return v.ears.get(member)?.claims.find((c) => c.group === group) ?? null;
+}
+
+/** A member hears us on a path when its own report says so. */
+export function hearsUs(v: Vantage, member: MemberId, path: number): BootMs | null {
+  return v.ears.get(member)?.reports.get(pathKey(v.self, path))?.at ?? null;
+}
