@@ -133,12 +133,12 @@ export async function applyFault(lab: Lab, words: readonly string[]): Promise<st
   }
 }
 
-function onMatching(
+async function onMatching(
   host: Host,
   pattern: string,
   done: string,
-  act: (host: Host, pid: number) => void,
-): string {
+  act: (host: Host, pid: number) => Promise<void>,
+): Promise<string> {
   const all = host.views();
   const hit = all.filter(({ command }) => command.includes(pattern));
   if (hit.length === 0)
@@ -147,7 +147,7 @@ function onMatching(
       says: all.length === 0 ? 'no process runs there' : `there run:\n${all.map(line).join('\n')}`,
       fix: 'Give a part of the command line.',
     });
-  for (const { pid } of hit) act(host, pid);
+  for (const { pid } of hit) await act(host, pid);
   return `${done} on host ${host.name}:\n${hit.map(line).join('\n')}`;
 }
 

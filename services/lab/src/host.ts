@@ -8,12 +8,14 @@ import { intoHost } from './namespaces.ts';
 import { addressesOf, networks, portOf, type HostAddresses, type Network } from './plan.ts';
 import { holdfastDir, powerOff, powerOn } from './power.ts';
 import {
+  identityOf,
   inNetworkNamespace,
   isAlive,
   networkNamespaceOf,
   signal,
   signalUntilNone,
   view,
+  type ProcessIdentity,
   type ProcessView,
 } from './process.ts';
 import { hostIn, needState, withHost, writeState, type HostState, type LabState } from './state.ts';
@@ -48,10 +50,11 @@ export interface Host {
   /** Stops every process of the host, as a hypervisor that pauses it. Programs started afterwards run. */
   freeze(): Promise<void>;
   thaw(): Promise<void>;
-  /** These two, and killProcess, refuse a pid that does not run on this host. */
-  freezeProcess(pid: number): void;
-  thawProcess(pid: number): void;
-  killProcess(pid: number, name?: NodeJS.Signals): void;
+  /** These three reject a pid that does not run on this host. They resolve when it is frozen, or runs again. */
+  freezeProcess(pid: number): Promise<void>;
+  thawProcess(pid: number): Promise<void>;
+  /** Default SIGKILL, which resolves when the process is gone; other signals are only sent. */
+  killProcess(pid: number, name?: NodeJS.Signals): Promise<void>;
   pullCable(network: Network): Promise<void>;
   plugCable(network: Network): Promise<void>;
 }
@@ -93,13 +96,25 @@ export function hostHandle(dir: string, mark: string, name: string): Host {
     if (namespace === undefined) return [];
     return inNetworkNamespace(namespace).filter((pid) => pid !== holder.pid);
   };
-  const signalOne = (pid: number, what: string, signalName: NodeJS.Signals): void => {
-    if (processes().includes(pid) && signal(pid, signalName)) return;
+  const signalOne = (pid: number, what: string, signalName: NodeJS.Signals): ProcessIdentity => {
+    const who = processes().includes(pid) ? identityOf(pid) : undefined;
+    if (who !== undefined && signal(pid, signalName)) return who;
     throw new LabError({
       what: `cannot ${what} process ${pid}`,
       says: `it does not run on host ${name}`,
       fix: 'See holdfast lab status.',
     });
+  };
+  // The kernel carries out a signal a moment after it was sent.
+  const signalAndWait = async (
+    pid: number,
+    what: string,
+    signalName: NodeJS.Signals,
+    isPending: (who: ProcessIdentity) => boolean,
+  ): Promise<void> => {
+    const who = signalOne(pid, what, signalName);
+    const pending = (): number[] => (isAlive(who) && isPending(who) ? [pid] : []);
+    await signalUntilNone(signalName, pending, `cannot ${what} process ${pid} of host ${name}`);
   };
   const setCable = (network: Network, plugged: boolean): Promise<void> =>
     change(async (state, host) => {
@@ -141,9 +156,10 @@ export function hostHandle(dir: string, mark: string, name: string): Host {
     powerOn: () => change((state, host) => powerOn(dir, mark, state, host)),
     freeze: () => signalUntilNone('SIGSTOP', inState('frozen'), `cannot freeze host ${name}`),
     thaw: () => signalUntilNone('SIGCONT', inState('running'), `cannot thaw host ${name}`),
-    freezeProcess: (pid) => signalOne(pid, 'freeze', 'SIGSTOP'),
-    thawProcess: (pid) => signalOne(pid, 'thaw', 'SIGCONT'),
-    killProcess: (pid, signalName = 'SIGKILL') => signalOne(pid, `signal (${signalName})`, signalName),
+    freezeProcess: (pid) => signalAndWait(pid, 'freeze', 'SIGSTOP', () => view(pid)?.state === 'running'),
+    thawProcess: (pid) => signalAndWait(pid, 'thaw', 'SIGCONT', () => view(pid)?.state === 'frozen'),
+    killProcess: (pid, signalName = 'SIGKILL') =>
+      signalAndWait(pid, `signal (${signalName})`, signalName, () => signalName === 'SIGKILL'),
     pullCable: (network) => setCable(network, false),
     plugCable: (network) => setCable(network, true),
   };

@@ -6,6 +6,7 @@
 // L2: a tied lab is watched before it exists, so its owner's death at any moment removes it.
 // L3: a directory that holds something else than a lab is never used and never removed.
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { isErrno } from './command.ts';
 import { LabError } from './error.ts';
 import { changeLab, hostHandle, setRate, type Host } from './host.ts';
 import { withLock } from './lock.ts';
@@ -74,8 +75,7 @@ export async function createLab(options: LabOptions = {}): Promise<Lab> {
     let created = false;
     try {
       created = mkdirSync(dir, { recursive: true, mode: 0o700 }) !== undefined;
-      const rootless = process.geteuid?.() !== 0;
-      const anchor = await startAnchor(mark, rootless);
+      const { anchor, rootless } = await startAnchor(mark);
       const owner = options.tied === true ? (identityOf(process.pid) ?? null) : null;
       let state: LabState = {
         version: 1,
@@ -141,7 +141,7 @@ function entriesOf(dir: string): string[] | undefined {
   try {
     return readdirSync(dir);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined;
+    if (isErrno(error, 'ENOENT')) return undefined;
     throw new LabError({
       what: `cannot use ${dir} for a lab`,
       says: String(error),
@@ -243,8 +243,16 @@ async function partition(
 const isSame = (one: Block, other: Block): boolean =>
   one.from === other.from && one.to === other.to && one.network === other.network;
 
+function everyBlock(state: LabState): Block[] {
+  const names = state.hosts.map(({ name }) => name);
+  return names.flatMap((from) =>
+    names.filter((to) => to !== from).flatMap((to) => networks.map((network) => ({ from, to, network }))),
+  );
+}
+
 async function heal(dir: string, mark: string, state: LabState): Promise<LabState> {
-  await removeBlocks(state, state.blocks);
+  // All there could be, not only those recorded: a command that was killed in the middle records nothing.
+  await removeBlocks(state, everyBlock(state));
   let next: LabState = {
     ...state,
     blocks: [],
@@ -256,7 +264,11 @@ async function heal(dir: string, mark: string, state: LabState): Promise<LabStat
       next = await powerOn(dir, mark, next, host);
       continue;
     }
-    for (const network of before.pulled) await setPorts(next, [portOf(host.name, network)], 'up');
+    await setPorts(
+      next,
+      networks.map((network) => portOf(host.name, network)),
+      'up',
+    );
     for (const network of networks)
       if (before.rates[network] !== undefined) await applyRate(next, host, network);
   }

@@ -54,6 +54,8 @@ if [ "$4" = hide ]; then mount -t tmpfs -o mode=755 run /run; mkdir -p /run/lock
 mount --bind "$3/hosts" /etc/hosts
 if [ -f /etc/machine-id ]; then mount --bind "$3/machine-id" /etc/machine-id; fi
 if mount --bind "$3/boot_id" /proc/sys/kernel/random/boot_id 2>/dev/null; then echo boot_id; fi
+# The machine's /sys shows the machine's interfaces, not those of the host.
+if ! mount -t sysfs sysfs /sys 2>/dev/null; then echo no-sysfs; fi
 ip link set lo up
 if [ -d /proc/sys/net/ipv6 ]; then
   # Duplicate address detection would keep a new address unusable for a second.
@@ -70,16 +72,32 @@ export interface Holder {
   readonly said: readonly string[];
 }
 
-export function startAnchor(mark: string, rootless: boolean): Promise<Holder> {
-  const unshare = rootless
-    ? ['unshare', '--user', '--map-root-user', '--mount', '--net', '--uts']
-    : ['unshare', '--mount', '--net', '--uts'];
-  return hold(
-    [...unshare, 'sh', '-c', anchorScript, 'holdfast-lab', mark],
-    'cannot create the namespaces of the lab',
-    namespaceFix(rootless),
-  );
+/**
+ * Starts the anchor; as an ordinary user, and as a root that may not (in a container), within a user namespace.
+ * Throws LabError, which tells how to allow it, when namespaces are refused.
+ */
+export async function startAnchor(
+  mark: string,
+): Promise<{ readonly anchor: Holder; readonly rootless: boolean }> {
+  const what = 'cannot create the namespaces of the lab';
+  const script = ['--mount', '--net', '--uts', 'sh', '-c', anchorScript, 'holdfast-lab', mark];
+  const asUser = (): Promise<Holder> =>
+    hold(['unshare', '--user', '--map-root-user', ...script], what, namespaceFix);
+  if (process.geteuid?.() !== 0) return { anchor: await asUser(), rootless: true };
+  try {
+    return { anchor: await hold(['unshare', ...script], what, rootFix), rootless: false };
+  } catch (refused) {
+    try {
+      return { anchor: await asUser(), rootless: true };
+    } catch (error) {
+      if (error instanceof LabError) throw refused; // root's own refusal is the one to mend
+      throw error;
+    }
+  }
 }
+
+const rootFix = (): string =>
+  'Even root may not create namespaces here: give the container CAP_SYS_ADMIN and CAP_NET_ADMIN, or use a virtual machine.';
 
 export function startHolder(state: LabState, mark: string, name: string, folder: string): Promise<Holder> {
   const script = [
@@ -95,7 +113,7 @@ export function startHolder(state: LabState, mark: string, name: string, folder:
   return hold(
     [...intoSwitch(state), 'unshare', '--mount', '--net', '--uts', ...script],
     `cannot power on host ${name}`,
-    'Remove the lab (lab down) and make it again (lab up).',
+    () => 'Remove the lab (lab down) and make it again (lab up).',
   );
 }
 
@@ -146,7 +164,7 @@ function enter(state: LabState, who: ProcessIdentity, cwd: string): [string, ...
 }
 
 /** Starts a holder and waits until it says that it is ready. It outlives this process. */
-function hold(argv: readonly string[], what: string, fix: string): Promise<Holder> {
+function hold(argv: readonly string[], what: string, fix: (says: string) => string): Promise<Holder> {
   const [program = '', ...args] = argv;
   return new Promise((resolve, reject) => {
     const child = spawn(program, args, {
@@ -160,7 +178,7 @@ function hold(argv: readonly string[], what: string, fix: string): Promise<Holde
     const fail = (says: string): void => {
       clearTimeout(limit);
       child.kill('SIGKILL');
-      reject(new LabError({ what, says, fix }));
+      reject(new LabError({ what, says, fix: fix(says) }));
     };
     const limit = setTimeout(() => fail(`not ready after ${readyMsMax} ms`), readyMsMax);
     child.on('error', (error) => fail(error.message));
@@ -185,9 +203,7 @@ function hold(argv: readonly string[], what: string, fix: string): Promise<Holde
 }
 
 /** What a person can do when namespaces are refused, from what this kernel says about itself. */
-function namespaceFix(rootless: boolean): string {
-  if (!rootless)
-    return 'Even root may not create namespaces here: give the container CAP_SYS_ADMIN and CAP_NET_ADMIN, or use a virtual machine.';
+function namespaceFix(says: string): string {
   const switches: readonly (readonly [string, string, string])[] = [
     ['/proc/sys/kernel/unprivileged_userns_clone', '0', 'sysctl kernel.unprivileged_userns_clone=1'],
     [
@@ -198,6 +214,9 @@ function namespaceFix(rootless: boolean): string {
     ['/proc/sys/user/max_user_namespaces', '0', 'sysctl user.max_user_namespaces=1000'],
   ];
   const commands = switches.filter(([file, bad]) => readSwitch(file) === bad).map(([, , command]) => command);
+  // ENOSPC: the limit is not 0, but used up.
+  if (commands.length === 0 && says.includes('No space left'))
+    commands.push('sysctl user.max_user_namespaces=10000');
   if (commands.length === 0)
     return 'Unprivileged user namespaces are refused here (a container?): run the lab as root, or in a virtual machine.';
   return `Allow unprivileged user namespaces, as root: ${commands.join(' && ')}; or run the lab as root.`;

@@ -9,6 +9,7 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { isErrno } from './command.ts';
 import { intoSwitch, startHolder } from './namespaces.ts';
 import { hostsFile } from './plan.ts';
 import { inNetworkNamespace, isAlive, marked, networkNamespaceOf, signalUntilNone } from './process.ts';
@@ -84,6 +85,6 @@ function writeOnce(file: string, text: string): void {
   try {
     writeFileSync(file, text, { flag: 'wx' });
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+    if (!isErrno(error, 'EEXIST')) throw error; // the disk keeps what the host wrote
   }
 }

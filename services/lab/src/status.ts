@@ -1,6 +1,7 @@
 // What a lab is now, as data: for people through the cli, for tests through an assertion.
 import { z } from 'zod';
 import { mustRun } from './command.ts';
+import { LabError } from './error.ts';
 import { hostHandle } from './host.ts';
 import { isTiedLab, isWhole } from './lab.ts';
 import { intoHost } from './namespaces.ts';
@@ -49,8 +50,21 @@ export type LabStatus =
       }[];
     };
 
+const readsMax = 5;
+
 export async function labStatus(dir: string = defaultLabDir()): Promise<LabStatus> {
   const canonical = canonicalDir(dir);
+  for (let reads = 1; ; reads++) {
+    try {
+      return await readStatus(canonical);
+    } catch (error) {
+      // A host was powered off, or the lab went down, while it was being looked at: look again.
+      if (!(error instanceof LabError) || reads === readsMax) throw error;
+    }
+  }
+}
+
+async function readStatus(canonical: string): Promise<LabStatus> {
   const mark = markOf(canonical);
   const stored = readState(canonical);
   const ruins = (says: string): LabStatus => ({

@@ -90,7 +90,8 @@ export async function plugIn(state: LabState, host: HostState): Promise<void> {
     );
   const touching = state.blocks.filter(({ from, to }) => from === host.name || to === host.name);
   await addBlocks(state, touching);
-  for (const network of networks) await applyRate(state, host, network);
+  for (const network of networks)
+    if (host.rates[network] !== undefined) await applyRate(state, host, network);
   await setPorts(
     state,
     networks.filter((network) => !host.pulled.includes(network)).map((network) => portOf(host.name, network)),
