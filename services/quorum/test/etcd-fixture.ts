@@ -67,18 +67,21 @@ export function createFixture(): Fixture {
 
 const noEvents: EtcdEvents = { died() {}, started() {}, warned() {} };
 
-/** Events of a supervisor as a list. */
-export function recordEvents(): EtcdEvents & {
-  readonly deaths: EtcdFailure[];
+/** Events of a supervisor as lists. */
+export interface RecordedEvents extends EtcdEvents {
+  readonly deaths: (EtcdFailure & { readonly restartInMs: number | null })[];
   readonly starts: string[];
   readonly warnings: string[];
-} {
-  const [deaths, starts, warnings]: [EtcdFailure[], string[], string[]] = [[], [], []];
+}
+
+export function recordEvents(): RecordedEvents {
+  const deaths: RecordedEvents['deaths'] = [];
+  const [starts, warnings]: [string[], string[]] = [[], []];
   return {
     deaths,
     starts,
     warnings,
-    died: (failure) => deaths.push(failure),
+    died: (failure, restartInMs) => deaths.push({ ...failure, restartInMs }),
     started: (_pid, how) => starts.push(how),
     warned: (says) => warnings.push(says),
   };

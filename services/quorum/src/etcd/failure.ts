@@ -49,7 +49,7 @@ export function failureFromLog(lines: readonly string[], how: string, dataDir: s
 }
 
 const dataMarks =
-  /crc mismatch|invalid database|file size too small|unexpected fault|freelist|page \d+|bbolt|snap: |snapshot|walpb|wal: |data directory|data dir|member\/(wal|snap)/i;
+  /crc mismatch|invalid database|file size too small|unexpected fault|freelist|page \d+|bbolt|snap: |snapshot|proto: |wal: |data directory|data dir|member\/(wal|snap)/i;
 
 /** zap writes JSON: keep level, message, error. Anything else (a panic) stays as it is; stack lines are cut. */
 function plainLine(line: string): string {

@@ -5,8 +5,8 @@
  * M1: a member is only ever added as a learner: it gets a vote after it has caught up, never before.
  * M2: nothing here repeats a change by itself.
  *
- * Facts of etcd 3.4: one learner at a time; a learner is promoted at 90 % of the leader's log; adding is refused while
- * fewer than a quorum would be connected; the list is the answering member's own view, which may be old; any member
+ * Facts of etcd 3.4: one learner at a time; a learner is promoted at 90 % of the leader's log; a member is added or
+ * removed only when every voter was connected for 5 s, so growing from one to three takes about 6 s; the list is the answering member's own view, which may be old; any member
  * passes a promotion on to the leader; the peer addresses of a member are sorted as text.
  */
 
@@ -24,6 +24,11 @@ export interface EtcdMember {
   readonly learner: boolean;
 }
 
+interface NotYet {
+  /** Nothing changed, ask again later: the learner has not caught up, or some member was not connected for 5 s. */
+  readonly kind: 'not-yet';
+  readonly says: string;
+}
 interface Refused {
   /** etcd read the request and will not do it; nothing changed. */
   readonly kind: 'refused';
@@ -36,14 +41,12 @@ interface Unknown {
 
 export type ListAnswer = { readonly kind: 'ok'; readonly members: readonly EtcdMember[] } | Unknown;
 export type AddAnswer =
-  { readonly kind: 'ok'; readonly id: bigint; readonly members: readonly EtcdMember[] } | Refused | Unknown;
-export type PromoteAnswer =
-  | { readonly kind: 'ok' }
-  /** The learner has not caught up: ask again later. */
-  | { readonly kind: 'not-yet'; readonly says: string }
+  | { readonly kind: 'ok'; readonly id: bigint; readonly members: readonly EtcdMember[] }
+  | NotYet
   | Refused
   | Unknown;
-export type RemoveAnswer = { readonly kind: 'ok' } | Refused | Unknown;
+export type PromoteAnswer = { readonly kind: 'ok' } | NotYet | Refused | Unknown;
+export type RemoveAnswer = { readonly kind: 'ok' } | NotYet | Refused | Unknown;
 
 export interface EtcdMembers {
   list(deadlineMs: number): Promise<ListAnswer>;
@@ -86,18 +89,25 @@ export function createEtcdMembers(address: EtcdAddress): EtcdMembers {
           return { kind: 'unknown', says: 'etcd added a member and did not say which' };
         return { kind: 'ok', id: member.id, members: members.map(memberOf) };
       }
-      if (!/peer urls? already exists/i.test(outcome.details)) return failureOf(outcome);
+      const failure = failureOf(outcome);
+      // etcd counts learners before it compares addresses: the reason of a refusal does not tell whether it is there.
+      if (failure.kind !== 'refused') return failure;
       const known = await listMembers(until - performance.now());
       if (known.kind !== 'ok') return known;
       const same = known.members.find((member) => member.learner && sameUrls(member.peerUrls, peerUrls));
-      return same === undefined ? failureOf(outcome) : { kind: 'ok', id: same.id, members: known.members };
+      return same === undefined ? failure : { kind: 'ok', id: same.id, members: known.members };
     },
     async promote(id, deadlineMs) {
+      const until = performance.now() + deadlineMs;
       const outcome = await caller.call(promote, { id }, deadlineMs);
       if (outcome.kind === 'answer') return { kind: 'ok' };
-      if (outcome.details.includes('in sync with leader')) return { kind: 'not-yet', says: outcome.says };
-      if (outcome.details.includes('only promote a learner')) return { kind: 'ok' };
-      return failureOf(outcome);
+      const failure = failureOf(outcome);
+      if (failure.kind === 'unknown') return failure;
+      // etcd may answer "not in sync" for a member that votes. Who votes in any list does vote: nobody is demoted.
+      const known = await listMembers(until - performance.now());
+      const votes =
+        known.kind === 'ok' && known.members.some((member) => member.id === id && !member.learner);
+      return votes ? { kind: 'ok' } : failure;
     },
     async remove(id, deadlineMs) {
       const outcome = await caller.call(remove, { id }, deadlineMs);
@@ -162,11 +172,12 @@ function sameUrls(one: readonly string[], other: readonly string[]): boolean {
   return [...one].sort().join() === [...other].sort().join();
 }
 
-/** etcd says UNAVAILABLE for "unhealthy cluster", where it refused before proposing anything. */
-function failureOf(outcome: Extract<CallOutcome<unknown>, { kind: 'failed' }>): Refused | Unknown {
-  const refused =
-    refusals.has(outcome.code) || outcome.details === 'etcdserver: unhealthy cluster' ? 'refused' : 'unknown';
-  return { kind: refused, says: outcome.says };
+function failureOf(outcome: Extract<CallOutcome<unknown>, { kind: 'failed' }>): NotYet | Refused | Unknown {
+  const { code, details, says } = outcome;
+  // "unhealthy cluster" comes as UNAVAILABLE, but it is said before anything is proposed.
+  if (details.includes('in sync with leader') || details === 'etcdserver: unhealthy cluster')
+    return { kind: 'not-yet', says };
+  return { kind: refusals.has(code) ? 'refused' : 'unknown', says };
 }
 
 const refusals: ReadonlySet<status> = new Set([
