@@ -102,7 +102,11 @@ export interface CommandResult {
 
 export interface Commands {
   /** Runs one argument vector. At the deadline it is killed with all its children. */
-  run(argv: readonly string[], timeoutMs: number, env?: Readonly<Record<string, string>>): Promise<CommandResult>;
+  run(
+    argv: readonly string[],
+    timeoutMs: number,
+    env?: Readonly<Record<string, string>>,
+  ): Promise<CommandResult>;
 }
 
 export interface Echo {

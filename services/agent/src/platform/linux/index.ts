@@ -1,0 +1,61 @@
+/**
+ * Linux: iproute2, iputils and systemd behind the ports of ../platform.ts.
+ */
+import type { Platform } from '../platform.ts';
+import { createClock } from './clock.ts';
+import { createCommands } from './commands.ts';
+import { createEcho } from './echo.ts';
+import { createHostsFile } from './hosts-file.ts';
+import { createIpBatch } from './ip-batch.ts';
+import { createAddresses } from './iproute.ts';
+import { createNames } from './names.ts';
+import { createNeighbours } from './neighbours.ts';
+import { findLacks } from './preflight.ts';
+import type { Needs, Programs } from './preflight.ts';
+import { findProgram } from './programs.ts';
+import { createUnits } from './systemd.ts';
+
+export interface LinuxOptions {
+  /** Default /etc/hosts. */
+  readonly hostsFile?: string;
+  /** What the configuration asks for; `missing()` does not name the rest. Default: nothing but addresses. */
+  readonly needs?: Partial<Needs>;
+  /** Takes what went wrong in the background (a repeated announcement). Default: standard error. */
+  readonly warn?: (says: string) => void;
+}
+
+/** Starts the long-lived `ip` at once, so that the first takeover does not wait for it. It ends with this process. */
+export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
+  const programs: Programs = {
+    ip: findProgram('ip'),
+    arping: findProgram('arping'),
+    ping: findProgram('ping'),
+    perl: findProgram('perl'),
+    nsupdate: findProgram('nsupdate'),
+    systemctl: findProgram('systemctl'),
+    hostname: findProgram('hostname'),
+  };
+  const warn = options.warn ?? ((says: string) => void process.stderr.write(`${says}\n`));
+  const ip = programs.ip ?? '/usr/sbin/ip';
+  const clock = createClock();
+  const batch = createIpBatch(ip);
+  const addresses = createAddresses(ip, batch, clock);
+  const neighbours = createNeighbours(batch, createIpBatch(ip), programs, warn);
+  return {
+    clock,
+    addresses: {
+      ...addresses,
+      drop: (address) => {
+        neighbours.withdraw(address); // before it goes, so that nothing announces it afterwards
+        return addresses.drop(address);
+      },
+    },
+    neighbours,
+    names: createNames(createHostsFile(options.hostsFile ?? '/etc/hosts'), programs),
+    units: createUnits(programs.systemctl),
+    commands: createCommands(),
+    echo: createEcho(),
+    missing: () =>
+      Promise.resolve(findLacks(programs, { dns: false, units: false, hostname: false, ...options.needs })),
+  };
+}
