@@ -1,0 +1,6 @@
+/** Limits that both ends of a connection share. */
+
+/** Control messages are small; bulk data has its own socket. */
+export const messageBytesMax = 4 * 1024 * 1024;
+/** A silent peer is asked after this long, and given up after as long again. */
+export const keepaliveMs = 2000;
