@@ -4,7 +4,8 @@
  *
  * CLOCK_MONOTONIC (process.hrtime) is fine-grained but stands still while the host sleeps; /proc/uptime is
  * CLOCK_BOOTTIME (proc(5)) in steps of 10 ms. So an offset is added to the former, and it grows, never shrinks,
- * whenever the latter is more than 50 ms ahead. Where there is no /proc (Windows) hrtime counts sleep by itself.
+ * whenever the latter is more than 50 ms ahead. Where there is no /proc (Windows) hrtime counts sleep by itself. A container may
+ * be shown its own age, less than the former: then only what is added from now on counts.
  */
 
 import { readFileSync } from 'node:fs';
@@ -29,12 +30,13 @@ export const hostTicks: Ticks = {
 
 /** Returns a function that reads boot time in milliseconds. */
 export function bootClock(ticks: Ticks = hostTicks): () => number {
+  const baselineMs = Math.min(0, (ticks.uptimeMs() ?? 0) - ticks.monotonicMs());
   let sleptMs = 0;
   return () => {
     const uptimeMs = ticks.uptimeMs();
     const monotonicMs = ticks.monotonicMs();
     if (uptimeMs !== null) {
-      const aheadMs = uptimeMs - (monotonicMs + sleptMs);
+      const aheadMs = uptimeMs - baselineMs - (monotonicMs + sleptMs);
       if (aheadMs > coarseMs) sleptMs += aheadMs;
     }
     return monotonicMs + sleptMs;

@@ -8,15 +8,17 @@ import type { EventMessage, GroupMessage, ReplyMessage, StateMessage } from '../
 
 export type Message = ReplyMessage | EventMessage;
 
+type Awaitable<T> = T | Promise<T>;
+
 /** Waits until `look` gives something. */
 export async function until<T>(
   what: string,
-  look: () => T | null | undefined | false,
+  look: () => Awaitable<T | null | undefined | false>,
   limitMs = 8_000,
 ): Promise<T> {
   const endMs = performance.now() + limitMs;
   for (;;) {
-    const found = look();
+    const found = await look();
     if (found !== null && found !== undefined && found !== false) return found;
     if (performance.now() > endMs) throw new Error(`waited ${limitMs} ms in vain for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

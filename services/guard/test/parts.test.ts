@@ -32,6 +32,15 @@ describe('boot time', () => {
     expect(bootMs()).toBe(1_090_015);
   });
 
+  it('counts suspend in a container that is shown its own age', () => {
+    world.uptimeMs = 5_000;
+    const bootMs = clockOf();
+    expect(bootMs()).toBe(1_000_000);
+    world.monotonicMs += 10;
+    world.uptimeMs = 95_010;
+    expect(bootMs()).toBe(1_090_010);
+  });
+
   it('agrees with the host', () => {
     const bootMs = bootClock();
     expect(bootMs()).toBeLessThanOrEqual(bootMs());
