@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterCrash, healthyMs, noCrashes } from '../src/run/backoff.ts';
@@ -10,6 +10,7 @@ import {
   identify,
   isAlive,
   readPidFile,
+  removePidFile,
   signalProcess,
   writePidFile,
 } from '../src/run/pid-file.ts';
@@ -69,15 +70,13 @@ describe('a log', () => {
   });
 
   it('goes on after a disk failure and says what is missing', async () => {
-    const path = join(dir, 'later', 'agent.log');
-    const log = new LogFile(path);
+    const log = new LogFile(join(dir, 'mounted-later', 'agent.log'));
     log.write('lost');
     await log.flush();
-    rmSync(dir, { recursive: true, force: true });
-    const kept = new LogFile(join(tmpdir(), 'x'.repeat(300)));
-    kept.write('nowhere');
-    await expect(kept.flush()).resolves.toBeUndefined();
-    expect(existsSync(path)).toBe(false);
+    mkdirSync(join(dir, 'mounted-later'));
+    log.write('kept');
+    await log.flush();
+    expect(readFileSync(log.path, 'utf8')).toMatch(/^\(1 lines were lost\)\n\S+Z kept\n$/);
   });
 });
 
@@ -92,6 +91,13 @@ describe('a pid file', () => {
     const stale = readPidFile(dir, 'agent');
     expect(stale !== null && isAlive(stale)).toBe(false);
     expect(stale !== null && signalProcess(stale, 'SIGKILL')).toBe(false);
+  });
+
+  it('that cannot be written is a problem to tell, no crash', () => {
+    expect(writePidFile(join(dir, 'gone'), 'agent', process.pid)).toContain(
+      "can't write the pid file of agent",
+    );
+    expect(removePidFile(join(dir, 'gone'), 'agent')).toBeNull();
   });
 
   it('that is missing or spoiled names nobody', async () => {

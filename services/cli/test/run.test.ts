@@ -113,6 +113,16 @@ describe('holdfast run', () => {
     expect(['agent', 'quorum'].map(pidOf)).toEqual(others);
   });
 
+  it('replaces a frozen guard', async () => {
+    const run = await startedMember({ limits: { guardHealthMs: 50 } });
+    const pid = pidOf('guard');
+    process.kill(pid, 'SIGSTOP');
+    await until('another guard', () => run.err().match(/guard started/g)?.length === 2);
+    expect(run.err()).toContain('guard has stopped answering; it is replaced');
+    expect(runsNow(pid)).toBe(false);
+    expect(pidOf('guard')).not.toBe(pid);
+  });
+
   it('gives up when a configuration is wrong at the first start, and shows the last words', async () => {
     member.behaves('quorum', 'wrong');
     const run = member.run();

@@ -67,8 +67,8 @@ function supervise(
     let killed = false;
     timer = setTimeout(() => {
       killed = true;
-      killTree(child, mark);
       timer = setTimeout(() => end(timedOut), reapMs);
+      killTree(child, mark);
     }, timeoutMs);
     child.on('error', (error) => {
       if (child.pid === undefined) end({ kind: 'not-started', says: `${program}: ${error.message}` });
@@ -100,7 +100,8 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
-    if (!isErrno(error, 'ESRCH')) throw error;
+    // Gone already, or it has taken another user's identity: the fence goes on, and its outcome shows.
+    if (!isErrno(error, 'ESRCH') && !isErrno(error, 'EPERM')) throw error;
   }
 }
 

@@ -94,6 +94,10 @@ async function main(): Promise<void> {
     return;
   }
   socket = listening.socket;
+  // A guard that dies of a mistake guards nothing. Its state is replaced only by whole decisions, so it is sound.
+  process.on('uncaughtException', (error) => {
+    journal.write({ bootMs: bootMs(), kind: 'error', says: error.stack ?? error.message });
+  });
   const lacks = standFirm();
   journal.write({ bootMs: bootMs(), kind: 'started', says: [`pid ${process.pid}`, ...lacks].join('; ') });
 }

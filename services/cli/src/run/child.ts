@@ -48,7 +48,6 @@ export type StopOutcome = 'ended' | 'failed' | 'killed' | 'not-running';
 
 interface Life {
   readonly process: ChildProcess;
-  readonly startedMs: number;
   readonly ended: Promise<void>;
 }
 
@@ -77,27 +76,38 @@ export class Child {
 
   start(): void {
     if (this.#life !== null) throw new Error(`${this.name} runs already`);
-    const { entry, args, nodeFlags } = this.#program;
-    const windows = process.platform === 'win32';
-    const child = spawn(process.execPath, [...nodeFlags, entry, ...args], {
-      detached: !windows,
-      windowsHide: true,
-      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, [lifelineEnv]: String(lifelineFd) },
-    });
     this.#saidFatal = null;
     this.#lastLines = [];
-    if (child.pid !== undefined) writePidFile(this.#runDir, this.name, child.pid);
-    this.#listen(child);
     const startedMs = performance.now();
+    let child: ChildProcess;
+    try {
+      child = this.#spawn();
+    } catch (error) {
+      // Out of memory or of processes: it may pass.
+      this.#print(`can't be started: ${String(error)}`);
+      this.#startAgain('not started', 0);
+      return;
+    }
+    if (child.pid !== undefined) this.#sayProblem(writePidFile(this.#runDir, this.name, child.pid));
+    this.#listen(child);
     const ended = new Promise<void>((resolve) => {
       child.on('error', (error) => {
-        this.#print(`can't be started: ${error.message}`);
+        this.#print(`can't be started or signalled: ${error.message}`);
         if (child.pid === undefined) this.#onEnd(child, startedMs, resolve);
       });
       child.on('exit', () => this.#onEnd(child, startedMs, resolve));
     });
-    this.#life = { process: child, startedMs, ended };
+    this.#life = { process: child, ended };
+  }
+
+  #spawn(): ChildProcess {
+    const { entry, args, nodeFlags } = this.#program;
+    return spawn(process.execPath, [...nodeFlags, entry, ...args], {
+      detached: process.platform !== 'win32',
+      windowsHide: true,
+      stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+      env: { ...process.env, [lifelineEnv]: String(lifelineFd) },
+    });
   }
 
   get pid(): number | null {
@@ -182,34 +192,47 @@ export class Child {
 
   #onEnd(child: ChildProcess, startedMs: number, ended: () => void): void {
     this.#life = null;
+    this.#sayProblem(removePidFile(this.#runDir, this.name));
     const livedMs = performance.now() - startedMs;
-    removePidFile(this.#runDir, this.name);
     const firstLife = this.#firstLife;
     this.#firstLife = false;
     ended();
+    const how = child.signalCode ?? `status ${String(child.exitCode)}`;
+    if (firstLife && !this.#everReady && !this.#stopping) void this.#judgeFirstEnd(child, how, livedMs);
+    else this.#startAgain(how, livedMs);
+  }
+
+  /** It never became ready: did it say that it never will? */
+  async #judgeFirstEnd(child: ChildProcess, how: string, livedMs: number): Promise<void> {
+    // Its last words may still be in the pipes.
+    await within(new Promise((resolve) => child.on('close', resolve)), drainMs);
     if (this.#stopping) return;
-    const hopeless = firstLife && !this.#everReady;
-    if (hopeless && (child.exitCode === exitWrong || this.#saidFatal !== null)) {
-      this.#stopping = true;
-      void this.#tellFatal(child);
+    const hopeless = child.exitCode === exitWrong || this.#saidFatal !== null;
+    if (this.#everReady || !hopeless) {
+      this.#startAgain(how, livedMs);
       return;
     }
+    this.#stopping = true;
+    const says = this.#saidFatal ?? this.#lastLines.join('\n');
+    this.#listener.onFatal({ name: this.name, status: child.exitCode, says });
+  }
+
+  #startAgain(how: string, livedMs: number): void {
+    if (this.#stopping) return;
     const { backoff, delayMs } = afterCrash(this.#backoff, livedMs);
     this.#backoff = backoff;
-    const how = child.signalCode ?? `status ${String(child.exitCode)}`;
     const when = delayMs === 0 ? 'at once' : `in ${delayMs} ms`;
-    this.#listener.say(`${this.name} ended (${how}) after ${Math.round(livedMs)} ms; started again ${when}`);
+    this.#listener.say(
+      `${this.name} ended (${how}) after ${Math.round(livedMs)} ms; started again ${when}; see ${this.#log.path}`,
+    );
     this.#restart = setTimeout(() => {
       this.#restart = null;
       this.start();
     }, delayMs);
   }
 
-  async #tellFatal(child: ChildProcess): Promise<void> {
-    // Its last words may still be in the pipes.
-    await within(new Promise((resolve) => child.on('close', resolve)), drainMs);
-    const says = this.#saidFatal ?? this.#lastLines.join('\n');
-    this.#listener.onFatal({ name: this.name, status: child.exitCode, says });
+  #sayProblem(problem: string | null): void {
+    if (problem !== null) this.#listener.say(problem);
   }
 }
 

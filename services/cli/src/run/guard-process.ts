@@ -3,7 +3,7 @@
  * session of its own, without a pipe to us. We stay connected to its socket: the end of that connection is how its
  * death is noticed, whoever started it.
  *
- * Invariants: a guard that answers is never replaced; one that is armed is never killed.
+ * Invariants: a guard that answers is never replaced, and never killed while it is armed.
  */
 
 import { spawn } from 'node:child_process';
@@ -26,8 +26,7 @@ import {
 const answerMs = 1_000;
 const startMs = 5_000;
 const pollMs = 50;
-/** How often a guard is asked whether it still answers, and how often in a row it may stay silent. */
-const healthEveryMs = 5_000;
+/** How often in a row a guard may stay silent when asked whether it is there. */
 const silencesMax = 3;
 
 export interface GuardStopped {
@@ -41,6 +40,8 @@ export class GuardProcess {
   readonly #program: Program;
   readonly #runDir: string;
   readonly #listener: ChildListener;
+  /** How often it is asked whether it still answers, and how long it may take. */
+  readonly #healthMs: number;
   #link: GuardLink | null = null;
   #starting: Promise<void> | null = null;
   #restart: NodeJS.Timeout | null = null;
@@ -50,18 +51,21 @@ export class GuardProcess {
   #everReady = false;
   #stopping = false;
 
-  constructor(program: Program, runDir: string, listener: ChildListener) {
+  constructor(program: Program, runDir: string, listener: ChildListener, healthMs: number) {
     this.socket = join(runDir, 'guard.sock');
     this.#program = program;
     this.#runDir = runDir;
     this.#listener = listener;
+    this.#healthMs = healthMs;
   }
 
   /** Attaches to the guard that answers, or starts one; and again whenever it ends. */
   start(): void {
-    this.#starting = this.#ensure().finally(() => {
-      this.#starting = null;
-    });
+    this.#starting = this.#ensure()
+      .catch((error: unknown) => this.#again(String(error)))
+      .finally(() => {
+        this.#starting = null;
+      });
   }
 
   /** Stops watching the guard and leaves it as it is; one that has nothing armed ends. */
@@ -91,11 +95,11 @@ export class GuardProcess {
     const gone = identity === null || (await waitGone(identity, goneMs));
     link.close();
     if (gone) {
-      removePidFile(this.#runDir, this.name);
+      this.#sayProblem(removePidFile(this.#runDir, this.name));
       return { kind: 'ended', failures };
     }
     signalProcess(identity, 'SIGKILL');
-    removePidFile(this.#runDir, this.name);
+    this.#sayProblem(removePidFile(this.#runDir, this.name));
     return { kind: 'killed', failures };
   }
 
@@ -130,19 +134,18 @@ export class GuardProcess {
   async #launch(): Promise<{ status: number | null; says: string } | null> {
     const { entry, args, nodeFlags } = this.#program;
     const log = join(this.#runDir, 'guard.log');
-    await rotateLog(log);
-    const fd = openSync(log, 'a', 0o600);
+    const fd = await this.#openLog(log);
     const child = spawn(process.execPath, [...nodeFlags, entry, '--socket', this.socket, ...args], {
       detached: true,
       windowsHide: true,
-      stdio: ['ignore', fd, fd],
+      stdio: ['ignore', fd ?? 'ignore', fd ?? 'ignore'],
     });
-    closeSync(fd);
+    if (fd !== null) closeSync(fd);
     child.unref();
     const end: { says: string | null } = { says: null };
     child.on('error', (error) => (end.says = error.message));
     child.on('exit', (status, signal) => (end.says = signal ?? `status ${String(status)}`));
-    if (child.pid !== undefined) writePidFile(this.#runDir, this.name, child.pid);
+    if (child.pid !== undefined) this.#sayProblem(writePidFile(this.#runDir, this.name, child.pid));
     const endMs = performance.now() + startMs;
     while (performance.now() < endMs && end.says === null) {
       const link = await connectGuard(this.socket, answerMs);
@@ -155,10 +158,25 @@ export class GuardProcess {
     return { status: child.exitCode, says: end.says ?? `no answer at ${this.socket} within ${startMs} ms` };
   }
 
+  /** A log that can't be opened must not keep the guard from starting. */
+  async #openLog(path: string): Promise<number | null> {
+    try {
+      await rotateLog(path);
+      return openSync(path, 'a', 0o600);
+    } catch (error) {
+      this.#sayProblem(`can't open ${path}: ${String(error)}`);
+      return null;
+    }
+  }
+
+  #sayProblem(problem: string | null): void {
+    if (problem !== null) this.#listener.say(problem);
+  }
+
   async #attach(link: GuardLink, how: string): Promise<boolean> {
     const state = await link.state(answerMs);
     if (state === null) return false;
-    writePidFile(this.#runDir, this.name, state.pid);
+    this.#sayProblem(writePidFile(this.#runDir, this.name, state.pid));
     this.#link = link;
     this.#attachedMs = performance.now();
     this.#everReady = true;
@@ -166,7 +184,7 @@ export class GuardProcess {
     link.onClose = () => {
       this.#link = null;
       if (this.#health !== null) clearTimeout(this.#health);
-      if (!this.#stopping) this.#again('its connection ended');
+      this.#again('its connection ended');
     };
     const armed = state.armed.length === 0 ? '' : `, armed for ${state.armed.map((g) => g.group).join(', ')}`;
     this.#listener.say(`guard ${how} (pid ${state.pid})${armed}`);
@@ -178,7 +196,7 @@ export class GuardProcess {
   /** A guard that is frozen guards nothing: after some silence it is replaced. */
   #watchHealth(link: GuardLink, silences: number): void {
     this.#health = setTimeout(() => {
-      void link.state(healthEveryMs).then((state) => {
+      void link.state(this.#healthMs).then((state) => {
         if (this.#stopping || this.#link !== link) return;
         const silent = state === null ? silences + 1 : 0;
         if (silent < silencesMax) {
@@ -189,10 +207,11 @@ export class GuardProcess {
         const identity = readPidFile(this.#runDir, this.name);
         if (identity !== null) signalProcess(identity, 'SIGKILL');
       });
-    }, healthEveryMs);
+    }, this.#healthMs);
   }
 
   #again(why: string): void {
+    if (this.#stopping) return;
     const livedMs = this.#attachedMs === 0 ? 0 : performance.now() - this.#attachedMs;
     const { backoff, delayMs } = afterCrash(this.#backoff, livedMs);
     this.#attachedMs = 0;

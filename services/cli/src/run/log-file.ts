@@ -10,14 +10,14 @@ export const logBytesMax = 4 * 1024 * 1024;
 const waitingMax = 4_096;
 
 export class LogFile {
-  readonly #path: string;
+  readonly path: string;
   readonly #bytesMax: number;
   #waiting: string[] = [];
   #writing: Promise<void> | null = null;
   #lost = 0;
 
   constructor(path: string, bytesMax = logBytesMax) {
-    this.#path = path;
+    this.path = path;
     this.#bytesMax = bytesMax;
   }
 
@@ -43,8 +43,8 @@ export class LogFile {
       const lines = this.#waiting;
       this.#waiting = [];
       try {
-        await rotateLog(this.#path, this.#bytesMax);
-        await appendFile(this.#path, lines.join(''), { mode: 0o600 });
+        await rotateLog(this.path, this.#bytesMax);
+        await appendFile(this.path, lines.join(''), { mode: 0o600 });
       } catch {
         // A full disk must not stop the member; the next line that gets through tells how many are missing.
         this.#lost += lines.length;

@@ -25,15 +25,29 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return identity.start !== null && startOf(identity.pid) === identity.start;
 }
 
-export function writePidFile(runDir: string, name: string, pid: number): void {
-  const { start } = identify(pid);
-  writeFileSync(join(runDir, `${name}.start`), `${start ?? ''}\n`, { mode: 0o600 });
-  writeFileSync(join(runDir, `${name}.pid`), `${pid}\n`, { mode: 0o600 });
+/** Null when written; else what is wrong. A member whose disk is full goes on without pid files. */
+export function writePidFile(runDir: string, name: string, pid: number): string | null {
+  return attempt(`write the pid file of ${name}`, () => {
+    writeFileSync(join(runDir, `${name}.start`), `${identify(pid).start ?? ''}\n`, { mode: 0o600 });
+    writeFileSync(join(runDir, `${name}.pid`), `${pid}\n`, { mode: 0o600 });
+  });
 }
 
-export function removePidFile(runDir: string, name: string): void {
-  rmSync(join(runDir, `${name}.pid`), { force: true });
-  rmSync(join(runDir, `${name}.start`), { force: true });
+/** Null when it is gone; else what is wrong. */
+export function removePidFile(runDir: string, name: string): string | null {
+  return attempt(`remove the pid file of ${name}`, () => {
+    rmSync(join(runDir, `${name}.pid`), { force: true });
+    rmSync(join(runDir, `${name}.start`), { force: true });
+  });
+}
+
+function attempt(what: string, act: () => void): string | null {
+  try {
+    act();
+    return null;
+  } catch (error) {
+    return `can't ${what}: ${String(error)}`;
+  }
 }
 
 /** Null when there is none, or none that can be trusted. */

@@ -32,6 +32,8 @@ export interface RunLimits {
   readonly guardMs: number;
   /** How long what an earlier run left may take to end by itself. */
   readonly leftoverMs: number;
+  /** How often the guard is asked whether it answers; after three silences it is replaced. */
+  readonly guardHealthMs: number;
 }
 
 export const usualLimits: RunLimits = {
@@ -40,6 +42,7 @@ export const usualLimits: RunLimits = {
   quorumMs: 10_000,
   guardMs: 20_000,
   leftoverMs: 3_000,
+  guardHealthMs: 5_000,
 };
 
 export interface RunOptions {
@@ -94,9 +97,14 @@ async function superviseMember(
   const { dir, output } = options;
   const limits = { ...usualLimits, ...options.limits };
   const runDir = join(dir, 'run');
-  for (const folder of ['run', 'journal']) mkdirSync(join(dir, folder), { recursive: true, mode: 0o700 });
+  const lack = createFolders(dir);
+  if (lack !== null) {
+    output.warn(`holdfast: ${lack}`);
+    return 1;
+  }
   if (!(await clearLeftovers(runDir, limits.leftoverMs, output))) return 1;
-  writePidFile(runDir, 'run', process.pid);
+  const problem = writePidFile(runDir, 'run', process.pid);
+  if (problem !== null) output.warn(`holdfast: ${problem}`);
   const hurry = new AbortController();
   let member: Member | null = null;
   let unlisten: () => void = () => undefined;
@@ -107,15 +115,26 @@ async function superviseMember(
       asked = true;
       settle({ kind: 'asked', mode: mode === 'usual' ? (options.keep ? 'keep' : 'release') : mode });
     });
-    member = createMember(options, runDir, (fatal) => settle({ kind: 'fatal', fatal }));
+    member = createMember(options, runDir, limits, (fatal) => settle({ kind: 'fatal', fatal }));
     member.guard?.start();
     member.quorum.start();
     member.agent?.start();
   });
   const status = await finish(member, end, limits, { output, hurry: hurry.signal });
   unlisten();
-  removePidFile(runDir, 'run');
+  const left = removePidFile(runDir, 'run');
+  if (left !== null) output.warn(`holdfast: ${left}`);
   return status;
+}
+
+/** Null when they are there. */
+function createFolders(dir: string): string | null {
+  try {
+    for (const folder of ['run', 'journal']) mkdirSync(join(dir, folder), { recursive: true, mode: 0o700 });
+    return null;
+  } catch (error) {
+    return `can't create folders in ${dir}: ${String(error)}; check its permissions and its disk`;
+  }
 }
 
 async function clearLeftovers(runDir: string, waitMs: number, output: RunOutput): Promise<boolean> {
@@ -135,6 +154,7 @@ async function clearLeftovers(runDir: string, waitMs: number, output: RunOutput)
 function createMember(
   options: RunOptions & { readonly output: RunOutput; readonly echo: boolean },
   runDir: string,
+  limits: RunLimits,
   onFatal: (fatal: Fatal) => void,
 ): Member {
   const { dir, output } = options;
@@ -153,7 +173,7 @@ function createMember(
     },
   };
   return {
-    guard: server ? new GuardProcess(programs.guard, runDir, listener) : null,
+    guard: server ? new GuardProcess(programs.guard, runDir, listener, limits.guardHealthMs) : null,
     quorum: new Child('quorum', programs.quorum, runDir, listener),
     agent: server ? new Child('agent', programs.agent, runDir, listener) : null,
   };
