@@ -122,6 +122,7 @@ class JournalFile implements Journal {
     await handle.appendFile(text);
     this.#bytes += Buffer.byteLength(text);
     this.#dropped -= lost;
+    this.#failing = false;
   }
 
   async #ready(bytes: number): Promise<FileHandle> {
@@ -149,7 +150,6 @@ class JournalFile implements Journal {
   async #attempt(work: () => Promise<void>): Promise<boolean> {
     try {
       await work();
-      this.#failing = false;
       return true;
     } catch (error) {
       if (!this.#failing) this.#options.onFailure?.(error);

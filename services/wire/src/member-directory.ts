@@ -10,7 +10,7 @@
  * D3. Secrets are readable by their owner only; a directory that shows them to others is not opened.
  */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { identifyCertificate, parseCertificate, type WireCredentials } from './certificate.ts';
 import { problem, systemProblem, type DirectoryProblem } from './directory-problem.ts';
@@ -286,7 +286,6 @@ export async function updateRecord(
   if (text === recordText(directory.record)) return ok(directory);
   try {
     await writeDurably(file, text, 0o644);
-    await chmod(file, 0o644);
   } catch (error) {
     return systemProblem('write', file, error);
   }

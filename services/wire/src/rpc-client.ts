@@ -45,6 +45,8 @@ export interface StreamOptions extends CallOptions {
   readonly openMs?: number;
 }
 
+/** Timers of Node end here; a control call that may take days is a mistake. */
+const deadlineMsMax = 24 * 60 * 60 * 1000;
 const stuckMs = 2000;
 const openMsDefault = 5000;
 const clientOptions = {
@@ -94,7 +96,7 @@ export class RpcClient {
     return !this.#closed && this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
   }
 
-  /** R1. `deadlineMs`: from now, in milliseconds. */
+  /** R1. `deadlineMs`: from now, in milliseconds, above 0 and at most a day. */
   call<Request, Reply>(
     method: UnaryMethod<Request, Reply>,
     request: Request,
@@ -102,6 +104,7 @@ export class RpcClient {
     options: CallOptions = {},
   ): Promise<Answer<Reply>> {
     const { signal } = options;
+    if (!(deadlineMs > 0 && deadlineMs <= deadlineMsMax)) throw new Error(`no deadline: ${deadlineMs} ms`);
     if (this.#closed) return Promise.resolve(failure('cancelled', 'the connection was closed'));
     if (signal?.aborted === true) return Promise.resolve(failure('cancelled', 'the call was cancelled'));
     this.#watch();
@@ -212,7 +215,10 @@ export class RpcClient {
   #explain(error: ServiceError): WireError {
     const explained = fromStatus(error, this.#name);
     const { problem } = this.#credentials;
-    if (explained.kind !== 'unreachable' || problem === null) return explained;
+    // An old verdict does not explain a later silence.
+    if (explained.kind !== 'unreachable' || problem === null || !explained.message.includes(problem.says)) {
+      return explained;
+    }
     return { kind: 'certificate', problem: problem.kind, message: `${this.#name}: ${problem.says}` };
   }
 }

@@ -67,6 +67,8 @@ export interface Fault {
 /** What the server lends to its handlers. */
 export interface HandlerHost {
   readonly closing: AbortSignal;
+  /** Every call that runs now: the server aborts them when it closes. */
+  readonly running: Set<AbortController>;
   readonly onFault: (fault: Fault) => void;
 }
 
@@ -86,10 +88,21 @@ function presentedOf(call: SurfaceCall): Presented {
   throw new Error('a call came past the listener of the server');
 }
 
-function contextOf(call: SurfaceCall, host: HandlerHost): CallContext {
+/** Runs a handler with its context. Not AbortSignal.any: that one remembers every call for as long as the server lives. */
+async function during<T>(
+  call: SurfaceCall,
+  host: HandlerHost,
+  work: (context: CallContext) => Promise<T>,
+): Promise<T> {
   const gone = new AbortController();
   call.on('cancelled', () => gone.abort());
-  return { signal: AbortSignal.any([gone.signal, host.closing]), from: call.getPeer() };
+  if (host.closing.aborted) gone.abort();
+  host.running.add(gone);
+  try {
+    return await work({ signal: gone.signal, from: call.getPeer() });
+  } finally {
+    host.running.delete(gone);
+  }
 }
 
 /** H1, for every call that is not open to anyone. */
@@ -122,7 +135,7 @@ export function unary<Request, Reply>(
   return answering(host, async (request, call) => {
     const peer = admit(rule, call, request);
     if (peer.kind === 'error') return peer;
-    return handler(request, { ...contextOf(call, host), peer: peer.value });
+    return during(call, host, (context) => handler(request, { ...context, peer: peer.value }));
   });
 }
 
@@ -133,7 +146,8 @@ export function openUnary<Request, Reply>(
 ): handleUnaryCall<Request, Reply> {
   return answering(host, async (request, call) => {
     const peer = provenPeer(presentedOf(call), Date.now());
-    return handler(request, { ...contextOf(call, host), peer: peer.kind === 'ok' ? peer.value : null });
+    const proven = peer.kind === 'ok' ? peer.value : null;
+    return during(call, host, (context) => handler(request, { ...context, peer: proven }));
   });
 }
 
@@ -156,22 +170,20 @@ export function serverStream<Request, Reply>(
   handler: StreamHandler<Request, Reply>,
 ): handleServerStreamingCall<Request, Reply> {
   return (call) => {
-    const context = contextOf(call, host);
     const work = async (): Promise<Answer<null>> => {
       const peer = admit(rule, call, call.request);
       if (peer.kind === 'error') return peer;
       call.sendMetadata(new Metadata());
-      return handler(call.request, sender(call, context.signal), { ...context, peer: peer.value });
+      return during(call, host, (context) => {
+        // A stream has no end of its own for a closing server to wait for.
+        context.signal.addEventListener('abort', () => {
+          finish(call, failure('unreachable', 'the service is closing'));
+        });
+        return handler(call.request, sender(call, context.signal), { ...context, peer: peer.value });
+      });
     };
-    const goodbye = (): void => {
-      finish(call, failure('unreachable', 'the service is closing'));
-    };
-    // A stream has no end of its own to wait for.
-    host.closing.addEventListener('abort', goodbye, { once: true });
     void guarded(call, host, work).then((answer) => {
-      host.closing.removeEventListener('abort', goodbye);
-      if (host.closing.aborted) goodbye();
-      else finish(call, answer);
+      finish(call, answer);
     });
   };
 }

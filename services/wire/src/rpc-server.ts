@@ -7,8 +7,13 @@
  * S3. Connections, streams, messages and waits are bounded; a frozen peer is noticed after 2 x keepaliveMs.
  * S4. `close` ends within its deadline, whatever the peers do.
  */
-import { experimental, Server, ServerCredentials, ServerInterceptingCall } from '@grpc/grpc-js';
-import type { ServerInterceptor } from '@grpc/grpc-js';
+import {
+  experimental,
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+} from '@grpc/grpc-js';
 import { X509Certificate } from 'node:crypto';
 import { createServer, type Server as TlsServer, type TLSSocket } from 'node:tls';
 import type { Presented } from './access.ts';
@@ -103,13 +108,18 @@ class Listener implements RpcServer {
   readonly #tls: TlsServer;
   readonly #grpc: Server;
   readonly #closing = new AbortController();
+  readonly #running = new Set<AbortController>();
   readonly #sockets = new Set<TLSSocket>();
   #closed: Promise<void> | null = null;
 
   constructor(options: ListenOptions, authority: X509Certificate) {
     const { credentials } = options;
     const onFault = options.onFault ?? ((): void => undefined);
-    this.#grpc = grpcServer(options.services, { closing: this.#closing.signal, onFault });
+    this.#grpc = grpcServer(options.services, {
+      closing: this.#closing.signal,
+      running: this.#running,
+      onFault,
+    });
     this.#tls = createServer({
       // The authority is sent along, so that a joining member can recognise it by its fingerprint.
       cert: `${credentials.certificate.trimEnd()}\n${credentials.authority}`,
@@ -124,7 +134,13 @@ class Listener implements RpcServer {
     });
     this.#tls.maxConnections = options.connectionsMax ?? 1024;
     this.#tls.on('secureConnection', (socket) => {
-      this.#accept(socket, judge(socket, authority, credentials.cluster));
+      try {
+        this.#accept(socket, judge(socket, authority, credentials.cluster));
+      } catch (error) {
+        // Whatever a stranger presents must not end the process.
+        socket.destroy();
+        onFault({ method: 'handshake', error });
+      }
     });
     // A failed handshake is the caller's affair; it is told by TLS itself.
     this.#tls.on('tlsClientError', (_error, socket) => socket.destroy());
@@ -177,6 +193,7 @@ class Listener implements RpcServer {
 
   async #shut(deadlineMs: number): Promise<void> {
     this.#closing.abort();
+    for (const call of this.#running) call.abort();
     const stopped = new Promise<void>((done) => {
       this.#tls.close(() => {
         done();
