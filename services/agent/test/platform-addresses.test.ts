@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs';
 import { canMakeNamespaces, createActor, createWire, eventually } from './platform-namespace.ts';
 import type { Actor, Wire } from './platform-namespace.ts';
 
@@ -111,5 +112,74 @@ const families = [
       expect((await host.call('addresses', 'hold', virtual, 'wire0', 0)).value.kind).toBe('failed');
       expect((await host.call('addresses', 'hold', virtual, 'wire0', 5)).value).toEqual(DONE);
     });
+
+    it('does without a long-lived ip that is stuck, kills it, and never lets the lifetime grow by the wait', async () => {
+      await host.call('addresses', 'drop', virtual);
+      const stuck = batches(host.pid);
+      expect(stuck).not.toHaveLength(0);
+      for (const pid of stuck) process.kill(pid, 'SIGSTOP');
+
+      const held = await host.call('addresses', 'hold', virtual, 'wire0', 20);
+      expect(held.value).toEqual(DONE);
+      expect(held.ms).toBeLessThan(2500);
+      const left = Number(/valid_lft (\d+)sec/.exec(shown('addr', 'show', 'to', bare))?.[1]);
+      expect(left).toBeLessThan(20);
+      expect(left).toBeGreaterThan(16);
+
+      // The next question finds a new one.
+      expect((await host.call('addresses', 'hold', virtual, 'wire0', 30)).ms).toBeLessThan(400);
+      expect((await host.call('addresses', 'drop', virtual)).value).toEqual(DONE);
+      for (const pid of stuck) if (batches(host.pid).includes(pid)) process.kill(pid, 'SIGCONT');
+    });
+
+    it('carries out changes in the order of the calls, also while ip is stuck', async () => {
+      const hold = () => host.call('addresses', 'hold', virtual, 'wire0', 30);
+      const drop = () => host.call('addresses', 'drop', virtual);
+      for (const isStuck of [false, true]) {
+        for (const [changes, remains] of [
+          [[hold, drop], false],
+          [[hold, drop, drop], false],
+          [[drop, hold], true],
+          [[drop, hold, hold, drop, hold], true],
+        ] as const) {
+          const stuck = isStuck ? batches(host.pid) : [];
+          for (const pid of stuck) process.kill(pid, 'SIGSTOP');
+          const outcomes = await Promise.all(changes.map((change) => change()));
+          for (const pid of stuck) if (batches(host.pid).includes(pid)) process.kill(pid, 'SIGCONT');
+          expect(outcomes.at(-1)?.value).toEqual(DONE);
+          expect(await has()).toBe(remains);
+        }
+      }
+    });
+
+    it('refuses to set an address for whose time it comes too late', async () => {
+      const stuck = batches(host.pid);
+      for (const pid of stuck) process.kill(pid, 'SIGSTOP');
+      const held = await host.call('addresses', 'hold', virtual, 'wire0', 1);
+      for (const pid of stuck) if (batches(host.pid).includes(pid)) process.kill(pid, 'SIGCONT');
+      expect(held.value).toMatchObject({
+        kind: 'failed',
+        says: expect.stringContaining('too late') as string,
+      });
+      expect(await has()).toBe(false);
+    });
+
+    it('leaves no program behind when it is killed', async () => {
+      const doomed = await createActor(wire.here);
+      const pids = batches(doomed.pid);
+      expect(pids).not.toHaveLength(0);
+      process.kill(doomed.pid, 'SIGKILL');
+      await eventually('its programs ended', 3000, () => pids.every((pid) => !existsSync(`/proc/${pid}`)));
+      await doomed.end();
+    });
   },
 );
+
+/** The process ids of the long-lived `ip` programs of an actor. */
+function batches(pid: number): readonly number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+  return children
+    .split(/\s+/)
+    .map(Number)
+    .filter((child) => child > 0 && readFileSync(`/proc/${child}/cmdline`, 'utf8').includes('-batch'));
+}

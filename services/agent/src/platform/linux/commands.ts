@@ -14,7 +14,7 @@ import type { CommandResult, Commands } from '../platform.ts';
 import { codeOf, messageOf } from './failure.ts';
 import { killTree } from './process-tree.ts';
 
-const OUTPUT_MAX = 4096;
+const OUTPUT_MAX_BYTES = 4096;
 /** How long to read on after the program ended, while somebody else still holds its pipe. */
 const DRAIN_MS = 20;
 /** How long to wait for a killed program to be gone; longer only if it is stuck in the kernel. */
@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly input?: string;
   /** Asks it to finish (SIGINT) after so long; for programs that report when interrupted. */
   readonly interruptAfterMs?: number;
+  /** How much of the end of its output is kept; default 4 KiB. */
+  readonly outputMaxBytes?: number;
   /** Answers as soon as the output satisfies this, with no status; the program may end by itself until the deadline. */
   readonly enough?: (output: string) => boolean;
 }
@@ -62,7 +64,7 @@ export async function runProgram(argv: readonly string[], options: RunOptions): 
   } catch (error) {
     return result('not-started', reasonNotStarted(program, error)); // such as an argument with a NUL in it
   }
-  const output = new Tail(OUTPUT_MAX);
+  const output = new Tail(options.outputMaxBytes ?? OUTPUT_MAX_BYTES);
   const early = new Promise<CommandResult>((resolve) => {
     const keep = (chunk: Buffer): void => {
       output.push(chunk);

@@ -23,6 +23,8 @@ const LINE_MAX = 64 * 1024;
 /** After a death, how long to do without, so that a broken `ip` is not started in a circle. */
 const REST_MS = 1000;
 const ONCE_MS = 2000;
+/** Some 1,500 addresses. */
+const ONCE_MAX_BYTES = 256 * 1024;
 
 export type IpCommand = readonly string[];
 
@@ -133,7 +135,7 @@ async function askOnce(ip: string, commands: readonly IpCommand[]): Promise<IpAn
   const refused: string[] = [];
   for (const command of commands) {
     const argv = [ip, '-o', ...command];
-    const result = await runProgram(argv, { timeoutMs: ONCE_MS });
+    const result = await runProgram(argv, { timeoutMs: ONCE_MS, outputMaxBytes: ONCE_MAX_BYTES });
     if (result.kind === 'timed-out') return { kind: 'lost', says: explainResult(argv, result) };
     if (result.status === 0) lines.push(...result.output.split('\n').filter((line) => line !== ''));
     else refused.push(explainResult(argv, result));

@@ -3,7 +3,7 @@
  */
 import { accessSync, constants, existsSync, readFileSync } from 'node:fs';
 import type { Lack } from '../platform.ts';
-import { promotesSecondaries } from './iproute.ts';
+import { promotesSecondaries } from './address-entry.ts';
 import { BOOTED } from './systemd.ts';
 
 /** What the configuration asks for, beside addresses. */
