@@ -1,0 +1,199 @@
+/** What administrators ask. Commands that only the leader may carry out are passed on to it. */
+
+import type { QuorumCommand, StepRecord } from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+import { bootMs, type MemberDirectory } from '@holdfast/wire/directory';
+import { failure, type AdminHandlers, type Answer, type MemberCall } from '@holdfast/wire/rpc';
+import { makeToken } from './admission.ts';
+import type { CurrentService } from './agent-calls.ts';
+import { apply } from './apply.ts';
+import { check } from './check.ts';
+import { explain } from './explain.ts';
+import {
+  endedMessage,
+  eventMessage,
+  readEvents,
+  readOperation,
+  readOperations,
+  runningMessage,
+} from './history.ts';
+import { setMaintenance } from './maintenance.ts';
+import type { QuorumService } from './service.ts';
+import { statusOf, type StoreHealth } from './status.ts';
+
+export interface AdminSurroundings {
+  readonly directory: MemberDirectory;
+  readonly current: CurrentService;
+  /** Which voters' stores answer; at most a moment old. */
+  storeHealth(): Promise<StoreHealth>;
+  /** Asks another member the same question, in the name of its caller. */
+  forward(member: string, request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;
+}
+
+const followEveryMs = 500;
+
+export function adminHandlers(around: AdminSurroundings): AdminHandlers {
+  const { directory } = around;
+  const cluster = directory.record.cluster;
+  const withService = async <T>(work: (service: QuorumService) => Promise<Answer<T>>): Promise<Answer<T>> => {
+    const service = around.current();
+    if (service === null)
+      return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
+    if (service.state.storeAnsweredAt === null)
+      return failure('unreachable', "the cluster's store does not answer yet");
+    return work(service);
+  };
+  return {
+    status: () =>
+      withService(async (service) => {
+        const health = await around.storeHealth();
+        return { kind: 'ok', value: statusOf(service.state, cluster, health, bootMs(), Date.now()) };
+      }),
+    events: async (request, send, call) => {
+      const service = around.current();
+      if (service === null)
+        return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
+      return events(service, request, send, call);
+    },
+    explain: (request) =>
+      withService<admin.ExplainReply>((service) => {
+        const reply = explain(service.state, request.group, bootMs(), Date.now());
+        return Promise.resolve(
+          reply === null ? noGroup(service, request.group) : { kind: 'ok', value: reply },
+        );
+      }),
+    check: (request) =>
+      withService<admin.CheckReply>(async (service) => {
+        const known = service.state.view.config?.value.groups;
+        if (request.group !== '' && known?.has(request.group) !== true)
+          return noGroup(service, request.group);
+        const problems = await check(service, cluster, request.group, await around.storeHealth(), bootMs());
+        return { kind: 'ok', value: { problems: [...problems] } };
+      }),
+    createToken: (request) =>
+      withService((service) => makeToken(directory, service.storeNow, request, Date.now())),
+    apply: (request) => withService((service) => apply(service, request)),
+    startOperation: (request, call) => withService((service) => start(service, around, request, call)),
+    getOperation: (request) => withService((service) => getOperation(service, request.id)),
+    listOperations: (request) => withService((service) => listOperations(service, request.group)),
+    setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
+  };
+}
+
+function noGroup(service: QuorumService, group: string): Answer<never> {
+  const names = [...(service.state.view.config?.value.groups.keys() ?? [])];
+  return failure(
+    'not-found',
+    `there is no group ${group}; groups: ${names.length === 0 ? 'none' : names.join(', ')}`,
+  );
+}
+
+async function events(
+  service: QuorumService,
+  request: admin.EventsRequest,
+  send: (e: admin.Event) => Promise<boolean>,
+  call: MemberCall,
+): Promise<Answer<null>> {
+  let last = '';
+  let first = true;
+  while (!call.signal.aborted) {
+    const all = await readEvents(service.storeNow);
+    if (all === null && first) return failure('unreachable', "the cluster's store does not answer");
+    const fresh = (all ?? []).filter(
+      (e) => e.id > last && (request.group === '' || e.group === request.group),
+    );
+    const shown = first && request.limit > 0 ? fresh.slice(-request.limit) : fresh;
+    for (const e of shown) if (!(await send(eventMessage(e)))) return { kind: 'ok', value: null };
+    last = fresh.at(-1)?.id ?? last;
+    first = false;
+    if (!request.follow) break;
+    await new Promise((resolve) => setTimeout(resolve, followEveryMs));
+  }
+  return { kind: 'ok', value: null };
+}
+
+async function start(
+  service: QuorumService,
+  around: AdminSurroundings,
+  request: admin.StartOperationRequest,
+  call: MemberCall,
+): Promise<Answer<admin.StartOperationReply>> {
+  const wanted = commandOf(request);
+  if (wanted === null) return failure('invalid', `"${request.kind}" is not an operation`);
+  const by = call.peer.id;
+  const result = await service.command(wanted, by, request.dryRun);
+  switch (result.kind) {
+    case 'accepted':
+      return {
+        kind: 'ok',
+        value: {
+          operation: result.operation,
+          steps: [...result.steps],
+          verdict: result.reason,
+          warnings: [],
+        },
+      };
+    case 'refused':
+      return failure('unsafe', result.says);
+    case 'invalid':
+      return failure('invalid', result.says);
+    case 'not-leader':
+      if (result.leader === null || result.leader === around.directory.record.id) {
+        return failure('unreachable', 'nobody leads the cluster at the moment; try again');
+      }
+      return around.forward(result.leader, request);
+  }
+}
+
+function commandOf(request: admin.StartOperationRequest): QuorumCommand | null {
+  const to = request.to === '' ? null : request.to;
+  switch (request.kind) {
+    case 'switchover':
+    case 'failback':
+      return { kind: request.kind, group: request.target, to };
+    case 'failover':
+      return { kind: 'failover', group: request.target, to, force: request.force };
+    case 'approve':
+    case 'deny':
+      return { kind: request.kind, operation: request.target };
+    default:
+      return null;
+  }
+}
+
+async function getOperation(service: QuorumService, id: string): Promise<Answer<admin.Operation>> {
+  const running = runningOperations(service).find((op) => op.id === id);
+  if (running !== undefined) return { kind: 'ok', value: running };
+  const ended = await readOperation(service.storeNow, id);
+  return ended === null
+    ? failure('not-found', `there is no operation ${id}`)
+    : { kind: 'ok', value: endedMessage(ended) };
+}
+
+async function listOperations(
+  service: QuorumService,
+  group: string,
+): Promise<Answer<admin.ListOperationsReply>> {
+  const ended = await readOperations(service.storeNow);
+  if (ended === null) return failure('unreachable', "the cluster's store does not answer");
+  const all = [...ended.map(endedMessage), ...runningOperations(service)];
+  return { kind: 'ok', value: { operations: all.filter((op) => group === '' || op.group === group) } };
+}
+
+/** With the steps that the servers told so far. */
+function runningOperations(service: QuorumService): readonly admin.Operation[] {
+  const { view } = service.state;
+  return [...view.groups.values()].flatMap(({ value }) => {
+    const op = value.operation;
+    if (op === null) return [];
+    const own = value.ownership;
+    const owner = own.kind === 'unowned' ? null : own.owner;
+    const told =
+      owner === null
+        ? undefined
+        : view.renewals.get(owner)?.value.groups.find((g) => g.group === value.group);
+    const steps: readonly StepRecord[] =
+      told?.epoch === own.epoch && told.state !== 'active' ? told.steps : [];
+    return [runningMessage(op, steps)];
+  });
+}

@@ -1,0 +1,192 @@
+/**
+ * How a host becomes a member: a one-time token, a signing request, a certificate. The token is used up in the same
+ * transaction that adds the member, so that it admits exactly one.
+ */
+
+import { keys } from '@holdfast/core';
+import type { admin, members } from '@holdfast/proto';
+import {
+  createToken,
+  encodeToken,
+  fingerprint,
+  isHost,
+  isMemberRole,
+  memberRoles,
+  nameProblem,
+  secretHash,
+  secretMatches,
+  type MemberDirectory,
+  type MemberRole,
+} from '@holdfast/wire/directory';
+import { issueCertificate } from '@holdfast/wire/pki';
+import { failure, type Answer } from '@holdfast/wire/rpc';
+import { z } from 'zod';
+import { encodeMember, fromPorts, readMembers, toPorts, type MemberRow } from './member-row.ts';
+import type { Store } from './store.ts';
+
+const storeMs = 2_000;
+const ttlMsMax = 7 * 24 * 3_600_000;
+const addressesMax = 8;
+const membersMax = 256;
+
+const tokenRow = z.object({ hash: z.string(), role: z.enum(memberRoles), expiresAt: z.number() });
+
+export async function makeToken(
+  directory: MemberDirectory,
+  store: Store,
+  request: admin.CreateTokenRequest,
+  wall: number,
+): Promise<Answer<admin.CreateTokenReply>> {
+  const role = request.role === '' ? 'server' : request.role;
+  if (!isMemberRole(role))
+    return failure('invalid', `"${role}" is not a role; one of ${memberRoles.join(', ')}`);
+  if (!(request.ttlMs > 0) || request.ttlMs > ttlMsMax) {
+    return failure('invalid', 'a token lives for more than 0 and at most 7 days');
+  }
+  const token = createToken(directory.record.cluster, role, fingerprint(directory.authority));
+  const expiresAt = wall + request.ttlMs;
+  const answer = await store.txn(
+    {
+      compares: [{ kind: 'mod-revision', key: keys.token(token.id), revision: 0n }],
+      puts: [
+        {
+          key: keys.token(token.id),
+          value: JSON.stringify({ hash: secretHash(token.secret), role, expiresAt }),
+        },
+      ],
+      deletes: [],
+      reads: [],
+    },
+    storeMs,
+  );
+  if (answer.kind !== 'succeeded')
+    return noStore(answer.kind === 'unknown' ? answer.says : 'the token exists already');
+  return { kind: 'ok', value: { token: encodeToken(token), expiresMs: expiresAt } };
+}
+
+const noStore = (says: string): Answer<never> =>
+  failure('unreachable', `the cluster's store does not answer: ${says}`);
+
+export async function admit(
+  directory: MemberDirectory,
+  store: Store,
+  request: members.JoinRequest,
+  wall: number,
+): Promise<Answer<members.JoinReply>> {
+  const problem = nameProblem('member', request.node);
+  if (problem !== null) return failure('invalid', problem);
+  const proof = await checkToken(store, request, wall);
+  if (proof.kind === 'error') return proof;
+  const { role, revision } = proof.value;
+  const known = await readMembers(store, storeMs);
+  if (known.kind === 'unknown') return noStore(known.says);
+  const refusal = refuse(request, role, known.rows);
+  if (refusal !== null) return refusal;
+  const { authorityKey, record } = directory;
+  if (authorityKey === null)
+    return failure('unreachable', `${record.id} has no authority key: ask a server or a witness`);
+  const issued = await issueCertificate(
+    { certificate: directory.authority, key: authorityKey },
+    request.signingRequest,
+    {
+      peer: { cluster: record.cluster, role, id: request.node },
+      addresses: request.addresses,
+    },
+  );
+  if (issued.kind === 'error') return failure('invalid', issued.error.says);
+  const row: MemberRow | null =
+    role === 'server' || role === 'witness'
+      ? {
+          id: request.node,
+          role,
+          addresses: request.addresses,
+          voter: false,
+          ports: fromPorts(request.ports),
+        }
+      : null;
+  const used = await store.txn(
+    {
+      compares: [
+        { kind: 'mod-revision', key: keys.token(request.tokenId), revision },
+        ...(row === null ? [] : [{ kind: 'mod-revision', key: keys.member(row.id), revision: 0n } as const]),
+      ],
+      puts: row === null ? [] : [{ key: keys.member(row.id), value: encodeMember(row) }],
+      deletes: [keys.token(request.tokenId)],
+      reads: [],
+    },
+    storeMs,
+  );
+  if (used.kind === 'unknown') return noStore(used.says);
+  if (used.kind === 'compare-failed')
+    return failure('refused', 'the token was used by somebody else just now');
+  return {
+    kind: 'ok',
+    value: reply(directory, role, issued.value, row === null ? known.rows : [...known.rows, row]),
+  };
+}
+
+async function checkToken(
+  store: Store,
+  request: members.JoinRequest,
+  wall: number,
+): Promise<Answer<{ readonly role: MemberRole; readonly revision: bigint }>> {
+  if (!/^[0-9a-f]{1,64}$/.test(request.tokenId))
+    return failure('refused', 'that is not a token of this cluster');
+  const answer = await store.read(keys.token(request.tokenId), storeMs);
+  if (answer.kind === 'unknown') return noStore(answer.says);
+  const row = answer.rows.find((r) => r.key === keys.token(request.tokenId));
+  const again = 'make a new one with: holdfast token';
+  if (row === undefined) return failure('refused', `the token is unknown, or was used already; ${again}`);
+  const parsed = tokenRow.safeParse(JSON.parse(row.value));
+  if (!parsed.success || !secretMatches(request.tokenSecret, parsed.data.hash)) {
+    return failure('refused', `the token is wrong; ${again}`);
+  }
+  if (wall > parsed.data.expiresAt) return failure('refused', `the token has expired; ${again}`);
+  return { kind: 'ok', value: { role: parsed.data.role, revision: row.modRevision } };
+}
+
+function refuse(
+  request: members.JoinRequest,
+  role: MemberRole,
+  known: readonly MemberRow[],
+): Answer<never> | null {
+  if (request.role !== '' && request.role !== role) {
+    return failure('refused', `the token is for a ${role}, not for a ${request.role}`);
+  }
+  if (!isHost(role)) return null;
+  if (request.addresses.length === 0)
+    return failure('invalid', 'a server or witness needs at least one --address');
+  if (request.addresses.length > addressesMax) return failure('invalid', `at most ${addressesMax} addresses`);
+  if (known.length >= membersMax) return failure('invalid', `the cluster has ${membersMax} members already`);
+  if (known.some((m) => m.id === request.node)) {
+    return failure('invalid', `there is a member named ${request.node} already; choose another --node`);
+  }
+  for (const address of request.addresses) {
+    const holder = known.find((m) => m.addresses.includes(address));
+    if (holder !== undefined) return failure('invalid', `${address} is an address of ${holder.id} already`);
+  }
+  return null;
+}
+
+function reply(
+  directory: MemberDirectory,
+  role: MemberRole,
+  certificate: string,
+  rows: readonly MemberRow[],
+): members.JoinReply {
+  const host = isHost(role);
+  const warnings =
+    rows.length === 2
+      ? ['two members alone have no safe automatic failover: add a witness or a third server']
+      : [];
+  return {
+    cluster: directory.record.cluster,
+    certificate,
+    authority: directory.authority,
+    heartbeatKey: host ? (directory.heartbeatKey ?? Buffer.alloc(0)) : Buffer.alloc(0),
+    authorityKey: host ? (directory.authorityKey ?? '') : '',
+    members: rows.map((m) => ({ ...m, addresses: [...m.addresses], ports: toPorts(m.ports) })),
+    warnings: host ? warnings : [],
+    externalEtcd: [...(directory.record.externalEtcd?.endpoints ?? [])],
+  };
+}

@@ -1,0 +1,59 @@
+/** The desired state: validated whole, compared, stored by compare-and-swap. A bad file changes nothing. */
+
+import { configToJson, diffConfig, keys, parseConfig, type Member } from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+import { failure, type Answer } from '@holdfast/wire/rpc';
+import { parseDocument } from 'yaml';
+import type { QuorumService } from './service.ts';
+
+const storeMs = 2_000;
+const yamlBytesMax = 1024 * 1024;
+
+export async function apply(
+  service: QuorumService,
+  request: admin.ApplyRequest,
+): Promise<Answer<admin.ApplyReply>> {
+  const file = request.file === '' ? 'cluster.yaml' : request.file;
+  if (request.yaml.length > yamlBytesMax) return failure('invalid', `${file}: is larger than 1 MiB`);
+  const document = parseDocument(request.yaml, { prettyErrors: true });
+  const broken = document.errors[0];
+  if (broken !== undefined) return failure('invalid', `${file}: ${broken.message}`);
+  const { view } = service.state;
+  const members: Member[] = [...view.members.values()].map((held) => held.value);
+  const parsed = parseConfig(document.toJS({ maxAliasCount: 100 }), file, members);
+  if (parsed.kind === 'invalid') return failure('invalid', parsed.errors.join('\n'));
+  const before = view.config;
+  const differences = diffConfig(before?.value ?? null, parsed.config);
+  const reply = (changed: boolean, revision: bigint): Answer<admin.ApplyReply> => ({
+    kind: 'ok',
+    value: { changed, differences, warnings: [...parsed.warnings], revision },
+  });
+  if (request.dryRun || (differences.length === 0 && before !== null))
+    return reply(false, before?.modRevision ?? 0n);
+  const value = JSON.stringify({ yaml: request.yaml, config: configToJson(parsed.config) });
+  const answer = await service.storeNow.txn(
+    {
+      compares: [{ kind: 'mod-revision', key: keys.config, revision: before?.modRevision ?? 0n }],
+      puts: [{ key: keys.config, value }],
+      deletes: [],
+      reads: [keys.config],
+    },
+    storeMs,
+  );
+  switch (answer.kind) {
+    case 'succeeded':
+      service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
+      return reply(true, answer.revision);
+    case 'compare-failed':
+      service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
+      return failure(
+        'unsafe',
+        'somebody else changed the configuration just now; look at it and apply again',
+      );
+    case 'unknown':
+      return failure(
+        'unreachable',
+        `the cluster's store does not answer: ${answer.says}; apply again, it does no harm`,
+      );
+  }
+}

@@ -1,0 +1,101 @@
+/** Answers like a colleague's: why a group is where it is, and what would happen if each server died now. */
+
+import {
+  caseOf,
+  candidates,
+  formatDuration,
+  judge,
+  type Case,
+  type Ear,
+  type GroupConfig,
+  type QuorumState,
+  type StoreView,
+  type Vantage,
+} from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+
+export function explain(
+  state: QuorumState,
+  group: string,
+  now: number,
+  wall: number,
+): admin.ExplainReply | null {
+  const c = caseOf(state, group, now, wall);
+  if (c === null) return null;
+  const judged = judge(c);
+  const since =
+    c.record === null
+      ? ''
+      : ` It has been like this since ${new Date(c.record.since).toISOString()}: ${c.record.reason}.`;
+  const all = candidates(c.scene, c.config, c.record);
+  const own = c.record?.ownership;
+  const owner = own === undefined || own.kind === 'unowned' ? null : own.owner;
+  const blockers = all.flatMap((s) => (s.blocker === null || s.server === owner ? [] : [s.blocker]));
+  return {
+    now: `${judged.reason}.${since}`,
+    prospects: c.config.servers.map((server) => ({ server, says: ifDied(c, server, owner) })),
+    blockers: [...new Set([...judged.warnings, ...blockers])],
+    rules: rulesOf(c.config),
+  };
+}
+
+/** Judges the same scene as it would be once the server had been silent for long enough. */
+function ifDied(c: Case, server: string, owner: string | null): string {
+  const { rules } = c.config;
+  if (owner === null) return `nothing would change: nobody owns ${c.config.name} now`;
+  if (server !== owner) {
+    const others = c.config.servers.filter((s) => s !== server && s !== owner);
+    const left =
+      others.length === 0 ? 'no standby would be left' : `${others.join(', ')} would still stand by`;
+    return `${owner} keeps ${c.config.name}; ${left}`;
+  }
+  const later = c.scene.now + Math.max(rules.outageMs, rules.waitMs) + 1;
+  const judged = judge({
+    ...c,
+    scene: { ...c.scene, now: later, vantage: aged(c, server, later), view: renewed(c, server, later) },
+  });
+  const after = formatDuration(rules.outageMs);
+  if (judged.change === null) return judged.reason;
+  const next = judged.change.record.ownership;
+  if (next.kind !== 'owned') return `after ${after}: ${judged.reason}`;
+  const asked = judged.change.record.operation?.phase === 'awaiting-approval';
+  if (asked) return `after ${after} it would wait for a person to approve: ${judged.reason}`;
+  return `${next.owner} would take over ${after} after ${server} was last heard, at epoch ${next.epoch.toString()}`;
+}
+
+/** Everybody but the dead server goes on talking until then. */
+function aged(c: Case, dead: string, later: number): Vantage {
+  const shift = later - c.scene.now;
+  const ears = new Map(
+    [...c.scene.vantage.ears].map(([id, ear]): [string, Ear] => {
+      if (id === dead) return [id, { ...ear, claims: [] }];
+      const paths = new Map([...ear.paths].map(([p, s]) => [p, { ...s, at: s.at + shift }] as const));
+      const reports = new Map(
+        [...ear.reports].map(
+          ([k, r]) => [k, k.startsWith(`${dead}/`) ? r : { ...r, at: r.at + shift }] as const,
+        ),
+      );
+      return [id, { ...ear, paths, reports }];
+    }),
+  );
+  return { ...c.scene.vantage, ears };
+}
+
+function renewed(c: Case, dead: string, later: number): StoreView {
+  const shift = later - c.scene.now;
+  const renewals = new Map(
+    [...c.scene.view.renewals].map(
+      ([id, held]) => [id, id === dead ? held : { ...held, changedAt: held.changedAt + shift }] as const,
+    ),
+  );
+  return { ...c.scene.view, renewals };
+}
+
+function rulesOf(config: GroupConfig): string {
+  const r = config.rules;
+  const d = formatDuration;
+  return (
+    `A server is down when nobody hears it for ${d(r.outageMs)} and its renewal does not change for ${d(r.waitMs)}. ` +
+    `An owner renews every ${d(r.renewMs)}, begins to fence ${d(r.fenceMs)} after its last proven renewal and is gone ${d(r.stopMs)} later.`
+  );
+}

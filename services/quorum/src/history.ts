@@ -1,0 +1,117 @@
+/** The past: events with reasons, and operations that ended. Read on demand; the oldest are dropped. */
+
+import {
+  keys,
+  parseEndedOperation,
+  parseEvent,
+  type EndedOperation,
+  type EventRecord,
+  type Operation,
+} from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+import type { Store } from './store.ts';
+
+const storeMs = 2_000;
+const eventsMax = 5_000;
+const operationsMax = 500;
+const deletesAtOnce = 100;
+
+export async function readEvents(store: Store): Promise<readonly EventRecord[] | null> {
+  const answer = await store.read(keys.events, storeMs);
+  if (answer.kind === 'unknown') return null;
+  return answer.rows
+    .flatMap((row) => {
+      const parsed = parseEvent(row.value);
+      return parsed.kind === 'ok' ? [parsed.value] : [];
+    })
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
+}
+
+export async function readOperations(store: Store): Promise<readonly EndedOperation[] | null> {
+  const answer = await store.read(keys.operations, storeMs);
+  if (answer.kind === 'unknown') return null;
+  return answer.rows
+    .flatMap((row) => {
+      const parsed = parseEndedOperation(row.value);
+      return parsed.kind === 'ok' ? [parsed.value] : [];
+    })
+    .sort((a, b) => a.endedAt - b.endedAt);
+}
+
+export async function readOperation(store: Store, id: string): Promise<EndedOperation | null> {
+  const answer = await store.read(keys.operation(id), storeMs);
+  const row = answer.kind === 'read' ? answer.rows.find((r) => r.key === keys.operation(id)) : undefined;
+  if (row === undefined) return null;
+  const parsed = parseEndedOperation(row.value);
+  return parsed.kind === 'ok' ? parsed.value : null;
+}
+
+/** Drops what is beyond the limits; called by the leader now and then. Says what could not be done, or null. */
+export async function forgetOldest(store: Store): Promise<string | null> {
+  for (const [prefix, max] of [
+    [keys.events, eventsMax],
+    [keys.operations, operationsMax],
+  ] as const) {
+    const answer = await store.read(prefix, storeMs);
+    if (answer.kind === 'unknown') return answer.says;
+    const oldest = answer.rows.map((row) => row).sort((a, b) => (a.modRevision < b.modRevision ? -1 : 1));
+    const surplus = oldest.slice(0, Math.max(0, oldest.length - max)).map((row) => row.key);
+    for (let i = 0; i < surplus.length; i += deletesAtOnce) {
+      const deletes = surplus.slice(i, i + deletesAtOnce);
+      const done = await store.txn({ compares: [], puts: [], deletes, reads: [] }, storeMs);
+      if (done.kind === 'unknown') return done.says;
+    }
+  }
+  return null;
+}
+
+export function eventMessage(e: EventRecord): admin.Event {
+  return {
+    id: e.id,
+    timeMs: e.time,
+    group: e.group ?? '',
+    server: e.server ?? '',
+    kind: e.kind,
+    reason: e.reason,
+    epoch: e.epoch ?? 0n,
+  };
+}
+
+export function endedMessage(op: EndedOperation): admin.Operation {
+  return {
+    id: op.id,
+    group: op.group,
+    kind: op.kind,
+    outcome: op.outcome,
+    from: op.from ?? '',
+    to: op.to ?? '',
+    by: op.by,
+    reason: op.outcome === 'done' ? op.reason : op.says,
+    steps: op.steps.map((s) => ({ ...s })),
+    startedMs: op.startedAt,
+    endedMs: op.endedAt,
+  };
+}
+
+/** An operation that is under way; `steps` are those that servers told so far. */
+export function runningMessage(op: Operation, steps: readonly Operation['steps'][number][]): admin.Operation {
+  const outcome =
+    op.phase === 'awaiting-approval'
+      ? 'awaiting-approval'
+      : op.phase === 'rolling-back'
+        ? 'rolling-back'
+        : 'running';
+  return {
+    id: op.id,
+    group: op.group,
+    kind: op.kind,
+    outcome,
+    from: op.from ?? '',
+    to: op.to ?? '',
+    by: op.by,
+    reason: op.reason,
+    steps: [...op.steps, ...steps].map((s) => ({ ...s })),
+    startedMs: op.startedAt,
+    endedMs: 0,
+  };
+}

@@ -1,0 +1,2 @@
+export { QuorumProcess, StartFailure } from './process.ts';
+export type { Store } from './store.ts';

@@ -1,0 +1,421 @@
+/**
+ * The quorum process of one member: its gRPC door, its etcd when it votes, and the service between them.
+ *
+ *   a founder      starts a new etcd of one
+ *   a member       asks to be enrolled, and starts its etcd when told; until then it only answers Enrol and Join
+ *                  through others
+ *   external etcd  every member is a client of it, and none runs its own
+ */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { keys } from '@holdfast/core';
+import { admin, members } from '@holdfast/proto';
+import {
+  bootMs,
+  nextIncarnation,
+  describeProblem,
+  pathIn,
+  updateKnownMembers,
+  type KnownMember,
+  type MemberDirectory,
+} from '@holdfast/wire/directory';
+import { openJournal, type Journal } from '@holdfast/wire/journal';
+import { createLog, type Log } from '@holdfast/wire/log';
+import {
+  adminService,
+  agentsService,
+  connectRpc,
+  failure,
+  listenRpc,
+  membersService,
+  RpcPool,
+  type RpcServer,
+} from '@holdfast/wire/rpc';
+import { admit } from './admission.ts';
+import { adminHandlers } from './admin-calls.ts';
+import { agentHandlers } from './agent-calls.ts';
+import { createEtcdMembers, statusOf as etcdStatusOf, type EtcdMembers } from './etcd/members.ts';
+import type { EtcdTls } from './etcd/endpoints.ts';
+import { createEtcdStore } from './etcd/store.ts';
+import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
+import { forgetOldest } from './history.ts';
+import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
+import { openRelay, type Relay } from './relay.ts';
+import { QuorumService } from './service.ts';
+import type { StoreHealth } from './status.ts';
+import type { Store } from './store.ts';
+import { peerUrlsOf, Voting } from './voting.ts';
+
+/** The installation or the configuration is wrong: a restart can't help. */
+export class StartFailure extends Error {}
+
+const enrolEveryMs = 500;
+const enrolCallMs = 6_000;
+const healthMs = 2_000;
+const healthCallMs = 300;
+const pruneEveryMs = 600_000;
+const stopMs = 5_000;
+
+type FirstStart = readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
+
+export class QuorumProcess {
+  private readonly directory: MemberDirectory;
+  private readonly log: Log;
+  private readonly journal: Journal;
+  private known: readonly KnownMember[];
+  private server: RpcServer | null = null;
+  private etcd: RunningEtcd | null = null;
+  private etcdMembers: EtcdMembers | null = null;
+  private voting: Voting | null = null;
+  private service: QuorumService | null = null;
+  private relay: Relay | null = null;
+  private health: { readonly at: number; readonly rows: StoreHealth } = { at: -Infinity, rows: new Map() };
+  private endpoints = '';
+  private closing = false;
+  private readonly timers = new Set<NodeJS.Timeout>();
+
+  constructor(directory: MemberDirectory) {
+    this.directory = directory;
+    this.known = directory.record.members;
+    this.log = createLog({ process: 'quorum', member: directory.record.id });
+    this.journal = openJournal({
+      directory: directory.path,
+      process: 'quorum',
+      onFailure: (error) => this.log.warn('journal', String(error)),
+    });
+  }
+
+  /** Resolves when the door is open and, for a voter, the service runs. */
+  async start(): Promise<void> {
+    await this.listen();
+    const { record } = this.directory;
+    if (record.externalEtcd !== null) {
+      await this.serve(false);
+      return;
+    }
+    const self = this.known.find((m) => m.id === record.id);
+    const hasData = existsSync(pathIn(this.directory.path, 'etcd', 'member'));
+    if (self?.voter === true || hasData) await this.startEtcd(this.founding(), 'new');
+    if (self?.voter === true) {
+      await this.serve(true);
+      return;
+    }
+    void this.enrolUntilVoter();
+  }
+
+  async close(): Promise<void> {
+    this.closing = true;
+    for (const timer of this.timers) clearTimeout(timer);
+    this.relay?.close();
+    await this.server?.close(1_000);
+    this.service?.close();
+    this.etcdMembers?.close();
+    await this.etcd?.stop(stopMs);
+    await this.journal.close();
+  }
+
+  private async listen(): Promise<void> {
+    const around = {
+      directory: this.directory,
+      current: () => this.service,
+      storeHealth: () => this.storeHealth(),
+      forward: (member: string, request: admin.StartOperationRequest) => this.forward(member, request),
+    };
+    const listening = await listenRpc({
+      credentials: this.directory.credentials,
+      port: this.directory.record.ports.grpc,
+      services: [
+        adminService(adminHandlers(around)),
+        agentsService(agentHandlers(() => this.service)),
+        membersService({
+          join: (request) =>
+            this.service === null
+              ? Promise.resolve(
+                  failure(
+                    'unreachable',
+                    `${this.directory.record.id} does not vote yet: join through another member`,
+                  ),
+                )
+              : admit(this.directory, this.service.storeNow, request, Date.now()),
+          enrol: (request) =>
+            this.voting === null
+              ? Promise.resolve(failure('unreachable', 'this member does not vote yet: ask another'))
+              : this.voting.enrol(request.member, bootMs()),
+        }),
+      ],
+      onFault: ({ method, error }) => this.log.error('fault', `${method}: ${String(error)}`),
+    });
+    if (listening.kind === 'error') throw new StartFailure(listening.error.says);
+    this.server = listening.value;
+  }
+
+  // -- etcd ----------------------------------------------------------------------------------------------------
+
+  private founding(): FirstStart {
+    const { record } = this.directory;
+    return [{ name: record.id, peerUrls: peerUrlsOf(record) }];
+  }
+
+  private async startEtcd(first: FirstStart, state: 'new' | 'existing'): Promise<void> {
+    const { record, path } = this.directory;
+    const answer = await startEtcd(
+      {
+        name: record.id,
+        dataDir: pathIn(path, 'etcd'),
+        logFile: pathIn(path, 'run', 'etcd.log'),
+        // An identity may move an address of this host away and back: never bind to one of them.
+        listenAddresses: ['0.0.0.0', ...(record.addresses.some((a) => a.includes(':')) ? ['::'] : [])].slice(
+          -1,
+        ),
+        clientPort: record.ports.etcdClient,
+        peerPort: record.ports.etcdPeer,
+        advertisePeerUrls: peerUrlsOf(record),
+        initialCluster: existsSync(pathIn(path, 'etcd', 'member')) ? null : first,
+        initialState: state,
+        tls: {
+          caFile: pathIn(path, 'pki', 'authority.crt'),
+          certFile: pathIn(path, 'pki', 'member.crt'),
+          keyFile: pathIn(path, 'pki', 'member.key'),
+        },
+      },
+      {
+        died: (failed, restartInMs) => {
+          const next = restartInMs === null ? 'it is not started again' : `next start in ${restartInMs} ms`;
+          this.log.error('etcd-died', `${failed.says}; ${next}`);
+        },
+        started: (pid, how) => this.log.info('etcd', `etcd ${how}, pid ${pid}`),
+        warned: (says) => this.log.warn('etcd', says),
+      },
+    );
+    if (answer.kind !== 'started') throw new StartFailure(answer.says);
+    this.etcd = answer.etcd;
+  }
+
+  /** Asks every voter in turn until this member has a vote of its own. */
+  private async enrolUntilVoter(): Promise<void> {
+    const self = this.directory.record.id;
+    let told = '';
+    while (!this.closing) {
+      const voters = this.known.filter((m) => m.voter && m.id !== self);
+      const pool = new RpcPool(
+        { kind: 'member', credentials: this.directory.credentials },
+        (voters.length > 0 ? voters : this.known.filter((m) => m.id !== self)).map((m) => ({
+          id: m.id,
+          addresses: m.addresses,
+          port: m.ports.grpc,
+        })),
+      );
+      const answer = await pool.call(
+        members.MembersService.enrol,
+        { member: self },
+        { deadlineMs: enrolCallMs, hedgeMs: enrolCallMs },
+      );
+      pool.update([]);
+      if (answer.kind === 'ok') {
+        const step = answer.value.answer;
+        if (step?.$case === 'voter') {
+          await this.becomeVoter();
+          return;
+        }
+        if (step?.$case === 'start' && this.etcd === null)
+          await this.startEtcd(parseFirstStart(step.value), 'existing');
+        if (step?.$case === 'wait' && step.value !== told) this.log.info('enrol', step.value);
+        told = step?.$case === 'wait' ? step.value : told;
+      } else if (answer.error.message !== told) {
+        told = answer.error.message;
+        this.log.warn('enrol', told);
+      }
+      await this.pause(enrolEveryMs);
+    }
+  }
+
+  private async becomeVoter(): Promise<void> {
+    if (this.etcd === null) await this.startEtcd(this.founding(), 'existing');
+    await this.serve(true);
+    this.log.info('enrol', 'this member votes now');
+  }
+
+  // -- service -------------------------------------------------------------------------------------------------
+
+  private async serve(own: boolean): Promise<void> {
+    const { record } = this.directory;
+    const incarnation = await nextIncarnation(this.directory.path);
+    if (incarnation.kind === 'error') throw new StartFailure(describeProblem(incarnation.error));
+    const service = new QuorumService({
+      self: record.id,
+      witness: record.role === 'witness',
+      incarnation: Number(incarnation.value),
+      store: this.openStore(),
+      log: this.log,
+      journal: this.journal,
+    });
+    this.service = service;
+    if (own) {
+      this.etcdMembers = createEtcdMembers({
+        endpoints: [this.localEndpoint()],
+        tls: this.tls(),
+        localFirst: true,
+      });
+      this.voting = new Voting(this.etcdMembers, () => service.storeNow);
+    }
+    service.onPush(() => this.membersChanged());
+    service.start();
+    this.relay = openRelay(pathIn(this.directory.path, 'run', 'heard.sock'), {
+      heard: (from, path, heartbeat) => service.dispatch({ kind: 'heard', from, path, heartbeat }),
+      connected: (connected) => service.dispatch({ kind: 'relay', connected }),
+      garbled: (says) => this.log.warn('relay', says),
+    });
+    void this.recordSelf(own);
+    this.every(pruneEveryMs, () => this.prune());
+  }
+
+  private openStore(): Store {
+    const endpoints = this.storeEndpoints();
+    this.endpoints = endpoints.join();
+    return createEtcdStore({
+      endpoints,
+      tls: this.tls(),
+      localFirst: this.directory.record.externalEtcd === null,
+    });
+  }
+
+  private storeEndpoints(): readonly string[] {
+    const { record } = this.directory;
+    if (record.externalEtcd !== null) return record.externalEtcd.endpoints;
+    const others = this.known.filter((m) => m.voter && m.id !== record.id);
+    return [
+      this.localEndpoint(),
+      ...others.flatMap((m) => m.addresses.slice(-1).map((a) => `${bracketed(a)}:${m.ports.etcdClient}`)),
+    ];
+  }
+
+  private localEndpoint(): string {
+    return `127.0.0.1:${this.directory.record.ports.etcdClient}`;
+  }
+
+  private tls(): EtcdTls {
+    const { authority, certificate, key, record } = this.directory;
+    const external = record.externalEtcd;
+    const file = (path: string | undefined, otherwise: string): string =>
+      path === undefined ? otherwise : readFileSync(path, 'utf8');
+    return {
+      ca: file(external?.caFile, authority),
+      cert: file(external?.certFile, certificate),
+      key: file(external?.keyFile, key),
+      ...(external === null ? { serverName: 'localhost' } : {}),
+    };
+  }
+
+  /** The founder records itself; everybody else was recorded when it joined. */
+  private async recordSelf(voter: boolean): Promise<void> {
+    const { record } = this.directory;
+    while (!this.closing && this.service !== null) {
+      const { view, storeAnsweredAt } = this.service.state;
+      if (storeAnsweredAt !== null && view.members.has(record.id)) return;
+      if (storeAnsweredAt !== null && (record.role === 'server' || record.role === 'witness')) {
+        const row = {
+          id: record.id,
+          role: record.role,
+          addresses: [...record.addresses],
+          voter,
+          ports: record.ports,
+        };
+        const key = keys.member(record.id);
+        const answer = await this.service.storeNow.txn(
+          {
+            compares: [{ kind: 'mod-revision', key, revision: 0n }],
+            puts: [{ key, value: encodeMember(row) }],
+            deletes: [],
+            reads: [key],
+          },
+          2_000,
+        );
+        if (answer.kind !== 'unknown')
+          this.service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
+      }
+      await this.pause(100);
+    }
+  }
+
+  /** Keeps what is known of the members on disk, and the store's endpoints in step with the voters. */
+  private membersChanged(): void {
+    const service = this.service;
+    if (service === null) return;
+    const rows = [...service.state.view.members.values()].flatMap((held) => {
+      const row = parseMemberRow(held.text);
+      return row === null ? [] : [toKnown(row)];
+    });
+    if (rows.length === 0 || JSON.stringify(rows) === JSON.stringify(this.known)) return;
+    this.known = rows;
+    void updateKnownMembers(this.directory, rows).then((saved) => {
+      if (saved.kind === 'error') this.log.error('members', describeProblem(saved.error));
+    });
+    if (this.storeEndpoints().join() !== this.endpoints) service.useStore(this.openStore());
+  }
+
+  private async prune(): Promise<void> {
+    if (this.service === null || this.service.state.view.leader?.value.member !== this.directory.record.id)
+      return;
+    const says = await forgetOldest(this.service.storeNow);
+    if (says !== null) this.log.warn('history', `old events could not be dropped: ${says}`);
+  }
+
+  private async storeHealth(): Promise<StoreHealth> {
+    if (this.directory.record.externalEtcd !== null) return new Map();
+    if (bootMs() - this.health.at < healthMs) return this.health.rows;
+    const rows = await Promise.all(
+      this.known
+        .filter((m) => m.voter)
+        .map(async (m): Promise<[string, boolean]> => {
+          const local = m.id === this.directory.record.id;
+          const asked = (local ? ['127.0.0.1'] : m.addresses).map((a) =>
+            etcdStatusOf(`${bracketed(a)}:${m.ports.etcdClient}`, this.tls(), healthCallMs),
+          );
+          const answers = await Promise.all(asked);
+          return [m.id, answers.some((a) => a.kind === 'ok' && a.status.leader !== null)];
+        }),
+    );
+    this.health = { at: bootMs(), rows: new Map(rows) };
+    return this.health.rows;
+  }
+
+  private async forward(member: string, request: admin.StartOperationRequest) {
+    const to = this.known.find((m) => m.id === member);
+    if (to === undefined) return failure('unreachable', `${member} leads, and is not known here`);
+    const client = connectRpc({
+      trust: { kind: 'member', credentials: this.directory.credentials },
+      addresses: to.addresses,
+      port: to.ports.grpc,
+      member,
+    });
+    try {
+      return await client.call(admin.AdminService.startOperation, request, 5_000);
+    } finally {
+      client.close();
+    }
+  }
+
+  private every(ms: number, work: () => Promise<void>): void {
+    const timer = setInterval(() => void work(), ms);
+    timer.unref();
+    this.timers.add(timer);
+  }
+
+  private pause(ms: number): Promise<void> {
+    return new Promise((resolve) => setTimeout(resolve, ms));
+  }
+}
+
+function bracketed(address: string): string {
+  return address.includes(':') ? `[${address}]` : address;
+}
+
+function parseFirstStart(text: string): FirstStart {
+  const raw: unknown = JSON.parse(text);
+  if (!Array.isArray(raw)) throw new StartFailure('the voters sent no list of etcd members');
+  return raw.map((m: { name?: unknown; peerUrls?: unknown }) => {
+    if (typeof m.name !== 'string' || !Array.isArray(m.peerUrls))
+      throw new StartFailure('malformed etcd member');
+    return { name: m.name, peerUrls: m.peerUrls.map(String) };
+  });
+}

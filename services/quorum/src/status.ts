@@ -1,0 +1,220 @@
+/** The whole cluster at a glance, from what this quorum service knows. Any of them can answer. */
+
+import {
+  caseOf,
+  claimOf,
+  heardAt,
+  identityAddresses,
+  judge,
+  lastHeardOnPath,
+  leads,
+  maintenanceOf,
+  sceneOf,
+  serverDownAt,
+  type Case,
+  type GroupConfig,
+  type Member,
+  type QuorumState,
+  type Scene,
+} from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+
+/** Which voters' stores answered a moment ago; asked by the shell. */
+export type StoreHealth = ReadonlyMap<string, boolean>;
+
+const storeFreshMs = 6_000;
+const defaultOutageMs = 35_000;
+
+export function statusOf(
+  state: QuorumState,
+  cluster: string,
+  health: StoreHealth,
+  now: number,
+  wall: number,
+): admin.StatusReply {
+  const scene = sceneOf(state, now);
+  const { view } = state;
+  const members = [...view.members.values()].map((held) => held.value).sort((a, b) => (a.id < b.id ? -1 : 1));
+  const quorum = quorumStatus(state, scene, members, health);
+  const groups = [...(view.config?.value.groups.values() ?? [])];
+  return {
+    cluster,
+    timeMs: wall,
+    quorum,
+    servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
+    groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
+    warnings: warningsOf(state, members, quorum),
+  };
+}
+
+function quorumStatus(
+  state: QuorumState,
+  scene: Scene,
+  members: readonly Member[],
+  health: StoreHealth,
+): admin.QuorumStatus {
+  const voters = members.filter((m) => m.voter);
+  const rows = members.map((m): [string, admin.QuorumMember] => {
+    const heard = scene.now - heardAt(scene, m.id) < 4 * scene.heartbeatMs;
+    return [m.id, { voter: m.voter, healthy: heard && (!m.voter || health.get(m.id) !== false) }];
+  });
+  const well = rows.filter(([, m]) => m.voter && m.healthy).length;
+  const majority = Math.floor(voters.length / 2) + 1;
+  const answered = state.storeAnsweredAt !== null && scene.now - state.storeAnsweredAt < storeFreshMs;
+  const leader = state.view.leader?.value.member ?? '';
+  return {
+    healthy: answered && leader !== '' && well >= majority,
+    leader: answered || leads(state.view, state.self, state.incarnation) ? leader : '',
+    members: Object.fromEntries(rows),
+    spareVotes: Math.max(0, well - majority),
+  };
+}
+
+function serverStatus(
+  state: QuorumState,
+  scene: Scene,
+  m: Member,
+  groups: readonly GroupConfig[],
+): admin.ServerStatus {
+  const own = groups.filter((g) => g.servers.includes(m.id));
+  const outageMs = own.length === 0 ? defaultOutageMs : Math.min(...own.map((g) => g.rules.outageMs));
+  const heard = heardAt(scene, m.id);
+  const silentMs = scene.now - heard;
+  const downFrom =
+    own.length === 0 ? heard + outageMs : Math.min(...own.map((g) => serverDownAt(scene, m.id, g)));
+  const renewal = state.view.renewals.get(m.id)?.value;
+  const everHeard = state.vantage.ears.has(m.id);
+  const suspect = silentMs >= outageMs / 4;
+  const diagnoses = diagnosesOf(state, m.id);
+  const paths = m.addresses.map((address, path) => pathStatus(state, scene, m, address, path, outageMs));
+  return {
+    state: stateOf(),
+    role: m.role,
+    lastHeardMs: Math.round(silentMs),
+    timeToFailMs: Math.max(0, Math.round(downFrom - scene.now)),
+    maintenance: maintenanceOf(state.view).servers[m.id] !== undefined,
+    version: renewal?.version ?? state.vantage.ears.get(m.id)?.version ?? '',
+    paths,
+    diagnosis: suspect ? (diagnoses[0] ?? '') : '',
+    outageMs,
+    everHeard,
+  };
+
+  function stateOf(): string {
+    if (!everHeard || scene.now >= downFrom) return 'down';
+    if (renewal?.leaving === true) return 'leaving';
+    if (suspect) return 'suspect';
+    return isFenced(state, m.id) ? 'fenced' : 'up';
+  }
+}
+
+/** It owns a group on record, and says that nothing of it runs there. */
+function isFenced(state: QuorumState, server: string): boolean {
+  return [...state.view.groups.values()].some(({ value }) => {
+    const own = value.ownership;
+    if (own.kind === 'unowned' || own.owner !== server) return false;
+    const claim = claimOf(state.vantage, server, value.group);
+    return claim?.epoch === own.epoch && (claim.state === 'fenced' || claim.state === 'failed');
+  });
+}
+
+function diagnosesOf(state: QuorumState, member: string): readonly string[] {
+  const rows = [...state.vantage.ears].flatMap(([observer, ear]) =>
+    observer === member ? [] : ear.diagnoses.filter((d) => d.member === member).map((d) => d.says),
+  );
+  return [...new Set(rows)];
+}
+
+function pathStatus(
+  state: QuorumState,
+  scene: Scene,
+  m: Member,
+  address: string,
+  path: number,
+  outageMs: number,
+): admin.PathStatus {
+  const at = lastHeardOnPath(scene.vantage, m.id, path, scene.heartbeatMs, scene.now);
+  const silentMs = at === null ? Infinity : scene.now - at;
+  const said = [...state.vantage.ears].flatMap(([observer, ear]) =>
+    observer === m.id
+      ? []
+      : ear.diagnoses.filter((d) => d.member === m.id && d.path === path).map((d) => d.says),
+  );
+  const oneWay = said.find((s) => s.startsWith('asymmetric'));
+  const word =
+    silentMs >= outageMs
+      ? 'down'
+      : silentMs >= outageMs / 4
+        ? 'suspect'
+        : oneWay === undefined
+          ? 'up'
+          : 'one-way';
+  const rttMs = state.vantage.ears.get(m.id)?.paths.get(path)?.rttMs ?? 0;
+  const moved = state.vantage.ears.get(m.id)?.addresses[path];
+  return {
+    address: moved ?? address,
+    state: word,
+    rttMs: Math.round(rttMs * 1_000) / 1_000,
+    says: word === 'up' ? '' : (oneWay ?? said[0] ?? ''),
+  };
+}
+
+function groupStatus(state: QuorumState, config: GroupConfig, now: number, wall: number): admin.GroupStatus {
+  const c = caseOf(state, config.name, now, wall);
+  if (c === null) throw new Error(`${config.name} has no configuration`);
+  const judged = judge(c);
+  const own = c.record?.ownership;
+  const owner = own === undefined || own.kind === 'unowned' ? '' : own.owner;
+  const maintenance = maintenanceOf(state.view);
+  const identity = config.identity;
+  return {
+    owner,
+    epoch: own?.epoch ?? 0n,
+    phase: judged.phase,
+    reason: judged.reason,
+    sinceMs: c.record?.since ?? 0,
+    identity: {
+      mode: identity.mode,
+      addresses: [...identityAddresses(identity)],
+      hostname: identity.hostname ?? '',
+    },
+    resources: resourcesOf(c, config, owner),
+    objectives: { lossMs: 0, lossBytes: 0, takeoverMs: median(c.record?.takeoverMs ?? []) },
+    operation: c.record?.operation?.id ?? '',
+    maintenance: maintenance.cluster !== null || maintenance.groups[config.name] !== undefined,
+    servers: [...config.servers],
+    warnings: [...new Set(judged.warnings)],
+  };
+}
+
+function resourcesOf(c: Case, config: GroupConfig, owner: string): Record<string, admin.ResourceStatus> {
+  const report = c.scene.view.renewals.get(owner)?.value.groups.find((g) => g.group === config.name);
+  const current = report !== undefined && report.epoch === c.record?.ownership.epoch ? report : undefined;
+  return Object.fromEntries(
+    config.resources.map((r) => [
+      r.name,
+      {
+        state: current?.resources[r.name] ?? (current?.state === 'active' ? 'running' : 'stopped'),
+        says: '',
+      },
+    ]),
+  );
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return Math.round(sorted[Math.floor(sorted.length / 2)] ?? 0);
+}
+
+function warningsOf(state: QuorumState, members: readonly Member[], quorum: admin.QuorumStatus): string[] {
+  const warnings: string[] = [];
+  const voters = members.filter((m) => m.voter).length;
+  if (voters < 3)
+    warnings.push(
+      `${String(voters)} vote${voters === 1 ? '' : 's'} only: no automatic failover is safe; add a witness`,
+    );
+  else if (quorum.spareVotes === 0)
+    warnings.push('no spare vote: one more failure and nothing can be decided');
+  for (const says of state.view.garbage.values()) warnings.push(`unreadable record: ${says}`);
+  return warnings;
+}
