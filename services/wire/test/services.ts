@@ -57,11 +57,8 @@ export const fakeMembers = (handlers: Partial<MembersHandlers> = {}): Service =>
 export const statusReply = (cluster: string): admin.StatusReply => admin.StatusReply.fromPartial({ cluster });
 export const renewReply = (current: string): agents.RenewReply =>
   agents.RenewReply.fromPartial({ committed: true, current });
-export const renewOf = (server: string): agents.RenewRequest => ({
-  server,
-  previous: '',
-  next: `life of ${server}`,
-});
+export const renewOf = (server: string): agents.RenewRequest =>
+  agents.RenewRequest.fromPartial({ server, next: `life of ${server}` });
 export const joinOf = (node: string): members.JoinRequest => members.JoinRequest.fromPartial({ node });
 
 /** Owns what a story opens and closes all of it at the end, whatever happened. */
