@@ -24,16 +24,18 @@ export { keys, live, past, root } from './keys.ts';
 export type * from './heartbeat.ts';
 export * from './vantage.ts';
 
-export { heartbeatMsOf, newAgent, paceOf, stepAgent } from './agent/agent.ts';
-export type { AgentIdentity, AgentState, AgentStep } from './agent/agent.ts';
+export { stepAgent } from './agent/agent.ts';
+export { heartbeatMsOf, newAgent, paceOf } from './agent/state.ts';
+export type { AgentIdentity, AgentState, AgentStep } from './agent/state.ts';
 export type { AgentAction, AgentEvent, ArmedGroup, Ended, HeldBefore, RenewAnswer } from './agent/events.ts';
 export { heldEpoch } from './agent/holding.ts';
 export type { GroupState, Holding } from './agent/holding.ts';
 export { identityAddresses, releaseSteps, spareAddress, stepName, takeoverSteps } from './agent/step.ts';
 export type { TakeoverStep } from './agent/step.ts';
 
-export { caseOf, newQuorum, sceneOf, stepQuorum, watchedPrefix } from './quorum/quorum.ts';
-export type { QuorumState, QuorumStep } from './quorum/quorum.ts';
+export { stepQuorum, watchedPrefix } from './quorum/quorum.ts';
+export { caseOf, newQuorum, sceneOf } from './quorum/state.ts';
+export type { QuorumState, QuorumStep } from './quorum/state.ts';
 export type {
   Command as QuorumCommand,
   CommandResult,

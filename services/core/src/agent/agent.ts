@@ -9,112 +9,37 @@
  */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
-import type { Heartbeat } from '../heartbeat.ts';
-import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
-import { goneBy, mayActUntil, type Step } from '../node.ts';
-import { noMaintenance, type GroupRecord, type GroupReport, type MaintenanceRecord } from '../records.ts';
-import { heardHere, hear, startListening, type Vantage } from '../vantage.ts';
-import { diagnose, pingSilentPaths, type Pings } from './diagnosis.ts';
-import type { AgentAction, AgentEvent, ArmedGroup } from './events.ts';
-import { heldEpoch, newGroupState, reportOf, type GroupState } from './holding.ts';
-import * as ownership from './ownership.ts';
-import type { Here, Moved } from './ownership.ts';
+import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
+import type { GroupRecord } from '../records.ts';
+import { hear, heardHere } from '../vantage.ts';
+import { arming } from './arming.ts';
+import { heartbeatTo } from './beat.ts';
+import { pingSilentPaths } from './diagnosis.ts';
+import type { AgentAction, AgentEvent } from './events.ts';
+import { heldEpoch, newGroupState, type GroupState } from './holding.ts';
+import { acquireWhenEntitled, nextDeadline, onTime, seeRecord } from './ownership.ts';
 import { askToHold, holdRequested, nextAsk, promiseReceived } from './promises.ts';
-import {
-  newRenewal,
-  renewalAnswered,
-  renewalDeadline,
-  renewWhenDue,
-  type Renewal,
-  type RenewalPace,
-} from './renewal.ts';
+import { renewalAnswered, renewalDeadline, renewWhenDue } from './renewal.ts';
 import { monitored, monitorsDue, nextMonitor, restarted, resumeMonitoring } from './resources.ts';
 import { sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
+import {
+  groupsOf,
+  heartbeatMsOf,
+  paceOf,
+  pathsBetween,
+  reportsOf,
+  type AgentState,
+  type AgentStep,
+} from './state.ts';
 import { identityAddresses, spareAddress } from './step.ts';
-
-export interface AgentState {
-  readonly self: MemberId;
-  readonly role: Role;
-  readonly version: string;
-  readonly members: ReadonlyMap<MemberId, Member>;
-  readonly config: ClusterConfig | null;
-  readonly configRevision: Revision;
-  readonly maintenance: MaintenanceRecord;
-  readonly vantage: Vantage;
-  readonly renewal: Renewal;
-  readonly groups: ReadonlyMap<GroupId, GroupState>;
-  readonly epochs: ReadonlyMap<GroupId, Epoch>;
-  readonly started: boolean;
-  readonly stripped: boolean;
-  readonly leaving: string | null;
-  readonly exiting: boolean;
-  readonly nextBeatAt: BootMs;
-  readonly nextSpareAt: BootMs;
-  readonly pings: Pings;
-  readonly nextPingAt: BootMs | null;
-  readonly armed: readonly ArmedGroup[];
-}
-
-export type AgentStep = Step<AgentState, AgentAction>;
-
-export interface AgentIdentity {
-  readonly self: MemberId;
-  readonly role: Role;
-  readonly members: readonly Member[];
-  readonly incarnation: number;
-  readonly bootId: string;
-  readonly version: string;
-}
-
-export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
-  return {
-    self: id.self,
-    role: id.role,
-    version: id.version,
-    members: new Map(id.members.map((m) => [m.id, m])),
-    config: null,
-    configRevision: 0n,
-    maintenance: noMaintenance,
-    vantage: startListening(id.self, now),
-    renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
-    groups: new Map(),
-    epochs: new Map(),
-    started: false,
-    stripped: false,
-    leaving: null,
-    exiting: false,
-    nextBeatAt: now,
-    nextSpareAt: now,
-    pings: new Map(),
-    nextPingAt: null,
-    armed: [],
-  };
-}
+import type { Here, Moved } from './here.ts';
+import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
   const turn = new Turn(state, now);
   turn.take(event);
   return turn.settle();
-}
-
-/** Period and deadline of this server's renewals: those of its most demanding group. */
-export function paceOf(state: Pick<AgentState, 'config' | 'self'>): RenewalPace {
-  const rules = groupsOf(state).map((g) => g.rules);
-  return {
-    renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
-    attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),
-  };
-}
-
-/** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
-export function heartbeatMsOf(config: ClusterConfig | null): number {
-  const groups = config === null ? [] : [...config.groups.values()];
-  return Math.min(1_000, ...groups.map((g) => g.rules.heartbeatMs));
-}
-
-function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
-  return [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
 }
 
 /** One event's worth of work: takes the event, then settles everything that is due. */
@@ -157,19 +82,11 @@ class Turn {
         return;
       case 'step-ended':
         this.move(event.group, (g, here) =>
-          ownership.stepEnded(
-            g,
-            event.epoch,
-            event.run,
-            event.ended,
-            event.ms,
-            event.occupied === true,
-            here,
-          ),
+          stepEnded(g, event.epoch, event.run, event.ended, event.ms, event.occupied === true, here),
         );
         return;
       case 'fence-ended':
-        this.move(event.group, (g, here) => ownership.fenceEnded(g, event.epoch, event.ended, here));
+        this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
         return;
       case 'monitored':
         this.move(event.group, (g, here) =>
@@ -240,19 +157,16 @@ class Turn {
       if (!first) {
         const old = before.groups.get(group.name);
         this.putGroup(g);
-        if (old !== undefined) this.move(group.name, (s, here) => ownership.reconfigured(s, old, here));
+        if (old !== undefined) this.move(group.name, (s, here) => reconfigured(s, old, here));
         continue;
       }
-      const reattached = heldEpoch(g.holding) !== null && g.entitlement !== null;
-      this.putGroup(
-        reattached && g.entitlement !== null
-          ? {
-              ...g,
-              entitlement: { provenAt: g.entitlement.provenAt - group.rules.fenceMs },
-              resources: resumeMonitoring(group, this.now),
-            }
-          : g,
-      );
+      if (heldEpoch(g.holding) === null || g.entitlement === null) {
+        this.putGroup(g);
+        continue;
+      }
+      // Re-attached: what the guard told was the deadline; only now the rules are known that lead to it.
+      const provenAt = g.entitlement.provenAt - group.rules.fenceMs;
+      this.putGroup({ ...g, entitlement: { provenAt }, resources: resumeMonitoring(group, this.now) });
     }
     if (first) this.strip();
   }
@@ -328,14 +242,13 @@ class Turn {
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, provenAt);
     if (impostor === null) return;
     this.note(null, 'impostor', impostor);
-    for (const name of this.state.groups.keys())
-      this.move(name, (g, here) => ownership.startFence(g, impostor, here));
+    for (const name of this.state.groups.keys()) this.move(name, (g, here) => startFence(g, impostor, here));
   }
 
   private see(records: readonly GroupRecord[], revision: Revision, provenAt: BootMs | null): void {
     for (const record of records) {
       if (!this.state.groups.has(record.group)) continue;
-      this.move(record.group, (g, here) => ownership.seeRecord(g, record, revision, provenAt, here));
+      this.move(record.group, (g, here) => seeRecord(g, record, revision, provenAt, here));
     }
   }
 
@@ -366,9 +279,9 @@ class Turn {
 
   private settleGroup(name: GroupId): void {
     const failing = this.state.renewal.failingSince !== null;
-    this.move(name, (g, here) => ownership.onTime(g, here));
+    this.move(name, (g, here) => onTime(g, here));
     this.move(name, (g, here) => askToHold(g, failing, here, (to) => this.pathsTo(to)));
-    this.move(name, (g, here) => ownership.acquireWhenEntitled(g, here));
+    this.move(name, (g, here) => acquireWhenEntitled(g, here));
     this.move(name, (g, here) => monitorsDue(g, here.config, this.now));
     this.move(name, (g, here) => sightingDue(g, here, this.sightedBy(), (to) => this.pathsTo(to)));
     this.move(name, (g, here) => keepSpare(g, this.state.vantage, here, this.state.nextSpareAt));
@@ -392,19 +305,13 @@ class Turn {
     if (!this.state.started || this.state.role !== 'server') return;
     const { renewal, actions } = renewWhenDue(
       this.state.renewal,
-      this.reports(),
+      reportsOf(this.state),
       this.state.leaving !== null,
       paceOf(this.state),
       this.now,
     );
     this.state = { ...this.state, renewal };
     this.actions.push(...actions);
-  }
-
-  private reports(): readonly GroupReport[] {
-    return [...this.state.groups.values()]
-      .map((g) => reportOf(g, this.state.self))
-      .filter((r): r is GroupReport => r !== null);
   }
 
   private beat(): void {
@@ -415,37 +322,12 @@ class Turn {
     for (const m of state.members.values()) {
       if (m.id === state.self) continue;
       for (const path of this.pathsTo(m.id)) {
-        this.actions.push({ kind: 'send', to: m.id, path, message: this.heartbeatTo(m.id, path) });
+        this.actions.push({ kind: 'send', to: m.id, path, message: heartbeatTo(state, m.id, path, now) });
       }
     }
     // From the due time, not from now, so that delays do not add up; and never twice for one missed.
     const nextBeatAt = Math.max(state.nextBeatAt + beatMs, now + beatMs / 2);
     this.state = { ...this.state, nextBeatAt };
-  }
-
-  private heartbeatTo(to: MemberId, path: number): Heartbeat {
-    const { state, now } = this;
-    const sound = state.vantage.ears.get(to)?.paths.get(path);
-    return {
-      kind: 'heartbeat',
-      sentAt: now,
-      echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at },
-      version: state.version,
-      leaving: state.leaving !== null,
-      addresses: state.members.get(state.self)?.addresses ?? [],
-      groups: this.reports().map((r) => ({ group: r.group, epoch: r.epoch, state: r.state })),
-      vantage: [...state.vantage.ears].flatMap(([member, ear]) =>
-        [...ear.paths].map(([p, s]) => ({ member, path: p, ageMs: now - s.at, rttMs: s.rttMs })),
-      ),
-      diagnoses: diagnose(
-        state.pings,
-        state.vantage,
-        state.members.values(),
-        (m) => this.pathsTo(m),
-        heartbeatMsOf(state.config),
-        now,
-      ),
-    };
   }
 
   private ping(): void {
@@ -465,30 +347,9 @@ class Turn {
 
   /** A2: a new deadline goes to the guard first, then to the kernel for every address that is here. */
   private arm(): readonly AgentAction[] {
-    const armed: ArmedGroup[] = [];
-    const extensions: AgentAction[] = [];
-    for (const g of this.state.groups.values()) {
-      const config = this.groupConfig(g.group);
-      const kind = g.holding.kind;
-      const holds = kind === 'acquiring' || kind === 'active' || kind === 'releasing';
-      if (config === null || g.entitlement === null || !holds) continue;
-      const { epoch } = g.holding;
-      const until = {
-        group: g.group,
-        epoch,
-        fenceAt: mayActUntil(g.entitlement, config.rules),
-        goneBy: goneBy(g.entitlement, config.rules),
-      };
-      const before = this.state.armed.find((a) => a.group === g.group);
-      armed.push(until);
-      const addresses = identityAddresses(config.identity);
-      if (before?.goneBy !== until.goneBy && addresses.length > 0 && addressesAreHere(g)) {
-        extensions.push({ kind: 'extend', group: g.group, epoch, addresses, goneBy: until.goneBy });
-      }
-    }
-    if (sameArmed(armed, this.state.armed)) return [];
+    const { armed, actions } = arming(this.state);
     this.state = { ...this.state, armed };
-    return [{ kind: 'arm', groups: armed }, ...extensions];
+    return actions;
   }
 
   private maybeExit(): void {
@@ -508,16 +369,14 @@ class Turn {
     const failing = state.renewal.failingSince !== null;
     const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
     if (state.role === 'server') {
-      times.push(renewalDeadline(state.renewal, this.reports(), state.leaving !== null, paceOf(state)));
+      times.push(
+        renewalDeadline(state.renewal, reportsOf(this.state), state.leaving !== null, paceOf(state)),
+      );
     }
     for (const g of state.groups.values()) {
       const config = this.groupConfig(g.group);
       if (config === null) continue;
-      times.push(
-        ownership.nextDeadline(g, config.rules),
-        nextAsk(g, failing, config),
-        nextMonitor(g, config),
-      );
+      times.push(nextDeadline(g, config.rules), nextAsk(g, failing, config), nextMonitor(g, config));
       if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
       if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
     }
@@ -526,9 +385,7 @@ class Turn {
   }
 
   private pathsTo(to: MemberId): readonly number[] {
-    const mine = this.state.members.get(this.state.self)?.addresses.length ?? 0;
-    const theirs = this.state.members.get(to)?.addresses.length ?? 0;
-    return Array.from({ length: Math.min(mine, theirs) }, (_, path) => path);
+    return pathsBetween(this.state, to);
   }
 
   private groupConfig(name: GroupId): GroupConfig | null {
@@ -573,19 +430,4 @@ class Turn {
     this.actions.push({ kind: 'note', group, what, reason });
     this.reason = reason;
   }
-}
-
-function addressesAreHere(g: GroupState): boolean {
-  const h = g.holding;
-  if (h.kind === 'active') return true;
-  if (h.kind !== 'acquiring') return false;
-  const at = h.steps.findIndex((s) => s.kind === 'hold-addresses');
-  return at >= 0 && h.at > at;
-}
-
-function sameArmed(a: readonly ArmedGroup[], b: readonly ArmedGroup[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((x, i) => x.group === b[i]?.group && x.epoch === b[i].epoch && x.fenceAt === b[i].fenceAt)
-  );
 }

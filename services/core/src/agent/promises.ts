@@ -11,7 +11,8 @@ import type { GroupConfig } from '../config/types.ts';
 import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
-import { entitle, type Here, type Moved } from './ownership.ts';
+import { entitle } from './ownership.ts';
+import type { Here, Moved } from './here.ts';
 import { otherServers } from './step.ts';
 
 /** Asks for promises when renewals fail; with `freeze` goes on without any. */

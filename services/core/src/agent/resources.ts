@@ -8,7 +8,7 @@ import type { BootMs } from '../names.ts';
 import type { ResourceState } from '../records.ts';
 import type { AgentAction, Ended } from './events.ts';
 import type { GroupState, ResourceHealth } from './holding.ts';
-import type { Moved } from './ownership.ts';
+import type { Moved } from './here.ts';
 
 /** A restart stops counting after this long. */
 const restartCountsForMs = 600_000;

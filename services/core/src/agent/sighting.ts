@@ -5,7 +5,7 @@
 
 import type { BootMs, MemberId } from '../names.ts';
 import type { GroupState } from './holding.ts';
-import type { Here, Moved } from './ownership.ts';
+import type { Here, Moved } from './here.ts';
 import { identityAddresses } from './step.ts';
 
 const triesMax = 5;

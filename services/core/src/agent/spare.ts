@@ -7,7 +7,7 @@
 import type { BootMs } from '../names.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
-import type { Here, Moved } from './ownership.ts';
+import type { Here, Moved } from './here.ts';
 import { spareAddress } from './step.ts';
 
 /** The spare is looked after this often: setting it is idempotent, and somebody may have been in the way. */

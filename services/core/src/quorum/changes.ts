@@ -47,8 +47,23 @@ export function ended(
   steps: readonly StepRecord[],
 ): EndedOperation | null {
   if (op === null) return null;
-  const { phase: _phase, ...rest } = op;
-  return { ...rest, steps: [...op.steps, ...steps], outcome, says, endedAt: c.wall };
+  const { id, group, kind, from, to, by, forced, reason, startedAt } = op;
+  const all = [...op.steps, ...steps];
+  return {
+    id,
+    group,
+    kind,
+    from,
+    to,
+    by,
+    forced,
+    reason,
+    startedAt,
+    steps: all,
+    outcome,
+    says,
+    endedAt: c.wall,
+  };
 }
 
 export function recentFailovers(c: Case): readonly number[] {

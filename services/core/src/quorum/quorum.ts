@@ -8,97 +8,31 @@
  *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */
 
-import { heartbeatMsOf } from '../agent/agent.ts';
+import { heartbeatMsOf } from '../agent/state.ts';
 import { encode } from '../codec.ts';
 import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
-import type { Step } from '../node.ts';
 import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
-import { hear, heardHere, startListening, type Vantage } from '../vantage.ts';
-import type { Scene } from './candidates.ts';
+import { hear, heardHere } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { command, decideApproval, type Commanded } from './command.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
+import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, takeLeadership } from './leadership.ts';
-import { batchEnded, enqueue, nextBatch, noRenewals, type Renewing } from './renewing.ts';
-import { absorb, absorbAll, emptyView, type StoreView } from './view.ts';
-
-export interface QuorumState {
-  readonly self: MemberId;
-  readonly witness: boolean;
-  readonly incarnation: number;
-  readonly since: BootMs;
-  readonly view: StoreView;
-  readonly vantage: Vantage;
-  readonly renewing: Renewing;
-  readonly nextTxn: number;
-  readonly underway: ReadonlyMap<number, Purpose>;
-  readonly nextReadAt: BootMs;
-  readonly readingSince: BootMs | null;
-  readonly nextBeatAt: BootMs;
-  readonly beats: number;
-  readonly relayed: boolean;
-  /** When the store last answered, and since when it has not. */
-  readonly storeAnsweredAt: BootMs | null;
-  readonly judgements: ReadonlyMap<GroupId, Judgement>;
-}
-
-type Purpose =
-  | { readonly kind: 'renewals' }
-  | { readonly kind: 'lead' | 'beat'; readonly since: BootMs }
-  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
-
-export type QuorumStep = Step<QuorumState, QuorumAction>;
+import { batchEnded, enqueue, nextBatch } from './renewing.ts';
+import { caseOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
+import { absorb, absorbAll, type StoreView } from './view.ts';
 
 const readEveryMs = 2_000;
 const storeDeadlineMs = 1_500;
 const eventIdDigits = 15;
 
-export function newQuorum(self: MemberId, witness: boolean, incarnation: number, now: BootMs): QuorumState {
-  return {
-    self,
-    witness,
-    incarnation,
-    since: now,
-    view: emptyView,
-    vantage: startListening(self, now),
-    renewing: noRenewals,
-    nextTxn: 1,
-    underway: new Map(),
-    nextReadAt: now,
-    readingSince: null,
-    nextBeatAt: now,
-    beats: 0,
-    relayed: false,
-    storeAnsweredAt: null,
-    judgements: new Map(),
-  };
-}
-
 export function stepQuorum(state: QuorumState, event: QuorumEvent, now: BootMs, wall: WallMs): QuorumStep {
   const turn = new Turn(state, now, wall);
   turn.take(event);
   return turn.settle();
-}
-
-export function sceneOf(state: QuorumState, now: BootMs): Scene {
-  const config = state.view.config?.value ?? null;
-  return { now, view: state.view, vantage: state.vantage, heartbeatMs: heartbeatMsOf(config) };
-}
-
-export function caseOf(state: QuorumState, group: GroupId, now: BootMs, wall: WallMs): Case | null {
-  const config = state.view.config?.value.groups.get(group);
-  const held = state.view.groups.get(group) ?? null;
-  if (config === undefined) return null;
-  return {
-    scene: sceneOf(state, now),
-    config,
-    record: held?.value ?? null,
-    recordRevision: held?.modRevision ?? 0n,
-    wall,
-  };
 }
 
 class Turn {
@@ -457,28 +391,6 @@ function pushWorthy(a: StoreView, b: StoreView): boolean {
     a.members !== b.members ||
     a.maintenance !== b.maintenance
   );
-}
-
-/** What a decision was made from, small enough to be kept with its event. */
-function inputsOf(state: QuorumState, group: GroupId, now: BootMs): unknown {
-  const config = state.view.config?.value.groups.get(group);
-  const held = state.view.groups.get(group);
-  const servers = (config?.servers ?? []).map((server) => {
-    const renewal = state.view.renewals.get(server);
-    return {
-      server,
-      heardMsAgo: Math.round(now - (heardHere(state.vantage, server) ?? state.vantage.since)),
-      renewedMsAgo: renewal === undefined ? null : Math.round(now - renewal.changedAt),
-      renewalRevision: renewal?.modRevision.toString() ?? null,
-      report: renewal?.value.groups.find((g) => g.group === group)?.state ?? null,
-    };
-  });
-  return {
-    leader: state.self,
-    ownership: held?.value.ownership ?? null,
-    rules: config?.rules ?? null,
-    servers,
-  };
 }
 
 function unknownTarget(state: QuorumState, wanted: Command): string {

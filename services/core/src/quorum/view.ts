@@ -133,9 +133,9 @@ function single<T>(held: Held<T> | null, row: RowChange, now: BootMs, parse: Par
   return { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
 }
 
-function inMap<K extends 'renewals' | 'groups' | 'members', T>(
+function inMap<T>(
   view: StoreView,
-  field: K,
+  field: 'renewals' | 'groups' | 'members',
   id: string,
   row: RowChange,
   now: BootMs,

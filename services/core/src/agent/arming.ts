@@ -1,0 +1,72 @@
+/** Deadlines on their way to those who enforce them without us: the guard, and the kernel's address lifetimes. */
+
+import type { GroupId } from '../names.ts';
+import { goneBy, mayActUntil } from '../node.ts';
+import type { AgentAction, ArmedGroup } from './events.ts';
+import type { GroupState } from './holding.ts';
+import type { AgentState } from './state.ts';
+import { identityAddresses } from './step.ts';
+
+export interface Arming {
+  readonly armed: readonly ArmedGroup[];
+  /** The guard first, then the addresses. Empty when nothing moved. */
+  readonly actions: readonly AgentAction[];
+}
+
+/** What is to be enforced now, and the orders for what moved since `state.armed`. */
+export function arming(state: Pick<AgentState, 'groups' | 'config' | 'armed'>): Arming {
+  const armed: ArmedGroup[] = [];
+  const extensions: AgentAction[] = [];
+  for (const g of state.groups.values()) {
+    const until = armedGroup(state, g);
+    if (until === null) continue;
+    armed.push(until);
+    const addresses = addressesOf(state, g.group);
+    const before = state.armed.find((a) => a.group === g.group);
+    if (before?.goneBy !== until.goneBy && addresses.length > 0 && addressesAreHere(g)) {
+      extensions.push({
+        kind: 'extend',
+        group: g.group,
+        epoch: until.epoch,
+        addresses,
+        goneBy: until.goneBy,
+      });
+    }
+  }
+  if (sameArmed(armed, state.armed)) return { armed: state.armed, actions: [] };
+  return { armed, actions: [{ kind: 'arm', groups: armed }, ...extensions] };
+}
+
+function armedGroup(state: Pick<AgentState, 'config'>, g: GroupState): ArmedGroup | null {
+  const rules = state.config?.groups.get(g.group)?.rules;
+  const h = g.holding;
+  if (rules === undefined || g.entitlement === null) return null;
+  if (h.kind !== 'acquiring' && h.kind !== 'active' && h.kind !== 'releasing') return null;
+  const { entitlement } = g;
+  return {
+    group: g.group,
+    epoch: h.epoch,
+    fenceAt: mayActUntil(entitlement, rules),
+    goneBy: goneBy(entitlement, rules),
+  };
+}
+
+function addressesOf(state: Pick<AgentState, 'config'>, group: GroupId): readonly string[] {
+  const config = state.config?.groups.get(group);
+  return config === undefined ? [] : identityAddresses(config.identity);
+}
+
+function addressesAreHere(g: GroupState): boolean {
+  const h = g.holding;
+  if (h.kind === 'active') return true;
+  if (h.kind !== 'acquiring') return false;
+  const at = h.steps.findIndex((s) => s.kind === 'hold-addresses');
+  return at >= 0 && h.at > at;
+}
+
+function sameArmed(a: readonly ArmedGroup[], b: readonly ArmedGroup[]): boolean {
+  return (
+    a.length === b.length &&
+    a.every((x, i) => x.group === b[i]?.group && x.epoch === b[i].epoch && x.fenceAt === b[i].fenceAt)
+  );
+}

@@ -1,0 +1,104 @@
+/** The state of an agent, and the paces that follow from its configuration. */
+
+import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
+import type { Step } from '../node.ts';
+import { noMaintenance, type GroupReport, type MaintenanceRecord } from '../records.ts';
+import { startListening, type Vantage } from '../vantage.ts';
+import type { Pings } from './diagnosis.ts';
+import type { AgentAction, ArmedGroup } from './events.ts';
+import { reportOf, type GroupState } from './holding.ts';
+import { newRenewal, type Renewal, type RenewalPace } from './renewal.ts';
+
+export interface AgentState {
+  readonly self: MemberId;
+  readonly role: Role;
+  readonly version: string;
+  readonly members: ReadonlyMap<MemberId, Member>;
+  readonly config: ClusterConfig | null;
+  readonly configRevision: Revision;
+  readonly maintenance: MaintenanceRecord;
+  readonly vantage: Vantage;
+  readonly renewal: Renewal;
+  readonly groups: ReadonlyMap<GroupId, GroupState>;
+  readonly epochs: ReadonlyMap<GroupId, Epoch>;
+  readonly started: boolean;
+  readonly stripped: boolean;
+  readonly leaving: string | null;
+  readonly exiting: boolean;
+  readonly nextBeatAt: BootMs;
+  readonly nextSpareAt: BootMs;
+  readonly pings: Pings;
+  readonly nextPingAt: BootMs | null;
+  readonly armed: readonly ArmedGroup[];
+}
+
+export type AgentStep = Step<AgentState, AgentAction>;
+
+export interface AgentIdentity {
+  readonly self: MemberId;
+  readonly role: Role;
+  readonly members: readonly Member[];
+  readonly incarnation: number;
+  readonly bootId: string;
+  readonly version: string;
+}
+
+export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
+  return {
+    self: id.self,
+    role: id.role,
+    version: id.version,
+    members: new Map(id.members.map((m) => [m.id, m])),
+    config: null,
+    configRevision: 0n,
+    maintenance: noMaintenance,
+    vantage: startListening(id.self, now),
+    renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
+    groups: new Map(),
+    epochs: new Map(),
+    started: false,
+    stripped: false,
+    leaving: null,
+    exiting: false,
+    nextBeatAt: now,
+    nextSpareAt: now,
+    pings: new Map(),
+    nextPingAt: null,
+    armed: [],
+  };
+}
+
+/** Period and deadline of this server's renewals: those of its most demanding group. */
+export function paceOf(state: Pick<AgentState, 'config' | 'self'>): RenewalPace {
+  const rules = groupsOf(state).map((g) => g.rules);
+  return {
+    renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
+    attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),
+  };
+}
+
+/** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
+export function heartbeatMsOf(config: ClusterConfig | null): number {
+  const groups = config === null ? [] : [...config.groups.values()];
+  return Math.min(1_000, ...groups.map((g) => g.rules.heartbeatMs));
+}
+
+/** The groups that this server is a server of. */
+export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
+  return [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
+}
+
+/** What this server says of its groups, as it goes into renewals and heartbeats. */
+export function reportsOf(state: Pick<AgentState, 'groups' | 'self'>): readonly GroupReport[] {
+  return [...state.groups.values()]
+    .map((g) => reportOf(g, state.self))
+    .filter((r): r is GroupReport => r !== null);
+}
+
+/** Path i joins the i-th addresses of two members; it exists where both have one. */
+export function pathsBetween(state: Pick<AgentState, 'members' | 'self'>, to: MemberId): readonly number[] {
+  const mine = state.members.get(state.self)?.addresses.length ?? 0;
+  const theirs = state.members.get(to)?.addresses.length ?? 0;
+  return Array.from({ length: Math.min(mine, theirs) }, (_, path) => path);
+}

@@ -1,0 +1,78 @@
+/** The state of a quorum service, and the scenes and cases that are judged from it. */
+
+import { heartbeatMsOf } from '../agent/state.ts';
+import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
+import type { Step } from '../node.ts';
+import { startListening, type Vantage } from '../vantage.ts';
+import type { Scene } from './candidates.ts';
+import type { Case, Change, Judgement } from './case.ts';
+import type { QuorumAction } from './events.ts';
+import { noRenewals, type Renewing } from './renewing.ts';
+import { emptyView, type StoreView } from './view.ts';
+
+export interface QuorumState {
+  readonly self: MemberId;
+  readonly witness: boolean;
+  readonly incarnation: number;
+  readonly since: BootMs;
+  readonly view: StoreView;
+  readonly vantage: Vantage;
+  readonly renewing: Renewing;
+  readonly nextTxn: number;
+  readonly underway: ReadonlyMap<number, Purpose>;
+  readonly nextReadAt: BootMs;
+  readonly readingSince: BootMs | null;
+  readonly nextBeatAt: BootMs;
+  readonly beats: number;
+  readonly relayed: boolean;
+  /** When the store last answered, and since when it has not. */
+  readonly storeAnsweredAt: BootMs | null;
+  readonly judgements: ReadonlyMap<GroupId, Judgement>;
+}
+
+/** What a transaction under way is for. */
+export type Purpose =
+  | { readonly kind: 'renewals' }
+  | { readonly kind: 'lead' | 'beat'; readonly since: BootMs }
+  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
+
+export type QuorumStep = Step<QuorumState, QuorumAction>;
+
+export function newQuorum(self: MemberId, witness: boolean, incarnation: number, now: BootMs): QuorumState {
+  return {
+    self,
+    witness,
+    incarnation,
+    since: now,
+    view: emptyView,
+    vantage: startListening(self, now),
+    renewing: noRenewals,
+    nextTxn: 1,
+    underway: new Map(),
+    nextReadAt: now,
+    readingSince: null,
+    nextBeatAt: now,
+    beats: 0,
+    relayed: false,
+    storeAnsweredAt: null,
+    judgements: new Map(),
+  };
+}
+
+export function sceneOf(state: QuorumState, now: BootMs): Scene {
+  const config = state.view.config?.value ?? null;
+  return { now, view: state.view, vantage: state.vantage, heartbeatMs: heartbeatMsOf(config) };
+}
+
+export function caseOf(state: QuorumState, group: GroupId, now: BootMs, wall: WallMs): Case | null {
+  const config = state.view.config?.value.groups.get(group);
+  const held = state.view.groups.get(group) ?? null;
+  if (config === undefined) return null;
+  return {
+    scene: sceneOf(state, now),
+    config,
+    record: held?.value ?? null,
+    recordRevision: held?.modRevision ?? 0n,
+    wall,
+  };
+}
