@@ -129,7 +129,8 @@ function newsOf(service: QuorumService, sentConfig: bigint): agents.WatchReply {
   return {
     revision: view.revision,
     groups: [...view.groups.values()].map((held) => held.text),
-    config: fresh && view.config !== null ? JSON.stringify(configToJson(view.config.value)) : '',
+    groupRevisions: [...view.groups.values()].map((held) => held.modRevision),
+    config: fresh ? JSON.stringify(configToJson(view.config.value)) : '',
     configRevision,
     members: [...view.members.values()].map(({ text, value }) => memberRow(text, value)),
     maintenance: view.maintenance?.text ?? '',

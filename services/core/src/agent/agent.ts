@@ -17,7 +17,7 @@ import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
 import { heldEpoch, newGroupState, type GroupState } from './holding.ts';
-import { acquireWhenEntitled, nextDeadline, onTime, seeRecord } from './ownership.ts';
+import { acquireWhenEntitled, nextDeadline, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askToHold, holdRequested, nextAsk, promiseReceived } from './promises.ts';
 import { renewalAnswered, renewalDeadline, renewWhenDue } from './renewal.ts';
 import { monitored, monitorsDue, nextMonitor, restarted, resumeMonitoring } from './resources.ts';
@@ -309,9 +309,14 @@ class Turn {
       this.state.leaving !== null,
       paceOf(this.state),
       this.now,
+      this.proofWanted(),
     );
     this.state = { ...this.state, renewal };
     this.actions.push(...actions);
+  }
+
+  private proofWanted(): boolean {
+    return this.state.stripped && [...this.state.groups.values()].some((g) => waitsForProof(g, this.state));
   }
 
   private beat(): void {
@@ -370,7 +375,13 @@ class Turn {
     const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
     if (state.role === 'server') {
       times.push(
-        renewalDeadline(state.renewal, reportsOf(this.state), state.leaving !== null, paceOf(state)),
+        renewalDeadline(
+          state.renewal,
+          reportsOf(this.state),
+          state.leaving !== null,
+          paceOf(state),
+          this.proofWanted(),
+        ),
       );
     }
     for (const g of state.groups.values()) {

@@ -41,7 +41,8 @@ function armedGroup(state: Pick<AgentState, 'config'>, g: GroupState): ArmedGrou
   const rules = state.config?.groups.get(g.group)?.rules;
   const h = g.holding;
   if (rules === undefined || g.entitlement === null) return null;
-  if (h.kind !== 'acquiring' && h.kind !== 'active' && h.kind !== 'releasing') return null;
+  // While it fences, the guard still needs its orders.
+  if (h.kind === 'idle' || h.kind === 'fenced') return null;
   const { entitlement } = g;
   return {
     group: g.group,

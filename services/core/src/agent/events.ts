@@ -60,7 +60,7 @@ export type AgentEvent =
   | { readonly kind: 'members'; readonly members: readonly Member[] }
   | { readonly kind: 'maintenance'; readonly maintenance: MaintenanceRecord }
   | { readonly kind: 'renewed'; readonly attempt: number; readonly answer: RenewAnswer }
-  /** News of group records, with no authority. */
+  /** News of a group record, with no authority. `revision` is that of the record's own last change, not of the news. */
   | { readonly kind: 'hint'; readonly revision: Revision; readonly groups: readonly GroupRecord[] }
   | {
       readonly kind: 'step-ended';

@@ -77,6 +77,8 @@ export interface GroupState {
   readonly entitlement: Entitlement | null;
   readonly entitledEpoch: Epoch | null;
   readonly highestEpoch: Epoch;
+  /** The highest epoch of a former life of this agent, from disk: nothing at or below it begins here again. */
+  readonly formerEpoch: Epoch;
   readonly seen: GroupRecord | null;
   readonly seenRevision: Revision;
   readonly resources: ReadonlyMap<string, ResourceHealth>;
@@ -106,6 +108,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     entitlement: null,
     entitledEpoch: null,
     highestEpoch,
+    formerEpoch: highestEpoch,
     seen: null,
     seenRevision: 0n,
     resources: new Map(),

@@ -5,6 +5,7 @@
  *       higher than any that ended here
  *   O2  whatever shows that another epoch rules makes us fence at once
  *   O3  a release is refused only before its point of no return; a stop that fails goes to the guard
+ *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  */
 
 import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
@@ -26,9 +27,15 @@ export function seeRecord(
   provenAt: BootMs | null,
   here: Here,
 ): Moved {
-  if (revision < g.seenRevision) return stay(g);
   const own = record.ownership;
   const mine = own.kind !== 'unowned' && own.owner === here.self;
+  if (revision < g.seenRevision) {
+    // Overtaken by a later view. The proof stands all the same, if that view still names us at this epoch.
+    const later = g.seen?.ownership;
+    const still = later !== undefined && later.kind !== 'unowned' && later.owner === here.self;
+    const same = still && mine && later.epoch === own.epoch;
+    return stay(same && provenAt !== null ? entitle(g, own.epoch, provenAt) : g);
+  }
   let next: GroupState = {
     ...g,
     seen: record,
@@ -39,8 +46,12 @@ export function seeRecord(
   const held = heldEpoch(next.holding);
 
   if (held === null) {
-    if (mine && own.kind === 'releasing' && next.holding.kind === 'idle')
-      return stay(declareFenced(next, own.epoch, 'nothing of it runs here'));
+    const dead = next.holding.kind === 'fenced' && next.holding.epoch >= own.epoch;
+    if (!mine || dead) return stay(next);
+    // O4: asked to give up what never began here, or what a former life of this server had.
+    if (own.kind === 'releasing') return stay(declareFenced(next, own.epoch, 'nothing of it runs here'));
+    if (own.epoch <= next.formerEpoch)
+      return stay(declareFenced(next, own.epoch, 'this server started anew'));
     return stay(next);
   }
   if (!mine || own.epoch !== held) return startFence(next, lostReason(record, here.self), here);
@@ -67,6 +78,14 @@ function lostReason(record: GroupRecord, self: MemberId): string {
   const own = record.ownership;
   const who = own.kind === 'unowned' ? 'nobody' : own.owner === self ? 'this server' : own.owner;
   return `${who} owns ${record.group} at epoch ${own.epoch.toString()}`;
+}
+
+/** The store gave us the group, as far as a hint can tell, and only a renewal of our own is missing to begin. */
+export function waitsForProof(g: GroupState, here: Pick<Here, 'self'>): boolean {
+  const own = g.seen?.ownership;
+  if (own === undefined || own.kind !== 'owned' || own.owner !== here.self || g.entitledEpoch === own.epoch)
+    return false;
+  return g.holding.kind === 'idle' || (g.holding.kind === 'fenced' && g.holding.epoch < own.epoch);
 }
 
 /** A later proof for the same epoch extends the entitlement; one for a new epoch starts it. */

@@ -66,17 +66,21 @@ export function newRenewal(
   };
 }
 
-/** Sends the next renewal when one is due and none is under way. */
+/**
+ * Sends the next renewal when one is due and none is under way. `wanted`: a group waits for its proof, so the period
+ * is not waited for.
+ */
 export function renewWhenDue(
   r: Renewal,
   reports: readonly GroupReport[],
   leaving: boolean,
   pace: RenewalPace,
   now: BootMs,
+  wanted: boolean,
 ): { readonly renewal: Renewal; readonly actions: readonly AgentAction[] } {
   if (r.impostor !== null) return { renewal: r, actions: [] };
   const waiting = r.inFlight !== null && now < r.inFlight.sentAt + pace.attemptMs;
-  if (waiting || now < renewAt(r, reports, leaving)) return { renewal: r, actions: [] };
+  if (waiting || now < renewAt(r, reports, leaving, wanted)) return { renewal: r, actions: [] };
   const counter = r.counter + 1;
   const record: RenewalRecord = {
     server: r.server,
@@ -103,10 +107,15 @@ export function renewWhenDue(
 }
 
 /** When the next renewal is due: on its period, or now when there is news that others wait for. */
-export function renewAt(r: Renewal, reports: readonly GroupReport[], leaving: boolean): BootMs {
+export function renewAt(
+  r: Renewal,
+  reports: readonly GroupReport[],
+  leaving: boolean,
+  wanted: boolean,
+): BootMs {
   if (r.current === null || r.provenAt === null) return r.nextAt;
   const bootUnpublished = r.bootRevision !== null && r.current.bootRevision === null;
-  return isNews(r.current, reports, leaving) || bootUnpublished
+  return wanted || isNews(r.current, reports, leaving) || bootUnpublished
     ? r.notBefore
     : Math.max(r.nextAt, r.notBefore);
 }
@@ -131,9 +140,10 @@ export function renewalDeadline(
   reports: readonly GroupReport[],
   leaving: boolean,
   pace: RenewalPace,
+  wanted: boolean,
 ): BootMs | null {
   if (r.impostor !== null) return null;
-  return r.inFlight === null ? renewAt(r, reports, leaving) : r.inFlight.sentAt + pace.attemptMs;
+  return r.inFlight === null ? renewAt(r, reports, leaving, wanted) : r.inFlight.sentAt + pace.attemptMs;
 }
 
 export interface Renewed {
