@@ -1,0 +1,125 @@
+#!/usr/bin/env node
+// The service that `holdfast lab up` protects: answers every HTTP request with the server it runs on and the epoch under
+// which it was started. Used as the commands of a resource:
+//
+//   lab-service.js start|stop|status --state FOLDER [--port 8080]
+//
+// start returns when the port is open, stop when the process has ended; both may be repeated. status: 0 runs, 3 does not.
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { connect } from 'node:net';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+
+const { positionals, values } = parseArgs({
+  allowPositionals: true,
+  options: {
+    state: { type: 'string', default: '/run/holdfast-lab' },
+    port: { type: 'string', default: '8080' },
+  },
+});
+const port = Number(values.port);
+const pidFile = join(values.state, `service-${port}.json`);
+const limitMs = 4000;
+
+// A pid alone may meanwhile be another's: its start time (field 22 of /proc/PID/stat) tells.
+function startOf(pid) {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : fields[19];
+  } catch {
+    return null; // no such process
+  }
+}
+
+function running() {
+  try {
+    const { pid, start } = JSON.parse(readFileSync(pidFile, 'utf8'));
+    return startOf(pid) === start ? pid : null;
+  } catch {
+    return null; // never started, or half-written by a start that was killed
+  }
+}
+
+const answers = () =>
+  new Promise((tell) => {
+    const socket = connect({ host: '127.0.0.1', port, timeout: 500 });
+    const end = (found) => {
+      socket.destroy();
+      tell(found);
+    };
+    socket
+      .on('connect', () => end(true))
+      .on('error', () => end(false))
+      .on('timeout', () => end(false));
+  });
+
+async function until(condition, what) {
+  const endMs = performance.now() + limitMs;
+  while (!(await condition())) {
+    if (performance.now() > endMs) throw new Error(`${what} within ${limitMs} ms`);
+    await new Promise((next) => setTimeout(next, 20));
+  }
+}
+
+function serve() {
+  const epoch = process.env['HOLDFAST_EPOCH'] ?? null;
+  const body = `${JSON.stringify({ server: hostname(), epoch, pid: process.pid })}\n`;
+  const server = createServer((_request, response) => {
+    // One answer per connection: a client that keeps one open would not notice that the service has moved.
+    response.writeHead(200, { 'content-type': 'application/json', connection: 'close' }).end(body);
+  });
+  process.on('SIGTERM', () => process.exit(0));
+  // '::' takes IPv4 as well; a kernel without IPv6 has no '::'.
+  server.on('error', (error) => {
+    if (error.code === 'EAFNOSUPPORT') server.listen(port, '0.0.0.0');
+    else throw error;
+  });
+  server.listen(port, '::');
+}
+
+async function start() {
+  if (running() === null) {
+    mkdirSync(values.state, { recursive: true });
+    const script = fileURLToPath(import.meta.url);
+    const args = [script, 'serve', '--state', values.state, '--port', values.port];
+    const child = spawn(process.execPath, args, { detached: true, stdio: 'ignore' });
+    child.unref();
+    writeFileSync(pidFile, JSON.stringify({ pid: child.pid, start: startOf(child.pid) }));
+  }
+  await until(async () => {
+    if (running() === null) throw new Error(`the service ended; is port ${port} in use?`);
+    return answers();
+  }, `the service did not answer on port ${port}`);
+}
+
+async function stop() {
+  const pid = running();
+  if (pid !== null) {
+    process.kill(pid, 'SIGTERM');
+    await until(() => running() === null, `process ${pid} did not end`);
+  }
+  rmSync(pidFile, { force: true });
+}
+
+switch (positionals[0]) {
+  case 'serve':
+    serve();
+    break;
+  case 'start':
+    await start();
+    break;
+  case 'stop':
+    await stop();
+    break;
+  case 'status':
+    process.exitCode = running() !== null && (await answers()) ? 0 : 3;
+    break;
+  default:
+    process.stderr.write('usage: lab-service.js start|stop|status --state FOLDER [--port PORT]\n');
+    process.exitCode = 2;
+}

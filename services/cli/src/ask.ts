@@ -1,0 +1,29 @@
+/** One conversation with the cluster: connect, ask, close, and failures as trouble. */
+import type { Answer } from '@holdfast/wire/rpc';
+import type { AdminClient } from './admin-client.ts';
+import type { Context } from './context.ts';
+import { withAdvice } from './member-connection.ts';
+import { callTrouble, ok, type Fallible } from './trouble.ts';
+
+/** Runs the conversation and closes the connection however it ends. */
+export async function withCluster<T>(
+  context: Context,
+  talk: (client: AdminClient) => Promise<Fallible<T>>,
+): Promise<Fallible<T>> {
+  const connected = await context.connect(context.dir);
+  if (connected.kind === 'error') return connected;
+  const client = connected.value;
+  try {
+    const ended = await talk(client);
+    if (ended.kind === 'ok') return ended;
+    return { kind: 'error', error: withAdvice(ended.error, context.dir) };
+  } finally {
+    client.close();
+  }
+}
+
+/** The reply, or trouble. `doing` completes "Nobody knows whether it was done: ...". */
+export async function ask<T>(answer: Promise<Answer<T>>, doing: string): Promise<Fallible<T>> {
+  const answered = await answer;
+  return answered.kind === 'ok' ? ok(answered.value) : callTrouble(answered.error, doing);
+}

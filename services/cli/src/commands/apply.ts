@@ -1,0 +1,84 @@
+/** `holdfast apply -f cluster.yaml`: stores the desired state, after showing how it differs. */
+import { readFile } from 'node:fs/promises';
+import type { YAMLError } from 'yaml';
+import { ask, withCluster } from '../ask.ts';
+import type { Context } from '../context.ts';
+import { exitStatus } from '../exit-status.ts';
+import { show } from '../show.ts';
+import type { Paint } from '../text/paint.ts';
+import { ok, wrong, type Ended, type Fallible } from '../trouble.ts';
+
+export interface ApplyOptions {
+  readonly file: string;
+  readonly dryRun?: boolean;
+}
+
+interface Applied {
+  readonly changed: boolean;
+  readonly dryRun: boolean;
+  readonly differences: readonly string[];
+  readonly warnings: readonly string[];
+  readonly revision: string;
+}
+
+/** Far more than any cluster needs, and less than one message may have. */
+const fileBytesMax = 1024 * 1024;
+const errorsMax = 10;
+
+export async function apply(context: Context, options: ApplyOptions): Promise<Ended> {
+  const { file, dryRun = false } = options;
+  const text = await read(context, file);
+  if (text.kind === 'error') return text;
+  const name = file === '-' ? 'standard input' : file;
+  const syntax = await syntaxErrors(text.value, name);
+  if (syntax !== null) return wrong(syntax);
+  return withCluster(context, async (client) => {
+    const reply = await ask(client.apply({ yaml: text.value, file: name, dryRun }), `apply ${name}`);
+    if (reply.kind === 'error') return reply;
+    const { changed, differences, warnings, revision } = reply.value;
+    const value: Applied = { changed, dryRun, differences, warnings, revision: revision.toString() };
+    await show(context, { value, lines: (paint) => appliedLines(value, paint) });
+    return ok(exitStatus.done);
+  });
+}
+
+async function read(context: Context, file: string): Promise<Fallible<string>> {
+  try {
+    const text = file === '-' ? await context.readInput() : await readFile(file, 'utf8');
+    if (Buffer.byteLength(text) > fileBytesMax)
+      return wrong(`${file}: is larger than 1 MiB; is it the right file?`);
+    return ok(text);
+  } catch (error) {
+    const says =
+      error instanceof Error ? error.message.replace(/^[A-Z]+: /, '').replace(/, .*$/, '') : String(error);
+    return wrong(`${file}: can't be read: ${says}`, 'Check the name of the file after -f.');
+  }
+}
+
+/** Mistakes of YAML itself, with line and column; what the keys mean is judged by the cluster, which knows its members. */
+async function syntaxErrors(text: string, name: string): Promise<string | null> {
+  const { LineCounter, parseDocument } = await import('yaml');
+  const lineCounter = new LineCounter();
+  const { errors } = parseDocument(text, { lineCounter, prettyErrors: false });
+  if (errors.length === 0) return null;
+  const lines = errors.slice(0, errorsMax).map((error: YAMLError) => {
+    const { line, col } = lineCounter.linePos(error.pos[0]);
+    return `${name}: line ${line}, column ${col}: ${error.message}`;
+  });
+  const more = errors.length - lines.length;
+  return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');
+}
+
+function styleOfDifference(line: string): 'green' | 'red' | 'yellow' {
+  if (line.endsWith(': added')) return 'green';
+  return line.endsWith(': removed') ? 'red' : 'yellow';
+}
+
+function appliedLines({ changed, dryRun, differences, warnings, revision }: Applied, paint: Paint): string[] {
+  const told = warnings.map((warning) => paint('yellow', `warning: ${warning}`));
+  if (differences.length === 0 && !changed) return [...told, 'nothing differs: the cluster has this already'];
+  const verdict = dryRun
+    ? 'dry run: this is what apply would change; nothing was changed'
+    : `applied as revision ${revision}`;
+  return [...told, ...differences.map((line) => paint(styleOfDifference(line), line)), verdict];
+}

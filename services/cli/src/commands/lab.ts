@@ -1,0 +1,161 @@
+/** `holdfast lab`: several hosts on one machine, with a cluster on them, for trying everything that can go wrong. */
+import { existsSync } from 'node:fs';
+import { constants } from 'node:os';
+import { delimiter, join } from 'node:path';
+import {
+  applyFault,
+  createLab,
+  defaultLabDir,
+  downLab,
+  faultGrammar,
+  labStatus,
+  openLab,
+  type Lab,
+} from '@holdfast/lab';
+import type { Context } from '../context.ts';
+import { durationOption } from '../duration-option.ts';
+import { exitStatus } from '../exit-status.ts';
+import { bringUp, labCluster } from '../lab/cluster.ts';
+import { shimFolder } from '../lab/holdfast-program.ts';
+import { labAddress, labGroup, labPort } from '../lab/lab-config.ts';
+import { forPrograms, show } from '../show.ts';
+import { ok, wrong, type Ended } from '../trouble.ts';
+import { labLines } from '../view/lab-lines.ts';
+
+export interface PlaceOptions {
+  readonly labDir?: string;
+}
+
+export interface UpOptions extends PlaceOptions {
+  readonly outage: string;
+  readonly hosts: string;
+  readonly bare?: boolean;
+}
+
+const dirOf = ({ labDir }: PlaceOptions): string => labDir ?? defaultLabDir();
+
+export async function labUp(context: Context, options: UpOptions): Promise<Ended> {
+  const outage = await durationOption('--outage', options.outage, 0);
+  if (outage.kind === 'error') return outage;
+  const hosts = options.hosts.split(',').map((name) => name.trim());
+  const { terminal } = context;
+  const say = (line: string): void => terminal.err(`${line}\n`);
+  const lab = await createLab({ dir: dirOf(options), hosts });
+  shimFolder(lab.dir);
+  say(`hosts ${hosts.join(', ')} are on, in ${lab.dir}`);
+  if (options.bare !== true) {
+    try {
+      await bringUp(lab, { outage: options.outage, say });
+    } catch (error) {
+      say('The hosts are left as they are, to be looked at; remove them with: holdfast lab down');
+      throw error;
+    }
+  }
+  const value = { dir: lab.dir, hosts, cluster: options.bare === true ? null : 'lab' };
+  await show(context, { value, lines: () => (options.bare === true ? [] : whatToTry(lab)) });
+  return ok(exitStatus.done);
+}
+
+function whatToTry(lab: Lab): string[] {
+  const from = lab.hosts.find(({ name }) => name.startsWith('client'))?.name ?? 'w';
+  const where = lab.dir === defaultLabDir() ? 'lab' : `lab --lab-dir ${lab.dir}`;
+  return [
+    '',
+    'Now try:',
+    `  holdfast ${where} exec a -- holdfast status -w`,
+    `  holdfast ${where} exec ${from} -- curl -s http://${labAddress}:${labPort}/     who serves ${labGroup}`,
+    `  holdfast ${where} exec a -- holdfast explain ${labGroup}`,
+    `  holdfast ${where} exec a -- holdfast switchover ${labGroup}`,
+    `  holdfast ${where} fault power-off a                       the night the primary dies`,
+    `  holdfast ${where} exec b -- holdfast status -w`,
+    `  holdfast ${where} fault power-on a && holdfast ${where} start a`,
+    `  holdfast ${where} exec b -- holdfast failback ${labGroup}`,
+    `  holdfast ${where} down`,
+  ];
+}
+
+export async function labDown(context: Context, options: PlaceOptions): Promise<Ended> {
+  const dir = dirOf(options);
+  const before = await labStatus(dir);
+  await downLab(dir);
+  const said = before.kind === 'down' ? `there was no lab in ${dir}` : `the lab in ${dir} is gone`;
+  await show(context, { value: { dir, was: before.kind }, lines: () => [said] });
+  return ok(exitStatus.done);
+}
+
+/** Ends with the status of the program; 128 + number when a signal ended it, as a shell says it. */
+export async function labExec(
+  context: Context,
+  name: string,
+  argv: readonly string[],
+  options: PlaceOptions,
+): Promise<Ended> {
+  const lab = await openLab(dirOf(options));
+  const host = lab.host(name);
+  const path = context.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
+  const env = {
+    HOLDFAST_DIR: host.dir,
+    PATH: [shimFolder(lab.dir), path, '/usr/sbin', '/sbin'].join(delimiter),
+  };
+  const child = host.spawn(argv, { stdio: 'inherit', env });
+  // Ctrl-C goes to the program as well, which is in our process group: it decides.
+  const ignore = (): void => undefined;
+  process.on('SIGINT', ignore);
+  const forward = (): void => {
+    child.kill('SIGTERM');
+  };
+  process.on('SIGTERM', forward);
+  try {
+    return ok(await endOf(child));
+  } finally {
+    process.off('SIGINT', ignore);
+    process.off('SIGTERM', forward);
+  }
+}
+
+function endOf(child: ReturnType<ReturnType<Lab['host']>['spawn']>): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('exit', (status, signal) => {
+      resolve(status ?? 128 + (signal === null ? 0 : constants.signals[signal]));
+    });
+  });
+}
+
+/** Runs the member of a host in the background, as the host's service would at boot. */
+export async function labStart(context: Context, name: string, options: PlaceOptions): Promise<Ended> {
+  const lab = await openLab(dirOf(options));
+  const host = lab.host(name);
+  if (!existsSync(join(host.dir, 'member.json')))
+    return wrong(
+      `host ${name} is not a member yet`,
+      `Make it one: holdfast lab exec ${name} -- holdfast join ...`,
+    );
+  labCluster(lab).run(name);
+  const log = join(host.dir, 'run', 'holdfast.log');
+  await show(context, {
+    value: { host: name, log },
+    lines: () => [`${name}: holdfast run, its output in ${log}`],
+  });
+  return ok(exitStatus.done);
+}
+
+export async function labFault(
+  context: Context,
+  words: readonly string[],
+  options: PlaceOptions,
+): Promise<Ended> {
+  if (words.length === 0) {
+    context.terminal.out(`${faultGrammar}\n`);
+    return ok(exitStatus.done);
+  }
+  const said = await applyFault(await openLab(dirOf(options)), words);
+  await show(context, { value: { fault: words, says: said }, lines: () => [said] });
+  return ok(exitStatus.done);
+}
+
+export async function labState(context: Context, options: PlaceOptions): Promise<Ended> {
+  const status = await labStatus(dirOf(options));
+  await show(context, { value: status, lines: (paint, wide) => labLines(status, paint, wide) });
+  return ok(status.kind === 'up' || forPrograms(context) ? exitStatus.done : exitStatus.failed);
+}

@@ -1,0 +1,43 @@
+/** The cluster.yaml of the lab: one group, an address, and a service that tells who answers. */
+import { fileURLToPath } from 'node:url';
+
+export const labGroup = 'd3';
+export const labAddress = '10.77.0.100';
+export const labPort = 8080;
+
+const service = fileURLToPath(new URL('../../assets/lab-service.js', import.meta.url));
+
+/** `servers` in order of preference; `outage` as in cluster.yaml, such as 5s. */
+export function labConfig(servers: readonly string[], outage: string): string {
+  // Not by package name or PATH: the guard runs the same command when everything else is gone.
+  const command = (verb: string): string =>
+    JSON.stringify([
+      process.execPath,
+      service,
+      verb,
+      '--state',
+      '/run/holdfast-lab',
+      '--port',
+      String(labPort),
+    ]);
+  return `# Made by \`holdfast lab up\`. Change it and run: holdfast lab exec ${servers[0] ?? 'a'} -- holdfast apply -f THIS-FILE
+groups:
+  ${labGroup}:
+    servers: [${servers.join(', ')}]
+    outage: ${outage}
+    takeover: automatic
+    failback: manual
+    identity:
+      mode: add
+      addresses: [${labAddress}/24]
+    resources:
+      - name: web
+        command:
+          start: ${command('start')}
+          stop: ${command('stop')}
+          status: ${command('status')}
+        monitor: { every: 2s, timeout: 2s, restarts: 3 }
+        startTimeout: 10s
+        stopTimeout: 2s
+`;
+}

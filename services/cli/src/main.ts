@@ -1,0 +1,71 @@
+/**
+ * From the words of a command line to an exit status. Whatever goes wrong is one message on standard error: what, where,
+ * what to do. Only HOLDFAST_DEBUG shows stack traces.
+ */
+import { CommanderError } from 'commander';
+import { connectAdmin } from './member-connection.ts';
+import type { Surroundings } from './context.ts';
+import { exitStatus, type ExitStatus } from './exit-status.ts';
+import { program } from './program.ts';
+import { processTerminal } from './terminal.ts';
+import { troubleText } from './trouble.ts';
+
+/** The real surroundings. */
+export function processSurroundings(): Surroundings {
+  let stop: AbortController | null = null;
+  return {
+    terminal: processTerminal(),
+    env: process.env,
+    connect: connectAdmin,
+    now: () => Date.now(),
+    interruption: () => (stop ??= stopOnSignals()).signal,
+    readInput: async () => {
+      const { text } = await import('node:stream/consumers');
+      return text(process.stdin);
+    },
+  };
+}
+
+/** The first Ctrl-C asks; a second one ends the process as usual. */
+function stopOnSignals(): AbortController {
+  const stop = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
+  return stop;
+}
+
+/** Runs one command line. Never throws for what a person or the network did. */
+export async function runCommandLine(
+  argv: readonly string[],
+  surroundings: Surroundings,
+): Promise<ExitStatus> {
+  const { terminal, env } = surroundings;
+  const { root, ended } = program(surroundings);
+  try {
+    if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
+      await root.parseAsync(['version'], { from: 'user' });
+    } else await root.parseAsync([...argv], { from: 'user' });
+  } catch (error) {
+    if (error instanceof CommanderError) return usageStatus(error);
+    const { unexpected } = await import('./unexpected.ts');
+    return unexpected(error, terminal, env);
+  }
+  const end = ended();
+  if (end === null) return exitStatus.wrong;
+  if (end.kind === 'ok') return end.value;
+  terminal.err(troubleText(end.error));
+  return end.error.status;
+}
+
+/** Help that was asked for ends with 0, help because nothing was asked with another status. */
+const usageStatus = ({ exitCode }: CommanderError): ExitStatus =>
+  exitCode === 0 ? exitStatus.done : exitStatus.wrong;
+
+export async function main(argv: readonly string[]): Promise<void> {
+  const status = await runCommandLine(argv, processSurroundings());
+  process.exitCode = status;
+  // What is written to a pipe on Windows is written later: end only when it is out.
+  await Promise.all(
+    [process.stdout, process.stderr].map((stream) => new Promise((done) => stream.write('', done))),
+  );
+  process.exit(status);
+}

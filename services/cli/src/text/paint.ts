@@ -1,0 +1,44 @@
+/** Colours, and only where a terminal shows them. */
+import { styleText } from 'node:util';
+
+export type Style = 'plain' | 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
+export type Paint = (style: Style, text: string) => string;
+
+export const paintWith =
+  (colours: boolean): Paint =>
+  (style, text) =>
+    colours && style !== 'plain' && text !== '' ? styleText(style, text) : text;
+
+/** The style of a state, wherever one is shown. */
+export function styleOf(state: string): Style {
+  switch (state) {
+    case 'up':
+    case 'active':
+    case 'running':
+    case 'done':
+    case 'healthy':
+      return 'green';
+    case 'suspect':
+    case 'starting':
+    case 'stopping':
+    case 'releasing':
+    case 'leaving':
+    case 'failing-over':
+    case 'awaiting-approval':
+    case 'rolling-back':
+    case 'rolled-back':
+    case 'one-way':
+    case 'unknown':
+      return 'yellow';
+    case 'down':
+    case 'fenced':
+    case 'failed':
+    case 'blocked':
+    case 'denied':
+      return 'red';
+    case 'observe':
+      return 'cyan';
+    default:
+      return 'plain';
+  }
+}
