@@ -8,7 +8,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { keys } from '@holdfast/core';
+import { heartbeatMsOf, keys, pathKey } from '@holdfast/core';
 import { admin, members } from '@holdfast/proto';
 import {
   bootMs,
@@ -34,8 +34,10 @@ import {
 import { admit } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
+import { deadPaths } from './dead-paths.ts';
 import { createEtcdMembers, statusOf as etcdStatusOf, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
+import { dropPeerConnections } from './etcd/peer-sockets.ts';
 import { createEtcdStore } from './etcd/store.ts';
 import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
 import { forgetOldest } from './history.ts';
@@ -55,6 +57,8 @@ const healthMs = 2_000;
 const healthCallMs = 300;
 const pruneEveryMs = 600_000;
 const stopMs = 5_000;
+const pathEveryMs = 500;
+const pathCallMs = 2_000;
 
 type FirstStart = readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
 
@@ -72,6 +76,7 @@ export class QuorumProcess {
   private health: { readonly at: number; readonly rows: StoreHealth } = { at: -Infinity, rows: new Map() };
   private endpoints = '';
   private closing = false;
+  private readonly deadPaths = new Set<string>();
   private readonly timers = new Set<NodeJS.Timeout>();
 
   constructor(directory: MemberDirectory) {
@@ -267,6 +272,7 @@ export class QuorumProcess {
     });
     void this.recordSelf(own);
     this.every(pruneEveryMs, () => this.prune());
+    if (own) this.every(pathEveryMs, () => this.leaveDeadPaths());
   }
 
   private openStore(): Store {
@@ -351,6 +357,26 @@ export class QuorumProcess {
       if (saved.kind === 'error') this.log.error('members', describeProblem(saved.error));
     });
     if (this.storeEndpoints().join() !== this.endpoints) service.useStore(this.openStore());
+  }
+
+  /** Once for each path that died, until it is heard again. */
+  private async leaveDeadPaths(): Promise<void> {
+    const state = this.service?.state;
+    if (state === undefined) return;
+    const dead = deadPaths(state, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
+    const names = new Set(dead.map((d) => pathKey(d.member, d.path)));
+    for (const name of this.deadPaths) if (!names.has(name)) this.deadPaths.delete(name);
+    for (const { member, path } of dead) {
+      const name = pathKey(member, path);
+      const known = this.known.find((m) => m.id === member);
+      const address = known?.addresses[path];
+      if (this.deadPaths.has(name) || known === undefined || address === undefined) continue;
+      this.deadPaths.add(name);
+      const done = await dropPeerConnections(address, known.ports.etcdPeer, pathCallMs);
+      const says =
+        done.kind === 'failed' ? `; its etcd connections stay until they time out: ${done.says}` : '';
+      this.log.warn('path-dead', `${member} is silent at ${address}${says}`);
+    }
   }
 
   private async prune(): Promise<void> {
