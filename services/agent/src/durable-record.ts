@@ -1,0 +1,109 @@
+/**
+ * One small record on disk, in the folder `state` of the member's directory: replaced whole, atomically and durably.
+ *
+ *   W1  one write at a time; changes during a write are written together by the next
+ *   W2  `done` is said only after a write that has the change is on the disk
+ *   W3  a write that failed is tried again, because what is in memory holds all the same
+ */
+
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ended } from '@holdfast/core';
+import { errorCode, errorText, writeDurably } from '@holdfast/wire/directory';
+import type { z } from 'zod';
+
+const retryMs = 5_000;
+
+export type ReadRecord<T> =
+  | { readonly kind: 'ok'; readonly value: T }
+  | { readonly kind: 'absent' }
+  | { readonly kind: 'garbage'; readonly says: string };
+
+/** Reads a record of the folder `state`. */
+export async function readRecord<T>(path: string, schema: z.ZodType<T>): Promise<ReadRecord<T>> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return { kind: 'absent' };
+    return { kind: 'garbage', says: `${path} can't be read: ${errorText(error)}` };
+  }
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return { kind: 'garbage', says: `${path} is not JSON` };
+  }
+  const parsed = schema.safeParse(raw);
+  if (parsed.success) return { kind: 'ok', value: parsed.data };
+  return { kind: 'garbage', says: `${path}: ${parsed.error.issues[0]?.message ?? 'is malformed'}` };
+}
+
+export const statePath = (directory: string, name: string): string =>
+  join(directory, 'state', `${name}.json`);
+
+type Write = (path: string, text: string) => Promise<void>;
+
+export class DurableRecord {
+  readonly path: string;
+  readonly #write: Write;
+  #text: string | null = null;
+  #waiting: ((ended: Ended) => void)[] = [];
+  #writing = false;
+  #retry: NodeJS.Timeout | null = null;
+
+  constructor(path: string, write: Write = writeDurably) {
+    this.path = path;
+    this.#write = write;
+  }
+
+  /** Never rejects. Epochs have to be strings already. */
+  set(value: unknown): Promise<Ended> {
+    this.#text = `${JSON.stringify(value)}\n`;
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve);
+      void this.#flush();
+    });
+  }
+
+  close(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
+    this.#retry = null;
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#writing) return; // W1
+    this.#writing = true;
+    while (this.#text !== null) {
+      const text: string = this.#text;
+      const waiting = this.#waiting;
+      this.#text = null;
+      this.#waiting = [];
+      const ended = await this.#attempt(text);
+      if (ended.kind === 'failed') {
+        this.#text ??= text;
+        this.#again();
+      }
+      for (const resolve of waiting) resolve(ended);
+      if (ended.kind === 'failed' && this.#waiting.length === 0) break;
+    }
+    this.#writing = false;
+  }
+
+  async #attempt(text: string): Promise<Ended> {
+    try {
+      await this.#write(this.path, text);
+      return { kind: 'done' };
+    } catch (error) {
+      return { kind: 'failed', says: `${this.path} can't be written: ${errorText(error)}` };
+    }
+  }
+
+  /** W3. */
+  #again(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      void this.#flush();
+    }, retryMs).unref();
+  }
+}

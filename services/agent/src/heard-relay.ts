@@ -1,0 +1,116 @@
+/**
+ * Every heartbeat that is heard or sent here, for the quorum service of this host: a Unix socket, one JSON object per
+ * line, {at, from, path, heartbeat}. `at` is on the boot clock, which both processes share; epochs are strings.
+ *
+ * A client that does not read loses the oldest lines, never the newest, and never holds us up.
+ */
+
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import type { BootMs, Heartbeat, MemberId } from '@holdfast/core';
+import { errorText } from '@holdfast/wire/directory';
+
+export interface HeardLine {
+  readonly at: BootMs;
+  readonly from: MemberId;
+  readonly path: number;
+  readonly heartbeat: Heartbeat;
+}
+
+const clientsMax = 8;
+const queuedMax = 512;
+/** What the kernel and Node may hold for one client before lines wait here. */
+const unreadBytesMax = 256 * 1024;
+
+class Client {
+  readonly #socket: Socket;
+  #queue: string[] = [];
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('drain', () => this.#flush());
+  }
+
+  push(line: string): void {
+    this.#queue.push(line);
+    if (this.#queue.length > queuedMax) this.#queue.shift();
+    this.#flush();
+  }
+
+  end(): void {
+    this.#socket.destroy();
+  }
+
+  #flush(): void {
+    while (this.#queue.length > 0 && this.#socket.writableLength < unreadBytesMax) {
+      const line = this.#queue.shift();
+      if (line !== undefined) this.#socket.write(line);
+    }
+  }
+}
+
+export type OpenedRelay =
+  { readonly kind: 'open'; readonly relay: HeardRelay } | { readonly kind: 'failed'; readonly says: string };
+
+export class HeardRelay {
+  readonly #server: Server;
+  readonly #clients = new Set<Client>();
+
+  constructor(server: Server, trouble: (says: string) => void) {
+    this.#server = server;
+    server.on('connection', (socket) => this.#accept(socket));
+    server.on('error', (error) => trouble(`the heartbeat relay: ${error.message}`));
+  }
+
+  get clients(): number {
+    return this.#clients.size;
+  }
+
+  push(line: HeardLine): void {
+    if (this.#clients.size === 0) return;
+    const text = `${JSON.stringify(line, bigintAsText)}\n`;
+    for (const client of this.#clients) client.push(text);
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const client of this.#clients) client.end();
+  }
+
+  #accept(socket: Socket): void {
+    const client = new Client(socket);
+    this.#clients.add(client);
+    if (this.#clients.size > clientsMax) {
+      const [oldest] = this.#clients;
+      oldest?.end();
+    }
+    // Nothing is expected from a client.
+    socket.resume();
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => this.#clients.delete(client));
+  }
+}
+
+/** Replaces the socket of an agent that has gone: the supervisor runs one agent at a time. */
+export async function openRelay(path: string, trouble: (says: string) => void): Promise<OpenedRelay> {
+  const server = createServer();
+  try {
+    rmSync(path, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject);
+      server.listen(path, () => {
+        server.off('error', reject);
+        resolve();
+      });
+    });
+    chmodSync(path, 0o600);
+  } catch (error) {
+    server.close();
+    return { kind: 'failed', says: `can't listen on ${path}: ${errorText(error)}` };
+  }
+  return { kind: 'open', relay: new HeardRelay(server, trouble) };
+}
+
+function bigintAsText(_key: string, value: unknown): unknown {
+  return typeof value === 'bigint' ? value.toString() : value;
+}

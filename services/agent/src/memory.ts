@@ -1,0 +1,121 @@
+/**
+ * What this agent tells the next one, in the folder `state`:
+ *
+ *   holdings.json   the highest epoch of each group, what was held, and in which boot of the host
+ *   promises.json   promises not to accept a takeover (rule 11)
+ *
+ *   M1  a record that can't be read counts as the worst it could have said
+ */
+
+import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
+import { z } from 'zod';
+import { DurableRecord, readRecord, statePath } from './durable-record.ts';
+
+export interface Remembered {
+  readonly bootId: string;
+  readonly epoch: Epoch;
+  readonly state: HoldingState | 'idle';
+}
+
+export interface KeptPromise {
+  readonly bootId: string;
+  readonly epoch: Epoch;
+  /** On the boot clock of that boot. */
+  readonly until: BootMs;
+}
+
+const onDisk: Promise<Ended> = Promise.resolve({ kind: 'done' });
+
+const epoch = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((text) => BigInt(text));
+
+const holdingsSchema = z.record(
+  z.string(),
+  z.object({
+    bootId: z.string(),
+    epoch,
+    state: z.enum(['acquiring', 'active', 'releasing', 'fenced', 'failed', 'idle']),
+  }),
+);
+const promisesSchema = z.record(z.string(), z.object({ bootId: z.string(), epoch, until: z.number() }));
+
+export class Memory {
+  readonly holdings: Map<GroupId, Remembered>;
+  readonly promises: Map<GroupId, KeptPromise>;
+  /** What could not be read. */
+  readonly garbage: readonly string[];
+  /** M1: promises may have been given that nobody knows of. */
+  readonly promisesLost: boolean;
+  readonly #bootId: string;
+  readonly #holdingsFile: DurableRecord;
+  readonly #promisesFile: DurableRecord;
+  /** By group: the write of its latest epoch. */
+  readonly #entered = new Map<GroupId, { readonly epoch: Epoch; readonly written: Promise<Ended> }>();
+
+  constructor(
+    directory: string,
+    bootId: string,
+    read: {
+      readonly holdings: ReadonlyMap<GroupId, Remembered>;
+      readonly promises: ReadonlyMap<GroupId, KeptPromise>;
+      readonly garbage: readonly string[];
+      readonly promisesLost: boolean;
+    },
+  ) {
+    this.#bootId = bootId;
+    this.holdings = new Map(read.holdings);
+    for (const [group, held] of read.holdings) {
+      if (held.bootId === bootId) this.#entered.set(group, { epoch: held.epoch, written: onDisk });
+    }
+    this.promises = new Map(read.promises);
+    this.garbage = read.garbage;
+    this.promisesLost = read.promisesLost;
+    this.#holdingsFile = new DurableRecord(statePath(directory, 'holdings'));
+    this.#promisesFile = new DurableRecord(statePath(directory, 'promises'));
+  }
+
+  remember(group: GroupId, at: Epoch, state: HoldingState | 'idle'): Promise<Ended> {
+    this.holdings.set(group, { bootId: this.#bootId, epoch: at, state });
+    const written = this.#holdingsFile.set(asText(this.holdings));
+    if (this.#entered.get(group)?.epoch !== at) this.#entered.set(group, { epoch: at, written });
+    return written;
+  }
+
+  /** Whether it is on the disk that this epoch was seen here: before that nothing of it may be visible outside. */
+  entered(group: GroupId, at: Epoch): Promise<Ended> {
+    const entered = this.#entered.get(group);
+    if (entered?.epoch === at) return entered.written;
+    return Promise.resolve({ kind: 'failed', says: `epoch ${at.toString()} of ${group} was not remembered` });
+  }
+
+  keepPromise(group: GroupId, at: Epoch, until: BootMs, now: BootMs): Promise<Ended> {
+    for (const [name, promise] of this.promises) {
+      if (promise.bootId === this.#bootId && promise.until < now) this.promises.delete(name);
+    }
+    this.promises.set(group, { bootId: this.#bootId, epoch: at, until });
+    return this.#promisesFile.set(asText(this.promises));
+  }
+
+  close(): void {
+    this.#holdingsFile.close();
+    this.#promisesFile.close();
+  }
+}
+
+function asText(map: ReadonlyMap<GroupId, { readonly epoch: Epoch }>): unknown {
+  return Object.fromEntries([...map].map(([name, row]) => [name, { ...row, epoch: row.epoch.toString() }]));
+}
+
+export async function openMemory(directory: string, bootId: string): Promise<Memory> {
+  const holdings = await readRecord(statePath(directory, 'holdings'), holdingsSchema);
+  const promises = await readRecord(statePath(directory, 'promises'), promisesSchema);
+  const garbage = [holdings, promises].flatMap((read) => (read.kind === 'garbage' ? [read.says] : []));
+  return new Memory(directory, bootId, {
+    holdings: new Map(Object.entries(holdings.kind === 'ok' ? holdings.value : {})),
+    promises: new Map(Object.entries(promises.kind === 'ok' ? promises.value : {})),
+    garbage,
+    promisesLost: promises.kind === 'garbage',
+  });
+}

@@ -1,0 +1,210 @@
+/**
+ * Everything on this server that would make a takeover fail tonight: programs, commands, interfaces, certificates,
+ * clocks. Reported to the quorum service, which shows it (`holdfast check`), whenever it changed.
+ */
+
+import { X509Certificate } from 'node:crypto';
+import { access, constants } from 'node:fs/promises';
+import { delimiter, isAbsolute, join } from 'node:path';
+import { identityAddresses, spareAddress, type AgentState, type GroupConfig } from '@holdfast/core';
+import type { agents } from '@holdfast/proto';
+import type { ClockWatch } from './clock-watch.ts';
+import type { GuardLink } from './guard-link.ts';
+import type { Host } from './host.ts';
+import type { QuorumServices } from './quorum-services.ts';
+import type { ServiceAddresses } from './service-addresses.ts';
+
+const everyMs = 60_000;
+const reportMs = 2_000;
+const dayMs = 86_400_000;
+const certificateDays = 14;
+const problemsMax = 200;
+
+export interface PreflightParts {
+  readonly services: QuorumServices;
+  readonly addresses: ServiceAddresses;
+  readonly clocks: ClockWatch;
+  readonly guard: GuardLink | null;
+  /** PEM. */
+  readonly certificate: string;
+}
+
+type Problem = agents.Problem;
+
+export class Preflight {
+  readonly #host: Host;
+  readonly #parts: PreflightParts;
+  #timer: NodeJS.Timeout | null = null;
+  #reported: string | null = null;
+  #running: Promise<void> | null = null;
+  #again = false;
+  #closed = false;
+
+  constructor(host: Host, parts: PreflightParts) {
+    this.#host = host;
+    this.#parts = parts;
+  }
+
+  /** Now, and then every minute. */
+  check(): void {
+    if (this.#closed) return;
+    if (this.#running !== null) {
+      this.#again = true;
+      return;
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#running = this.#checkOnce().finally(() => {
+      this.#running = null;
+      if (this.#closed) return;
+      const soon = this.#again || this.#reported === null;
+      this.#again = false;
+      this.#timer = setTimeout(() => this.check(), soon ? 1_000 : everyMs).unref();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#running;
+  }
+
+  async #checkOnce(): Promise<void> {
+    const problems = (await this.find()).slice(0, problemsMax);
+    const text = JSON.stringify(problems);
+    if (text === this.#reported) return;
+    const answer = await this.#parts.services.report({ server: this.#host.self, problems }, reportMs);
+    if (answer.kind === 'ok') this.#reported = text;
+  }
+
+  async find(): Promise<Problem[]> {
+    const state = this.#host.state();
+    const groups = [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
+    const lacks = await this.#host.platform.missing();
+    const found = await Promise.all([
+      ...groups.map((g) => this.#groupProblems(g)),
+      this.#fenceCommandProblems(state, groups),
+    ]);
+    return [
+      ...lacks.map(({ name, says, fix }) => this.#problem(name, says, fix)),
+      ...found.flat(),
+      ...this.#guardProblems(groups),
+      ...this.#certificateProblems(),
+      ...this.#clockProblems(),
+    ];
+  }
+
+  #problem(name: string, says: string, fix: string): Problem {
+    return { name, server: this.#host.self, says, fix };
+  }
+
+  async #groupProblems(group: GroupConfig): Promise<Problem[]> {
+    const spare = spareAddress(group.identity);
+    const addresses = [...identityAddresses(group.identity), ...(spare === null ? [] : [spare])];
+    const devices = await Promise.all(
+      addresses.map(async (address) => {
+        if ((await this.#parts.addresses.deviceOf(address, group)) !== null) return [];
+        const says = `no interface here has an address in the network of ${address}`;
+        return [this.#problem(`${group.name}/interface`, says, 'write identity.interface')];
+      }),
+    );
+    const commands = await Promise.all(
+      commandsOf(group).map(async ([name, argv]) => {
+        const says = await notExecutable(argv[0] ?? '');
+        const fix = 'install it on this server, or correct the configuration';
+        return says === null ? [] : [this.#problem(`${group.name}/${name}`, says, fix)];
+      }),
+    );
+    return [...devices.flat(), ...commands.flat(), ...(await this.#keyProblems(group))];
+  }
+
+  async #keyProblems(group: GroupConfig): Promise<Problem[]> {
+    const key = group.identity.dns?.key ?? null;
+    if (key === null || (await isReadable(key, constants.R_OK))) return [];
+    const says = `the DNS key file ${key} can't be read`;
+    return [this.#problem(`${group.name}/dns`, says, 'copy it to this server, readable for root')];
+  }
+
+  /** The commands that this server would run against others. */
+  async #fenceCommandProblems(state: AgentState, groups: readonly GroupConfig[]): Promise<Problem[]> {
+    const others = new Set(groups.flatMap((g) => g.servers).filter((s) => s !== state.self));
+    const found = await Promise.all(
+      [...others].map(async (server) => {
+        const command = state.config?.servers.get(server)?.fence ?? null;
+        const says = command === null ? null : await notExecutable(command.argv[0] ?? '');
+        return says === null
+          ? []
+          : [this.#problem(`${server}/fence`, says, 'install it on every server that may have to run it')];
+      }),
+    );
+    return found.flat();
+  }
+
+  #guardProblems(groups: readonly GroupConfig[]): Problem[] {
+    const { guard } = this.#parts;
+    if (groups.length === 0 || guard === null || guard.isConnected) return [];
+    const fix = 'look at run/guard.log; `holdfast run` starts it again';
+    return [this.#problem('guard', 'the guard does not answer: nothing can be taken over here', fix)];
+  }
+
+  #certificateProblems(): Problem[] {
+    const ends = Date.parse(new X509Certificate(this.#parts.certificate).validTo);
+    const days = Math.floor((ends - Date.now()) / dayMs);
+    if (days >= certificateDays) return [];
+    const says =
+      days < 0
+        ? 'the certificate of this member has expired'
+        : `the certificate of this member ends in ${days} days`;
+    return [this.#problem('certificate', says, 'join again under the same name, or check the wall clock')];
+  }
+
+  #clockProblems(): Problem[] {
+    return this.#parts.clocks.troubles().map(({ member, kind, says }) => {
+      const fix =
+        kind === 'wall'
+          ? 'synchronise the clocks (chrony, systemd-timesyncd); takeovers do not depend on it, certificates do'
+          : 'repair the clock of one of them: the time rules allow for 1 %';
+      return this.#problem(`clock/${member}`, says, fix);
+    });
+  }
+}
+
+function commandsOf(group: GroupConfig): readonly (readonly [string, readonly string[]])[] {
+  const hooks = Object.entries(group.hooks).flatMap(([point, commands]) =>
+    commands.map(({ argv }, index) => [`${point} ${index + 1}`, argv] as const),
+  );
+  const resources = group.resources.flatMap(({ name, runs }) => {
+    switch (runs.kind) {
+      case 'systemd':
+        return [];
+      case 'command':
+        return [
+          [`${name} start`, runs.start] as const,
+          [`${name} stop`, runs.stop] as const,
+          ...(runs.status === null ? [] : [[`${name} status`, runs.status] as const]),
+        ];
+    }
+  });
+  return [...hooks, ...resources];
+}
+
+/** Why the program can't be run; null when it can, as far as that can be told without running it. */
+async function notExecutable(program: string): Promise<string | null> {
+  if (isAbsolute(program)) {
+    if (await isReadable(program, constants.X_OK)) return null;
+    const there = await isReadable(program, constants.F_OK);
+    return there ? `${program} may not be executed` : `${program} does not exist`;
+  }
+  const folders = (process.env['PATH'] ?? '').split(delimiter).filter((folder) => folder !== '');
+  for (const folder of folders) if (await isReadable(join(folder, program), constants.X_OK)) return null;
+  return `${program} is not found in PATH`;
+}
+
+async function isReadable(path: string, mode: number): Promise<boolean> {
+  try {
+    await access(path, mode);
+    return true;
+  } catch {
+    // Whatever the reason: it can't be used.
+    return false;
+  }
+}

@@ -1,0 +1,123 @@
+/** Starts, stops and looks at the resources of a group: commands and systemd units. */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Ended, ResourceConfig, ResourceState } from '@holdfast/core';
+import type { CommandResult, Platform } from './platform/platform.ts';
+import { outcomeOf, type CommandPurpose, type CommandRuns } from './command-runs.ts';
+
+const askAgainMs = 250;
+const notWanted: Ended = { kind: 'failed', says: 'the epoch is over' };
+
+export interface Seen {
+  readonly state: ResourceState;
+  readonly says: string;
+}
+
+/** For whom: the event of the purpose is filled in here. */
+export interface Purpose extends Omit<CommandPurpose, 'event'> {
+  /** False from the moment that the epoch is over: then nothing more is begun. */
+  readonly wanted: () => boolean;
+}
+
+export class Resources {
+  readonly #platform: Platform;
+  readonly #runs: CommandRuns;
+
+  constructor(platform: Platform, runs: CommandRuns) {
+    this.#platform = platform;
+    this.#runs = runs;
+  }
+
+  /** Does nothing when it runs already. Done when it runs, as far as that can be told. */
+  async start(resource: ResourceConfig, purpose: Purpose): Promise<Ended> {
+    const { runs, startTimeoutMs } = resource;
+    switch (runs.kind) {
+      case 'systemd':
+        return this.#platform.units.start(runs.unit, startTimeoutMs);
+      case 'command': {
+        const endMs = performance.now() + startTimeoutMs;
+        if (runs.status !== null && (await this.#status(runs.status, resource, purpose)).kind === 'done')
+          return { kind: 'done' };
+        if (!purpose.wanted()) return notWanted;
+        const leftMs = Math.max(1, endMs - performance.now());
+        const result = await this.#run(runs.start, leftMs, purpose, 'start');
+        const started = outcomeOf(runs.start, result);
+        if (started.kind === 'failed' || runs.status === null) return started;
+        return this.#untilRunning(runs.status, resource, purpose, endMs);
+      }
+    }
+  }
+
+  async #untilRunning(
+    status: readonly string[],
+    resource: ResourceConfig,
+    purpose: Purpose,
+    endMs: number,
+  ): Promise<Ended> {
+    for (;;) {
+      const seen = await this.#status(status, resource, purpose);
+      if (seen.kind === 'done') return seen;
+      if (!purpose.wanted()) return notWanted;
+      if (performance.now() + askAgainMs >= endMs) {
+        return {
+          kind: 'failed',
+          says: `started, but not running after ${resource.startTimeoutMs} ms: ${seen.says}`,
+        };
+      }
+      await pause(askAgainMs);
+    }
+  }
+
+  async #status(status: readonly string[], resource: ResourceConfig, purpose: Purpose): Promise<Ended> {
+    return outcomeOf(status, await this.#run(status, resource.monitor.timeoutMs, purpose, 'status'));
+  }
+
+  /** `limitMs`: less than the resource's own limit where time is short. */
+  async stop(resource: ResourceConfig, purpose: Purpose, limitMs?: number): Promise<Ended> {
+    const { runs } = resource;
+    const timeoutMs = Math.min(resource.stopTimeoutMs, limitMs ?? Infinity);
+    switch (runs.kind) {
+      case 'systemd':
+        return this.#platform.units.stop(runs.unit, timeoutMs);
+      case 'command': {
+        return outcomeOf(runs.stop, await this.#run(runs.stop, timeoutMs, purpose, 'stop'));
+      }
+    }
+  }
+
+  #run(argv: readonly string[], timeoutMs: number, purpose: Purpose, event: string): Promise<CommandResult> {
+    const { group, epoch, peer } = purpose;
+    return this.#runs.run({ argv, timeoutMs }, { group, epoch, peer, event });
+  }
+
+  async restart(resource: ResourceConfig, purpose: Purpose): Promise<Ended> {
+    // Its failure is no reason to leave the resource down.
+    await this.stop(resource, purpose);
+    return purpose.wanted() ? this.start(resource, purpose) : notWanted;
+  }
+
+  async look(resource: ResourceConfig, purpose: Purpose): Promise<Seen> {
+    const { runs, monitor } = resource;
+    switch (runs.kind) {
+      case 'systemd':
+        return this.#unitState(runs.unit, monitor.timeoutMs);
+      case 'command': {
+        if (runs.status === null) return { state: 'running', says: '' };
+        const seen = await this.#status(runs.status, resource, purpose);
+        return seen.kind === 'done' ? { state: 'running', says: '' } : { state: 'failed', says: seen.says };
+      }
+    }
+  }
+
+  /** A unit on its way up or down is asked again until the time is over. */
+  async #unitState(unit: string, timeoutMs: number): Promise<Seen> {
+    const endMs = performance.now() + timeoutMs;
+    for (;;) {
+      const state = await this.#platform.units.state(unit, Math.max(1, endMs - performance.now()));
+      if (state === 'running') return { state, says: '' };
+      if (state !== 'unknown' || performance.now() + askAgainMs >= endMs)
+        return { state, says: `${unit} is ${state}` };
+      await pause(askAgainMs);
+    }
+  }
+}

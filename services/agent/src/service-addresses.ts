@@ -1,0 +1,241 @@
+/**
+ * The addresses of groups on this host: probed for, held with an end that the kernel keeps, extended, dropped. What was
+ * set or dropped is in the journal, so that tests can tell who had an address when.
+ */
+
+import {
+  identityAddresses,
+  kernelLifetimeSeconds,
+  type BootMs,
+  type Ended,
+  type Epoch,
+  type GroupConfig,
+  type GroupId,
+} from '@holdfast/core';
+import type { Devices } from './devices.ts';
+import { withinMs, type EpochGate } from './epoch-gate.ts';
+import { holdsNow, type Host } from './host.ts';
+
+export interface Probed {
+  readonly ended: Ended;
+  /** Somebody answers at an address. */
+  readonly occupied: boolean;
+}
+
+const probeMs = 25;
+/** After a planned release nobody is expected: the probe is a formality. */
+const probePlannedMs = 6;
+const announcements = 5;
+const settleMs = 1_500;
+
+export class ServiceAddresses {
+  readonly #host: Host;
+  readonly #devices: Devices;
+  readonly #gate: EpochGate;
+  /** Addresses of this host changed. */
+  readonly #changed: () => void;
+  readonly #extending = new Map<GroupId, Promise<unknown>>();
+  readonly #failing = new Set<GroupId>();
+
+  constructor(host: Host, devices: Devices, gate: EpochGate, changed: () => void) {
+    this.#host = host;
+    this.#devices = devices;
+    this.#gate = gate;
+    this.#changed = changed;
+  }
+
+  deviceOf(address: string, config: GroupConfig | null): Promise<string | null> {
+    return this.#devices.of(address, config?.identity.interface ?? null);
+  }
+
+  /** Asks for all addresses at once; those that are here already are not asked for. */
+  async probe(
+    addresses: readonly string[],
+    config: GroupConfig | null,
+    planned: boolean,
+    group: GroupId,
+  ): Promise<Probed> {
+    const answers = await Promise.all(addresses.map((a) => this.#probeOne(a, config, planned)));
+    const occupied = answers.find((a) => a.kind === 'somebody');
+    if (occupied !== undefined) return { ended: { kind: 'failed', says: occupied.says }, occupied: true };
+    const impossible = answers.find((a) => a.kind === 'impossible');
+    if (impossible !== undefined)
+      return { ended: { kind: 'failed', says: impossible.says }, occupied: false };
+    for (const answer of answers)
+      if (answer.kind === 'unknown') this.#host.note(group, 'probe-unknown', answer.says);
+    return { ended: { kind: 'done' }, occupied: false };
+  }
+
+  async #probeOne(
+    address: string,
+    config: GroupConfig | null,
+    planned: boolean,
+  ): Promise<{ kind: 'free' | 'somebody' | 'unknown' | 'impossible'; says: string }> {
+    const { addresses, neighbours } = this.#host.platform;
+    const device = await this.deviceOf(address, config);
+    if (device === null) return { kind: 'impossible', says: noDevice(address) };
+    if (await addresses.has(address)) return { kind: 'free', says: '' };
+    const seen = await neighbours.probe(address, device, planned ? probePlannedMs : probeMs);
+    switch (seen.kind) {
+      case 'nobody':
+        return { kind: 'free', says: '' };
+      case 'somebody':
+        return { kind: 'somebody', says: `${seen.linkAddress} answers at ${address} on ${device}` };
+      case 'unknown':
+        return { kind: 'unknown', says: `whether somebody has ${address} is not known: ${seen.says}` };
+    }
+  }
+
+  /** Sets the addresses for what is left of the entitlement. What came too late is taken back. */
+  async hold(
+    group: GroupId,
+    epoch: Epoch,
+    addresses: readonly string[],
+    config: GroupConfig | null,
+    goneBy: BootMs,
+  ): Promise<Ended> {
+    const outcomes = await Promise.all(
+      addresses.map((address) => this.#holdOne(group, epoch, address, config, goneBy)),
+    );
+    this.#changed();
+    if (this.#gate.isOver(group, epoch)) {
+      await this.drop(group, addresses);
+      return { kind: 'failed', says: `epoch ${epoch.toString()} of ${group} ended meanwhile` };
+    }
+    return firstFailure(outcomes);
+  }
+
+  async #holdOne(
+    group: GroupId,
+    epoch: Epoch,
+    address: string,
+    config: GroupConfig | null,
+    goneBy: BootMs,
+  ): Promise<Ended> {
+    const device = await this.deviceOf(address, config);
+    if (device === null) return { kind: 'failed', says: noDevice(address) };
+    if (this.#gate.isOver(group, epoch))
+      return { kind: 'failed', says: `epoch ${epoch.toString()} of ${group} is over` };
+    // At the very moment of setting: a stale number would outlive the entitlement.
+    const at = this.#host.bootMs();
+    const seconds = kernelLifetimeSeconds(goneBy - at);
+    if (seconds === null)
+      return { kind: 'failed', says: `too little is left of the entitlement to set ${address}` };
+    const outcome = await this.#host.platform.addresses.hold(address, device, seconds);
+    if (outcome.kind === 'done') {
+      const fields = { group, epoch, address, device, seconds, setAt: at, goneBy };
+      this.#host.journal.write('address-held', fields);
+    }
+    return outcome;
+  }
+
+  /** A later end for addresses that are here; one that vanished is set again, and said. */
+  extend(
+    group: GroupId,
+    epoch: Epoch,
+    addresses: readonly string[],
+    config: GroupConfig | null,
+    goneBy: BootMs,
+  ): Promise<Ended> {
+    const before = this.#extending.get(group) ?? Promise.resolve();
+    const work = this.#gate.track(
+      group,
+      before.then(() => this.#extend(group, epoch, addresses, config, goneBy)),
+    );
+    this.#extending.set(group, work);
+    return work;
+  }
+
+  async #extend(
+    group: GroupId,
+    epoch: Epoch,
+    addresses: readonly string[],
+    config: GroupConfig | null,
+    goneBy: BootMs,
+  ): Promise<Ended> {
+    const here = await Promise.all(addresses.map((a) => this.#host.platform.addresses.has(a)));
+    if (!holdsNow(this.#host.state(), group, epoch)) return { kind: 'done' };
+    const ended = await this.hold(group, epoch, addresses, config, goneBy);
+    const vanished = addresses.filter((_, index) => here[index] === false);
+    if (ended.kind === 'done' && vanished.length > 0) {
+      this.#host.note(group, 'address-restored', `${vanished.join(', ')} had vanished and was set again`);
+      await this.announce(vanished, config);
+    }
+    this.#tellFailing(group, ended);
+    return ended;
+  }
+
+  #tellFailing(group: GroupId, ended: Ended): void {
+    const was = this.#failing.has(group);
+    if (ended.kind === 'failed') {
+      this.#failing.add(group);
+      if (!was) this.#host.note(group, 'extend-failed', `addresses could not be extended: ${ended.says}`);
+      this.#host.journal.write('extend-failed', { group, says: ended.says });
+    } else if (was) {
+      this.#failing.delete(group);
+      this.#host.note(group, 'extend-recovered', 'addresses are extended again');
+    }
+  }
+
+  /** Nothing of an extension that is under way may come after this. */
+  async drop(group: GroupId, addresses: readonly string[]): Promise<Ended> {
+    const outcomes = await Promise.all(
+      addresses.map(async (address) => {
+        const outcome = await this.#host.platform.addresses.drop(address);
+        if (outcome.kind === 'done') this.#host.journal.write('address-dropped', { group, address });
+        return outcome;
+      }),
+    );
+    this.#changed();
+    return firstFailure(outcomes);
+  }
+
+  /** Resolves when no extension of the group is under way. */
+  async settleExtensions(group: GroupId): Promise<void> {
+    await withinMs(this.#extending.get(group) ?? Promise.resolve(), settleMs);
+  }
+
+  /** The first announcement at once, the others in the background; a drop stops them. */
+  async announce(addresses: readonly string[], config: GroupConfig | null): Promise<Ended> {
+    const outcomes = await Promise.all(
+      addresses.map(async (address): Promise<Ended> => {
+        const device = await this.deviceOf(address, config);
+        if (device === null) return { kind: 'failed', says: noDevice(address) };
+        return this.#host.platform.neighbours.announce(address, device, announcements);
+      }),
+    );
+    return firstFailure(outcomes);
+  }
+
+  /** The spare address of a `replace` pair: the host's own, so without an end. Never over somebody else's head. */
+  async keepSpare(group: GroupId, address: string, config: GroupConfig | null): Promise<Ended> {
+    if (await this.#host.platform.addresses.has(address)) return { kind: 'done' };
+    const probed = await this.probe([address], config, false, group);
+    if (probed.ended.kind === 'failed') return probed.ended;
+    const device = await this.deviceOf(address, config);
+    if (device === null) return { kind: 'failed', says: noDevice(address) };
+    const outcome = await this.#host.platform.addresses.keep(address, device);
+    this.#changed();
+    if (outcome.kind === 'failed') return outcome;
+    this.#host.journal.write('spare-kept', { group, address, device });
+    return this.#host.platform.neighbours.announce(address, device, announcements);
+  }
+
+  /** Learns where the group's addresses belong while they are still there to show it. */
+  async learnDevices(addresses: readonly string[]): Promise<void> {
+    await Promise.all(addresses.map((a) => this.#devices.of(a, null)));
+  }
+
+  addressesOf(config: GroupConfig | null): readonly string[] {
+    return config === null ? [] : identityAddresses(config.identity);
+  }
+}
+
+function noDevice(address: string): string {
+  return `no interface has an address in the network of ${address}; write identity.interface`;
+}
+
+function firstFailure(outcomes: readonly Ended[]): Ended {
+  const failures = outcomes.flatMap((o) => (o.kind === 'failed' ? [o.says] : []));
+  return failures.length === 0 ? { kind: 'done' } : { kind: 'failed', says: failures.join('; ') };
+}

@@ -1,0 +1,122 @@
+/**
+ * The names that a group takes along: an entry in the hosts file, with `replace` the host's own name, and the DNS. The
+ * name server may be dead: that never holds anything up, is tried again, and is shown.
+ */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import type { Ended, Epoch, GroupConfig, GroupId, MemberId } from '@holdfast/core';
+import { identityAddresses } from '@holdfast/core';
+import { z } from 'zod';
+import { DurableRecord, readRecord, statePath } from './durable-record.ts';
+import { holdsNow, type Host } from './host.ts';
+
+const dnsTimeoutMs = 5_000;
+const dnsRetryMs = 1_000;
+const dnsRetryMsMax = 60_000;
+
+/** The host's name before the first `replace` of this boot. */
+export interface OwnName {
+  readonly bootId: string;
+  readonly hostname: string;
+}
+
+const schema = z.object({ bootId: z.string(), hostname: z.string() });
+
+export class ServiceNames {
+  readonly #host: Host;
+  readonly #file: DurableRecord;
+  readonly #stop = new AbortController();
+  #own: OwnName;
+  /** By group: the update that is wanted now. A newer one ends the older. */
+  readonly #updates = new Map<GroupId, AbortController>();
+
+  constructor(host: Host, directory: string, own: OwnName) {
+    this.#host = host;
+    this.#file = new DurableRecord(statePath(directory, 'hostname'));
+    this.#own = own;
+  }
+
+  async take(group: GroupId, epoch: Epoch, config: GroupConfig): Promise<Ended> {
+    const { identity } = config;
+    const { hostname } = identity;
+    if (hostname === null) return { kind: 'done' };
+    this.#updateDns(group, epoch, config);
+    const addresses = identityAddresses(identity);
+    const { names } = this.#host.platform;
+    const entry: Ended = addresses.length === 0 ? { kind: 'done' } : await names.add(hostname, addresses);
+    if (identity.mode === 'add' || entry.kind === 'failed') return entry;
+    await this.#file.set(this.#own);
+    return names.setHostname(hostname);
+  }
+
+  async giveUp(config: GroupConfig): Promise<Ended> {
+    const { identity } = config;
+    const { hostname } = identity;
+    this.#updates.get(config.name)?.abort();
+    if (hostname === null) return { kind: 'done' };
+    const { names } = this.#host.platform;
+    const entry = await names.remove(hostname);
+    if (identity.mode === 'add' || names.hostname() !== hostname) return entry;
+    const renamed = await names.setHostname(this.#ownName(hostname));
+    return entry.kind === 'failed' ? entry : renamed;
+  }
+
+  close(): void {
+    this.#stop.abort();
+    this.#file.close();
+  }
+
+  /** The primary's own name is the identity itself: without the identity it goes by its name as a member. */
+  #ownName(identity: string): string {
+    if (this.#own.hostname !== identity) return this.#own.hostname;
+    const self: MemberId = this.#host.self;
+    return self === identity ? `${self}-standby` : self;
+  }
+
+  #updateDns(group: GroupId, epoch: Epoch, config: GroupConfig): void {
+    this.#updates.get(group)?.abort();
+    const { dns, hostname } = config.identity;
+    if (dns === null || hostname === null) return;
+    const mine = new AbortController();
+    this.#updates.set(group, mine);
+    const update = {
+      server: dns.server,
+      zone: dns.zone,
+      name: hostname,
+      addresses: identityAddresses(config.identity),
+      ttlSeconds: Math.round(dns.ttlMs / 1_000),
+      keyFile: dns.key,
+      timeoutMs: dnsTimeoutMs,
+    };
+    const signal = AbortSignal.any([mine.signal, this.#stop.signal]);
+    void this.#insist(group, epoch, signal, () => this.#host.platform.names.updateDns(update));
+  }
+
+  /** Until it worked, or the name is not ours to give any more. */
+  async #insist(
+    group: GroupId,
+    epoch: Epoch,
+    signal: AbortSignal,
+    update: () => Promise<Ended>,
+  ): Promise<void> {
+    for (let waitMs = dnsRetryMs, failed = false; ; waitMs = Math.min(2 * waitMs, dnsRetryMsMax)) {
+      if (signal.aborted || !holdsNow(this.#host.state(), group, epoch)) return;
+      const ended = await update();
+      if (ended.kind === 'done') {
+        if (failed) this.#host.note(group, 'dns-updated', 'the name server was told after all');
+        return;
+      }
+      if (!failed) this.#host.note(group, 'dns-failed', `${ended.says}; it is tried again`);
+      failed = true;
+      // Interrupted when the update is not wanted any more; the next turn sees it.
+      await pause(waitMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+/** What an earlier agent of this boot found; otherwise the name that the host has now. */
+export async function readOwnName(directory: string, bootId: string, current: string): Promise<OwnName> {
+  const read = await readRecord(statePath(directory, 'hostname'), schema);
+  const known = read.kind === 'ok' && read.value.bootId === bootId ? read.value : null;
+  return known ?? { bootId, hostname: current };
+}
