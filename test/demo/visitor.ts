@@ -1,0 +1,51 @@
+/**
+ * Runs on the client: asks the service over HTTP again and again, each time on a new connection, as a new visitor would,
+ * and tells who answered.
+ *
+ *   node visitor.js ADDRESS PORT INTERVAL_MS
+ *
+ * One line of JSON per answer: {"atMs":CLOCK_MONOTONIC,"server":"a","epoch":"1"}. No answer, no line.
+ *
+ * Invariants: a question without an answer is given up after `patienceMs`, so at most patienceMs / INTERVAL_MS are open.
+ */
+import { get } from 'node:http';
+import { monotonicMs } from '../bench/lines.ts';
+
+const patienceMs = 400;
+const bodyLengthMax = 4096;
+
+const [host = '', port = '', interval = '25'] = process.argv.slice(2);
+
+function isAnswer(value: unknown): value is { readonly server: string; readonly epoch: string | null } {
+  return typeof value === 'object' && value !== null && 'server' in value && 'epoch' in value;
+}
+
+function tell(body: string): void {
+  const answer: unknown = JSON.parse(body);
+  if (!isAnswer(answer)) throw new Error(`the service answered ${body}`);
+  const { server, epoch } = answer;
+  process.stdout.write(`${JSON.stringify({ atMs: monotonicMs(), server, epoch })}\n`);
+}
+
+function ask(): void {
+  const request = get({ host, port, agent: false, timeout: patienceMs }, (response) => {
+    let body = '';
+    response.setEncoding('utf8');
+    response.on('data', (text: string) => {
+      body += text;
+      if (body.length > bodyLengthMax) request.destroy();
+    });
+    response.on('error', () => undefined); // cut off in the middle: no answer
+    response.on('end', () => {
+      if (response.complete) tell(body);
+    });
+  });
+  const limit = setTimeout(() => request.destroy(), patienceMs);
+  request.on('timeout', () => request.destroy());
+  // Refused, unreachable, cut off: no answer, which is what is shown.
+  request.on('error', () => undefined);
+  request.on('close', () => clearTimeout(limit));
+}
+
+setInterval(ask, Number(interval));
+process.stdin.on('end', () => process.exit(0)).resume();

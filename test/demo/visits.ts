@@ -1,0 +1,46 @@
+/** What the visitor saw, as the demo keeps it: each answer names a server and the epoch under which it serves. */
+import { join } from 'node:path';
+import type { Host } from '@holdfast/lab';
+import { onLines } from '../bench/lines.ts';
+
+export interface Visit {
+  /** CLOCK_MONOTONIC. */
+  readonly atMs: number;
+  readonly server: string;
+  readonly epoch: string;
+}
+
+export interface Visits {
+  /** All answers so far, in the order in which they came. */
+  readonly all: readonly Visit[];
+  /** The first answer after a moment, of a server. */
+  firstBy(server: string, afterMs: number): Visit | undefined;
+  /** Throws when the visitor is gone. */
+  check(): void;
+}
+
+const visitsMax = 100_000;
+
+export function startVisits(client: Host, address: string, port: number, intervalMs: number): Visits {
+  const script = join(import.meta.dirname, 'visitor.js');
+  const child = client.spawn([process.execPath, script, address, `${port}`, `${intervalMs}`], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const all: Visit[] = [];
+  let gone: string | undefined;
+  child.on('error', (error) => (gone = error.message));
+  child.on('exit', (code, signal) => (gone = `it ended with ${code ?? signal ?? ''}`));
+  child.stdin?.on('error', () => undefined); // told by 'exit'
+  if (child.stdout !== null)
+    onLines(child.stdout, (line) => {
+      const { atMs, server, epoch } = JSON.parse(line) as Omit<Visit, 'epoch'> & { epoch: string | null };
+      if (all.length < visitsMax) all.push({ atMs, server, epoch: epoch ?? '?' });
+    });
+  return {
+    all,
+    firstBy: (server, afterMs) => all.find((visit) => visit.atMs > afterMs && visit.server === server),
+    check: () => {
+      if (gone !== undefined) throw new Error(`the visitor on the client is gone: ${gone}`);
+    },
+  };
+}
