@@ -1,0 +1,111 @@
+/** Rules of this repository that no compiler knows. CONTRIBUTING.md gives the reasons. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { program } from '../../services/cli/src/program.ts';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const generated = new Set(['.git', 'node_modules', 'dist', 'gen', 'package-lock.json']);
+const codeLinesMax = 400;
+
+function filesIn(folder: string): string[] {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (generated.has(entry.name) || entry.name.endsWith('.tsbuildinfo')) return [];
+    if (entry.isDirectory()) return filesIn(path);
+    return entry.isFile() ? [path] : [];
+  });
+}
+
+const files = filesIn(root);
+const text = (file: string): string => readFileSync(file, 'utf8');
+const named = (file: string): string => relative(root, file);
+const sources = files.filter((file) => /\.(ts|js|mjs|cjs)$/.test(file));
+const documents = files.filter((file) => file.endsWith('.md'));
+
+/** Lines that are neither blank nor comment, as the linter counts them. */
+function codeLines(source: string): number {
+  const lines = source.replace(/\/\*[\s\S]*?\*\//g, '').split('\n');
+  return lines.filter((line) => line.trim() !== '' && !line.trim().startsWith('//')).length;
+}
+
+describe('the house rules', () => {
+  it('finds the files at all', () => {
+    expect(sources.length).toBeGreaterThan(100);
+    expect(documents.length).toBeGreaterThan(10);
+  });
+
+  it('no file names a path of the machine it was written on', () => {
+    const own = /(?<![\w.~-])\/(work|root|home)\/[\w.-]/;
+    expect(files.filter((file) => own.test(text(file))).map(named)).toEqual([]);
+  });
+
+  it('no file is named after a place for everything', () => {
+    const vague = /(^|[-.])(util|utils|common|manager|helper|helpers|misc)([-.]|$)/;
+    expect(sources.filter((file) => vague.test(basename(file))).map(named)).toEqual([]);
+  });
+
+  it(`no source file has more than ${codeLinesMax} lines of code`, () => {
+    const long = sources.map((file) => `${named(file)}: ${codeLines(text(file))}`);
+    expect(long.filter((line) => Number(line.split(': ')[1]) > codeLinesMax)).toEqual([]);
+  });
+
+  it('nothing is left to do later, and no check is switched off', () => {
+    const excuse = new RegExp(
+      ['TO' + 'DO', 'FIX' + 'ME', 'eslint-' + 'disable', '@ts-' + '(ignore|expect-error|nocheck)'].join('|'),
+    );
+    expect(sources.filter((file) => excuse.test(text(file))).map(named)).toEqual([]);
+  });
+
+  it('every relative link of the documents leads somewhere', () => {
+    const broken = documents.flatMap((file) =>
+      [...text(file).matchAll(/\]\(([^)\s]+)\)/g)]
+        .map((match) => match[1] ?? '')
+        .filter((target) => !/^[a-z]+:|^#/.test(target))
+        .filter((target) => !existsSync(join(dirname(file), target.replace(/#.*$/, ''))))
+        .map((target) => `${named(file)}: ${target}`),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it('every heading that a link names is there', () => {
+    const anchorsOf = (file: string): Set<string> =>
+      new Set(
+        [...text(file).matchAll(/^#+ (.*)$/gm)].map((match) =>
+          (match[1] ?? '')
+            .toLowerCase()
+            .replace(/[^\w\s-]/g, '')
+            .trim()
+            .replace(/\s/g, '-'),
+        ),
+      );
+    const broken = documents.flatMap((file) =>
+      [...text(file).matchAll(/\]\(([^)\s:]*)#([^)\s]+)\)/g)].flatMap((match) => {
+        const target = (match[1] ?? '') === '' ? file : join(dirname(file), match[1] ?? '');
+        const anchor = match[2] ?? '';
+        return existsSync(target) && anchorsOf(target).has(anchor) ? [] : [`${named(file)}: ${match[0]}`];
+      }),
+    );
+    expect(broken).toEqual([]);
+  });
+
+  it("the README's table of commands has exactly the commands of the program", () => {
+    const table = text(join(root, 'README.md')).split('## Commands')[1]?.split('\n## ')[0] ?? '';
+    const cells = table.split('\n').flatMap((line) => /^\| (`.*?) \| /.exec(line)?.[1] ?? []);
+    const inReadme = cells
+      .flatMap((cell) => [...cell.matchAll(/holdfast ([a-z]+)/g)].map((match) => match[1] ?? ''))
+      .sort();
+    const { root: command } = program({
+      terminal: {
+        out: () => undefined,
+        err: () => undefined,
+        columns: 80,
+        colours: false,
+        isTerminal: false,
+      },
+      env: {},
+    } as unknown as Parameters<typeof program>[0]);
+    const inProgram = command.commands.map((each) => each.name()).sort();
+    expect(inReadme).toEqual(inProgram);
+  });
+});
