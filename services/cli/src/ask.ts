@@ -2,7 +2,6 @@
 import type { Answer } from '@holdfast/wire/rpc';
 import type { AdminClient } from './admin-client.ts';
 import type { Context } from './context.ts';
-import { withAdvice } from './member-connection.ts';
 import { callTrouble, ok, type Fallible } from './trouble.ts';
 
 /** Runs the conversation and closes the connection however it ends. */
@@ -14,9 +13,7 @@ export async function withCluster<T>(
   if (connected.kind === 'error') return connected;
   const client = connected.value;
   try {
-    const ended = await talk(client);
-    if (ended.kind === 'ok') return ended;
-    return { kind: 'error', error: withAdvice(ended.error, context.dir) };
+    return await talk(client);
   } finally {
     client.close();
   }

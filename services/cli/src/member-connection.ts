@@ -8,8 +8,7 @@ import type { admin } from '@holdfast/proto';
 import type { KnownMember, MemberDirectory, MemberRecord } from '@holdfast/wire/directory';
 import type { Answer, PoolMember, RpcClient, RpcPool, UnaryMethod } from '@holdfast/wire/rpc';
 import type { AdminClient } from './admin-client.ts';
-import { exitStatus } from './exit-status.ts';
-import { directoryTrouble, ok, type Fallible, type Trouble } from './trouble.ts';
+import { directoryTrouble, ok, type Fallible } from './trouble.ts';
 
 const readMs = 3000;
 const changeMs = 10_000;
@@ -23,7 +22,13 @@ type RpcModule = typeof import('@holdfast/wire/rpc');
 export function membersToAsk(record: MemberRecord): readonly PoolMember[] {
   const host = record.role === 'server' || record.role === 'witness';
   const self: readonly PoolMember[] = host
-    ? [{ id: record.id, addresses: ['127.0.0.1', ...record.addresses], port: record.ports.grpc }]
+    ? [
+        {
+          id: record.id,
+          addresses: [...new Set(['127.0.0.1', ...record.addresses])],
+          port: record.ports.grpc,
+        },
+      ]
     : [];
   const others = record.members.filter(
     (member) => member.id !== record.id && (member.role === 'server' || member.role === 'witness'),
@@ -164,15 +169,7 @@ class MemberConnection implements AdminClient {
       tried.length === 0
         ? ['tried nobody: the directory knows no server or witness']
         : tried.map((one) => `tried ${one}`);
-    return [`no member of the cluster ${cluster} answers`, ...list, ...says.split('; ')].join('\n');
+    const advice = `start the member of ${this.#directory.path} with \`holdfast run\`, or check the network and --dir`;
+    return [`no member of the cluster ${cluster} answers`, ...list, ...says.split('; '), advice].join('\n');
   }
-}
-
-/** What to do when nobody answered. */
-export function withAdvice(found: Trouble, dir: string): Trouble {
-  if (found.status !== exitStatus.unreachable || found.fix !== '') return found;
-  return {
-    ...found,
-    fix: `Start the member of ${dir} with \`holdfast run\`, or check the network and --dir.`,
-  };
 }

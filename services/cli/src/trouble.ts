@@ -26,7 +26,7 @@ export function trouble(status: ExitStatus, says: string, fix = ''): Failed<Trou
 export const wrong = (says: string, fix = ''): Failed<Trouble> => trouble(exitStatus.wrong, says, fix);
 
 export function directoryTrouble(found: DirectoryProblem): Failed<Trouble> {
-  return wrong(`${found.file}: ${found.says}`, sentence(found.fix));
+  return wrong(`${found.file}: ${found.says}`, `To mend it: ${sentence(found.fix)}`);
 }
 
 /** A failed call of a member as exit status and message. `doing`: "apply cluster.yaml", for unknown outcomes. */
@@ -51,11 +51,9 @@ export function callTrouble(error: WireError, doing: string): Failed<Trouble> {
   }
 }
 
-/** A clause as a sentence of its own. */
+/** A clause with its full stop. Not capitalised: it may begin with the name of a server or of a program. */
 export function sentence(clause: string): string {
-  if (clause === '') return '';
-  const capital = /^[a-z][a-z]* /.test(clause) ? clause.charAt(0).toUpperCase() + clause.slice(1) : clause;
-  return /[.!?]$/.test(capital) ? capital : `${capital}.`;
+  return clause === '' || /[.!?]$/.test(clause) ? clause : `${clause}.`;
 }
 
 export function troubleText({ says, fix }: Trouble): string {

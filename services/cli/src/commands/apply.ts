@@ -49,9 +49,22 @@ async function read(context: Context, file: string): Promise<Fallible<string>> {
       return wrong(`${file}: is larger than 1 MiB; is it the right file?`);
     return ok(text);
   } catch (error) {
-    const says =
-      error instanceof Error ? error.message.replace(/^[A-Z]+: /, '').replace(/, .*$/, '') : String(error);
-    return wrong(`${file}: can't be read: ${says}`, 'Check the name of the file after -f.');
+    return wrong(`${file}: can't be read: ${reasonOf(error)}`, 'Check the name of the file after -f.');
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const code: unknown = typeof error === 'object' && error !== null ? Reflect.get(error, 'code') : undefined;
+  switch (code) {
+    case 'ENOENT':
+      return 'there is no such file';
+    case 'EISDIR':
+      return 'it is a folder';
+    case 'EACCES':
+    case 'EPERM':
+      return 'this user may not read it';
+    default:
+      return String(error);
   }
 }
 

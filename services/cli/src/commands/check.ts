@@ -34,7 +34,7 @@ function problemLines(problems: readonly ProblemView[], group: string | undefine
     paint('red', `${count(problems.length, 'problem')} in ${where}:`),
     ...problems.flatMap(({ name, server, says, fix }) => [
       '',
-      `${paint('bold', server === '' ? name : `${server}: ${name}`)}`,
+      paint('bold', server === '' ? name : `${server}: ${name}`),
       `  ${sentence(says)}`,
       ...(fix === '' ? [] : [`  ${paint('cyan', 'To do:')} ${sentence(fix)}`]),
     ]),

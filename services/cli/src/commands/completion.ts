@@ -40,9 +40,7 @@ function optionsOf(command: Command): Word[] {
   return command.options
     .filter(({ hidden }) => !hidden)
     .flatMap(({ long, short, description }) =>
-      [long, short].flatMap((word) =>
-        word === null || word === undefined ? [] : [{ word, says: description }],
-      ),
+      [long, short].flatMap((word) => (word === undefined ? [] : [{ word, says: description }])),
     );
 }
 

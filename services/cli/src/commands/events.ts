@@ -1,12 +1,13 @@
 /** `holdfast events [--follow]`: the history, and what happens now. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Failed } from '@holdfast/wire/directory';
 import type { AdminClient } from '../admin-client.ts';
 import { withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
 import { exitStatus } from '../exit-status.ts';
 import { forPrograms, show } from '../show.ts';
 import { paintWith } from '../text/paint.ts';
-import { callTrouble, ok, wrong, type Ended, type Fallible } from '../trouble.ts';
+import { callTrouble, ok, wrong, type Ended, type Fallible, type Trouble } from '../trouble.ts';
 import { eventLine, eventsLines, eventView, type EventView } from '../view/event-view.ts';
 
 export interface EventsOptions {
@@ -18,6 +19,8 @@ export interface EventsOptions {
 const attemptsMax = 7;
 const eventsMax = 100_000;
 const againMs = 500;
+/** No further member is asked after this time. */
+const historyMs = 2500;
 
 export async function events(context: Context, options: EventsOptions): Promise<Ended> {
   const limit = Number(options.limit ?? (options.follow === true ? '20' : '0'));
@@ -43,20 +46,19 @@ export async function historyOf(
   client: AdminClient,
   wanted: { readonly group: string; readonly limit: number },
 ): Promise<Fallible<readonly EventView[]>> {
-  let failed: Fallible<never> | null = null;
-  for (let attempt = 0; attempt < attemptsMax; attempt += 1) {
+  const endMs = performance.now() + historyMs;
+  for (let attempt = 1; ; attempt += 1) {
     const found: EventView[] = [];
-    failed = null;
+    let failed: Failed<Trouble> | null = null;
     for await (const answer of client.events({ ...wanted, follow: false })) {
       if (answer.kind === 'ok') found.push(eventView(answer.value));
       else failed = callTrouble(answer.error, 'events');
       if (found.length >= eventsMax) break;
     }
     if (failed === null) return ok(found);
-    if (failed.kind === 'error' && failed.error.status !== exitStatus.unreachable) return failed;
+    const again = failed.error.status === exitStatus.unreachable && attempt < attemptsMax;
+    if (!again || performance.now() > endMs) return failed;
   }
-  if (failed === null) throw new Error('no attempt was made');
-  return failed;
 }
 
 /**
@@ -69,9 +71,10 @@ async function follow(
   wanted: { readonly group: string; readonly limit: number },
 ): Promise<Ended> {
   const stop = context.interruption();
+  const stopped = (): boolean => stop.aborted;
   let last = '';
   let attempts = 0;
-  while (!stop.aborted) {
+  while (!stopped()) {
     const limit = last === '' ? wanted.limit : 0;
     for await (const answer of client.events({ ...wanted, limit, follow: true }, stop)) {
       if (answer.kind === 'ok') {
@@ -83,7 +86,7 @@ async function follow(
         continue;
       }
       const failed = callTrouble(answer.error, 'events');
-      if (stop.aborted) break;
+      if (stopped()) break;
       if (failed.error.status !== exitStatus.unreachable) return failed;
       attempts += 1;
       // Nothing was ever heard: the command can't do its work. Later on, waiting is what it is for.
@@ -91,7 +94,7 @@ async function follow(
       if (attempts === 1 && last !== '')
         context.terminal.err('holdfast: the member went away; asking another\n');
     }
-    if (!stop.aborted) await sleep(attempts === 0 ? 0 : againMs);
+    if (!stopped()) await sleep(againMs);
   }
   return ok(exitStatus.done);
 }

@@ -8,8 +8,10 @@ import {
   defaultLabDir,
   downLab,
   faultGrammar,
+  LabError,
   labStatus,
   openLab,
+  parseFault,
   type Lab,
 } from '@holdfast/lab';
 import type { Context } from '../context.ts';
@@ -19,7 +21,7 @@ import { bringUp, labCluster } from '../lab/cluster.ts';
 import { shimFolder } from '../lab/holdfast-program.ts';
 import { labAddress, labGroup, labPort } from '../lab/lab-config.ts';
 import { forPrograms, show } from '../show.ts';
-import { ok, wrong, type Ended } from '../trouble.ts';
+import { ok, wrong, type Ended, type Fallible } from '../trouble.ts';
 import { labLines } from '../view/lab-lines.ts';
 
 export interface PlaceOptions {
@@ -30,6 +32,16 @@ export interface UpOptions extends PlaceOptions {
   readonly outage: string;
   readonly hosts: string;
   readonly bare?: boolean;
+}
+
+/** A word that the lab does not know is a wrong command; everything else that goes wrong there has failed. */
+function told<T>(look: () => T): Fallible<T> {
+  try {
+    return ok(look());
+  } catch (error) {
+    if (error instanceof LabError) return wrong(`${error.what}: ${error.says}`, error.fix);
+    throw error;
+  }
 }
 
 const dirOf = ({ labDir }: PlaceOptions): string => labDir ?? defaultLabDir();
@@ -91,7 +103,9 @@ export async function labExec(
   options: PlaceOptions,
 ): Promise<Ended> {
   const lab = await openLab(dirOf(options));
-  const host = lab.host(name);
+  const found = told(() => lab.host(name));
+  if (found.kind === 'error') return found;
+  const host = found.value;
   const path = context.env['PATH'] ?? '/usr/sbin:/usr/bin:/sbin:/bin';
   const env = {
     HOLDFAST_DIR: host.dir,
@@ -125,7 +139,9 @@ function endOf(child: ReturnType<ReturnType<Lab['host']>['spawn']>): Promise<num
 /** Runs the member of a host in the background, as the host's service would at boot. */
 export async function labStart(context: Context, name: string, options: PlaceOptions): Promise<Ended> {
   const lab = await openLab(dirOf(options));
-  const host = lab.host(name);
+  const found = told(() => lab.host(name));
+  if (found.kind === 'error') return found;
+  const host = found.value;
   if (!existsSync(join(host.dir, 'member.json')))
     return wrong(
       `host ${name} is not a member yet`,
@@ -149,7 +165,10 @@ export async function labFault(
     context.terminal.out(`${faultGrammar}\n`);
     return ok(exitStatus.done);
   }
-  const said = await applyFault(await openLab(dirOf(options)), words);
+  const lab = await openLab(dirOf(options));
+  const misspelt = told(() => parseFault(words));
+  if (misspelt.kind === 'error') return misspelt;
+  const said = await applyFault(lab, words);
   await show(context, { value: { fault: words, says: said }, lines: () => [said] });
   return ok(exitStatus.done);
 }

@@ -33,19 +33,19 @@ export interface LabCluster {
   /** The configuration that was applied, or null. */
   readonly configFile: string | null;
   /** Runs a command line on a member's host and directory. */
-  holdfast(host: string, ...args: readonly string[]): Promise<ExecResult>;
+  readonly holdfast: (host: string, ...args: readonly string[]) => Promise<ExecResult>;
   /** The same, for one that must succeed: its standard output. */
-  must(host: string, ...args: readonly string[]): Promise<string>;
+  readonly must: (host: string, ...args: readonly string[]) => Promise<string>;
   /** Starts `holdfast run` in the background; its output goes to run/holdfast.log in the host's directory. */
-  run(host: string, ...args: readonly string[]): void;
-  status(host: string): Promise<StatusView | null>;
+  readonly run: (host: string, ...args: readonly string[]) => void;
+  readonly status: (host: string) => Promise<StatusView | null>;
   /** Waits until the status on that host is as wanted. B1: throws LabError at the limit, with the last status. */
-  until(
+  readonly until: (
     host: string,
     what: string,
     isSo: (status: StatusView) => boolean,
     limitMs?: number,
-  ): Promise<StatusView>;
+  ) => Promise<StatusView>;
 }
 
 const commandMs = 30_000;

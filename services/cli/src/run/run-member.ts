@@ -48,7 +48,7 @@ export const usualLimits: RunLimits = {
 export interface RunOptions {
   /** The member's directory. */
   readonly dir: string;
-  /** A witness runs a quorum service only. */
+  /** A witness has no guard: it holds nothing that would have to be fenced. Its agent only speaks and listens. */
   readonly role: 'server' | 'witness';
   /** SIGTERM leaves the services running; the next run re-attaches. */
   readonly keep: boolean;
@@ -69,7 +69,7 @@ type End =
 interface Member {
   readonly guard: GuardProcess | null;
   readonly quorum: Child;
-  readonly agent: Child | null;
+  readonly agent: Child;
 }
 
 /**
@@ -118,7 +118,7 @@ async function superviseMember(
     member = createMember(options, runDir, limits, (fatal) => settle({ kind: 'fatal', fatal }));
     member.guard?.start();
     member.quorum.start();
-    member.agent?.start();
+    member.agent.start();
   });
   const status = await finish(member, end, limits, { output, hurry: hurry.signal });
   unlisten();
@@ -160,7 +160,7 @@ function createMember(
   const { dir, output } = options;
   const programs = options.programs ?? installedPrograms(dir, join(dir, 'journal', 'guard.jsonl'));
   const server = options.role === 'server';
-  const awaited = new Set(server ? ['guard', 'quorum', 'agent'] : ['quorum']);
+  const awaited = new Set(server ? ['guard', 'quorum', 'agent'] : ['quorum', 'agent']);
   const names = [...awaited].join(', ');
   const listener: ChildListener = {
     onReady(name) {
@@ -175,7 +175,7 @@ function createMember(
   return {
     guard: server ? new GuardProcess(programs.guard, runDir, listener, limits.guardHealthMs) : null,
     quorum: new Child('quorum', programs.quorum, runDir, listener),
-    agent: server ? new Child('agent', programs.agent, runDir, listener) : null,
+    agent: new Child('agent', programs.agent, runDir, listener),
   };
 }
 
@@ -207,7 +207,7 @@ async function stopMember(
   { output, hurry }: { readonly output: RunOutput; readonly hurry: AbortSignal },
 ): Promise<boolean> {
   const agentMs = mode === 'release' ? limits.releaseMs : limits.keepMs;
-  const agent = (await member.agent?.stop(mode, agentMs, hurry)) ?? 'ended';
+  const agent = await member.agent.stop(mode, agentMs, hurry);
   if (agent === 'killed') output.warn('holdfast: the agent did not end in time and was killed');
   if (agent === 'failed') output.warn('holdfast: the agent ended with an error');
   const quorum = await member.quorum.stop('release', limits.quorumMs);

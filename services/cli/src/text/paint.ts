@@ -1,4 +1,5 @@
 /** Colours, and only where a terminal shows them. */
+// terminal.ts has judged the stream and NO_COLOR already.
 import { styleText } from 'node:util';
 
 export type Style = 'plain' | 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'cyan';
@@ -7,7 +8,7 @@ export type Paint = (style: Style, text: string) => string;
 export const paintWith =
   (colours: boolean): Paint =>
   (style, text) =>
-    colours && style !== 'plain' && text !== '' ? styleText(style, text) : text;
+    colours && style !== 'plain' && text !== '' ? styleText(style, text, { validateStream: false }) : text;
 
 /** The style of a state, wherever one is shown. */
 export function styleOf(state: string): Style {

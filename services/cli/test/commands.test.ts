@@ -1,0 +1,251 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ok } from '../src/trouble.ts';
+import { bad, event, FakeCluster, lines, run } from './fake-cluster.ts';
+
+describe('the command line', () => {
+  it('lists every command in its help', async () => {
+    const { status, out } = await run(new FakeCluster(), ['--help']);
+    expect(status).toBe(0);
+    const commands = `init run token join apply status get explain switchover failback failover approve deny
+      maintenance events check lab completion version`;
+    for (const command of commands.split(/\s+/)) expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
+    expect(out).not.toMatch(/^ {2}(mirror|replay) /m);
+    expect(out).toContain('5 still running when --wait ended');
+    const lab = await run(new FakeCluster(), ['lab', '--help']);
+    for (const command of ['up', 'down', 'exec', 'fault', 'status'])
+      expect(lab.out).toMatch(new RegExp(`^  ${command} `, 'm'));
+  });
+
+  it.each([
+    [['stauts'], "unknown command 'stauts'\n(Did you mean status?)"],
+    [['status', '--frob'], "unknown option '--frob'"],
+    [['explain'], "missing required argument 'group'"],
+    [['failover', 'd3'], "required option '--to <server>' not specified"],
+    [['get', 'servers', '-o', 'xml'], "argument 'xml' is invalid"],
+    [['maintenance', 'perhaps'], "'perhaps' is invalid"],
+    [[], 'Usage: holdfast'],
+  ])('is wrong usage: %j', async (argv, says) => {
+    const cluster = new FakeCluster();
+    const { status, out, err } = await run(cluster, argv);
+    expect({ status, out }).toEqual({ status: 2, out: '' });
+    expect(err).toContain(says);
+    expect(cluster.calls).toEqual([]);
+  });
+
+  it('shows no stack trace of a bug unless asked', async () => {
+    const broken = { connect: () => Promise.reject(new Error('boom')) };
+    const { status, err } = await run(new FakeCluster(), ['status'], broken);
+    expect(status).toBe(1);
+    expect(err).toBe(
+      'holdfast: unexpected: boom\nThis should not happen; HOLDFAST_DEBUG=1 shows where, for a report.\n',
+    );
+    const debugging = await run(new FakeCluster(), ['status'], { ...broken, env: { HOLDFAST_DEBUG: '1' } });
+    expect(debugging.err).toContain('at ');
+  });
+
+  it('takes the directory from --dir, HOLDFAST_DIR or the default, in this order', async () => {
+    const asked: string[] = [];
+    const connect = (dir: string): Promise<ReturnType<typeof ok<FakeCluster>>> => {
+      asked.push(dir);
+      return Promise.resolve(ok(new FakeCluster()));
+    };
+    await run(new FakeCluster(), ['status', '--dir', '/x'], { connect, env: { HOLDFAST_DIR: '/y' } });
+    await run(new FakeCluster(), ['--dir', '/z', 'status'], { connect });
+    await run(new FakeCluster(), ['status'], { connect, env: { HOLDFAST_DIR: '/y' } });
+    await run(new FakeCluster(), ['status'], { connect });
+    expect(asked).toEqual(['/x', '/z', '/y', '/var/lib/holdfast']);
+  });
+
+  it('prints its version', async () => {
+    expect((await run(new FakeCluster(), ['version'])).out).toMatch(/^holdfast \d+\.\d+\.\d+\n$/);
+    expect((await run(new FakeCluster(), ['--version'])).status).toBe(0);
+  });
+});
+
+describe('apply', () => {
+  let folder = '';
+  beforeAll(() => (folder = mkdtempSync(join(tmpdir(), 'holdfast-cli-'))));
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  const file = (text: string): string => {
+    const path = join(folder, 'cluster.yaml');
+    writeFileSync(path, text);
+    return path;
+  };
+
+  it('sends the text as it is and shows the difference', async () => {
+    const cluster = new FakeCluster();
+    const path = file('groups: {}\n');
+    const { status, out } = await run(cluster, ['apply', '-f', path]);
+    expect(status).toBe(0);
+    expect(out).toBe(lines('warning: no hostname', 'groups.d3: added', 'applied as revision 8'));
+    expect(cluster.requests('apply')).toEqual([{ yaml: 'groups: {}\n', file: path, dryRun: false }]);
+    const dry = await run(cluster, ['apply', '-f', '-', '--dry-run'], { input: 'groups: {}' });
+    expect(dry.out).toContain('nothing was changed');
+    expect(cluster.requests('apply')[1]).toEqual({
+      yaml: 'groups: {}',
+      file: 'standard input',
+      dryRun: true,
+    });
+  });
+
+  it('tells line and column of a syntax error without asking anybody', async () => {
+    const cluster = new FakeCluster();
+    const path = file('groups:\n  d3: [a\n');
+    const { status, err } = await run(cluster, ['apply', '-f', path]);
+    expect(status).toBe(2);
+    expect(err).toMatch(/^holdfast: .*cluster\.yaml: line 3, column 1: .*\]/);
+    expect(cluster.calls).toEqual([]);
+  });
+
+  it('is wrong for a file that is not there, and for one that the cluster refuses', async () => {
+    const cluster = new FakeCluster();
+    const missing = await run(cluster, ['apply', '-f', join(folder, 'none.yaml')]);
+    expect(missing.status).toBe(2);
+    expect(missing.err).toContain("none.yaml: can't be read: there is no such file");
+    cluster.answers = {
+      apply: () =>
+        Promise.resolve(bad('invalid', 'cluster.yaml: groups.d3.outage: "5" has no unit; write 5s')),
+    };
+    const refused = await run(cluster, ['apply', '-f', file('groups: {}')]);
+    expect(refused).toEqual({
+      status: 2,
+      out: '',
+      err: 'holdfast: cluster.yaml: groups.d3.outage: "5" has no unit; write 5s\n',
+    });
+  });
+});
+
+describe('token', () => {
+  it('is alone on the last line of standard output', async () => {
+    const cluster = new FakeCluster();
+    const { out, err } = await run(cluster, ['token', '--role', 'witness', '--ttl', '2h']);
+    expect(out).toBe('hf1_secret\n');
+    expect(err).toContain('2026-11-20 12:00:00 UTC');
+    expect(cluster.requests('createToken')).toEqual([{ role: 'witness', ttlMs: 7_200_000 }]);
+    const dry = await run(new FakeCluster(), ['token', '--dry-run']);
+    expect(dry.out).toContain('would make a join token');
+  });
+});
+
+describe('explain, check and maintenance', () => {
+  it('explains in prose', async () => {
+    const { out } = await run(new FakeCluster(), ['explain', 'd3']);
+    expect(out).toBe(
+      lines(
+        'd3: a is the preferred server and holds epoch 7.',
+        '',
+        '  If a died now: b takes over after 35 s.',
+        '',
+        'Nothing stands in the way of a takeover.',
+        '',
+        'A server is down after 35 s of silence.',
+      ),
+    );
+  });
+
+  it('checks: status 1 when there are problems, each with what to do', async () => {
+    const well = await run(new FakeCluster(), ['check', '-o', 'json']);
+    expect(well.status).toBe(0);
+    expect(JSON.parse(well.out)).toEqual({ ok: true, problems: [] });
+    const cluster = new FakeCluster();
+    const problem = {
+      name: 'program',
+      server: 'b',
+      says: 'arping is missing',
+      fix: 'apt install iputils-arping',
+    };
+    cluster.answers = { check: () => Promise.resolve(ok({ problems: [problem] })) };
+    const sick = await run(cluster, ['check', 'd3', '-o', 'json']);
+    expect(sick.status).toBe(1);
+    expect(JSON.parse(sick.out)).toEqual({ ok: false, problems: [problem] });
+    const table = await run(cluster, ['check', 'd3']);
+    expect(table.out).toBe(
+      lines(
+        '1 problem in d3:',
+        '',
+        'b: program',
+        '  arping is missing.',
+        '  To do: apt install iputils-arping.',
+      ),
+    );
+    expect(cluster.requests('check')).toEqual([{ group: 'd3' }, { group: 'd3' }]);
+  });
+
+  it('suggests a group whose name was mistyped', async () => {
+    const cluster = new FakeCluster();
+    cluster.answers = { explain: () => Promise.resolve(bad('not-found', 'no')) };
+    const { status, err } = await run(cluster, ['explain', 'D3']);
+    expect(status).toBe(2);
+    expect(err).toContain('Did you mean d3?');
+  });
+
+  it('turns maintenance on for the cluster, a server or a group', async () => {
+    const cluster = new FakeCluster();
+    expect((await run(cluster, ['maintenance', 'on', '--reason', 'disks'])).out).toBe(
+      'maintenance of the whole cluster is on\n',
+    );
+    expect((await run(cluster, ['maintenance', 'off', '--group', 'd3', '--dry-run'])).out).toContain(
+      'would go off',
+    );
+    expect((await run(cluster, ['maintenance', 'on', '--group', 'd3', '--server', 'a'])).status).toBe(2);
+    expect(cluster.requests('setMaintenance')).toEqual([
+      { on: true, server: '', group: '', reason: 'disks', dryRun: false },
+      { on: false, server: '', group: 'd3', reason: '', dryRun: true },
+    ]);
+  });
+});
+
+describe('events', () => {
+  it('are listed once, from a member that gives them whole', async () => {
+    const cluster = new FakeCluster();
+    let asked = 0;
+    cluster.answers = {
+      async *events() {
+        await Promise.resolve();
+        asked += 1;
+        yield ok(event('e1'));
+        if (asked === 1) yield bad('unreachable', 'a went away');
+        else yield ok(event('e2', { group: '', server: '', epoch: 0n }));
+      },
+    };
+    const { status, out } = await run(cluster, ['events', '--limit', '5']);
+    expect(status).toBe(0);
+    expect(out).toBe(
+      lines(
+        'TIME (UTC)           GROUP  SERVER  KIND      REASON',
+        '2026-11-20 10:00:00  d3     a       failover  reason of e1',
+        '2026-11-20 10:00:00  -      -       failover  reason of e2',
+      ),
+    );
+    expect(cluster.requests('events')[0]).toEqual({ follow: false, group: '', limit: 5 });
+    expect((await run(cluster, ['events', '--limit', 'x'])).status).toBe(2);
+  });
+
+  it('are followed through the loss of a member, none of them twice', async () => {
+    const cluster = new FakeCluster();
+    const stop = new AbortController();
+    let asked = 0;
+    cluster.answers = {
+      async *events() {
+        await Promise.resolve();
+        asked += 1;
+        yield ok(event('e1'));
+        if (asked === 1) {
+          yield bad('unreachable', 'a went away');
+          return;
+        }
+        yield ok(event('e2'));
+        stop.abort();
+      },
+    };
+    const { status, out } = await run(cluster, ['events', '--follow', '-o', 'json'], { stop });
+    expect(status).toBe(0);
+    const shown = out
+      .trim()
+      .split('\n')
+      .map((line): unknown => JSON.parse(line));
+    expect(shown).toMatchObject([{ id: 'e1' }, { id: 'e2' }]);
+  });
+});
