@@ -46,7 +46,7 @@ export type {
 } from './quorum/events.ts';
 export { judge } from './quorum/judge.ts';
 export type { Case, Change, Judgement } from './quorum/case.ts';
-export { candidates, heardAt, lastOwner, serverDownAt } from './quorum/candidates.ts';
+export { candidates, heardAt, lastOwner, seconds, serverDownAt } from './quorum/candidates.ts';
 export type { Candidate, Scene } from './quorum/candidates.ts';
 export { leads } from './quorum/leadership.ts';
 export { maintenanceOf } from './quorum/view.ts';

@@ -4,6 +4,7 @@ import {
   caseOf,
   candidates,
   formatDuration,
+  seconds,
   judge,
   type Case,
   type Ear,
@@ -93,7 +94,7 @@ function renewed(c: Case, dead: string, later: number): StoreView {
 
 function rulesOf(config: GroupConfig): string {
   const r = config.rules;
-  const d = formatDuration;
+  const d = seconds;
   return (
     `A server is down when nobody hears it for ${d(r.outageMs)} and its renewal does not change for ${d(r.waitMs)}. ` +
     `An owner renews every ${d(r.renewMs)}, begins to fence ${d(r.fenceMs)} after its last proven renewal and is gone ${d(r.stopMs)} later.`

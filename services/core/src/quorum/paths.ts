@@ -3,7 +3,7 @@
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { lastHeardOnPath } from '../vantage.ts';
-import type { Scene } from './candidates.ts';
+import { heardAt, type Scene } from './candidates.ts';
 
 /** The service network is path 0. */
 const servicePath = 0;
@@ -21,7 +21,8 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   const heard = (server: MemberId) =>
     lastHeardOnPath(scene.vantage, server, servicePath, scene.heartbeatMs, scene.now);
   const at = heard(owner);
-  if (at === null) return null;
+  // Silent everywhere is not a dead service network: that is for the outage rule.
+  if (at === null || scene.now - heardAt(scene, owner) >= 3 * scene.heartbeatMs) return null;
   const better = config.servers.filter((s) => {
     const theirs = s === owner ? null : heard(s);
     return theirs !== null && scene.now - theirs < 3 * scene.heartbeatMs;
