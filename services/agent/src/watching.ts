@@ -99,8 +99,11 @@ export class Watching {
     const groups = news.groups.join('\n');
     if (groups === this.#last.groups) return;
     this.#last.groups = groups;
-    const records = readGroups(news.groups, (says) => this.#host.log.warn('watch', says));
-    this.#host.dispatch({ kind: 'hint', revision: news.revision, groups: records });
+    for (const [i, text] of news.groups.entries()) {
+      const records = readGroups([text], (says) => this.#host.log.warn('watch', says));
+      const revision = news.groupRevisions[i];
+      if (revision !== undefined) this.#host.dispatch({ kind: 'hint', revision, groups: records });
+    }
   }
 
   #takeConfig(news: agents.WatchReply): void {
