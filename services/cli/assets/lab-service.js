@@ -7,8 +7,7 @@
 // start returns when the port is open, stop when the process has ended; both may be repeated. status: 0 runs, 3 does not.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import { connect } from 'node:net';
+import { createServer, get } from 'node:http';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -45,17 +44,14 @@ function running() {
   }
 }
 
-const answers = () =>
+/** True when that very process answers: another program may have the port. */
+const answers = (pid) =>
   new Promise((tell) => {
-    const socket = connect({ host: '127.0.0.1', port, timeout: 500 });
-    const end = (found) => {
-      socket.destroy();
-      tell(found);
-    };
-    socket
-      .on('connect', () => end(true))
-      .on('error', () => end(false))
-      .on('timeout', () => end(false));
+    const request = get({ host: '127.0.0.1', port, timeout: 500 }, (response) => {
+      let text = '';
+      response.on('data', (chunk) => (text += chunk)).on('end', () => tell(text.includes(`"pid":${pid}}`)));
+    });
+    request.on('error', () => tell(false)).on('timeout', () => request.destroy());
   });
 
 async function until(condition, what) {
@@ -92,8 +88,9 @@ async function start() {
     writeFileSync(pidFile, JSON.stringify({ pid: child.pid, start: startOf(child.pid) }));
   }
   await until(async () => {
-    if (running() === null) throw new Error(`the service ended; is port ${port} in use?`);
-    return answers();
+    const pid = running();
+    if (pid === null) throw new Error(`the service ended; is port ${port} in use?`);
+    return answers(pid);
   }, `the service did not answer on port ${port}`);
 }
 
@@ -117,7 +114,7 @@ switch (positionals[0]) {
     await stop();
     break;
   case 'status':
-    process.exitCode = running() !== null && (await answers()) ? 0 : 3;
+    process.exitCode = running() !== null && (await answers(running())) ? 0 : 3;
     break;
   default:
     process.stderr.write('usage: lab-service.js start|stop|status --state FOLDER [--port PORT]\n');

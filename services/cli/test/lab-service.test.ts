@@ -1,0 +1,74 @@
+/** The small service of the lab, as the agent would run it: start, status, stop, each more than once. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { hostname, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { parseConfig } from '@holdfast/core';
+import { labConfig } from '../src/lab/lab-config.ts';
+
+const script = join(import.meta.dirname, '../assets/lab-service.js');
+
+let state = '';
+let port = 0;
+
+function service(verb: string): Promise<number> {
+  const args = [script, verb, '--state', state, '--port', String(port)];
+  return new Promise((ended) => {
+    const child = execFile(process.execPath, args, {
+      timeout: 10_000,
+      env: { ...process.env, HOLDFAST_EPOCH: '7' },
+    });
+    child.on('exit', (status) => ended(status ?? -1));
+  });
+}
+
+beforeEach(async () => {
+  state = mkdtempSync(join(tmpdir(), 'holdfast-service-'));
+  const server = createServer();
+  await new Promise<void>((listening) => server.listen(0, listening));
+  port = (server.address() as AddressInfo).port;
+  await new Promise((closed) => server.close(closed));
+});
+
+afterEach(async () => {
+  await service('stop');
+  rmSync(state, { recursive: true, force: true });
+});
+
+describe('the service of the lab', () => {
+  it('answers with server and epoch between start and stop, and both may be repeated', async () => {
+    expect(await service('status')).toBe(3);
+    expect(await service('stop')).toBe(0);
+    expect(await service('start')).toBe(0);
+    const first = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
+    expect(first).toMatchObject({ server: hostname(), epoch: '7' });
+    expect(await service('start')).toBe(0);
+    const second = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
+    expect(second.pid).toBe(first.pid);
+    expect(await service('status')).toBe(0);
+    process.kill(first.pid, 'SIGKILL');
+    expect(await service('start')).toBe(0);
+    expect(await service('stop')).toBe(0);
+    expect(await service('status')).toBe(3);
+    await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  });
+
+  it('says that its port is taken', async () => {
+    const other = createServer((socket) => socket.destroy());
+    await new Promise<void>((listening) => other.listen(port, '::', listening));
+    try {
+      expect(await service('start')).toBe(1);
+    } finally {
+      await new Promise((closed) => other.close(closed));
+    }
+  });
+
+  it('is configured without a warning, whatever the outage', () => {
+    for (const outage of ['5s', '35s']) {
+      const parsed = parseConfig(parse(labConfig(['a', 'b'], outage)), 'cluster.yaml', null);
+      expect(parsed).toMatchObject({ kind: 'ok', warnings: [] });
+    }
+  });
+});
