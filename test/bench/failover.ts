@@ -64,16 +64,6 @@ const tellPowerOff = ({ silenceMs, answerMs, gapMs, stallMs }: PowerOff): string
   `declared after ${ms(silenceMs)}, answered ${ms(answerMs)} later, gap ${ms(gapMs)} (probe stalled ${ms(stallMs)})`;
 
 async function withDefaultOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): Promise<void> {
-  if (plan.parts.includes('cost')) {
-    await pair.stage.client.begin(1000);
-    ours.costs = await Promise.all(
-      serverNames.map(
-        async (name) => [name, await costOf(() => ourPids(pair.stage, name), plan.costMs)] as const,
-      ),
-    );
-    for (const [name, cost] of ours.costs)
-      say(`idle ${name}: ${cost.cpuPercent.toFixed(2)} % of a core, ${cost.aloneMiB.toFixed(0)} MiB`);
-  }
   if (plan.parts.includes('switchover'))
     await series({
       name: 'switchover',
@@ -83,6 +73,17 @@ async function withDefaultOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): 
       tell: ({ gapMs, stallMs }) => `gap ${ms(gapMs)} (probe stalled ${ms(stallMs)})`,
       keep: (all) => (ours.planned = all),
     });
+  if (plan.parts.includes('cost')) {
+    await pair.settled();
+    await pair.stage.client.begin(1000);
+    ours.costs = await Promise.all(
+      serverNames.map(
+        async (name) => [name, await costOf(() => ourPids(pair.stage, name), plan.costMs)] as const,
+      ),
+    );
+    for (const [name, cost] of ours.costs)
+      say(`idle ${name}: ${cost.cpuPercent.toFixed(2)} % of a core, ${cost.aloneMiB.toFixed(0)} MiB`);
+  }
   if (plan.parts.includes('default-outage'))
     await series({
       name: 'power off, 35 s',

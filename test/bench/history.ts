@@ -5,7 +5,10 @@ import { until } from './until.ts';
 
 export type Status = NonNullable<Awaited<ReturnType<LabCluster['status']>>>;
 
-/** When a server was last heard by any of these members, CLOCK_MONOTONIC. Ask soon: ages are whole milliseconds. */
+/**
+ * When a server was last heard by anybody, CLOCK_MONOTONIC. Every member's answer counts what others report as a little
+ * younger than it is, never as older (the transit of the report is not known), so the earliest answer is the nearest.
+ */
 export async function lastHeardMs(cluster: LabCluster, name: string, by: readonly string[]): Promise<number> {
   const heard = await Promise.all(
     by.map(async (member) => {
@@ -18,7 +21,7 @@ export async function lastHeardMs(cluster: LabCluster, name: string, by: readonl
   );
   const known = heard.filter((ms) => ms !== undefined);
   if (known.length === 0) throw new Error(`no member could tell when ${name} was last heard`);
-  return Math.max(...known);
+  return Math.min(...known);
 }
 
 interface ListedEvent {

@@ -5,7 +5,7 @@
  * words. It cannot hang: the whole run has a limit, and the lab goes with this process.
  */
 import { writeFileSync } from 'node:fs';
-import { cpus, release } from 'node:os';
+import { cpus, loadavg, release } from 'node:os';
 import { failoverFigures } from './failover.ts';
 import { verdictOf, type Figure } from './figure.ts';
 import { planOf, usage, type Plan } from './plan.ts';
@@ -15,15 +15,19 @@ import { markdown } from './table.ts';
 const machine = (): string =>
   `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Linux ${release()}, Node ${process.versions.node}`;
 
+/** Above this other work competes with what is measured. */
+const quietLoadMax = 0.5;
+
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-function writeJson(file: string, figures: readonly Figure[], startedAt: Date): void {
+function writeJson(file: string, figures: readonly Figure[], startedAt: Date, load: number): void {
   const value = {
     benchmark: 'failover',
     startedAt: startedAt.toISOString(),
     machine: machine(),
+    loadBefore: load,
     figures: figures.map((figure) => ({
       ...figure,
       spread: spreadOf(figure.values),
@@ -51,9 +55,14 @@ async function main(): Promise<number> {
     process.exit(1);
   }, plan.limitMs).unref();
   const startedAt = new Date();
+  const load = loadavg()[0] ?? 0;
+  if (load > quietLoadMax)
+    say(`this machine is busy (load ${load.toFixed(1)}): times will be longer than they are`);
   const figures = await failoverFigures(plan, say);
-  process.stdout.write(`\nMachine: ${machine()}; ${startedAt.toISOString()}\n\n${markdown(figures)}`);
-  if (plan.jsonFile !== null) writeJson(plan.jsonFile, figures, startedAt);
+  process.stdout.write(
+    `\nMachine: ${machine()}; ${startedAt.toISOString()}; load before: ${load.toFixed(1)}\n\n${markdown(figures)}`,
+  );
+  if (plan.jsonFile !== null) writeJson(plan.jsonFile, figures, startedAt, load);
   return exitStatusOf(figures, plan);
 }
 

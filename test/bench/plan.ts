@@ -64,7 +64,7 @@ export function planOf(argv: readonly string[]): PlanResult {
       parts: chosen,
       jsonFile: values.json ?? null,
       check: values.check,
-      limitMs: (values.quick ? 600 : 900 + runs * 180) * 1000,
+      limitMs: (values.quick ? 400 : 900 + runs * 180) * 1000,
     };
     return { kind: 'ok', plan };
   } catch (error) {

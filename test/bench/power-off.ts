@@ -1,4 +1,5 @@
 /** The owner loses its power: what the cluster decides, and what the client sees. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { handovers, tookTurns } from './answers.ts';
 import { monotonicMs } from './lines.ts';
 import { declaredMs, lastHeardMs } from './history.ts';
@@ -18,6 +19,7 @@ export interface PowerOff {
 }
 
 const graceMs = 30_000;
+const lookEveryMs = 500;
 
 export async function powerOff(pair: Pair): Promise<PowerOff> {
   const { stage, outageMs } = pair;
@@ -28,7 +30,11 @@ export async function powerOff(pair: Pair): Promise<PowerOff> {
   await client.untilAnsweredBy(owner, graceMs);
   const offMs = monotonicMs();
   await lab.host(owner).powerOff();
-  const heardMs = await lastHeardMs(pair.cluster, owner, [standby, 'w']);
+  let heardMs = Number.POSITIVE_INFINITY;
+  do {
+    heardMs = Math.min(heardMs, await lastHeardMs(pair.cluster, owner, [standby, 'w']));
+    await sleep(lookEveryMs);
+  } while (monotonicMs() < offMs + outageMs / 3); // later it would disturb what is measured
   const { answers, stallMs } = await client.untilAnsweredBy(standby, outageMs + graceMs);
   const handover = handovers(answers).find(({ to }) => to === standby);
   if (handover === undefined) throw new Error(`the client never saw ${owner} answer`);
