@@ -77,7 +77,8 @@ async function follow(
   const startMs = performance.now();
   let heardMs = startMs;
   let last: OperationView | null = null;
-  while (performance.now() - startMs < waitMs && !stop.aborted) {
+  // At least once, so that a script that does not wait learns what it started.
+  do {
     const answer = await client.getOperation({ id });
     const nowMs = performance.now();
     if (answer.kind === 'ok') {
@@ -91,7 +92,7 @@ async function follow(
       if (!transient || nowMs - heardMs > quiet) return callTrouble(answer.error, `watch ${id}`);
     }
     await pause(Math.min(pollMs, Math.max(0, startMs + waitMs - performance.now())), stop);
-  }
+  } while (performance.now() - startMs < waitMs && !stop.aborted);
   return ok({ last, over: false });
 }
 

@@ -15,6 +15,10 @@ function wantsColour(isTty: boolean, env: NodeJS.ProcessEnv): boolean {
   return isTty && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
 }
 
+/** A terminal without a size (a serial line, script(1)) says 0; a pipe says nothing. */
+const sizeOr = (size: number | undefined, otherwise: number): number =>
+  size === undefined || size === 0 ? otherwise : size;
+
 export function processTerminal(): Terminal {
   const { stdout, stderr, env } = process;
   for (const stream of [stdout, stderr]) {
@@ -28,10 +32,10 @@ export function processTerminal(): Terminal {
     isTty: stdout.isTTY,
     colours: wantsColour(stdout.isTTY, env),
     get columns() {
-      return stdout.isTTY ? stdout.columns : 120;
+      return sizeOr(stdout.columns, 120);
     },
     get rows() {
-      return stdout.isTTY ? stdout.rows : 50;
+      return sizeOr(stdout.rows, 50);
     },
     out: (text) => stdout.write(text),
     err: (text) => stderr.write(text),

@@ -78,6 +78,6 @@ function draw({ terminal }: Context, full: boolean, text: string): void {
   const room = Math.max(1, terminal.rows - 1);
   const shown =
     lines.length <= room ? lines : [...lines.slice(0, room - 1), `... ${lines.length - room + 1} more lines`];
-  const body = shown.map((line) => `${line}${screen.restOfLine}\r\n`).join('');
+  const body = shown.map((line) => `${line}${screen.restOfLine}\n`).join('');
   terminal.out(`${screen.home}${body}${screen.restOfScreen}`);
 }

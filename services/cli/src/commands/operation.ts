@@ -8,7 +8,7 @@ import { exitStatus } from '../exit-status.ts';
 import { waitForOperation, waitMsDefault } from '../operation-wait.ts';
 import { forPrograms, show } from '../show.ts';
 import { suggestGroup, unknownName } from '../suggest.ts';
-import { callTrouble, ok, sentence, type Ended, type Fallible, type Trouble } from '../trouble.ts';
+import { callTrouble, ok, sentence, wrong, type Ended, type Fallible, type Trouble } from '../trouble.ts';
 
 export type OperationCommand = 'switchover' | 'failback' | 'failover' | 'approve' | 'deny';
 
@@ -71,6 +71,8 @@ async function unknownOperation(client: AdminClient, id: string, found: Trouble)
   const all = await client.listOperations({ group: '' });
   if (all.kind === 'error') return asIs;
   const waiting = all.value.operations.filter(({ outcome }) => outcome === 'awaiting-approval');
+  if (waiting.length === 0)
+    return wrong(`there is no operation ${JSON.stringify(id)}`, 'No operation waits for approval.');
   return unknownName(
     'operation',
     id,

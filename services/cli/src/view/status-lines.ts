@@ -30,10 +30,13 @@ export function statusLines(view: StatusView, paint: Paint, wide: boolean): stri
       : groupLines(view.groups, nowMs, paint, wide);
   const servers =
     Object.keys(view.servers).length === 0 ? [] : ['', ...serverLines(view.servers, paint, wide)];
+  // The line about the quorum says some of them already.
+  const said = quorumLine(view, (_style, text) => text);
+  const warnings = view.warnings.filter((warning) => !said.includes(warning));
   return [
     `${paint('bold', view.cluster)}  ${shownTime(nowMs)} UTC`,
     quorumLine(view, paint),
-    ...view.warnings.map((warning) => paint('yellow', `warning: ${warning}`)),
+    ...warnings.map((warning) => paint('yellow', `warning: ${warning}`)),
     ...servers,
     '',
     ...groups,
