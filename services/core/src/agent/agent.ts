@@ -38,6 +38,7 @@ import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
   const turn = new Turn(state, now);
+  turn.keepDeadlines();
   turn.take(event);
   return turn.settle();
 }
@@ -52,6 +53,12 @@ class Turn {
   constructor(state: AgentState, now: BootMs) {
     this.state = state;
     this.now = now;
+  }
+
+  /** A3: first of all, what is over is over. A process that was frozen finds old news before its own timer. */
+  keepDeadlines(): void {
+    if (!this.state.started) return;
+    for (const name of this.state.groups.keys()) this.move(name, (g, here) => onTime(g, here));
   }
 
   take(event: AgentEvent): void {
@@ -186,7 +193,8 @@ class Turn {
     const addresses: string[] = [];
     const names: GroupId[] = [];
     for (const group of groupsOf(this.state)) {
-      if (heldEpoch(this.groupState(group.name).holding) !== null) continue;
+      // I8: what is only observed belongs to somebody else.
+      if (group.takeover === 'observe' || heldEpoch(this.groupState(group.name).holding) !== null) continue;
       const spare = spareAddress(group.identity);
       addresses.push(...identityAddresses(group.identity), ...(spare === null ? [] : [spare]));
       names.push(group.name);

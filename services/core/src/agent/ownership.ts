@@ -135,7 +135,9 @@ export function onTime(g: GroupState, here: Here): Moved {
       );
     case 'idle':
     case 'fenced':
-      return stay(g);
+      return g.promisedUntil !== null && here.now >= g.promisedUntil
+        ? stay({ ...g, promisedUntil: null })
+        : stay(g);
   }
 }
 

@@ -79,8 +79,9 @@ export function renewWhenDue(
   wanted: boolean,
 ): { readonly renewal: Renewal; readonly actions: readonly AgentAction[] } {
   if (r.impostor !== null) return { renewal: r, actions: [] };
-  const waiting = r.inFlight !== null && now < r.inFlight.sentAt + pace.attemptMs;
-  if (waiting || now < renewAt(r, reports, leaving, wanted)) return { renewal: r, actions: [] };
+  // An attempt that is overdue is tried again at once: that is what R + 2q < F counts on.
+  if (now < (renewalDeadline(r, reports, leaving, pace, wanted) ?? Infinity))
+    return { renewal: r, actions: [] };
   const counter = r.counter + 1;
   const record: RenewalRecord = {
     server: r.server,
