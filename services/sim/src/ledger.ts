@@ -1,0 +1,75 @@
+/**
+ * What each server is really entitled to, counted a second time and apart from core: from what was sent, what was
+ * committed, and what was promised. The audit judges every act by this ledger, never by what core believes.
+ */
+
+import type { BootMs, Epoch, GroupConfig, GroupId, MemberId, RenewAnswer } from '@holdfast/core';
+
+export interface Proof {
+  readonly epoch: Epoch;
+  /** `s`, on the host's boot clock. */
+  readonly at: BootMs;
+}
+
+interface Round {
+  readonly epoch: Epoch;
+  readonly round: number;
+  readonly at: BootMs;
+  readonly promised: Set<MemberId>;
+}
+
+/** One boot of one host. */
+export class Ledger {
+  private readonly proofs = new Map<GroupId, Proof>();
+  private readonly rounds = new Map<GroupId, Round[]>();
+  private readonly sent = new Map<number, { readonly at: BootMs; readonly deadlineMs: number }>();
+  readonly highest = new Map<GroupId, Epoch>();
+
+  proofOf(group: GroupId, epoch: Epoch): Proof | null {
+    const proof = this.proofs.get(group);
+    return proof?.epoch === epoch ? proof : null;
+  }
+
+  renewalSent(attempt: number, at: BootMs, deadlineMs: number): void {
+    this.sent.set(attempt, { at, deadlineMs });
+    for (const old of this.sent.keys()) if (old < attempt - 8) this.sent.delete(old);
+  }
+
+  renewed(self: MemberId, incarnation: number, attempt: number, answer: RenewAnswer, now: BootMs): void {
+    if (answer.kind === 'no-answer') return;
+    for (const record of answer.groups) this.saw(record.group, record.ownership.epoch);
+    const sent = this.sent.get(attempt);
+    if (sent === undefined || now > sent.at + sent.deadlineMs) return;
+    const confirmed =
+      answer.kind === 'committed' ||
+      (answer.current?.incarnation === incarnation && answer.current.counter === attempt);
+    if (!confirmed) return;
+    for (const { group, ownership } of answer.groups) {
+      if (ownership.kind !== 'unowned' && ownership.owner === self) this.prove(group, ownership.epoch, sent.at);
+    }
+  }
+
+  saw(group: GroupId, epoch: Epoch): void {
+    if (epoch > (this.highest.get(group) ?? -1n)) this.highest.set(group, epoch);
+  }
+
+  private prove(group: GroupId, epoch: Epoch, at: BootMs): void {
+    const before = this.proofs.get(group);
+    if (before !== undefined && (before.epoch > epoch || (before.epoch === epoch && before.at >= at))) return;
+    this.proofs.set(group, { epoch, at });
+  }
+
+  asked(group: GroupId, epoch: Epoch, round: number, at: BootMs): void {
+    const rounds = (this.rounds.get(group) ?? []).slice(-3);
+    if (rounds.some((r) => r.round === round)) return;
+    this.rounds.set(group, [...rounds, { epoch, round, at, promised: new Set() }]);
+  }
+
+  promised(config: GroupConfig, self: MemberId, epoch: Epoch, round: number, by: MemberId): void {
+    const found = this.rounds.get(config.name)?.find((r) => r.round === round && r.epoch === epoch);
+    if (found === undefined) return;
+    found.promised.add(by);
+    const full = config.servers.every((s) => s === self || found.promised.has(s));
+    if (full) this.prove(config.name, epoch, found.at);
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * One host below our processes: power, clocks, the kernel's addresses, running resources, the disk.
+ *
+ *   M1  an address that was set with a lifetime of N seconds goes between N - 0.02 and N + 1 seconds later, by the host's
+ *       own clock, whatever became of every process
+ *   M2  a frozen host answers nothing; when it thaws, everything whose time has passed goes before anything else runs
+ *   M3  a power cycle empties everything but the disk, and gives a new boot id and a new boot clock
+ */
+
+import type { Epoch, GroupId, HoldingState, MemberId, Role } from '@holdfast/core';
+import type { Simulation } from './simulation.ts';
+
+export interface HeldAddress {
+  readonly group: GroupId;
+  /** Null: the spare address of `replace`, which belongs to no epoch. */
+  readonly epoch: Epoch | null;
+  /** True time; null: no lifetime. */
+  readonly goneAt: number | null;
+}
+
+export interface RunningResource {
+  readonly group: GroupId;
+  readonly epoch: Epoch;
+  /** It runs, but its monitor finds it broken. */
+  broken: boolean;
+}
+
+/** What survives a power cycle. */
+export interface Disk {
+  readonly epochs: Map<GroupId, Epoch>;
+  readonly remembered: Map<GroupId, { readonly epoch: Epoch; readonly state: HoldingState | 'idle' }>;
+  readonly promises: Map<
+    GroupId,
+    { readonly epoch: Epoch; readonly until: number; readonly bootId: string; readonly waitMs: number }
+  >;
+  incarnation: number;
+}
+
+/** Told of everything that touches clients. */
+export interface Witnesses {
+  addressSet(machine: Machine, address: string, held: HeldAddress): void;
+  addressGone(machine: Machine, address: string, held: HeldAddress): void;
+  resourceRuns(machine: Machine, resource: string, running: RunningResource): void;
+  resourceGone(machine: Machine, resource: string, running: RunningResource): void;
+  thawed(machine: Machine): void;
+}
+
+const kernelEarlyMs = 20;
+const kernelLateMs = 1_000;
+
+export class Machine {
+  readonly id: MemberId;
+  readonly index: number;
+  readonly role: Role;
+  readonly voter: boolean;
+  up = false;
+  frozen = false;
+  bootId = '';
+  /** True time of the latest power-on, freeze and thaw. */
+  bootedAt = 0;
+  frozenAt = -Infinity;
+  thawedAt = -Infinity;
+  private zero = 0;
+  private rate = 1;
+  wallOffset = 0;
+  /** Largest error of this run's clocks. */
+  drift = 0.009_9;
+  readonly addresses = new Map<string, HeldAddress>();
+  readonly resources = new Map<string, RunningResource>();
+  readonly disk: Disk = { epochs: new Map(), remembered: new Map(), promises: new Map(), incarnation: 0 };
+  private boots = 0;
+  private readonly sim: Simulation;
+  private readonly witnesses: Witnesses;
+
+  constructor(
+    sim: Simulation,
+    witnesses: Witnesses,
+    what: { readonly id: MemberId; readonly index: number; readonly role: Role; readonly voter: boolean },
+  ) {
+    this.sim = sim;
+    this.witnesses = witnesses;
+    this.id = what.id;
+    this.index = what.index;
+    this.role = what.role;
+    this.voter = what.voter;
+  }
+
+  powerOn(): void {
+    const { random } = this.sim;
+    this.up = true;
+    this.frozen = false;
+    this.boots += 1;
+    this.bootId = `${this.id}-boot-${String(this.boots)}`;
+    this.bootedAt = this.sim.now;
+    this.rate = 1 + random.between(-this.drift, this.drift);
+    this.zero = this.sim.now - random.between(1_000, 30_000);
+  }
+
+  powerOff(): void {
+    this.up = false;
+    this.frozen = false;
+    for (const [address, held] of [...this.addresses]) {
+      this.addresses.delete(address);
+      this.witnesses.addressGone(this, address, held);
+    }
+    for (const [name, running] of [...this.resources]) {
+      this.resources.delete(name);
+      this.witnesses.resourceGone(this, name, running);
+    }
+  }
+
+  /** Boot time in milliseconds: counts while the host is frozen. */
+  boot(): number {
+    return (this.sim.now - this.zero) * this.rate;
+  }
+
+  trueAt(bootMs: number): number {
+    return this.zero + bootMs / this.rate;
+  }
+
+  wall(): number {
+    return 1_800_000_000_000 + this.sim.now + this.wallOffset;
+  }
+
+  /** Whether it runs at all now. */
+  get runs(): boolean {
+    return this.up && !this.frozen;
+  }
+
+  freeze(): void {
+    this.frozen = true;
+    this.frozenAt = this.sim.now;
+  }
+
+  /** M2. */
+  thaw(): void {
+    this.frozen = false;
+    this.thawedAt = this.sim.now;
+    for (const [address, held] of [...this.addresses]) {
+      if (held.goneAt !== null && held.goneAt <= this.sim.now) this.dropAddress(address);
+    }
+    this.witnesses.thawed(this);
+  }
+
+  /** M1. `lifetimeS` null: for ever. */
+  setAddress(address: string, group: GroupId, epoch: Epoch | null, lifetimeS: number | null): void {
+    const goneAt =
+      lifetimeS === null
+        ? null
+        : this.trueAt(
+            this.boot() + lifetimeS * 1_000 + this.sim.random.between(-kernelEarlyMs, kernelLateMs),
+          );
+    const held: HeldAddress = { group, epoch, goneAt };
+    const fresh = !this.addresses.has(address);
+    this.addresses.set(address, held);
+    if (fresh) this.sim.log(this.id, `address ${address} set${epoch === null ? '' : ` at epoch ${epoch.toString()}`}`);
+    this.witnesses.addressSet(this, address, held);
+    if (goneAt === null) return;
+    const { bootId } = this;
+    this.sim.at(goneAt, () => {
+      if (this.bootId !== bootId || this.frozen || this.addresses.get(address) !== held) return;
+      this.sim.log(this.id, `kernel: lifetime of ${address} ended`);
+      this.dropAddress(address);
+    });
+  }
+
+  dropAddress(address: string): void {
+    const held = this.addresses.get(address);
+    if (held === undefined) return;
+    this.addresses.delete(address);
+    this.sim.log(this.id, `address ${address} gone`);
+    this.witnesses.addressGone(this, address, held);
+  }
+
+  startResource(group: GroupId, name: string, epoch: Epoch): void {
+    const key = `${group}/${name}`;
+    const running: RunningResource = { group, epoch, broken: false };
+    this.resources.set(key, running);
+    this.sim.log(this.id, `${key} runs at epoch ${epoch.toString()}`);
+    this.witnesses.resourceRuns(this, key, running);
+  }
+
+  stopResource(group: GroupId, name: string): void {
+    this.stopByKey(`${group}/${name}`);
+  }
+
+  stopByKey(key: string): void {
+    const running = this.resources.get(key);
+    if (running === undefined) return;
+    this.resources.delete(key);
+    this.sim.log(this.id, `${key} stopped`);
+    this.witnesses.resourceGone(this, key, running);
+  }
+}
