@@ -15,7 +15,8 @@ export const spareEveryMs = 5_000;
 
 export function keepSpare(g: GroupState, vantage: Vantage, here: Here, dueAt: BootMs): Moved {
   const address = spareAddress(here.config.identity);
-  if (address === null || !here.stripped || here.config.takeover === 'observe') return { group: g, actions: [] };
+  if (address === null || !here.stripped || here.config.takeover === 'observe')
+    return { group: g, actions: [] };
   const wanted = spareBelongsHere(g, vantage, here);
   if (!wanted) return { group: g, actions: [] };
   if (g.spare === 'here' && here.now < dueAt) return { group: g, actions: [] };

@@ -19,7 +19,7 @@ export interface LeaderPace {
 }
 
 export function leaderPace(heartbeatMs: number): LeaderPace {
-  const beatMs = Math.max(300, Math.min(1_000, heartbeatMs * 2));
+  const beatMs = Math.max(300, Math.min(2_000, heartbeatMs * 2));
   return { beatMs, deadMs: beatMs * 3 };
 }
 

@@ -25,7 +25,7 @@ import { batchEnded, enqueue, nextBatch } from './renewing.ts';
 import { caseOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
-const readEveryMs = 2_000;
+const readEveryMs = 5_000;
 const storeDeadlineMs = 1_500;
 const eventIdDigits = 15;
 
