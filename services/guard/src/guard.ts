@@ -20,7 +20,7 @@ import { initialState, showWatchdog, type Action, type Event, type State } from 
 import type { WatchdogDevice, WatchdogResult } from './watchdog.ts';
 
 /** How often the clock is looked at; a host that wakes from sleep is noticed within this time. */
-export const checkMs = 250;
+export const checkMs = 500;
 /** A pause longer than this between two looks is journalled. */
 const pauseMs = 2_000;
 /** The longest a Node timer can wait is 2^31 - 1 ms; the regular check makes longer ones needless. */

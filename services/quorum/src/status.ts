@@ -22,7 +22,7 @@ import type { admin } from '@holdfast/proto';
 /** Which voters' stores answered a moment ago; asked by the shell. */
 export type StoreHealth = ReadonlyMap<string, boolean>;
 
-const storeFreshMs = 6_000;
+const storeFreshMs = 8_000;
 const defaultOutageMs = 35_000;
 
 export function statusOf(

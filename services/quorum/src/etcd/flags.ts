@@ -59,7 +59,7 @@ export function lastingArguments(options: EtcdOptions): string[] {
     flag('peer-client-cert-auth', 'true'),
     // A peer's connection may come from an address that moved; its certificate is still checked against the authority.
     flag('experimental-peer-skip-client-san-verification', 'true'),
-    flag('heartbeat-interval', options.heartbeatMs ?? 100),
+    flag('heartbeat-interval', options.heartbeatMs ?? 200),
     flag('election-timeout', options.electionMs ?? 1_000),
     // A member that comes back from a partition does not depose a leader that works.
     flag('pre-vote', 'true'),
