@@ -32,7 +32,7 @@ import { ConfigCache, type CachedConfig } from './config-cache.ts';
 import type { Devices } from './devices.ts';
 import { EpochGate } from './epoch-gate.ts';
 import { Fencing } from './fencing.ts';
-import { recall, type FormerLife } from './former-life.ts';
+import { recall, type Started } from './former-life.ts';
 import { GroupQueue } from './group-queue.ts';
 import { GuardLink } from './guard-link.ts';
 import type { HeardRelay } from './heard-relay.ts';
@@ -106,7 +106,6 @@ export class Agent implements Host {
   readonly #preflight: Preflight;
   readonly #metrics: Metrics;
   readonly #configCache: ConfigCache;
-  readonly #former = new Map<GroupId, bigint>();
   #saving: Promise<void> = Promise.resolve();
   #closed = false;
 
@@ -154,8 +153,7 @@ export class Agent implements Host {
     });
     const guard = this.#guard;
     const names = this.#names;
-    const stoppedBefore = this.#former;
-    const fencing = new Fencing(this, { gate, runs, resources, addresses, names, guard, stoppedBefore });
+    const fencing = new Fencing(this, { gate, runs, resources, addresses, names, guard });
     const walkParts = { gate, queue: new GroupQueue(), runs, resources, addresses, names, memory, guard };
     this.#walk = new TakeoverWalk(this, walkParts);
     this.#bootRule = new BootRule(this, addresses, names);
@@ -203,13 +201,12 @@ export class Agent implements Host {
   /** Resolves when it is at work: sockets bound, the former life recalled, the loop running. */
   async start(): Promise<void> {
     this.#guard?.start();
-    const [life] = await Promise.all([this.#recall(), this.#heartbeats.bind()]);
+    const [started] = await Promise.all([this.#recall(), this.#heartbeats.bind()]);
     if (this.#closed) return;
-    for (const [group, epoch] of life.stoppedBefore) this.#former.set(group, epoch);
     for (const says of this.#prepared.memory.garbage) this.note(null, 'state-lost', says);
-    const { held, promises } = life.started;
+    const { held, promises } = started;
     this.journal.write('started', { incarnation: this.#options.incarnation, held, promises });
-    this.dispatch(life.started); // A1
+    this.dispatch(started); // A1
     const { cached } = this.#prepared;
     if (cached !== null) this.#useConfig(cached.config, cached.revision);
     this.#watching.start();
@@ -240,14 +237,12 @@ export class Agent implements Host {
     this.#bootRule.close();
     this.#heartbeats.close();
     this.#guard?.close();
-    this.#names.close();
     this.#metrics.close();
-    const ending = [this.#watching.close(), this.#preflight.close(), this.#saving];
+    const { memory, devices, relay } = this.#prepared;
+    const written = [memory, devices, this.#configCache, this.#names].map((part) => part.close());
+    const ending = [this.#watching.close(), this.#preflight.close(), this.#saving, ...written];
     this.#services.close();
-    this.#prepared.relay.close();
-    this.#prepared.memory.close();
-    this.#prepared.devices.close();
-    this.#configCache.close();
+    relay.close();
     await Promise.all(ending);
   }
 
@@ -260,7 +255,7 @@ export class Agent implements Host {
     return newAgent(id, this.bootMs());
   }
 
-  async #recall(): Promise<FormerLife> {
+  async #recall(): Promise<Started> {
     const { memory, cached } = this.#prepared;
     const guard = await this.#guardState();
     return recall({

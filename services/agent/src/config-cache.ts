@@ -26,8 +26,8 @@ export class ConfigCache {
     return this.#file.set({ revision: revision.toString(), config: raw });
   }
 
-  close(): void {
-    this.#file.close();
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 

@@ -34,8 +34,8 @@ export class Devices {
     return now;
   }
 
-  close(): void {
-    this.#file.close();
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 

@@ -50,6 +50,8 @@ export class DurableRecord {
   #text: string | null = null;
   #waiting: ((ended: Ended) => void)[] = [];
   #writing = false;
+  #flushing: Promise<void> = Promise.resolve();
+  #closed = false;
   #retry: NodeJS.Timeout | null = null;
 
   constructor(path: string, write: Write = writeDurably) {
@@ -62,18 +64,24 @@ export class DurableRecord {
     this.#text = `${JSON.stringify(value)}\n`;
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      void this.#flush();
+      this.#flush();
     });
   }
 
-  close(): void {
+  /** Resolves when the write under way has ended; none is begun any more. */
+  async close(): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry);
-    this.#retry = null;
+    this.#closed = true;
+    await this.#flushing;
   }
 
-  async #flush(): Promise<void> {
+  #flush(): void {
     if (this.#writing) return; // W1
     this.#writing = true;
+    this.#flushing = this.#writeAll();
+  }
+
+  async #writeAll(): Promise<void> {
     while (this.#text !== null) {
       const text: string = this.#text;
       const waiting = this.#waiting;
@@ -87,6 +95,7 @@ export class DurableRecord {
       for (const resolve of waiting) resolve(ended);
       if (ended.kind === 'failed' && this.#waiting.length === 0) break;
     }
+    // In the same turn as the last look at `#text`: what is set from now on begins a write of its own.
     this.#writing = false;
   }
 
@@ -101,9 +110,10 @@ export class DurableRecord {
 
   /** W3. */
   #again(): void {
+    if (this.#closed) return;
     this.#retry ??= setTimeout(() => {
       this.#retry = null;
-      void this.#flush();
+      this.#flush();
     }, retryMs).unref();
   }
 }

@@ -32,8 +32,6 @@ export interface FencingParts {
   readonly addresses: ServiceAddresses;
   readonly names: ServiceNames;
   readonly guard: GuardLink | null;
-  /** Epochs whose service was stopped in an earlier life of this agent: only addresses need be looked after. */
-  readonly stoppedBefore: ReadonlyMap<GroupId, Epoch>;
 }
 
 const guardMs = 200;
@@ -48,6 +46,8 @@ export class Fencing {
   readonly #host: Host;
   readonly #parts: FencingParts;
   /** Fences that the guard accepted, by group: told when it says how it went. */
+  /** The last epoch of each group that the guard has fenced in full. */
+  readonly #guardDid = new Map<GroupId, Epoch>();
   readonly #awaited = new Map<GroupId, { readonly epoch: Epoch; readonly told: () => void }>();
 
   constructor(host: Host, parts: FencingParts) {
@@ -58,6 +58,10 @@ export class Fencing {
   async fence(action: Fence): Promise<void> {
     const { group, epoch, doneBy, reason } = action;
     this.#end(group, epoch, reason); // F1
+    if (this.#guardDid.get(group) === epoch) {
+      await this.#complete(group, epoch, { kind: 'done' });
+      return;
+    }
     const asked = (await this.#parts.guard?.fence(group, guardMs)) ?? 'no-answer';
     if (asked === 'accepted' && (await this.#guardTold(group, epoch, doneBy))) return;
     await this.#fenceOurselves(group, epoch, doneBy, asked);
@@ -71,6 +75,7 @@ export class Fencing {
   /** It also tells of fences of long ago when it is connected to anew. */
   guardFenced(group: GroupId, epoch: Epoch, ended: Ended): void {
     this.#end(group, epoch, 'the guard fenced it');
+    if (ended.kind === 'done') this.#guardDid.set(group, epoch);
     const awaited = this.#awaited.get(group);
     if (awaited?.epoch === epoch) awaited.told();
     const holding = this.#host.state().groups.get(group)?.holding;
@@ -110,22 +115,16 @@ export class Fencing {
 
   /** Addresses first, all at once; then the resources, the last started first. */
   async #stopEverything(config: GroupConfig, epoch: Epoch, doneBy: number): Promise<Ended> {
-    const { addresses, resources, stoppedBefore } = this.#parts;
+    const { addresses, resources } = this.#parts;
     const group = config.name;
     const failures: string[] = [];
     const dropped = await addresses.drop(group, identityAddresses(config.identity));
     if (dropped.kind === 'failed') failures.push(dropped.says);
-    if (stoppedBefore.get(group) !== epoch) {
-      for (const resource of [...config.resources].reverse()) {
-        const leftMs = doneBy - this.#host.bootMs();
-        const limitMs = leftMs > hurryMs ? leftMs : stopMsMax;
-        const stopped = await resources.stop(
-          resource,
-          { group, epoch, peer: '', wanted: () => true },
-          limitMs,
-        );
-        if (stopped.kind === 'failed') failures.push(`${resource.name}: ${stopped.says}`);
-      }
+    for (const resource of [...config.resources].reverse()) {
+      const leftMs = doneBy - this.#host.bootMs();
+      const limitMs = leftMs > hurryMs ? leftMs : stopMsMax;
+      const stopped = await resources.stop(resource, { group, epoch, peer: '', wanted: () => true }, limitMs);
+      if (stopped.kind === 'failed') failures.push(`${resource.name}: ${stopped.says}`);
     }
     return failures.length === 0 ? { kind: 'done' } : { kind: 'failed', says: failures.join('; ') };
   }

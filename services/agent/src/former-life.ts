@@ -4,20 +4,10 @@
  *   L1  only what was remembered in this same boot of the host, and is armed at the guard for the same epoch with its
  *       deadline still to come, goes on
  *   L2  what was remembered in this boot and the guard does not vouch for is fenced first: its service may still run
- *   L3  an epoch that was declared fenced stays so for ever: others may have heard it
- *   L4  a promise of another boot counts as given now: how long ago it was can't be told
+ *   L3  a promise of another boot counts as given now: how long ago it was can't be told
  */
 
-import type {
-  AgentEvent,
-  BootMs,
-  ClusterConfig,
-  Epoch,
-  GroupId,
-  HeldBefore,
-  HoldingState,
-  MemberId,
-} from '@holdfast/core';
+import type { AgentEvent, BootMs, ClusterConfig, GroupId, HeldBefore, MemberId } from '@holdfast/core';
 import type { GuardState } from './guard-protocol.ts';
 import type { KeptPromise, Remembered } from './memory.ts';
 
@@ -35,33 +25,19 @@ export interface Traces {
   readonly config: ClusterConfig | null;
 }
 
-export interface FormerLife {
-  readonly started: Extract<AgentEvent, { kind: 'started' }>;
-  /** Epochs whose service was stopped already: to fence them, only addresses need be dropped. */
-  readonly stoppedBefore: ReadonlyMap<GroupId, Epoch>;
-}
+export type Started = Extract<AgentEvent, { kind: 'started' }>;
 
 /** G of the reference outage, for groups whose rules are not known yet. */
 const waitMsUsual = 20_000;
 
-export function recall(traces: Traces): FormerLife {
-  const held: HeldBefore[] = [];
-  const stoppedBefore = new Map<GroupId, Epoch>();
-  for (const [group, remembered] of traces.holdings) {
-    if (!servesHere(traces, group)) continue;
-    const before = heldBefore(traces, group, remembered);
-    if (before === null) continue;
-    held.push(before);
-    if (wasFenced(remembered.state)) stoppedBefore.set(group, remembered.epoch);
-  }
+export function recall(traces: Traces): Started {
   return {
-    started: {
-      kind: 'started',
-      held,
-      epochs: new Map([...traces.holdings].map(([group, { epoch }]) => [group, epoch])),
-      promises: promisesNow(traces),
-    },
-    stoppedBefore,
+    kind: 'started',
+    held: [...traces.holdings].flatMap(([group, remembered]) =>
+      servesHere(traces, group) ? (heldBefore(traces, group, remembered) ?? []) : [],
+    ),
+    epochs: new Map([...traces.holdings].map(([group, { epoch }]) => [group, epoch])),
+    promises: promisesNow(traces),
   };
 }
 
@@ -71,20 +47,14 @@ function servesHere({ config, self }: Traces, group: GroupId): boolean {
 
 function heldBefore(traces: Traces, group: GroupId, remembered: Remembered): HeldBefore | null {
   const { epoch, state, bootId } = remembered;
-  if (state === 'idle') return null;
-  const fenceFirst: HeldBefore = { group, epoch, state: 'releasing', fenceAt: traces.now };
-  if (wasFenced(state)) return fenceFirst; // L3
-  if (bootId !== traces.bootId) return null;
+  if (state === 'idle' || state === 'fenced' || state === 'failed' || bootId !== traces.bootId) return null;
   const armed = traces.guard?.armed.find((a) => a.group === group && a.epoch === epoch);
-  if (armed === undefined || armed.fenceAtMs <= traces.now) return fenceFirst; // L2
+  if (armed === undefined || armed.fenceAtMs <= traces.now)
+    return { group, epoch, state: 'releasing', fenceAt: traces.now }; // L2
   return { group, epoch, state, fenceAt: armed.fenceAtMs }; // L1
 }
 
-function wasFenced(state: HoldingState | 'idle'): boolean {
-  return state === 'fenced' || state === 'failed';
-}
-
-type PromiseBefore = FormerLife['started']['promises'][number];
+type PromiseBefore = Started['promises'][number];
 
 function promisesNow(traces: Traces): readonly PromiseBefore[] {
   const { now, bootId, config, self } = traces;
@@ -92,7 +62,7 @@ function promisesNow(traces: Traces): readonly PromiseBefore[] {
   const known = [...traces.promises].map(([group, promise]) => ({
     group,
     epoch: promise.epoch,
-    until: promise.bootId === bootId ? promise.until : now + waitMs(group), // L4
+    until: promise.bootId === bootId ? promise.until : now + waitMs(group), // L3
   }));
   if (!traces.promisesLost) return known;
   const groups = [...(config?.groups.values() ?? [])].filter((g) => g.servers.includes(self));

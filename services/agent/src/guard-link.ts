@@ -49,6 +49,8 @@ export class GuardLink {
   #arming: Arming | null = null;
   /** K2. */
   #armed = new Map<GroupId, Epoch>();
+  /** The highest epoch of each group whose fence began at the guard. */
+  readonly #fenced = new Map<GroupId, Epoch>();
   readonly #waiters = new Set<() => void>();
 
   constructor(path: string, listener: GuardListener) {
@@ -159,8 +161,19 @@ export class GuardLink {
     this.#armed = new Map(
       arming.groups.filter((g) => !refused(g.group)).map((g) => [g.group, BigInt(g.epoch)]),
     );
-    if (reply.type === 'refused') this.#listener.trouble(`the guard refused: ${reply.reason}`);
+    if (reply.type === 'refused' && this.#isNews(arming, reply.groups))
+      this.#listener.trouble(`the guard refused: ${reply.reason}`);
     this.#wake();
+  }
+
+  /** A group that is fenced at this epoch stays in the orders until the loop has heard of it. */
+  #isNews(arming: Arming, refused: readonly GroupId[]): boolean {
+    const over = (group: GroupId): boolean => {
+      const order = arming.groups.find((g) => g.group === group);
+      const fenced = this.#fenced.get(group);
+      return order !== undefined && fenced !== undefined && BigInt(order.epoch) <= fenced;
+    };
+    return refused.length === 0 || !refused.every(over);
   }
 
   /** K3. */
@@ -174,6 +187,7 @@ export class GuardLink {
 
   #tellFenced(outcome: GuardState['fenced'][number]): void {
     const { group, epoch, ok, failures } = outcome;
+    if (epoch >= (this.#fenced.get(group) ?? 0n)) this.#fenced.set(group, epoch);
     this.#listener.fenced(
       group,
       epoch,
@@ -190,6 +204,7 @@ export class GuardLink {
     switch (message.type) {
       case 'fencing':
         this.#armed.delete(message.group);
+        this.#fenced.set(message.group, message.epoch);
         this.#listener.fencing(message.group, message.epoch, message.reason);
         return;
       case 'fenced':

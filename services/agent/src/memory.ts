@@ -98,9 +98,8 @@ export class Memory {
     return this.#promisesFile.set(asText(this.promises));
   }
 
-  close(): void {
-    this.#holdingsFile.close();
-    this.#promisesFile.close();
+  async close(): Promise<void> {
+    await Promise.all([this.#holdingsFile.close(), this.#promisesFile.close()]);
   }
 }
 

@@ -61,9 +61,9 @@ export class ServiceNames {
     return entry.kind === 'failed' ? entry : renamed;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#stop.abort();
-    this.#file.close();
+    await this.#file.close();
   }
 
   /** The primary's own name is the identity itself: without the identity it goes by its name as a member. */

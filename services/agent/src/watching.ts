@@ -99,9 +99,9 @@ export class Watching {
     const groups = news.groups.join('\n');
     if (groups === this.#last.groups) return;
     this.#last.groups = groups;
-    for (const [i, text] of news.groups.entries()) {
+    for (const [index, text] of news.groups.entries()) {
       const records = readGroups([text], (says) => this.#host.log.warn('watch', says));
-      const revision = news.groupRevisions[i];
+      const revision = news.groupRevisions[index];
       if (revision !== undefined) this.#host.dispatch({ kind: 'hint', revision, groups: records });
     }
   }
