@@ -1,0 +1,91 @@
+/**
+ * Which addresses a host's kernel holds, sampled every few milliseconds, whatever Holdfast says about it.
+ *
+ * K1. An address counts as held from the last look without it to the first look without it again, so that "never on
+ *     both" is no artefact of sampling.
+ * K2. A watch that was restarted (its host lost power, or is frozen with it) counts from its new start: only what it
+ *     sees itself is held against anybody.
+ */
+import { startInstrument, type Instrument } from './instrument.ts';
+import type { Host } from '@holdfast/lab';
+import { monotonicMs, until } from './until.ts';
+
+interface Look {
+  readonly beforeMs: number;
+  readonly atMs: number;
+  readonly addresses: readonly string[];
+}
+
+export interface Holding {
+  readonly fromMs: number;
+  /** Infinity while it goes on. */
+  readonly toMs: number;
+}
+
+export interface KernelWatch {
+  readonly host: Host;
+  pid(): number | undefined;
+  /** Idempotent; with `afresh` a new one takes over, because the old one is frozen. Resolves when it has looked. */
+  start(options?: { readonly afresh?: boolean }): Promise<void>;
+  holdsNow(address: string): boolean;
+  addressesNow(): readonly string[];
+  holdings(address: string): Holding[];
+  stop(): void;
+}
+
+const sampleMs = 10;
+const startMs = 10_000;
+
+export function watchKernel(host: Host): KernelWatch {
+  let instrument: Instrument | undefined;
+  let looks: Look[] = [];
+  const latest = (): readonly string[] => looks.at(-1)?.addresses ?? [];
+  return {
+    host,
+    pid: () => instrument?.pid(),
+    start: async ({ afresh = false } = {}) => {
+      if (!afresh && instrument?.isRunning() === true) return;
+      if (instrument !== undefined) {
+        // K2
+        instrument.stop();
+        const nowMs = monotonicMs();
+        looks.push({ beforeMs: nowMs, atMs: nowMs, addresses: [] });
+      }
+      const fresh: Look[] = [...looks];
+      const before = fresh.length;
+      looks = fresh;
+      instrument = startInstrument(host, 'kernel-watch.js', [host.name, `${sampleMs}`], (line) =>
+        fresh.push(line as Look),
+      );
+      await until(`the kernel of ${host.name} is looked at`, startMs, () => fresh.length > before);
+    },
+    holdsNow: (address) => instrument?.isRunning() === true && latest().includes(address),
+    addressesNow: latest,
+    holdings: (address) => holdings(looks, address),
+    stop: () => instrument?.stop(),
+  };
+}
+
+function holdings(looks: readonly Look[], address: string): Holding[] {
+  const found: { fromMs: number; toMs: number }[] = [];
+  let held = false;
+  for (const look of looks) {
+    const now = look.addresses.includes(address);
+    if (now && !held) found.push({ fromMs: look.beforeMs, toMs: Infinity });
+    const open = found.at(-1);
+    if (!now && held && open !== undefined) open.toMs = look.atMs;
+    held = now;
+  }
+  return found;
+}
+
+/** When both may have held the address, after a moment: nothing, if all is well. */
+export function shared(one: KernelWatch, other: KernelWatch, address: string, afterMs: number): Holding[] {
+  return one.holdings(address).flatMap((left) =>
+    other.holdings(address).flatMap((right) => {
+      const fromMs = Math.max(left.fromMs, right.fromMs, afterMs);
+      const toMs = Math.min(left.toMs, right.toMs, monotonicMs());
+      return fromMs < toMs ? [{ fromMs, toMs }] : [];
+    }),
+  );
+}
