@@ -116,9 +116,10 @@ async function mustRunForced(state: LabState, lines: readonly string[], what: st
     input: lines.join(''),
     timeoutMs: 10_000,
   });
+  // A port goes by itself with its host's namespace, before ip looks for it or while it does.
   const bad = done.stderr
     .split('\n')
-    .filter((line) => line !== '' && !/Cannot find device|^Command failed/.test(line));
+    .filter((line) => line !== '' && !/Cannot find device|No such device|^Command failed/.test(line));
   if (bad.length > 0 || done.timedOut)
     throw new LabError({
       what,
