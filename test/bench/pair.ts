@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bringUp, type LabCluster } from '@holdfast/cli';
 import type { Status } from './history.ts';
+import { monotonicMs } from './lines.ts';
 import { serverNames, virtualAddress, withStage, type ServerName, type Stage } from './stage.ts';
 import { until } from './until.ts';
 
@@ -14,13 +15,17 @@ export interface Pair {
   readonly stage: Stage;
   readonly cluster: LabCluster;
   readonly outageMs: number;
-  /** Waits until nothing is left of the last fault: one active owner, all members heard, all votes there. */
+  /**
+   * Waits until nothing is left of the last fault: one active owner, all members heard, all votes there, and for as long
+   * as an outage. A server that has just booted is heard before its renewals count, and until then it is no standby.
+   */
   settled(): Promise<ServerName>;
 }
 
 export const group = 'd3';
 
 const settleMsMax = 90_000;
+const stableMsMax = 5_000;
 const witness = 'w';
 
 /** As many failovers as a benchmark makes would be held otherwise. */
@@ -42,7 +47,8 @@ export function withPair<Result>(
   return withStage([...serverNames, witness, 'client'], async (stage) => {
     try {
       const cluster = await bringUp(stage.lab, { config: configuration(`${outageSeconds}s`) });
-      const pair = { stage, cluster, outageMs: outageSeconds * 1000, settled: () => settled(stage, cluster) };
+      const outageMs = outageSeconds * 1000;
+      const pair = { stage, cluster, outageMs, settled: () => settled(stage, cluster, outageMs) };
       await pair.settled();
       return await act(pair);
     } catch (error) {
@@ -68,20 +74,26 @@ function keepEvidence(stage: Stage): string {
   return folder;
 }
 
-async function settled(stage: Stage, cluster: LabCluster): Promise<ServerName> {
-  const isSettled = (status: Status): boolean => {
-    const voters = Object.values(status.quorum.members).filter(({ voter }) => voter);
-    const of = status.groups[group];
-    return (
-      status.quorum.healthy &&
-      voters.length === 3 &&
-      voters.every(({ healthy }) => healthy) &&
-      serverNames.every((name) => status.servers[name]?.state === 'up') &&
-      of?.phase === 'active' &&
-      of.operation === null
-    );
+function isSettled(status: Status): boolean {
+  const voters = Object.values(status.quorum.members).filter(({ voter }) => voter);
+  const of = status.groups[group];
+  return (
+    status.quorum.healthy &&
+    voters.length === 3 &&
+    voters.every(({ healthy }) => healthy) &&
+    serverNames.every((name) => status.servers[name]?.state === 'up') &&
+    of?.phase === 'active' &&
+    of.operation === null
+  );
+}
+
+async function settled(stage: Stage, cluster: LabCluster, outageMs: number): Promise<ServerName> {
+  let sinceMs: number | undefined;
+  const isStable = (status: Status): boolean => {
+    sinceMs = isSettled(status) ? (sinceMs ?? monotonicMs()) : undefined;
+    return sinceMs !== undefined && monotonicMs() - sinceMs >= Math.min(outageMs, stableMsMax);
   };
-  const status = await cluster.until(witness, 'a settled cluster', isSettled, settleMsMax);
+  const status = await cluster.until(witness, 'a settled cluster', isStable, settleMsMax);
   const owner = serverNames.find((name) => name === status.groups[group]?.owner);
   await until('the kernel of the owner alone holds the address', () => stage.holder() === owner, {
     limitMs: 10_000,

@@ -101,7 +101,7 @@ describe('a series of runs', () => {
   it('ends with the first that fails, and counts all that are missing as lost', async () => {
     let kept: Series<number> = { values: [], lost: 0 };
     let run = 0;
-    const ended = series({
+    const ended = series<number>({
       name: 'takeover',
       runs: 4,
       say: () => undefined,
