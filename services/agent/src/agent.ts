@@ -35,6 +35,7 @@ import { Fencing } from './fencing.ts';
 import { recall, type Started } from './former-life.ts';
 import { GroupQueue } from './group-queue.ts';
 import { GuardLink } from './guard-link.ts';
+import { HeadStart } from './head-start.ts';
 import type { HeardRelay } from './heard-relay.ts';
 import { Heartbeats } from './heartbeats.ts';
 import type { Host } from './host.ts';
@@ -95,6 +96,7 @@ export class Agent implements Host {
   readonly #prepared: Prepared;
   readonly #loop: Loop;
   readonly #book: AddressBook;
+  readonly #headStart: HeadStart;
   readonly #notes: PendingNotes;
   readonly #guard: GuardLink | null;
   readonly #services: QuorumServices;
@@ -135,6 +137,7 @@ export class Agent implements Host {
     const runs = new CommandRuns(this.self, platform.commands, options.killMarked);
     const resources = new Resources(platform, runs);
     const addresses = new ServiceAddresses(this, devices, gate, () => this.#heartbeats.look());
+    this.#headStart = new HeadStart(this, addresses, prepared.memory);
     this.#notes = new PendingNotes(this.self);
     this.#names = new ServiceNames(this, directory.path, prepared.ownName);
     this.#guard = this.#openGuard(() => fencing);
@@ -303,6 +306,7 @@ export class Agent implements Host {
 
   #stepped(before: AgentState, after: AgentState, reason: string | null): void {
     journalMoves(this.journal, before, after, reason);
+    this.#headStart.look(after);
     if (after.members.size === 1 && after.nextBeatAt !== before.nextBeatAt) this.#heartbeats.beatAlone();
   }
 

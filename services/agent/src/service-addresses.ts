@@ -23,8 +23,8 @@ export interface Probed {
 }
 
 const probeMs = 25;
-/** After a planned release nobody is expected: the probe is a formality. */
-const probePlannedMs = 6;
+/** An answer that is this young need not be asked for again. */
+const freshMs = 1_500;
 const announcements = 5;
 const settleMs = 1_500;
 
@@ -36,6 +36,8 @@ export class ServiceAddresses {
   readonly #changed: () => void;
   readonly #extending = new Map<GroupId, Promise<unknown>>();
   readonly #failing = new Set<GroupId>();
+  /** When it was last asked for and nobody answered. */
+  readonly #freeAt = new Map<string, BootMs>();
 
   constructor(host: Host, devices: Devices, gate: EpochGate, changed: () => void) {
     this.#host = host;
@@ -48,14 +50,18 @@ export class ServiceAddresses {
     return this.#devices.of(address, config?.identity.interface ?? null);
   }
 
-  /** Asks for all addresses at once; those that are here already are not asked for. */
+  /**
+   * Asks for all addresses at once; those that are here already are not asked for. After a planned release nobody is:
+   * the former owner just removed the addresses and read back that they were gone.
+   */
   async probe(
     addresses: readonly string[],
     config: GroupConfig | null,
     planned: boolean,
     group: GroupId,
   ): Promise<Probed> {
-    const answers = await Promise.all(addresses.map((a) => this.#probeOne(a, config, planned)));
+    if (planned) return { ended: { kind: 'done' }, occupied: false };
+    const answers = await Promise.all(addresses.map((a) => this.#probeOne(a, config)));
     const occupied = answers.find((a) => a.kind === 'somebody');
     if (occupied !== undefined) return { ended: { kind: 'failed', says: occupied.says }, occupied: true };
     const impossible = answers.find((a) => a.kind === 'impossible');
@@ -66,16 +72,29 @@ export class ServiceAddresses {
     return { ended: { kind: 'done' }, occupied: false };
   }
 
+  /** Asks before it is needed; the answer counts for a moment. */
+  async probeAhead(addresses: readonly string[], config: GroupConfig): Promise<void> {
+    await Promise.all(
+      addresses.map(async (address) => {
+        const began = this.#host.bootMs();
+        const { kind } = await this.#probeOne(address, config);
+        if (kind === 'free') this.#freeAt.set(address, began);
+        else this.#freeAt.delete(address);
+      }),
+    );
+  }
+
   async #probeOne(
     address: string,
     config: GroupConfig | null,
-    planned: boolean,
   ): Promise<{ kind: 'free' | 'somebody' | 'unknown' | 'impossible'; says: string }> {
     const { addresses, neighbours } = this.#host.platform;
     const device = await this.deviceOf(address, config);
     if (device === null) return { kind: 'impossible', says: noDevice(address) };
     if (await addresses.has(address)) return { kind: 'free', says: '' };
-    const seen = await neighbours.probe(address, device, planned ? probePlannedMs : probeMs);
+    if (this.#host.bootMs() - (this.#freeAt.get(address) ?? -Infinity) < freshMs)
+      return { kind: 'free', says: '' };
+    const seen = await neighbours.probe(address, device, probeMs);
     switch (seen.kind) {
       case 'nobody':
         return { kind: 'free', says: '' };

@@ -29,6 +29,7 @@ export { heartbeatMsOf, newAgent, paceOf } from './agent/state.ts';
 export type { AgentIdentity, AgentState, AgentStep } from './agent/state.ts';
 export type { AgentAction, AgentEvent, ArmedGroup, Ended, HeldBefore, RenewAnswer } from './agent/events.ts';
 export { heldEpoch } from './agent/holding.ts';
+export { waitsForProof } from './agent/ownership.ts';
 export type { GroupState, Holding } from './agent/holding.ts';
 export { identityAddresses, releaseSteps, spareAddress, stepName, takeoverSteps } from './agent/step.ts';
 export type { TakeoverStep } from './agent/step.ts';
