@@ -64,6 +64,8 @@ export class Fencing {
     }
     const asked = (await this.#parts.guard?.fence(group, guardMs)) ?? 'no-answer';
     if (asked === 'accepted' && (await this.#guardTold(group, epoch, doneBy))) return;
+    // It was at it already, and has told meanwhile that it is done.
+    if (this.#guardDid.get(group) === epoch) return;
     await this.#fenceOurselves(group, epoch, doneBy, asked);
   }
 

@@ -3,7 +3,7 @@
 import { networkInterfaces } from 'node:os';
 import { canonical, type HostAddresses } from './address-book.ts';
 
-const freshMs = 200;
+const freshMs = 50;
 
 export function readHostAddresses(): HostAddresses {
   let readAt = -Infinity;

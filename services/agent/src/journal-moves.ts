@@ -1,7 +1,7 @@
 /** Changes of ownership and holding, for the journal: what an audit needs to know of each group, and nothing else. */
 
-import { heldEpoch, type AgentState, type Ownership } from '@holdfast/core';
-import type { Journal } from '@holdfast/wire/journal';
+import { heldEpoch, type AgentState, type GroupId, type Ownership, type Revision } from '@holdfast/core';
+import type { Journal, JournalFields } from '@holdfast/wire/journal';
 
 export function journalMoves(
   journal: Journal,
@@ -20,8 +20,13 @@ export function journalMoves(
       journal.write('holding', { group, from, to: now.holding.kind, epoch, reason });
     const seen = now.seen?.ownership;
     if (seen !== undefined && !sameOwner(was?.seen?.ownership, seen))
-      journal.write('ownership', { group, ...seen, revision: now.seenRevision });
+      journal.write('ownership', describe(group, seen, now.seenRevision));
   }
+}
+
+/** `kind` is the journal's own word. */
+function describe(group: GroupId, { kind, ...rest }: Ownership, revision: Revision): JournalFields {
+  return { group, ownership: kind, ...rest, revision };
 }
 
 function sameOwner(a: Ownership | undefined, b: Ownership): boolean {

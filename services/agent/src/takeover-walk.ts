@@ -72,7 +72,7 @@ export class TakeoverWalk {
       tell({ ended: { kind: 'failed', says: `it did not end within ${Math.round(limitMs)} ms` } });
       // Whatever hangs would hold up the way back.
       void this.#parts.runs.killAll(group, epoch);
-    }, limitMs);
+    }, limitMs).unref();
     const work = this.#parts.queue.add(group, async () => {
       tell(told ? { ended: { kind: 'failed', says: 'too late' } } : await this.#guarded(action));
     });
