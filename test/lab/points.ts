@@ -36,7 +36,12 @@ export function letPass(world: World, name: PointName, host?: string): void {
 
 /** Resolves when the point that is held runs on that host. */
 export async function reached(world: World, name: PointName, host: string, limitMs = 20_000): Promise<void> {
-  await until(`${host} is at ${name}`, limitMs, () => existsSync(file(world, `${name}.${host}.reached`)));
+  await until(
+    `${host} is at ${name}`,
+    limitMs,
+    () => existsSync(file(world, `${name}.${host}.reached`)),
+    () => world.ended.join('\n'),
+  );
 }
 
 /** Every run of a point since the story began, in order: NAME HOST EPOCH. */

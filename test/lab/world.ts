@@ -46,6 +46,8 @@ export class World {
   readonly points: string;
   readonly #options: WorldOptions;
   #applied: string;
+  /** How the operations of this story ended, for failures to tell. */
+  ended: string[] = [];
 
   constructor(lab: Lab, cluster: LabCluster, points: string, options: WorldOptions) {
     this.lab = lab;
@@ -94,6 +96,7 @@ export class World {
     ...args: readonly string[]
   ): Promise<ExecResult & { readonly ended: Operation | null }> {
     const result = await this.cluster.holdfast(host, ...args, '-o', 'json');
+    this.ended.push(`${args.join(' ')}: ${result.status ?? 'no status'} ${result.stdout}${result.stderr}`);
     return {
       ...result,
       ended: result.stdout.startsWith('{') ? (JSON.parse(result.stdout) as Operation) : null,
@@ -205,6 +208,7 @@ export class World {
 
   /** S2. Resolves to the status at rest. */
   async reset(): Promise<Status> {
+    this.ended = [];
     rmSync(this.points, { recursive: true, force: true });
     mkdirSync(this.points, { recursive: true });
     await this.lab.heal();
