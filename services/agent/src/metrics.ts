@@ -175,7 +175,7 @@ function margin(state: AgentState, group: string, now: number): number | null {
   const config = state.config?.groups.get(group);
   if (g === undefined || config === undefined || g.entitlement === null || heldEpoch(g.holding) === null)
     return null;
-  return Math.round(mayActUntil(g.entitlement, config.rules) - now);
+  return Math.round(mayActUntil(g.entitlement) - now);
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {

@@ -95,6 +95,7 @@ const renewal = z.object({
   bootRevision: epoch.nullable(),
   version: z.string(),
   leaving: z.boolean(),
+  waits: z.record(z.string(), z.number()),
   groups: z.array(report),
 });
 

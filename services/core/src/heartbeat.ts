@@ -58,6 +58,8 @@ export interface HoldRequest {
   readonly group: GroupId;
   readonly epoch: Epoch;
   readonly round: number;
+  /** G of the one who asks; the promise lasts at least so long. Absent: the receiver's own. */
+  readonly waitMs?: number;
 }
 
 export interface HoldPromise {

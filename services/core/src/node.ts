@@ -56,7 +56,7 @@ export interface Silence {
  * The moment from which the server is down, if it stays silent: no vantage heard it for the whole outage, and its
  * renewal did not change for G. Both, because a server may renew and not be heard, or be heard and not renew.
  */
-export function downAt(silence: Silence, rules: TimeRules): BootMs {
+export function downAt(silence: Silence, rules: Pick<TimeRules, 'outageMs' | 'waitMs'>): BootMs {
   const silent = silence.heardAt + rules.outageMs;
   const unrenewed = silence.renewalChangedAt === null ? -Infinity : silence.renewalChangedAt + rules.waitMs;
   return Math.max(silent, unrenewed);
@@ -66,14 +66,16 @@ export function downAt(silence: Silence, rules: TimeRules): BootMs {
 export interface Entitlement {
   /** `s` of the last renewal that was confirmed committed while the group was ours; or of a full set of promises. */
   readonly provenAt: BootMs;
+  /** The rules that others were told with that proof, so that they wait long enough. Not always the newest. */
+  readonly rules: TimeRules;
 }
 
 /** The owner may act strictly before this moment; from then on it fences. */
-export function mayActUntil(entitlement: Entitlement, rules: TimeRules): BootMs {
-  return entitlement.provenAt + rules.fenceMs;
+export function mayActUntil(entitlement: Entitlement): BootMs {
+  return entitlement.provenAt + entitlement.rules.fenceMs;
 }
 
 /** By this moment nothing of the owner may be left: the kernel and the guard see to it. */
-export function goneBy(entitlement: Entitlement, rules: TimeRules): BootMs {
-  return entitlement.provenAt + rules.fenceMs + rules.stopMs;
+export function goneBy(entitlement: Entitlement): BootMs {
+  return mayActUntil(entitlement) + entitlement.rules.stopMs;
 }

@@ -33,8 +33,8 @@ export interface GroupRecord {
   readonly operation: Operation | null;
   /** Boot of the host in which the (last) owner was given the group; null while nobody ever was. */
   readonly ownerBoot: string | null;
-  /** Wall times of the failovers of the last hour (I11). */
-  readonly failovers: readonly WallMs[];
+  /** Cluster times (quorum/cluster-clock.ts) of the failovers of the last hour (I11). */
+  readonly failovers: readonly number[];
   /** One sentence: why the ownership is what it is. */
   readonly reason: string;
   readonly since: WallMs;
@@ -112,6 +112,11 @@ export interface RenewalRecord {
   readonly version: string;
   /** The agent is on its way down and takes nothing over. */
   readonly leaving: boolean;
+  /**
+   * G of each group of this server, by the configuration that it acts under. Who judges it waits at least so long, so
+   * that a shorter outage can't be applied behind an owner's back.
+   */
+  readonly waits: Readonly<Record<GroupId, number>>;
   readonly groups: readonly GroupReport[];
 }
 

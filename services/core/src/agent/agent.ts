@@ -15,11 +15,11 @@ import { hear, heardHere } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
-import type { AgentAction, AgentEvent } from './events.ts';
+import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
 import { heldEpoch, newGroupState, type GroupState } from './holding.ts';
 import { acquireWhenEntitled, nextDeadline, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askToHold, holdRequested, nextAsk, promiseReceived } from './promises.ts';
-import { renewalAnswered, renewalDeadline, renewWhenDue } from './renewal.ts';
+import { renewalAnswered, renewalDeadline, renewWhenDue, type Account, type Proof } from './renewal.ts';
 import { monitored, monitorsDue, nextMonitor, restarted, resumeMonitoring } from './resources.ts';
 import { sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
@@ -129,7 +129,7 @@ class Turn {
 
   /** A1: what an earlier agent of this boot held, and the guard vouches for, goes on; the rest is stripped. */
   private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
-    this.state = { ...this.state, started: true, epochs: event.epochs };
+    this.state = { ...this.state, started: true, epochs: event.epochs, vouched: event.held };
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
       this.putGroup({ ...g, promisedUntil: promise.until });
@@ -148,9 +148,6 @@ class Turn {
                 reason: 'the agent ended in the middle of a step',
                 retryAt: this.now,
               },
-        entitledEpoch: held.epoch,
-        // Completed with the group's rules as soon as the configuration is known.
-        entitlement: { provenAt: held.fenceAt },
       });
     }
   }
@@ -167,15 +164,21 @@ class Turn {
         if (old !== undefined) this.move(group.name, (s, here) => reconfigured(s, old, here));
         continue;
       }
-      if (heldEpoch(g.holding) === null || g.entitlement === null) {
-        this.putGroup(g);
-        continue;
-      }
-      // Re-attached: what the guard told was the deadline; only now the rules are known that lead to it.
-      const provenAt = g.entitlement.provenAt - group.rules.fenceMs;
-      this.putGroup({ ...g, entitlement: { provenAt }, resources: resumeMonitoring(group, this.now) });
+      this.putGroup(g);
+      const vouched = this.state.vouched.find((v) => v.group === group.name);
+      if (vouched !== undefined) this.reattach(g, group, vouched);
     }
+    const mine = groupsOf(this.state).map((g) => [g.name, g.rules.waitMs] as const);
+    this.state = { ...this.state, waits: Object.fromEntries(mine) };
     if (first) this.strip();
+  }
+
+  /** What the guard told was the deadline; only now the rules are known that lead to it. */
+  private reattach(g: GroupState, config: GroupConfig, vouched: HeldBefore): void {
+    const { rules } = config;
+    const entitlement = { provenAt: vouched.fenceAt - rules.fenceMs, rules };
+    const resources = resumeMonitoring(config, this.now);
+    this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources });
   }
 
   /** A group that was removed, or moved away from this server, keeps its configuration until it is released. */
@@ -238,7 +241,7 @@ class Turn {
   }
 
   private renewed(event: Extract<AgentEvent, { kind: 'renewed' }>): void {
-    const { renewal, provenAt } = renewalAnswered(
+    const { renewal, proof } = renewalAnswered(
       this.state.renewal,
       event.attempt,
       event.answer,
@@ -247,16 +250,16 @@ class Turn {
     );
     const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
     this.state = { ...this.state, renewal };
-    if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, provenAt);
+    if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
     this.note(null, 'impostor', impostor);
     for (const name of this.state.groups.keys()) this.move(name, (g, here) => startFence(g, impostor, here));
   }
 
-  private see(records: readonly GroupRecord[], revision: Revision, provenAt: BootMs | null): void {
+  private see(records: readonly GroupRecord[], revision: Revision, proof: Proof | null): void {
     for (const record of records) {
       if (!this.state.groups.has(record.group)) continue;
-      this.move(record.group, (g, here) => seeRecord(g, record, revision, provenAt, here));
+      this.move(record.group, (g, here) => seeRecord(g, record, revision, proof, here));
     }
   }
 
@@ -313,14 +316,18 @@ class Turn {
     if (!this.state.started || this.state.role !== 'server') return;
     const { renewal, actions } = renewWhenDue(
       this.state.renewal,
-      reportsOf(this.state),
-      this.state.leaving !== null,
+      this.account(),
       paceOf(this.state),
       this.now,
       this.proofWanted(),
     );
     this.state = { ...this.state, renewal };
     this.actions.push(...actions);
+  }
+
+  private account(): Account {
+    const { state } = this;
+    return { reports: reportsOf(state), waits: state.waits, leaving: state.leaving !== null };
   }
 
   private proofWanted(): boolean {
@@ -382,20 +389,12 @@ class Turn {
     const failing = state.renewal.failingSince !== null;
     const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
     if (state.role === 'server') {
-      times.push(
-        renewalDeadline(
-          state.renewal,
-          reportsOf(this.state),
-          state.leaving !== null,
-          paceOf(state),
-          this.proofWanted(),
-        ),
-      );
+      times.push(renewalDeadline(state.renewal, this.account(), paceOf(state), this.proofWanted()));
     }
     for (const g of state.groups.values()) {
       const config = this.groupConfig(g.group);
       if (config === null) continue;
-      times.push(nextDeadline(g, config.rules), nextAsk(g, failing, config), nextMonitor(g, config));
+      times.push(nextDeadline(g), nextAsk(g, failing, config), nextMonitor(g, config));
       if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
       if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
     }

@@ -18,7 +18,7 @@ export function arming(state: Pick<AgentState, 'groups' | 'config' | 'armed'>): 
   const armed: ArmedGroup[] = [];
   const extensions: AgentAction[] = [];
   for (const g of state.groups.values()) {
-    const until = armedGroup(state, g);
+    const until = armedGroup(g);
     if (until === null) continue;
     armed.push(until);
     const addresses = addressesOf(state, g.group);
@@ -37,18 +37,17 @@ export function arming(state: Pick<AgentState, 'groups' | 'config' | 'armed'>): 
   return { armed, actions: [{ kind: 'arm', groups: armed }, ...extensions] };
 }
 
-function armedGroup(state: Pick<AgentState, 'config'>, g: GroupState): ArmedGroup | null {
-  const rules = state.config?.groups.get(g.group)?.rules;
+function armedGroup(g: GroupState): ArmedGroup | null {
   const h = g.holding;
-  if (rules === undefined || g.entitlement === null) return null;
+  if (g.entitlement === null) return null;
   // While it fences, the guard still needs its orders.
   if (h.kind === 'idle' || h.kind === 'fenced') return null;
   const { entitlement } = g;
   return {
     group: g.group,
     epoch: h.epoch,
-    fenceAt: mayActUntil(entitlement, rules),
-    goneBy: goneBy(entitlement, rules),
+    fenceAt: mayActUntil(entitlement),
+    goneBy: goneBy(entitlement),
   };
 }
 

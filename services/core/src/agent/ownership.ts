@@ -14,17 +14,18 @@ import type { GroupRecord } from '../records.ts';
 import type { TimeRules } from '../time.ts';
 import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
+import type { Proof } from './renewal.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**
- * The group's record as of a revision. `provenAt` is `s` of the renewal that was committed together with this
- * view; null for a hint, which may stop us and never start us.
+ * The group's record as of a revision. `proof` is the renewal that was committed together with this view; null for a
+ * hint, which may stop us and never start us.
  */
 export function seeRecord(
   g: GroupState,
   record: GroupRecord,
   revision: Revision,
-  provenAt: BootMs | null,
+  proof: Proof | null,
   here: Here,
 ): Moved {
   const own = record.ownership;
@@ -34,7 +35,7 @@ export function seeRecord(
     const later = g.seen?.ownership;
     const still = later !== undefined && later.kind !== 'unowned' && later.owner === here.self;
     const same = still && mine && later.epoch === own.epoch;
-    return stay(same && provenAt !== null ? entitle(g, own.epoch, provenAt) : g);
+    return stay(same && proof !== null ? entitleBy(g, own.epoch, proof, here) : g);
   }
   let next: GroupState = {
     ...g,
@@ -42,7 +43,7 @@ export function seeRecord(
     seenRevision: revision,
     highestEpoch: max(g.highestEpoch, own.epoch),
   };
-  if (mine && provenAt !== null) next = entitle(next, own.epoch, provenAt);
+  if (mine && proof !== null) next = entitleBy(next, own.epoch, proof, here);
   const held = heldEpoch(next.holding);
 
   if (held === null) {
@@ -88,10 +89,22 @@ export function waitsForProof(g: GroupState, here: Pick<Here, 'self'>): boolean 
   return g.holding.kind === 'idle' || (g.holding.kind === 'fenced' && g.holding.epoch < own.epoch);
 }
 
-/** A later proof for the same epoch extends the entitlement; one for a new epoch starts it. */
-export function entitle(g: GroupState, epoch: Epoch, provenAt: BootMs): GroupState {
-  const before = g.entitledEpoch === epoch ? (g.entitlement?.provenAt ?? -Infinity) : -Infinity;
-  return { ...g, entitledEpoch: epoch, entitlement: { provenAt: Math.max(before, provenAt) } };
+/**
+ * A later proof for the same epoch extends the entitlement; one for a new epoch starts it. It never gets longer rules
+ * than those whose G the others know.
+ */
+export function entitle(g: GroupState, epoch: Epoch, provenAt: BootMs, rules: TimeRules): GroupState {
+  const before = g.entitledEpoch === epoch ? g.entitlement : null;
+  if (before !== null && before.provenAt >= provenAt) return g;
+  return { ...g, entitledEpoch: epoch, entitlement: { provenAt, rules } };
+}
+
+/** By a renewal: with the newest rules, if it told their G; with those that the last one told, if it did not. */
+function entitleBy(g: GroupState, epoch: Epoch, proof: Proof, here: Here): GroupState {
+  const told = proof.waits[g.group] ?? 0;
+  const known = [here.config.rules, g.entitledEpoch === epoch ? g.entitlement?.rules : undefined];
+  const rules = known.find((r) => r !== undefined && r.waitMs <= told);
+  return rules === undefined ? g : entitle(g, epoch, proof.at, rules);
 }
 
 /** Starts to acquire when everything that it takes is there (O1). Called after every event. */
@@ -107,7 +120,7 @@ export function acquireWhenEntitled(g: GroupState, here: Here): Moved {
 }
 
 function entitled(g: GroupState, here: Here): boolean {
-  return g.entitlement !== null && here.now < mayActUntil(g.entitlement, here.config.rules);
+  return g.entitlement !== null && here.now < mayActUntil(g.entitlement);
 }
 
 /** Deadlines of this group: the fence, the retries. */
@@ -141,11 +154,11 @@ export function onTime(g: GroupState, here: Here): Moved {
   }
 }
 
-export function nextDeadline(g: GroupState, rules: TimeRules): BootMs | null {
+export function nextDeadline(g: GroupState): BootMs | null {
   const times: BootMs[] = [];
   const h = g.holding;
   if (h.kind === 'acquiring' || h.kind === 'active' || h.kind === 'releasing') {
-    if (g.entitlement !== null) times.push(mayActUntil(g.entitlement, rules));
+    if (g.entitlement !== null) times.push(mayActUntil(g.entitlement));
   }
   if (h.kind === 'acquiring' && h.retryAt !== null) times.push(h.retryAt);
   if (h.kind === 'fencing' || h.kind === 'stuck') times.push(h.retryAt);

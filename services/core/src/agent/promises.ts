@@ -34,12 +34,19 @@ export function askToHold(
     case 'fence':
       return { group: g, actions: [] };
     case 'freeze':
-      return { group: { ...entitle(g, epoch, now), round: null }, actions: [] };
+      return { group: { ...entitle(g, epoch, now, g.entitlement.rules), round: null }, actions: [] };
     case 'failsafe': {
       const others = otherServers(config, self);
-      if (others.length === 0) return { group: entitle(g, epoch, now), actions: [] };
+      if (others.length === 0) return { group: entitle(g, epoch, now, g.entitlement.rules), actions: [] };
       const round = { round: Math.round(now * 1_000), startedAt: now, promised: [], refused: null };
-      const message: HoldRequest = { kind: 'hold-request', group: g.group, epoch, round: round.round };
+      const { waitMs } = g.entitlement.rules;
+      const message: HoldRequest = {
+        kind: 'hold-request',
+        group: g.group,
+        epoch,
+        round: round.round,
+        waitMs,
+      };
       const actions = others.flatMap((to) =>
         paths(to).map((path) => ({ kind: 'send', to, path, message }) as const),
       );
@@ -73,7 +80,8 @@ export function promiseReceived(g: GroupState, from: MemberId, promise: HoldProm
   const promised = round.promised.includes(from) ? round.promised : [...round.promised, from];
   const full = otherServers(here.config, here.self).every((s) => promised.includes(s));
   const next = { ...g, round: { ...round, promised } };
-  return { group: full ? entitle(next, epoch, round.startedAt) : next, actions: [] };
+  if (!full || g.entitlement === null) return { group: next, actions: [] };
+  return { group: entitle(next, epoch, round.startedAt, g.entitlement.rules), actions: [] };
 }
 
 /** Somebody asks us to hold. */
@@ -96,7 +104,9 @@ export function holdRequested(
     };
     return { group: g, actions: [{ kind: 'send', to: from, path, message }] };
   }
-  const until = Math.max(g.promisedUntil ?? 0, here.now + here.config.rules.waitMs);
+  // The one who asks may still act under longer rules than ours.
+  const waitMs = Math.max(request.waitMs ?? 0, here.config.rules.waitMs);
+  const until = Math.max(g.promisedUntil ?? 0, here.now + waitMs);
   return {
     group: { ...g, promisedUntil: until }, // P1
     actions: [

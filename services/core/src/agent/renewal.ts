@@ -6,7 +6,7 @@
  *   R3  each attempt has a counter of its own, so an attempt that landed late is told from one that did not
  */
 
-import type { BootMs, MemberId, Revision } from '../names.ts';
+import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupReport, RenewalRecord } from '../records.ts';
 import type { AgentAction, RenewAnswer } from './events.ts';
 
@@ -41,6 +41,21 @@ export interface RenewalPace {
   readonly attemptMs: number;
 }
 
+/** A renewal that was confirmed in time. */
+export interface Proof {
+  /** `s`: just before it was sent. */
+  readonly at: BootMs;
+  /** What it told of the groups' G. */
+  readonly waits: RenewalRecord['waits'];
+}
+
+/** What goes into the next renewal. */
+export interface Account {
+  readonly reports: readonly GroupReport[];
+  readonly waits: Readonly<Record<GroupId, number>>;
+  readonly leaving: boolean;
+}
+
 export function newRenewal(
   server: MemberId,
   incarnation: number,
@@ -72,16 +87,14 @@ export function newRenewal(
  */
 export function renewWhenDue(
   r: Renewal,
-  reports: readonly GroupReport[],
-  leaving: boolean,
+  account: Account,
   pace: RenewalPace,
   now: BootMs,
   wanted: boolean,
 ): { readonly renewal: Renewal; readonly actions: readonly AgentAction[] } {
   if (r.impostor !== null) return { renewal: r, actions: [] };
   // An attempt that is overdue is tried again at once: that is what R + 2q < F counts on.
-  if (now < (renewalDeadline(r, reports, leaving, pace, wanted) ?? Infinity))
-    return { renewal: r, actions: [] };
+  if (now < (renewalDeadline(r, account, pace, wanted) ?? Infinity)) return { renewal: r, actions: [] };
   const counter = r.counter + 1;
   const record: RenewalRecord = {
     server: r.server,
@@ -90,8 +103,9 @@ export function renewWhenDue(
     bootId: r.bootId,
     bootRevision: r.bootRevision,
     version: r.version,
-    leaving,
-    groups: reports,
+    leaving: account.leaving,
+    waits: account.waits,
+    groups: account.reports,
   };
   return {
     renewal: {
@@ -108,22 +122,18 @@ export function renewWhenDue(
 }
 
 /** When the next renewal is due: on its period, or now when there is news that others wait for. */
-export function renewAt(
-  r: Renewal,
-  reports: readonly GroupReport[],
-  leaving: boolean,
-  wanted: boolean,
-): BootMs {
+export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
   if (r.current === null || r.provenAt === null) return r.nextAt;
   const bootUnpublished = r.bootRevision !== null && r.current.bootRevision === null;
-  return wanted || isNews(r.current, reports, leaving) || bootUnpublished
+  return wanted || isNews(r.current, account) || bootUnpublished
     ? r.notBefore
     : Math.max(r.nextAt, r.notBefore);
 }
 
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
-function isNews(current: RenewalRecord, reports: readonly GroupReport[], leaving: boolean): boolean {
+function isNews(current: RenewalRecord, { reports, waits, leaving }: Account): boolean {
   if (current.leaving !== leaving || current.groups.length !== reports.length) return true;
+  if (Object.entries(waits).some(([group, waitMs]) => current.waits[group] !== waitMs)) return true;
   return reports.some((report) => {
     const told = current.groups.find((g) => g.group === report.group);
     return told === undefined || digest(told) !== digest(report);
@@ -138,19 +148,18 @@ function digest(r: GroupReport): string {
 /** Deadline of the attempt under way, or the next due time. */
 export function renewalDeadline(
   r: Renewal,
-  reports: readonly GroupReport[],
-  leaving: boolean,
+  account: Account,
   pace: RenewalPace,
   wanted: boolean,
 ): BootMs | null {
   if (r.impostor !== null) return null;
-  return r.inFlight === null ? renewAt(r, reports, leaving, wanted) : r.inFlight.sentAt + pace.attemptMs;
+  return r.inFlight === null ? renewAt(r, account, wanted) : r.inFlight.sentAt + pace.attemptMs;
 }
 
 export interface Renewed {
   readonly renewal: Renewal;
-  /** `s`, when this answer proves our renewal; null when it is only news. */
-  readonly provenAt: BootMs | null;
+  /** Null when the answer is only news. */
+  readonly proof: Proof | null;
 }
 
 export function renewalAnswered(
@@ -161,7 +170,7 @@ export function renewalAnswered(
   now: BootMs,
 ): Renewed {
   const flight = r.inFlight;
-  if (flight?.attempt !== attempt) return { renewal: r, provenAt: null };
+  if (flight?.attempt !== attempt) return { renewal: r, proof: null };
   switch (answer.kind) {
     case 'committed':
       return committed(r, flight, answer.revision, pace, now);
@@ -177,7 +186,7 @@ export function renewalAnswered(
         nextAt: retryAt,
         notBefore: retryAt,
       };
-      return { renewal: failed, provenAt: null };
+      return { renewal: failed, proof: null };
     }
   }
 }
@@ -200,7 +209,7 @@ function committed(
       failingSince: inTime ? null : (r.failingSince ?? flight.sentAt),
       nextAt: flight.sentAt + pace.renewMs,
     },
-    provenAt: inTime ? flight.sentAt : null,
+    proof: inTime ? { at: flight.sentAt, waits: flight.record.waits } : null,
   };
 }
 
@@ -215,11 +224,11 @@ function conflicted(
   if (current !== null && current.incarnation === r.incarnation) {
     // R3: it is this very attempt, by another road; or an earlier one that landed after all.
     if (current.counter === flight.record.counter) return committed(r, flight, revision, pace, now);
-    return { renewal: { ...r, inFlight: null, current, nextAt: now }, provenAt: null };
+    return { renewal: { ...r, inFlight: null, current, nextAt: now }, proof: null };
   }
   if (current !== null && r.current?.incarnation === r.incarnation) {
     const says = `another agent renews as ${r.server} (incarnation ${String(current.incarnation)})`;
-    return { renewal: { ...r, inFlight: null, impostor: says }, provenAt: null };
+    return { renewal: { ...r, inFlight: null, impostor: says }, proof: null };
   }
   // First contact of this agent: the record of a former one.
   const sameBoot = current !== null && current.bootId === r.bootId;
@@ -232,6 +241,6 @@ function conflicted(
       bootRevision: sameBoot ? current.bootRevision : r.bootRevision,
       nextAt: now,
     },
-    provenAt: null,
+    proof: null,
   };
 }

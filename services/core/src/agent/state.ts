@@ -6,7 +6,7 @@ import type { Step } from '../node.ts';
 import { noMaintenance, type GroupReport, type MaintenanceRecord } from '../records.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
-import type { AgentAction, ArmedGroup } from './events.ts';
+import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
 import { reportOf, type GroupState } from './holding.ts';
 import { newRenewal, type Renewal, type RenewalPace } from './renewal.ts';
 
@@ -31,6 +31,10 @@ export interface AgentState {
   readonly pings: Pings;
   readonly nextPingAt: BootMs | null;
   readonly armed: readonly ArmedGroup[];
+  /** What the guard vouched for when this agent started: completed with the rules once they are known. */
+  readonly vouched: readonly HeldBefore[];
+  /** G of each group of this server. */
+  readonly waits: Readonly<Record<GroupId, number>>;
 }
 
 export type AgentStep = Step<AgentState, AgentAction>;
@@ -66,6 +70,8 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     pings: new Map(),
     nextPingAt: null,
     armed: [],
+    vouched: [],
+    waits: {},
   };
 }
 

@@ -122,7 +122,7 @@ export function runCurrent(g: GroupState, walk: Acquiring | Releasing, here: Her
         run: started.run,
         step,
         limitMs: stepLimitMs(step, here.config),
-        goneBy: g.entitlement === null ? here.now : goneBy(g.entitlement, here.config.rules),
+        goneBy: g.entitlement === null ? here.now : goneBy(g.entitlement),
         planned,
       },
     ],
@@ -324,7 +324,7 @@ export function startFence(g: GroupState, reason: string, here: Here): Moved {
   const epoch = heldEpoch(g.holding);
   if (epoch === null || g.holding.kind === 'fencing') return stay(g);
   const limit = here.now + here.config.rules.stopMs;
-  const doneBy = g.entitlement === null ? limit : Math.min(limit, goneBy(g.entitlement, here.config.rules));
+  const doneBy = g.entitlement === null ? limit : Math.min(limit, goneBy(g.entitlement));
   return {
     group: {
       ...g,

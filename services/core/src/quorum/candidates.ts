@@ -41,8 +41,14 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
   const renewal = scene.view.renewals.get(server);
   return downAt(
     { heardAt: heardAt(scene, server), renewalChangedAt: renewal?.changedAt ?? null },
-    config.rules,
+    { outageMs: config.rules.outageMs, waitMs: waitMsFor(scene, server, config) },
   );
+}
+
+/** G for this server: never shorter than what it told that it counts on, whatever was configured since. */
+export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
+  const told = scene.view.renewals.get(server)?.value.waits[config.name] ?? 0;
+  return Math.max(told, config.rules.waitMs);
 }
 
 /** The server's own word, renewed or heard, that nothing of this epoch runs there any more. */

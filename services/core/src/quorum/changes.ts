@@ -11,6 +11,7 @@ import type {
   Ownership,
   StepRecord,
 } from '../records.ts';
+import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import type { Phase } from '../records.ts';
 
@@ -67,7 +68,8 @@ export function ended(
 }
 
 export function recentFailovers(c: Case): readonly number[] {
-  return (c.record?.failovers ?? []).filter((t) => Math.abs(c.wall - t) < hourMs);
+  const now = clusterMs(c.scene.view, c.scene.now);
+  return (c.record?.failovers ?? []).filter((t) => now - t < hourMs);
 }
 
 /** Same group, other ownership. */
@@ -96,7 +98,9 @@ export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reas
   return {
     ...base,
     ownerBoot: c.scene.view.renewals.get(to)?.value.bootId ?? null,
-    failovers: counts ? [...base.failovers, c.wall].slice(-failoversMax) : base.failovers,
+    failovers: counts
+      ? [...base.failovers, clusterMs(c.scene.view, c.scene.now)].slice(-failoversMax)
+      : base.failovers,
   };
 }
 

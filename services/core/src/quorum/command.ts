@@ -3,7 +3,15 @@
 import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
-import { assess, candidates, saysFenced, seconds, serverDownAt, type Candidate } from './candidates.ts';
+import {
+  assess,
+  candidates,
+  saysFenced,
+  seconds,
+  serverDownAt,
+  waitMsFor,
+  type Candidate,
+} from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
 import { change, ended, withOwnership } from './changes.ts';
 import { begin, blockers, give, pausedBecause, releaseTo } from './judge.ts';
@@ -103,7 +111,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const downFrom = serverDownAt(scene, own.owner, config);
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
-  const safeFrom = force ? renewedAt + config.rules.waitMs : downFrom;
+  const safeFrom = force ? renewedAt + waitMsFor(scene, own.owner, config) : downFrom;
   if (scene.now >= safeFrom) {
     const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
     return {

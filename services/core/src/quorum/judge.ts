@@ -223,17 +223,21 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   return { ...judged, wakeAt: future.length === 0 ? null : Math.min(...future) };
 }
 
+/** I11: so many failovers within an hour that a person must look; null when there were fewer. */
+function heldByFailovers(c: Case): string | null {
+  const recent = recentFailovers(c).length;
+  if (recent < c.config.failoversPerHour) return null;
+  return `held after ${String(recent)} failovers within an hour; use holdfast failover to go on`;
+}
+
 /** J1, by silence. */
 function failOver(c: Case, own: Owned | Releasing): Judgement {
   const { scene, config, record } = c;
   const { owner, epoch } = own;
   const why = `${owner} was silent for ${seconds(scene.now - heardAt(scene, owner))} and did not renew`;
   const op = record?.operation ?? null;
-  const recent = recentFailovers(c);
-  if (recent.length >= config.failoversPerHour) {
-    const held = `held after ${String(recent.length)} failovers within an hour; use holdfast failover to go on`;
-    return stay('blocked', `${why}; ${held}`, null, [held]);
-  }
+  const held = heldByFailovers(c);
+  if (held !== null) return stay('blocked', `${why}; ${held}`, null, [held]);
   const all = candidates(scene, config, record).filter((s) => s.server !== owner);
   const to = choose(all, own.kind === 'releasing' ? own.to : undefined);
   if (to === undefined)
@@ -290,6 +294,12 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
   }
   if (op?.phase === 'awaiting-approval' && kind === 'failover')
     return stay('awaiting-approval', op.reason, null);
+  const held = kind === 'failover' ? heldByFailovers(c) : null;
+  if (held !== null) {
+    const why = `${owner} is fenced (${says}); ${held}`;
+    if (op === null) return stay('blocked', why, null, [held]);
+    return change('blocked', 'held', withOwnership(c, own, null, why), failed);
+  }
   return give(
     c,
     to,

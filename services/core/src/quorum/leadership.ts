@@ -10,6 +10,7 @@ import { encode } from '../codec.ts';
 import { keys } from '../keys.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import type { Txn } from '../store.ts';
+import { beatText, clusterMs } from './cluster-clock.ts';
 import type { StoreView } from './view.ts';
 
 export interface LeaderPace {
@@ -44,7 +45,7 @@ export function candidateAt(
   return beatAt + pace.deadMs + patience;
 }
 
-export function takeLeadership(view: StoreView, self: MemberId, incarnation: number): Txn {
+export function takeLeadership(view: StoreView, self: MemberId, incarnation: number, now: BootMs): Txn {
   const record = { member: self, incarnation, term: (view.leader?.value.term ?? 0) + 1 };
   return {
     compares: [
@@ -53,17 +54,17 @@ export function takeLeadership(view: StoreView, self: MemberId, incarnation: num
     ],
     puts: [
       { key: keys.leader, value: encode(record) },
-      { key: keys.beat, value: `${self} 0` },
+      { key: keys.beat, value: beatText(self, 0, clusterMs(view, now)) },
     ],
     deletes: [],
     reads: [keys.leader, keys.beat],
   };
 }
 
-export function beat(view: StoreView, self: MemberId, count: number): Txn {
+export function beat(view: StoreView, self: MemberId, count: number, now: BootMs): Txn {
   return {
     compares: [{ kind: 'mod-revision', key: keys.leader, revision: view.leader?.modRevision ?? 0n }],
-    puts: [{ key: keys.beat, value: `${self} ${String(count)}` }],
+    puts: [{ key: keys.beat, value: beatText(self, count, clusterMs(view, now)) }],
     deletes: [],
     reads: [keys.leader, keys.beat],
   };

@@ -2,8 +2,8 @@
  * The loop of one quorum service. It commits renewals, keeps its view of the store and of who is heard, and, while it
  * leads, carries out what judge.ts decides.
  *
- *   U1  every change of a group is one transaction that compares the leader, the group's record, and, where the owner
- *       was judged silent, the very renewal that was judged
+ *   U1  every change of a group is one transaction that compares the leader, the configuration, the maintenance, the
+ *       group's record, and, where the owner was judged silent, the very renewal that was judged
  *   U2  one change per group under way at a time; after an unknown outcome the store is read before anything else
  *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */
@@ -147,14 +147,14 @@ class Turn {
     if (leads(state.view, state.self, state.incarnation)) {
       if (now < state.nextBeatAt || this.blind()) return; // L2
       this.state = { ...this.state, nextBeatAt: now + pace.beatMs, beats: state.beats + 1 };
-      this.txn(beat(state.view, state.self, state.beats + 1), { kind: 'beat', since: now }, pace.beatMs);
+      this.txn(beat(state.view, state.self, state.beats + 1, now), { kind: 'beat', since: now }, pace.beatMs);
       return;
     }
     const from = candidateAt(state.view, state.self, state.incarnation, pace, state.witness, state.since);
     if (from === null || now < from || now < state.nextBeatAt || this.blind()) return;
     this.state = { ...this.state, nextBeatAt: now + pace.beatMs };
     this.txn(
-      takeLeadership(state.view, state.self, state.incarnation),
+      takeLeadership(state.view, state.self, state.incarnation, now),
       { kind: 'lead', since: now },
       pace.beatMs,
     );
@@ -267,8 +267,14 @@ class Turn {
     this.txn(txn, { kind: 'change', group, change, since: this.now });
   }
 
+  /** What every judgement rests on must still stand when it is carried out: that we lead, and what people want. */
   private asLeader(): readonly Compare[] {
-    return [{ kind: 'mod-revision', key: keys.leader, revision: this.state.view.leader?.modRevision ?? 0n }];
+    const { leader, config, maintenance } = this.state.view;
+    return [
+      { kind: 'mod-revision', key: keys.leader, revision: leader?.modRevision ?? 0n },
+      { kind: 'mod-revision', key: keys.config, revision: config?.modRevision ?? 0n },
+      { kind: 'mod-revision', key: keys.maintenance, revision: maintenance?.modRevision ?? 0n },
+    ];
   }
 
   private eventOf(group: GroupId, change: Change): EventRecord {

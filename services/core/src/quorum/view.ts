@@ -129,7 +129,7 @@ function single<T>(held: Held<T> | null, row: RowChange, now: BootMs, parse: Par
   if (row.value === null) return null;
   const parsed = parse(row.value);
   // A record that can't be read is kept as it was: a guess could move a group.
-  if (parsed.kind === 'garbage') return held;
+  if (parsed.kind === 'garbage') return held === null ? null : { ...held, modRevision: row.modRevision };
   return { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
 }
 
