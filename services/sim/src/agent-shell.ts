@@ -107,7 +107,12 @@ export class AgentShell {
     const held = armed.map((a): HeldBefore => {
       const remembered = disk.remembered.get(a.group);
       const known = remembered?.epoch === a.epoch && remembered.state !== 'idle';
-      return { group: a.group, epoch: a.epoch, state: known ? remembered.state : 'acquiring', fenceAt: a.fenceAt } as HeldBefore;
+      return {
+        group: a.group,
+        epoch: a.epoch,
+        state: known ? remembered.state : 'acquiring',
+        fenceAt: a.fenceAt,
+      } as HeldBefore;
     });
     const promises = [...disk.promises].map(([group, p]) => ({
       group,
@@ -222,7 +227,15 @@ export class AgentShell {
           const running = machine.resources.get(`${group}/${resource}`);
           const well = running !== undefined && !running.broken;
           const says = well ? '' : 'it does not answer';
-          this.mailbox.deliver({ kind: 'monitored', group, epoch, resource, run, state: well ? 'running' : 'failed', says });
+          this.mailbox.deliver({
+            kind: 'monitored',
+            group,
+            epoch,
+            resource,
+            run,
+            state: well ? 'running' : 'failed',
+            says,
+          });
         });
         return;
       }
@@ -231,7 +244,8 @@ export class AgentShell {
         return;
       case 'remember':
         disk.remembered.set(action.group, { epoch: action.epoch, state: action.state });
-        if (action.epoch > (disk.epochs.get(action.group) ?? -1n)) disk.epochs.set(action.group, action.epoch);
+        if (action.epoch > (disk.epochs.get(action.group) ?? -1n))
+          disk.epochs.set(action.group, action.epoch);
         return;
       case 'keep-promise':
         this.keepPromise(action);
@@ -284,7 +298,10 @@ export class AgentShell {
   /** The nearest quorum service first; the next ones when it takes long; the first that knows decides. */
   private renew(order: Renew): void {
     const { machine, network, sim, audit } = this.around;
-    audit.ledger(machine).renewalSent(order.attempt, machine.boot(), order.deadlineMs);
+    const { config } = this.state;
+    audit
+      .ledger(machine)
+      .renewalSent(order.attempt, { at: machine.boot(), deadlineMs: order.deadlineMs, config });
     const request = {
       server: machine.id,
       previous: order.previous === null ? null : textOf(order.previous),
@@ -321,7 +338,9 @@ export class AgentShell {
     next();
     sim.after(order.deadlineMs * 0.35, next);
     sim.after(order.deadlineMs * 0.65, next);
-    sim.after(order.deadlineMs, () => finish({ kind: 'no-answer', says: 'no quorum service answered in time' }));
+    sim.after(order.deadlineMs, () =>
+      finish({ kind: 'no-answer', says: 'no quorum service answered in time' }),
+    );
   }
 
   private answerOf(result: Exclude<RenewResult, { kind: 'no-answer' }>): RenewAnswer {
@@ -360,7 +379,10 @@ export class AgentShell {
     steps.onHost(sim.random.between(50, 400), () => {
       const now = machine.resources.get(`${group}/${resource}`);
       // A fence that came in between killed it (X3).
-      const stillHeld = this.around.guard()?.vouchesFor().some((a) => a.group === group && a.epoch === epoch);
+      const stillHeld = this.around
+        .guard()
+        ?.vouchesFor()
+        .some((a) => a.group === group && a.epoch === epoch);
       if (before !== now || stillHeld !== true) return;
       if (now === undefined) machine.startResource(group, resource, epoch);
       else now.broken = false;
@@ -372,7 +394,8 @@ export class AgentShell {
     const { machine, sim, steps, audit } = this.around;
     const { group, epoch, round, to } = order;
     const highest = audit.ledger(machine).highest.get(group) ?? 0n;
-    if (highest > epoch) sim.fail('I2', `${machine.id} promises ${group} at epoch ${String(epoch)} after ${String(highest)}`);
+    if (highest > epoch)
+      sim.fail('I2', `${machine.id} promises ${group} at epoch ${String(epoch)} after ${String(highest)}`);
     steps.onHost(sim.random.between(0.5, 8), () => {
       if (!this.mailbox.alive) return;
       const waitMs = this.state.config?.groups.get(group)?.rules.waitMs ?? 0;

@@ -11,14 +11,7 @@
  * and no etcd fault separates it from the others: such groups are exempt while there is or lately was one.
  */
 
-import {
-  type AgentState,
-  type Epoch,
-  type GroupConfig,
-  type GroupId,
-  type MemberId,
-  type TimeRules,
-} from '@holdfast/core';
+import { type AgentState, type Epoch, type GroupConfig, type GroupId, type MemberId } from '@holdfast/core';
 import { Ledger } from './ledger.ts';
 import type { HeldAddress, Machine, RunningResource, Witnesses } from './machine.ts';
 import type { Simulation } from './simulation.ts';
@@ -36,7 +29,6 @@ export class Audit implements Witnesses {
   readonly unfitUntil = new Map<Machine, number>();
   readonly frozenGroups = new Set<GroupId>();
   private readonly ledgers = new Map<string, Ledger>();
-  private readonly rules = new Map<string, TimeRules>();
   private readonly sim: Simulation;
 
   constructor(sim: Simulation) {
@@ -49,11 +41,6 @@ export class Audit implements Witnesses {
     const fresh = new Ledger();
     this.ledgers.set(machine.bootId, fresh);
     return fresh;
-  }
-
-  /** The rules by which this boot of the host last acted for the group. */
-  private rulesOf(machine: Machine, group: GroupId): TimeRules | undefined {
-    return this.rules.get(`${machine.bootId}/${group}`);
   }
 
   private exempt(group: GroupId): boolean {
@@ -111,7 +98,6 @@ export class Audit implements Witnesses {
   /** An owner acts: a step starts, an address is set or extended. */
   acts(machine: Machine, config: GroupConfig, epoch: Epoch, what: string): void {
     const { name } = config;
-    this.rules.set(`${machine.bootId}/${name}`, config.rules);
     const highest = this.ledger(machine).highest.get(name) ?? 0n;
     if (highest > epoch) {
       this.sim.fail(
@@ -122,9 +108,10 @@ export class Audit implements Witnesses {
     if (config.servers.length < 2 || this.frozenGroups.has(name)) return;
     const proof = this.ledger(machine).proofOf(name, epoch);
     const now = machine.boot();
-    const until = proof === null ? null : proof.at + config.rules.fenceMs;
+    const until = proof === null ? null : proof.at + proof.rules.fenceMs;
     if (until !== null && now < until + epsilonMs) return;
-    const why = until === null ? 'without any proof' : `${(now - until).toFixed(1)} ms after its fence deadline`;
+    const why =
+      until === null ? 'without any proof' : `${(now - until).toFixed(1)} ms after its fence deadline`;
     this.sim.fail('I3', `${machine.id}: ${what} of ${name} at epoch ${epoch.toString()} ${why}`);
   }
 
@@ -133,10 +120,13 @@ export class Audit implements Witnesses {
     if (config.servers.length < 2 || this.frozenGroups.has(config.name)) return;
     const proof = this.ledger(machine).proofOf(config.name, epoch);
     if (proof === null) return;
-    const goneBy = proof.at + config.rules.fenceMs + config.rules.stopMs;
+    const goneBy = proof.at + proof.rules.fenceMs + proof.rules.stopMs;
     if (lastBootMs <= goneBy + epsilonMs) return;
     const lateMs = (lastBootMs - goneBy).toFixed(1);
-    this.sim.fail('I3', `${machine.id}: an address of ${config.name} may stay ${lateMs} ms longer than s + F + S`);
+    this.sim.fail(
+      'I3',
+      `${machine.id}: an address of ${config.name} may stay ${lateMs} ms longer than s + F + S`,
+    );
   }
 
   addressGone(machine: Machine, address: string, held: HeldAddress): void {
@@ -149,11 +139,10 @@ export class Audit implements Witnesses {
 
   /** Whatever is left of an owner is gone by s + F + S. */
   private gone(machine: Machine, group: GroupId, epoch: Epoch, what: string): void {
-    const rules = this.rulesOf(machine, group);
     const proof = this.ledger(machine).proofOf(group, epoch);
-    if (rules === undefined || proof === null || !machine.up || this.frozenGroups.has(group)) return;
+    if (proof === null || !machine.up || this.frozenGroups.has(group)) return;
     if (machine.thawedAt + epsilonMs >= this.sim.now) return;
-    const lateMs = machine.boot() - (proof.at + rules.fenceMs + rules.stopMs);
+    const lateMs = machine.boot() - (proof.at + proof.rules.fenceMs + proof.rules.stopMs);
     if (lateMs <= epsilonMs) return;
     this.sim.fail('I3', `${machine.id}: ${what} of ${group} went ${lateMs.toFixed(1)} ms after s + F + S`);
   }
@@ -162,7 +151,7 @@ export class Audit implements Witnesses {
   fences(machine: Machine, config: GroupConfig, epoch: Epoch, awakeSince: number): void {
     const proof = this.ledger(machine).proofOf(config.name, epoch);
     if (proof === null || this.frozenGroups.has(config.name)) return;
-    const deadline = proof.at + config.rules.fenceMs;
+    const deadline = proof.at + proof.rules.fenceMs;
     const lateMs = machine.boot() - deadline;
     if (lateMs <= timerLateMs || machine.trueAt(deadline) < awakeSince) return;
     this.sim.fail('I3', `${machine.id}: the fence of ${config.name} began ${lateMs.toFixed(1)} ms late`);

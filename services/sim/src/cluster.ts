@@ -34,6 +34,7 @@ export class Cluster {
   /** The desired state as last written, whether or not anybody read it yet. */
   config: ClusterConfig;
   private readonly byId: ReadonlyMap<MemberId, Host>;
+  private readonly wanted = new Map<string, string>();
 
   constructor(sim: Simulation, scenario: Scenario, tampering: Tampering = honest) {
     this.sim = sim;
@@ -107,11 +108,16 @@ export class Cluster {
   }
 
   /** An operator asks a service, and the leader when that one does not lead. */
-  command(command: QuorumCommand, by: string, answered: (result: CommandResult) => void = () => undefined): void {
+  command(
+    command: QuorumCommand,
+    by: string,
+    answered: (result: CommandResult) => void = () => undefined,
+  ): void {
     const services = this.services();
     if (services.length === 0) return;
     const show = (result: CommandResult) => {
-      const says = result.kind === 'accepted' ? result.reason : result.kind === 'not-leader' ? '' : result.says;
+      const says =
+        result.kind === 'accepted' ? result.reason : result.kind === 'not-leader' ? '' : result.says;
       this.sim.log(by, `${result.kind}: ${says}`);
       answered(result);
     };
@@ -139,11 +145,26 @@ export class Cluster {
     this.write(keys.maintenance, encode(record));
   }
 
+  /** A person tries again until it is done, or until something else is wanted of the same thing. */
   private write(key: string, value: string): void {
-    const service = this.services()[0];
-    if (service === undefined) return;
-    const txn = { compares: [], puts: [{ key, value }], deletes: [], reads: [] };
-    this.etcd.txn(service.machine, txn, 2_000, () => undefined);
+    this.wanted.set(key, value);
+    const attempt = () => {
+      if (this.wanted.get(key) !== value) return;
+      const again = () => this.sim.after(1_000, attempt);
+      const service = this.services()[0];
+      if (service === undefined) {
+        again();
+        return;
+      }
+      const compares = [
+        { kind: 'mod-revision', key, revision: this.etcd.rows.get(key)?.modRevision ?? 0n } as const,
+      ];
+      const txn = { compares, puts: [{ key, value }], deletes: [], reads: [] };
+      this.etcd.txn(service.machine, txn, 2_000, (answer) => {
+        if (answer.kind !== 'succeeded' && this.etcd.rows.get(key)?.value !== value) again();
+      });
+    };
+    attempt();
   }
 
   /** What the world looks like, for the end of a failed run. */

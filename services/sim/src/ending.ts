@@ -47,7 +47,8 @@ function endOf(cluster: Cluster, group: GroupConfig): string | null {
   const record = cluster.records.recordOf(group.name);
   const judged = cluster.judgement(group.name);
   const own = record?.ownership;
-  const fail = (says: string) => sim.fail('I9', `${group.name}: ${says}; judged: ${judged?.reason ?? 'nothing'}`);
+  const fail = (says: string) =>
+    sim.fail('I9', `${group.name}: ${says}; judged: ${judged?.reason ?? 'nothing'}`);
   const owner = own?.kind === 'owned' ? cluster.host(own.owner) : null;
   strangers(cluster, group, owner?.id ?? null, fail);
   const holding = owner?.agent?.state.groups.get(group.name)?.holding;
@@ -69,13 +70,19 @@ function endOf(cluster: Cluster, group: GroupConfig): string | null {
 }
 
 /** Nothing of the group is left anywhere else. */
-function strangers(cluster: Cluster, group: GroupConfig, owner: string | null, fail: (says: string) => void): void {
+function strangers(
+  cluster: Cluster,
+  group: GroupConfig,
+  owner: string | null,
+  fail: (says: string) => void,
+): void {
   for (const { machine, address } of cluster.audit.holders(group.name)) {
     if (machine !== owner) fail(`${address} is left on ${machine}`);
   }
   for (const host of cluster.hosts) {
     if (host.id === owner) continue;
-    for (const [key, r] of host.machine.resources) if (r.group === group.name) fail(`${key} is left on ${host.id}`);
+    for (const [key, r] of host.machine.resources)
+      if (r.group === group.name) fail(`${key} is left on ${host.id}`);
   }
 }
 
@@ -84,12 +91,15 @@ function complete(cluster: Cluster, group: GroupConfig, owner: string, fail: (sa
   const { machine } = cluster.host(owner);
   const { identity } = group;
   const wanted = identity.mode === 'add' ? identity.addresses : [identity.primaryAddress ?? ''];
-  for (const address of wanted) if (!machine.addresses.has(address)) fail(`${owner} owns it without ${address}`);
+  for (const address of wanted)
+    if (!machine.addresses.has(address)) fail(`${owner} owns it without ${address}`);
   for (const r of group.resources) {
-    if (!machine.resources.has(`${group.name}/${r.name}`)) fail(`${owner} owns it and ${r.name} does not run`);
+    if (!machine.resources.has(`${group.name}/${r.name}`))
+      fail(`${owner} owns it and ${r.name} does not run`);
   }
   if (identity.mode !== 'replace') return;
   const spare = identity.standbyAddress ?? '';
   const holders = cluster.hosts.filter((h) => h.machine.addresses.has(spare)).map((h) => h.id);
-  if (holders.length !== 1 || holders[0] === owner) fail(`the spare ${spare} is held by [${holders.join(', ')}]`);
+  if (holders.length !== 1 || holders[0] === owner)
+    fail(`the spare ${spare} is held by [${holders.join(', ')}]`);
 }

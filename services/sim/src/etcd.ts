@@ -7,7 +7,15 @@
  *   E3  the watch is a hint: it may lose changes and says nothing of it
  */
 
-import { live, type Compare, type ReadAnswer, type Row, type RowChange, type Txn, type TxnAnswer } from '@holdfast/core';
+import {
+  live,
+  type Compare,
+  type ReadAnswer,
+  type Row,
+  type RowChange,
+  type Txn,
+  type TxnAnswer,
+} from '@holdfast/core';
 import type { Machine } from './machine.ts';
 import type { Network } from './network.ts';
 import type { Simulation } from './simulation.ts';
@@ -40,8 +48,10 @@ export class Etcd {
   onCommit: Committed = () => undefined;
   private leader: EtcdMember | null = null;
   private electedAt: number | null = null;
-  private readonly watchers: { machine: Machine; changed: (revision: bigint, rows: readonly RowChange[]) => void }[] =
-    [];
+  private readonly watchers: {
+    machine: Machine;
+    changed: (revision: bigint, rows: readonly RowChange[]) => void;
+  }[] = [];
   private readonly sim: Simulation;
   private readonly network: Network;
 
@@ -122,7 +132,9 @@ export class Etcd {
     const giveUpAt = sim.now + deadlineMs;
     const at = this.endpoint(client);
     if (at === null) {
-      sim.after(Math.min(deadlineMs, 20), () => end({ kind: 'unknown', says: 'no etcd member can be reached' }));
+      sim.after(Math.min(deadlineMs, 20), () =>
+        end({ kind: 'unknown', says: 'no etcd member can be reached' }),
+      );
       return;
     }
     const late = this.faults.late > 0 && sim.random.chance(this.faults.late);
@@ -148,7 +160,11 @@ export class Etcd {
       // Requests that lie in a frozen server's sockets are carried out when it thaws, however late that is.
       if (!frozen && sim.now > until) return;
       const leader = frozen || sim.now < notBefore ? null : this.leads();
-      if (leader === null || at.stalledUntil > sim.now || !this.network.connected(at.machine, leader.machine)) {
+      if (
+        leader === null ||
+        at.stalledUntil > sim.now ||
+        !this.network.connected(at.machine, leader.machine)
+      ) {
         sim.after(sim.now < notBefore ? notBefore - sim.now : sim.random.between(60, 140), attempt);
         return;
       }

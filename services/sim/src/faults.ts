@@ -17,7 +17,14 @@ const kinds: readonly (readonly [number, Fault])[] = [
   [3, (f, ms) => f.freezeProcess(ms)],
   [3, (f, ms) => f.freezeHost(ms)],
   [4, (f, ms) => f.powerLoss([f.host()], ms)],
-  [1, (f, ms) => f.powerLoss(f.cluster.hosts.filter((h) => h.machine.role === 'server'), ms)],
+  [
+    1,
+    (f, ms) =>
+      f.powerLoss(
+        f.cluster.hosts.filter((h) => h.machine.role === 'server'),
+        ms,
+      ),
+  ],
   [1, (f, ms) => f.powerLoss(f.cluster.hosts, ms)],
   [3, (f, ms) => f.everythingKilled(ms)],
   [2, (f, ms) => f.sigterm(ms)],
@@ -137,13 +144,23 @@ export class Faults {
 
   freezeHost(forMs: number): void {
     const host = this.host();
-    this.temporarily(`${host.id} frozen`, forMs, () => host.freeze(), () => host.thaw());
+    this.temporarily(
+      `${host.id} frozen`,
+      forMs,
+      () => host.freeze(),
+      () => host.thaw(),
+    );
   }
 
   powerLoss(hosts: readonly Host[], forMs: number): void {
     for (const host of hosts) {
       const ms = forMs + this.random.between(0, 10_000);
-      this.temporarily(`${host.id} without power`, ms, () => host.powerOff(), () => host.powerOn());
+      this.temporarily(
+        `${host.id} without power`,
+        ms,
+        () => host.powerOff(),
+        () => host.powerOn(),
+      );
     }
   }
 
@@ -184,7 +201,12 @@ export class Faults {
         }
       }
     };
-    this.temporarily(what, forMs, () => set(1), () => set(-1));
+    this.temporarily(
+      what,
+      forMs,
+      () => set(1),
+      () => set(-1),
+    );
   }
 
   /** First only its datagrams get lost, and for long: it renews, and nobody hears it. Then it is cut off altogether. */
@@ -195,7 +217,13 @@ export class Faults {
     this.cluster.sim.after(firstMs, () => {
       if (!this.active) return;
       if (this.random.chance(0.5)) this.isolate(host, ['tcp'], 'both', forMs);
-      else this.temporarily(`${host.id} frozen`, forMs, () => host.freeze(), () => host.thaw());
+      else
+        this.temporarily(
+          `${host.id} frozen`,
+          forMs,
+          () => host.freeze(),
+          () => host.thaw(),
+        );
     });
   }
 
@@ -228,7 +256,12 @@ export class Faults {
         this.cluster.network.block(other.machine, host.machine, path, all, by);
       }
     };
-    this.temporarily(`path ${String(path)} of ${host.id} dead`, forMs, () => set(1), () => set(-1));
+    this.temporarily(
+      `path ${String(path)} of ${host.id} dead`,
+      forMs,
+      () => set(1),
+      () => set(-1),
+    );
   }
 
   cutPair(forMs: number): void {
@@ -244,7 +277,12 @@ export class Faults {
       }
     };
     const what = `link ${x.id}${oneWay ? '->' : '-'}${y.id} cut${one === null ? '' : ` on path ${String(one)}`}`;
-    this.temporarily(what, forMs, () => set(1), () => set(-1));
+    this.temporarily(
+      what,
+      forMs,
+      () => set(1),
+      () => set(-1),
+    );
   }
 
   lossy(forMs: number): void {
@@ -264,7 +302,12 @@ export class Faults {
       }
     };
     const what = `${only?.id ?? 'every line'} loses ${String(loss * 100)} %, ${String(extraMs)} ms slower`;
-    this.temporarily(what, forMs, () => set(true), () => set(false));
+    this.temporarily(
+      what,
+      forMs,
+      () => set(true),
+      () => set(false),
+    );
   }
 
   flap(): void {
@@ -287,7 +330,10 @@ export class Faults {
   etcdStall(forMs: number): void {
     const member = this.random.pick(this.cluster.etcd.members);
     const ms = Math.min(forMs, 12_000);
-    this.cluster.sim.log('faults', `the disk of etcd on ${member.machine.id} stalls for ${(ms / 1_000).toFixed(1)} s`);
+    this.cluster.sim.log(
+      'faults',
+      `the disk of etcd on ${member.machine.id} stalls for ${(ms / 1_000).toFixed(1)} s`,
+    );
     member.stalledUntil = this.cluster.sim.now + ms;
   }
 
@@ -313,7 +359,9 @@ export class Faults {
       `all of etcd ${freeze ? 'frozen' : 'stopped'}`,
       forMs,
       () => {
-        for (const m of this.cluster.etcd.members) if (freeze) m.frozen = true; else m.alive = false;
+        for (const m of this.cluster.etcd.members)
+          if (freeze) m.frozen = true;
+          else m.alive = false;
       },
       () => {
         for (const h of this.cluster.hosts) {
@@ -342,6 +390,7 @@ export class Faults {
   breakResource(): void {
     const { sim } = this.cluster;
     for (const host of this.random.shuffled(this.cluster.hosts)) {
+      if (!host.machine.runs) continue;
       for (const [key, running] of host.machine.resources) {
         sim.log('faults', `${key} on ${host.id} fails`);
         if (this.random.chance(0.5)) running.broken = true;
@@ -404,16 +453,20 @@ export class Faults {
         group.takeover = random.pick(['automatic', 'manual', 'observe']);
         break;
       case 2:
-        group.hooks = random.chance(0.5) ? {} : { beforeTakeover: [['/bin/hook']], beforeRelease: [['/bin/hook']] };
+        group.hooks = random.chance(0.5)
+          ? {}
+          : { beforeTakeover: [['/bin/hook']], beforeRelease: [['/bin/hook']] };
         break;
       case 3:
         group.failback = random.pick(['manual', 'automatic']);
         break;
       case 4:
-        group.servers = [...group.servers].reverse();
+        // With `replace` the order says which address is the identity: that is refused while the group runs.
+        if (group.identity.mode === 'add') group.servers = [...group.servers].reverse();
         break;
       case 5:
-        if (group.identity.mode === 'add') group.identity.hostname = `name${String(random.below(3))}-${name ?? ''}`;
+        if (group.identity.mode === 'add')
+          group.identity.hostname = `name${String(random.below(3))}-${name ?? ''}`;
         break;
       case 6:
         group.failoversPerHour = random.pick([1, 3, 10]);

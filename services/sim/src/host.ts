@@ -123,7 +123,8 @@ export class Host {
         this.quorum = new QuorumShell(sim, this.machine, etcd, tampering, this.quorumIncarnation);
         this.quorum.onPush = () => this.push();
         this.quorum.mailbox.deliver({ kind: 'started' });
-        if (this.agent?.mailbox.alive === true) this.quorum.mailbox.deliver({ kind: 'relay', connected: true });
+        if (this.agent?.mailbox.alive === true)
+          this.quorum.mailbox.deliver({ kind: 'relay', connected: true });
         return;
       case 'agent':
         this.startAgent();

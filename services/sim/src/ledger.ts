@@ -3,12 +3,29 @@
  * committed, and what was promised. The audit judges every act by this ledger, never by what core believes.
  */
 
-import type { BootMs, Epoch, GroupConfig, GroupId, MemberId, RenewAnswer } from '@holdfast/core';
+import type {
+  BootMs,
+  ClusterConfig,
+  Epoch,
+  GroupConfig,
+  GroupId,
+  MemberId,
+  RenewAnswer,
+  TimeRules,
+} from '@holdfast/core';
 
 export interface Proof {
   readonly epoch: Epoch;
   /** `s`, on the host's boot clock. */
   readonly at: BootMs;
+  /** Those that were told with the proof. */
+  readonly rules: TimeRules;
+}
+
+interface Sent {
+  readonly at: BootMs;
+  readonly deadlineMs: number;
+  readonly config: ClusterConfig | null;
 }
 
 interface Round {
@@ -22,7 +39,7 @@ interface Round {
 export class Ledger {
   private readonly proofs = new Map<GroupId, Proof>();
   private readonly rounds = new Map<GroupId, Round[]>();
-  private readonly sent = new Map<number, { readonly at: BootMs; readonly deadlineMs: number }>();
+  private readonly sent = new Map<number, Sent>();
   readonly highest = new Map<GroupId, Epoch>();
 
   proofOf(group: GroupId, epoch: Epoch): Proof | null {
@@ -30,8 +47,8 @@ export class Ledger {
     return proof?.epoch === epoch ? proof : null;
   }
 
-  renewalSent(attempt: number, at: BootMs, deadlineMs: number): void {
-    this.sent.set(attempt, { at, deadlineMs });
+  renewalSent(attempt: number, sent: Sent): void {
+    this.sent.set(attempt, sent);
     for (const old of this.sent.keys()) if (old < attempt - 8) this.sent.delete(old);
   }
 
@@ -45,7 +62,9 @@ export class Ledger {
       (answer.current?.incarnation === incarnation && answer.current.counter === attempt);
     if (!confirmed) return;
     for (const { group, ownership } of answer.groups) {
-      if (ownership.kind !== 'unowned' && ownership.owner === self) this.prove(group, ownership.epoch, sent.at);
+      const rules = sent.config?.groups.get(group)?.rules;
+      if (rules !== undefined && ownership.kind !== 'unowned' && ownership.owner === self)
+        this.prove(group, { epoch: ownership.epoch, at: sent.at, rules });
     }
   }
 
@@ -53,10 +72,11 @@ export class Ledger {
     if (epoch > (this.highest.get(group) ?? -1n)) this.highest.set(group, epoch);
   }
 
-  private prove(group: GroupId, epoch: Epoch, at: BootMs): void {
+  private prove(group: GroupId, proof: Proof): void {
     const before = this.proofs.get(group);
+    const { epoch, at } = proof;
     if (before !== undefined && (before.epoch > epoch || (before.epoch === epoch && before.at >= at))) return;
-    this.proofs.set(group, { epoch, at });
+    this.proofs.set(group, proof);
   }
 
   asked(group: GroupId, epoch: Epoch, round: number, at: BootMs): void {
@@ -70,6 +90,7 @@ export class Ledger {
     if (found === undefined) return;
     found.promised.add(by);
     const full = config.servers.every((s) => s === self || found.promised.has(s));
-    if (full) this.prove(config.name, epoch, found.at);
+    const rules = this.proofOf(config.name, epoch)?.rules ?? config.rules;
+    if (full) this.prove(config.name, { epoch, at: found.at, rules });
   }
 }

@@ -153,7 +153,8 @@ export class Machine {
     const held: HeldAddress = { group, epoch, goneAt };
     const fresh = !this.addresses.has(address);
     this.addresses.set(address, held);
-    if (fresh) this.sim.log(this.id, `address ${address} set${epoch === null ? '' : ` at epoch ${epoch.toString()}`}`);
+    if (fresh)
+      this.sim.log(this.id, `address ${address} set${epoch === null ? '' : ` at epoch ${epoch.toString()}`}`);
     this.witnesses.addressSet(this, address, held);
     if (goneAt === null) return;
     const { bootId } = this;

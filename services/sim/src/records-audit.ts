@@ -126,7 +126,10 @@ export class RecordsAudit {
     const old = was?.operation ?? null;
     if (old === null || old.id === record.operation?.id) return;
     if (txn.puts.some((p) => p.key === keys.operation(old.id))) return;
-    this.sim.fail('I7', `${says}: ${old.id} is replaced by ${record.operation?.id ?? 'nothing'} and never ended`);
+    this.sim.fail(
+      'I7',
+      `${says}: ${old.id} is replaced by ${record.operation?.id ?? 'nothing'} and never ended`,
+    );
   }
 
   /** I8: what was begun before may end; nothing else happens. */
@@ -136,11 +139,14 @@ export class RecordsAudit {
     if (!begins) return;
     const config = this.config?.groups.get(record.group);
     const m = this.maintenance;
-    const last = was === null ? null : was.ownership.kind === 'unowned' ? was.ownership.lastOwner : was.ownership.owner;
+    const last =
+      was === null ? null : was.ownership.kind === 'unowned' ? was.ownership.lastOwner : was.ownership.owner;
     const why =
       config?.takeover === 'observe'
         ? 'observed'
-        : m.cluster !== null || m.groups[record.group] !== undefined || (last !== null && m.servers[last] !== undefined)
+        : m.cluster !== null ||
+            m.groups[record.group] !== undefined ||
+            (last !== null && m.servers[last] !== undefined)
           ? 'in maintenance'
           : null;
     if (why !== null) this.sim.fail('I8', `${says} although it is ${why}`);

@@ -79,7 +79,15 @@ function drawGroup(random: Random, index: number, members: readonly Member[], ou
   const group: RawGroup = {
     servers,
     outage: `${String(random.chance(0.8) ? outageS : random.pick(outagesS))}s`,
-    takeover: random.pick(['automatic', 'automatic', 'automatic', 'automatic', 'automatic', 'manual', 'observe']),
+    takeover: random.pick([
+      'automatic',
+      'automatic',
+      'automatic',
+      'automatic',
+      'automatic',
+      'manual',
+      'observe',
+    ]),
     failback: random.chance(0.2) ? 'automatic' : 'manual',
     onControlLoss: random.pick(['failsafe', 'failsafe', 'failsafe', 'failsafe', 'fence', 'freeze']),
     failoversPerHour: random.pick([1, 3, 3, 10]),

@@ -136,9 +136,10 @@ export class Steps {
     const { machine } = this;
     const now = machine.boot();
     const seconds = kernelLifetimeSeconds(goneBy - now);
-    if (seconds === null || now >= goneBy - config.rules.stopMs) return false;
+    if (seconds === null || now >= goneBy - config.rules.stopMs) return false; // X2
     this.audit.acts(machine, config, epoch, 'keeping addresses');
-    if (this.kernelLifetime) this.audit.lifetime(machine, config, epoch, machine.boot() + (seconds + 1) * 1_000);
+    if (this.kernelLifetime)
+      this.audit.lifetime(machine, config, epoch, machine.boot() + (seconds + 1) * 1_000);
     for (const address of addresses) {
       machine.setAddress(address, config.name, epoch, this.kernelLifetime ? seconds : null);
     }
