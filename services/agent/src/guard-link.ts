@@ -49,6 +49,7 @@ export class GuardLink {
   #arming: Arming | null = null;
   /** K2. */
   #armed = new Map<GroupId, Epoch>();
+  #refusal = '';
   /** The highest epoch of each group whose fence began at the guard. */
   readonly #fenced = new Map<GroupId, Epoch>();
   readonly #waiters = new Set<() => void>();
@@ -161,9 +162,15 @@ export class GuardLink {
     this.#armed = new Map(
       arming.groups.filter((g) => !refused(g.group)).map((g) => [g.group, BigInt(g.epoch)]),
     );
-    if (reply.type === 'refused' && this.#isNews(arming, reply.groups))
-      this.#listener.trouble(`the guard refused: ${reply.reason}`);
+    this.#tellRefusal(arming, reply);
     this.#wake();
+  }
+
+  /** The same refusal comes with every renewal: it is told once. */
+  #tellRefusal(arming: Arming, reply: Reply): void {
+    const says = reply.type === 'refused' && this.#isNews(arming, reply.groups) ? reply.reason : '';
+    if (says !== '' && says !== this.#refusal) this.#listener.trouble(`the guard refused: ${says}`);
+    this.#refusal = says;
   }
 
   /** A group that is fenced at this epoch stays in the orders until the loop has heard of it. */

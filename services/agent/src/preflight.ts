@@ -79,7 +79,8 @@ export class Preflight {
   async find(): Promise<Problem[]> {
     const state = this.#host.state();
     const groups = [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
-    const lacks = await this.#host.platform.missing();
+    // A witness never takes anything over.
+    const lacks = state.role === 'server' ? await this.#host.platform.missing() : [];
     const found = await Promise.all([
       ...groups.map((g) => this.#groupProblems(g)),
       this.#fenceCommandProblems(state, groups),
