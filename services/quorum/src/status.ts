@@ -43,7 +43,7 @@ export function statusOf(
     quorum,
     servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
     groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
-    warnings: warningsOf(state, members, quorum),
+    warnings: [...warningsOf(state, members, quorum), ...deafnessOf(state, scene, members)],
   };
 }
 
@@ -204,6 +204,22 @@ function resourcesOf(c: Case, config: GroupConfig, owner: string): Record<string
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return Math.round(sorted[Math.floor(sorted.length / 2)] ?? 0);
+}
+
+/** Who does not hear whom on any path, while others do: nothing comes of it, but the next fault may find one path less. */
+function deafnessOf(state: QuorumState, scene: Scene, members: readonly Member[]): string[] {
+  const heardNow = (id: string): boolean => scene.now - heardAt(scene, id) < 4 * scene.heartbeatMs;
+  const alive = members.filter((m) => heardNow(m.id));
+  return alive.flatMap((m) =>
+    alive.flatMap((observer) => {
+      const rows = state.vantage.ears.get(observer.id)?.diagnoses.filter((d) => d.member === m.id) ?? [];
+      const deaf = rows.filter((d) => !d.says.startsWith('asymmetric'));
+      const paths = Math.min(observer.addresses.length, m.addresses.length);
+      return observer.id !== m.id && paths > 0 && deaf.length >= paths
+        ? [`${observer.id} does not hear ${m.id} on any path (${deaf[0]?.says ?? ''})`]
+        : [];
+    }),
+  );
 }
 
 function warningsOf(state: QuorumState, members: readonly Member[], quorum: admin.QuorumStatus): string[] {

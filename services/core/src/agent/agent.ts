@@ -17,10 +17,10 @@ import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
 import { heldEpoch, newGroupState, type GroupState } from './holding.ts';
-import { acquireWhenEntitled, nextDeadline, onTime, seeRecord, waitsForProof } from './ownership.ts';
-import { askToHold, holdRequested, nextAsk, promiseReceived } from './promises.ts';
-import { renewalAnswered, renewalDeadline, renewWhenDue, type Account, type Proof } from './renewal.ts';
-import { monitored, monitorsDue, nextMonitor, restarted, resumeMonitoring } from './resources.ts';
+import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
+import { askToHold, holdRequested, promiseReceived } from './promises.ts';
+import { renewalAnswered, renewWhenDue, type Account, type Proof } from './renewal.ts';
+import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
 import { sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
@@ -34,6 +34,7 @@ import {
 } from './state.ts';
 import { identityAddresses, spareAddress } from './step.ts';
 import type { Here, Moved } from './here.ts';
+import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
@@ -46,11 +47,13 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
 /** One event's worth of work: takes the event, then settles everything that is due. */
 class Turn {
   private state: AgentState;
+  private readonly groupsBefore: AgentState['groups'];
   private readonly now: BootMs;
   private readonly actions: AgentAction[] = [];
   private reason: string | null = null;
 
   constructor(state: AgentState, now: BootMs) {
+    this.groupsBefore = state.groups;
     this.state = state;
     this.now = now;
   }
@@ -155,6 +158,7 @@ class Turn {
   private configure(config: ClusterConfig, revision: Revision): void {
     const before = this.state.config;
     const first = before === null;
+    const strangers: GroupConfig[] = [];
     this.state = { ...this.state, config: this.withHeld(config), configRevision: revision };
     for (const group of groupsOf(this.state)) {
       const g = this.groupState(group.name);
@@ -162,6 +166,7 @@ class Turn {
         const old = before.groups.get(group.name);
         this.putGroup(g);
         if (old !== undefined) this.move(group.name, (s, here) => reconfigured(s, old, here));
+        if (old === undefined || identityMoved(old, group)) strangers.push(group);
         continue;
       }
       this.putGroup(g);
@@ -170,7 +175,8 @@ class Turn {
     }
     const mine = groupsOf(this.state).map((g) => [g.name, g.rules.waitMs] as const);
     this.state = { ...this.state, waits: Object.fromEntries(mine) };
-    if (first) this.strip();
+    if (first) this.strip(groupsOf(this.state));
+    else if (strangers.length > 0) this.strip(strangers);
   }
 
   /** What the guard told was the deadline; only now the rules are known that lead to it. */
@@ -192,16 +198,19 @@ class Turn {
   }
 
   /** Everything that any group of this server may ever have put here, except what is vouched for. */
-  private strip(): void {
+  private strip(groups: readonly GroupConfig[]): void {
     const addresses: string[] = [];
     const names: GroupId[] = [];
-    for (const group of groupsOf(this.state)) {
+    for (const group of groups) {
       // I8: what is only observed belongs to somebody else.
       if (group.takeover === 'observe' || heldEpoch(this.groupState(group.name).holding) !== null) continue;
       const spare = spareAddress(group.identity);
       addresses.push(...identityAddresses(group.identity), ...(spare === null ? [] : [spare]));
       names.push(group.name);
     }
+    if (names.length === 0 && this.state.stripped) return;
+    // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
+    this.state = { ...this.state, stripped: false };
     this.actions.push({ kind: 'strip', addresses, groups: names });
   }
 
@@ -279,20 +288,34 @@ class Turn {
     if (this.state.started && this.state.config !== null) {
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
+    // Others may take over at once: they should not have to wait for a period or a commit to learn it.
+    if (this.fencedNow()) this.state = { ...this.state, nextBeatAt: this.now };
     this.renew();
     this.beat();
     this.ping();
     const arming = this.arm();
     this.maybeExit();
     const actions = [...arming, ...this.actions];
-    return { state: this.state, actions, wakeAt: this.wakeAt(), reason: this.reason };
+    return {
+      state: this.state,
+      actions,
+      wakeAt: wakeAt(this.state, this.account(), this.proofWanted()),
+      reason: this.reason,
+    };
+  }
+
+  private fencedNow(): boolean {
+    return [...this.state.groups.values()].some(
+      ({ group, holding }) =>
+        holding.kind === 'fenced' && this.groupsBefore.get(group)?.holding.kind !== 'fenced',
+    );
   }
 
   private settleGroup(name: GroupId): void {
     const failing = this.state.renewal.failingSince !== null;
     this.move(name, (g, here) => onTime(g, here));
     this.move(name, (g, here) => askToHold(g, failing, here, (to) => this.pathsTo(to)));
-    this.move(name, (g, here) => acquireWhenEntitled(g, here));
+    this.move(name, (g, here) => acquireWhenEntitled(g, this.state.vantage, here));
     this.move(name, (g, here) => monitorsDue(g, here.config, this.now));
     this.move(name, (g, here) => sightingDue(g, here, this.sightedBy(), (to) => this.pathsTo(to)));
     this.move(name, (g, here) => keepSpare(g, this.state.vantage, here, this.state.nextSpareAt));
@@ -383,25 +406,6 @@ class Turn {
     this.actions.push({ kind: 'exit' });
   }
 
-  private wakeAt(): BootMs | null {
-    const { state } = this;
-    if (!state.started || state.exiting) return null;
-    const failing = state.renewal.failingSince !== null;
-    const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
-    if (state.role === 'server') {
-      times.push(renewalDeadline(state.renewal, this.account(), paceOf(state), this.proofWanted()));
-    }
-    for (const g of state.groups.values()) {
-      const config = this.groupConfig(g.group);
-      if (config === null) continue;
-      times.push(nextDeadline(g), nextAsk(g, failing, config), nextMonitor(g, config));
-      if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
-      if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
-    }
-    const due = times.filter((t): t is BootMs => t !== null && t !== -Infinity);
-    return due.length === 0 ? null : Math.min(...due);
-  }
-
   private pathsTo(to: MemberId): readonly number[] {
     return pathsBetween(this.state, to);
   }
@@ -448,4 +452,10 @@ class Turn {
     this.actions.push({ kind: 'note', group, what, reason });
     this.reason = reason;
   }
+}
+
+/** The addresses of the group are not what they were: whatever is here of them was not put here for it. */
+function identityMoved(before: GroupConfig, after: GroupConfig): boolean {
+  const all = (g: GroupConfig) => [...identityAddresses(g.identity), spareAddress(g.identity)].join();
+  return all(before) !== all(after);
 }

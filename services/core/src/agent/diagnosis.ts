@@ -5,7 +5,7 @@
 
 import type { DiagnosisRow } from '../heartbeat.ts';
 import type { BootMs, Member, MemberId } from '../names.ts';
-import { heardHere, heardOnPath, hearsUs, pathKey, type Vantage } from '../vantage.ts';
+import { heardHere, heardOnPath, lastHeard, hearsUs, pathKey, type Vantage } from '../vantage.ts';
 import type { AgentAction } from './events.ts';
 
 export interface Ping {
@@ -71,8 +71,8 @@ export function diagnose(
   const all = [...members].filter((m) => m.id !== v.self);
   const deaf = all.length > 0 && all.every((m) => now - (heardHere(v, m.id) ?? v.since) >= silenceMs);
   for (const m of all) {
-    const heard = heardHere(v, m.id);
-    const someWhere = heard !== null && now - heard < silenceMs;
+    // On another path, or at another vantage: then it is no server that is dead.
+    const someWhere = now - lastHeard(v, m.id, heartbeatMs, now) < silenceMs;
     for (const path of paths(m.id)) {
       const at = heardOnPath(v, m.id, path);
       const silent = now - (at ?? v.since) >= silenceMs;

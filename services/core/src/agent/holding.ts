@@ -88,6 +88,8 @@ export interface GroupState {
   readonly round: HoldRound | null;
   /** Rule 11, as the one who promised: no takeover is accepted before that. */
   readonly promisedUntil: BootMs | null;
+  /** Whom, and for which epoch; null when there is no promise, or more than one, or one of a former life. */
+  readonly promisedTo: { readonly member: MemberId; readonly epoch: Epoch } | null;
   /** `replace`: whether the pair's other service address is here. */
   readonly spare: 'here' | 'not-here' | 'unknown';
   /** Announcement: verified from another member, or how often it was asked. */
@@ -116,6 +118,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     releaseRefused: null,
     round: null,
     promisedUntil: null,
+    promisedTo: null,
     spare: 'unknown',
     sighting: null,
   };

@@ -12,6 +12,7 @@ import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
 import { mayActUntil } from '../node.ts';
 import type { GroupRecord } from '../records.ts';
 import type { TimeRules } from '../time.ts';
+import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
@@ -108,15 +109,23 @@ function entitleBy(g: GroupState, epoch: Epoch, proof: Proof, here: Here): Group
 }
 
 /** Starts to acquire when everything that it takes is there (O1). Called after every event. */
-export function acquireWhenEntitled(g: GroupState, here: Here): Moved {
+export function acquireWhenEntitled(g: GroupState, vantage: Vantage, here: Here): Moved {
   const own = g.seen?.ownership;
   if (own === undefined || own.kind !== 'owned' || own.owner !== here.self) return stay(g);
   if (g.holding.kind !== 'idle' && g.holding.kind !== 'fenced') return stay(g);
   if (g.holding.kind === 'fenced' && own.epoch <= g.holding.epoch) return stay(g);
   if (g.entitledEpoch !== own.epoch || !entitled(g, here)) return stay(g);
   if (!here.stripped || here.leaving) return stay(g);
-  if (g.promisedUntil !== null && here.now < g.promisedUntil) return stay(g);
+  if (promiseBinds(g, vantage, here.now)) return stay(g);
   return acquire(g, own.epoch, here);
+}
+
+/** Whether a promise still keeps us from a takeover. P4 (promises.ts). */
+function promiseBinds(g: GroupState, vantage: Vantage, now: BootMs): boolean {
+  if (g.promisedUntil === null || now >= g.promisedUntil) return false;
+  if (g.promisedTo === null) return true;
+  const claim = claimOf(vantage, g.promisedTo.member, g.group);
+  return !(claim?.epoch === g.promisedTo.epoch && (claim.state === 'fenced' || claim.state === 'failed'));
 }
 
 function entitled(g: GroupState, here: Here): boolean {
@@ -149,7 +158,7 @@ export function onTime(g: GroupState, here: Here): Moved {
     case 'idle':
     case 'fenced':
       return g.promisedUntil !== null && here.now >= g.promisedUntil
-        ? stay({ ...g, promisedUntil: null })
+        ? stay({ ...g, promisedUntil: null, promisedTo: null })
         : stay(g);
   }
 }

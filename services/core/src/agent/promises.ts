@@ -5,11 +5,12 @@
  *   P1  a promise is binding in memory before it is written, and given only after it is on disk
  *   P2  a full set counts from just before the request was sent
  *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
+ *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2)
  */
 
 import type { GroupConfig } from '../config/types.ts';
 import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
-import type { BootMs, MemberId } from '../names.ts';
+import type { BootMs, Epoch, MemberId } from '../names.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
@@ -107,13 +108,18 @@ export function holdRequested(
   // The one who asks may still act under longer rules than ours.
   const waitMs = Math.max(request.waitMs ?? 0, here.config.rules.waitMs);
   const until = Math.max(g.promisedUntil ?? 0, here.now + waitMs);
+  const sole = g.promisedUntil === null || g.promisedUntil <= here.now || isFor(g, from, request.epoch);
+  const promisedTo = sole ? { member: from, epoch: request.epoch } : null;
   return {
-    group: { ...g, promisedUntil: until }, // P1
+    group: { ...g, promisedUntil: until, promisedTo }, // P1
     actions: [
       { kind: 'keep-promise', group: g.group, epoch: request.epoch, round: request.round, to: from, until },
     ],
   };
 }
+
+const isFor = ({ promisedTo }: GroupState, member: MemberId, epoch: Epoch): boolean =>
+  promisedTo?.member === member && promisedTo.epoch === epoch;
 
 function refuseToHold(g: GroupState, from: MemberId, request: HoldRequest, here: Here): string | null {
   if (!here.config.servers.includes(from)) return `${from} is not a server of ${g.group} here`;

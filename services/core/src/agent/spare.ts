@@ -25,6 +25,8 @@ export function keepSpare(g: GroupState, vantage: Vantage, here: Here, dueAt: Bo
 
 function spareBelongsHere(g: GroupState, vantage: Vantage, here: Here): boolean {
   if (heldEpoch(g.holding) !== null || here.leaving) return false;
+  // A member that was a server of the group once has no part in the pair.
+  if (!here.config.servers.includes(here.self)) return false;
   const own = g.seen?.ownership;
   if (own === undefined || own.kind === 'unowned') {
     return own !== undefined && here.config.servers[1] === here.self;

@@ -302,7 +302,7 @@ export function reconfigured(g: GroupState, before: GroupConfig, here: Here): Mo
     ...[...gone].reverse().map((r) => ({ kind: 'stop', resource: r.name }) as const),
     ...(renamed && before.identity.hostname !== null ? [{ kind: 'unname' } as const] : []),
     ...(left.length > 0 ? [{ kind: 'drop-addresses', addresses: left } as const] : []),
-    ...takeoverSteps(after).filter((s) => s.kind !== 'hook' && s.kind !== 'yield-own'),
+    ...takeoverSteps(after).filter((s) => s.kind !== 'hook'),
   ];
   const walk: Acquiring = {
     kind: 'acquiring',

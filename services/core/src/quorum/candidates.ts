@@ -79,6 +79,7 @@ export function assess(
   config: GroupConfig,
   record: GroupRecord | null,
   server: MemberId,
+  despiteFailure = askedFor(record, server),
 ): Candidate {
   const no = (blocker: string, forceable = false): Candidate => ({ server, blocker, forceable });
   const renewal = scene.view.renewals.get(server);
@@ -99,7 +100,7 @@ export function assess(
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
   const report = reportFor(scene, server, config.name);
-  if (report?.state === 'failed') {
+  if (report?.state === 'failed' && !despiteFailure) {
     return no(`${server} could not take it over at epoch ${report.epoch.toString()}: ${report.says}`);
   }
   if (wasDownToo(scene, record, server)) {
@@ -110,6 +111,12 @@ export function assess(
     );
   }
   return { server, blocker: null, forceable: false };
+}
+
+/** A person is moving the group there: what failed before is meant to be tried again, and is rolled back if it fails. */
+function askedFor(record: GroupRecord | null, server: MemberId): boolean {
+  const op = record?.operation ?? null;
+  return op !== null && op.to === server && op.phase === 'releasing' && op.by !== 'holdfast';
 }
 
 export function lastOwner(record: GroupRecord | null): MemberId | null {
@@ -132,4 +139,23 @@ function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId):
 
 export function seconds(ms: number): string {
   return ms >= 10_000 ? `${String(Math.round(ms / 1_000))} s` : `${(ms / 1_000).toFixed(1)} s`;
+}
+
+/** The first of those that can, by preference or as wished. */
+export function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
+  const able = all.filter((s) => s.blocker === null);
+  return (able.find((s) => s.server === first) ?? able[0])?.server;
+}
+
+export function blockerList(all: readonly Candidate[]): readonly string[] {
+  return all.map((s) => s.blocker).filter((b): b is string => b !== null);
+}
+
+export function blockers(all: readonly Candidate[]): string {
+  const list = blockerList(all);
+  return list.length === 0 ? 'there is no other server' : list.join('; ');
+}
+
+export function blockerOf(all: readonly Candidate[], server: MemberId): string {
+  return all.find((s) => s.server === server)?.blocker ?? `${server} is not a server of this group`;
 }

@@ -137,3 +137,45 @@ export function stay(
 ): Judgement {
   return { phase, reason, change: null, wakeAt, warnings };
 }
+
+/** Asks the owner to release, as one operation. Also what operators command. */
+export function releaseTo(
+  c: Case,
+  own: Extract<Ownership, { kind: 'owned' }>,
+  to: MemberId | null,
+  kind: OperationKind,
+  reason: string,
+  by = 'holdfast',
+): Judgement {
+  const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
+  const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by });
+  return change('releasing', kind, withOwnership(c, ownership, op, reason));
+}
+
+export function begin(
+  kind: OperationKind,
+  from: MemberId | null,
+  to: MemberId | null,
+  reason: string,
+): Wanted {
+  return { kind, phase: 'acquiring', from, to, by: 'holdfast', forced: false, reason, steps: [] };
+}
+
+/** Gives the group to `to`; whatever operation was under way ends as failed. */
+export function give(
+  c: Case,
+  to: MemberId,
+  epoch: bigint,
+  wanted: Wanted,
+  phase: Judgement['phase'],
+  stale: MemberId | null = null,
+  endedBefore = ended(c, c.record?.operation ?? null, 'failed', wanted.reason, []),
+): Judgement {
+  return change(
+    phase,
+    wanted.kind,
+    givenTo(c, to, epoch, operation(c, wanted), wanted.reason),
+    endedBefore,
+    stale,
+  );
+}

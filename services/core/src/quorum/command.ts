@@ -5,6 +5,7 @@ import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import {
   assess,
+  blockers,
   candidates,
   saysFenced,
   seconds,
@@ -13,8 +14,8 @@ import {
   type Candidate,
 } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
-import { change, ended, withOwnership } from './changes.ts';
-import { begin, blockers, give, pausedBecause, releaseTo } from './judge.ts';
+import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
+import { pausedBecause } from './judge.ts';
 import type { Command, CommandResult } from './events.ts';
 
 export type Commanded =
@@ -70,7 +71,7 @@ function plannedMove(
         : `${to} already owns ${config.name}`,
     );
   }
-  const target = assess(c.scene, config, c.record, to);
+  const target = assess(c.scene, config, c.record, to, true);
   if (target.blocker !== null) return refused(`${to} can't take over: ${target.blocker}`);
   if (saysFenced(c.scene, own.owner, config.name, own.epoch) !== null)
     return refused(`${own.owner} is fenced; ${config.name} is about to move`);

@@ -8,29 +8,34 @@
  */
 
 import type { BootMs, MemberId } from '../names.ts';
-import type { Operation, OperationKind, Ownership, StepRecord } from '../records.ts';
+import type { Operation, Ownership, StepRecord } from '../records.ts';
 import {
   assess,
+  blockerList,
+  blockerOf,
+  blockers,
   candidates,
+  choose,
   heardAt,
   lastOwner,
   reportFor,
   saysFenced,
   seconds,
   serverDownAt,
-  type Candidate,
 } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
 import {
+  begin,
   change,
   ended,
+  give,
   givenTo,
   operation,
   recentFailovers,
+  releaseTo,
   settled,
   stay,
   withOwnership,
-  type Wanted,
 } from './changes.ts';
 import { failbackDue } from './failback.ts';
 import { servicePathDead } from './paths.ts';
@@ -142,9 +147,16 @@ function awaitApproval(c: Case, own: Owned, op: Operation, downFrom: BootMs): Ju
 
 function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepRecord[]): Judgement {
   const back = op.phase === 'rolling-back';
-  const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, steps);
+  const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, [...lateSteps(c, own, op), ...steps]);
   const reason = `${own.owner} holds epoch ${own.epoch.toString()}: ${op.reason}`;
   return change('active', back ? 'rolled-back' : `${op.kind}-done`, settled(c, own, done, reason), done);
+}
+
+/** The release's steps, where its end was told by a heartbeat before the renewal that lists them. */
+function lateSteps(c: Case, own: Owned, op: Operation): readonly StepRecord[] {
+  if (op.from === null || op.steps.some((s) => s.server === op.from)) return [];
+  const report = reportFor(c.scene, op.from, c.config.name);
+  return report !== null && report.epoch === own.epoch - 1n ? report.steps : [];
 }
 
 function acquiring(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {
@@ -334,8 +346,9 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
 }
 
 /** The owner said that it is fenced: on to the next one. */
-function released(c: Case, own: Releasing, op: Operation | null, steps: readonly StepRecord[]): Judgement {
+function released(c: Case, own: Releasing, op: Operation | null, told: readonly StepRecord[]): Judgement {
   const { owner, epoch, to } = own;
+  const steps = told.some((s) => s.outcome === 'running') ? [] : told;
   const reason = c.record?.reason ?? 'released';
   const unowned = (why: string, outcome: 'done' | 'failed') =>
     change(
@@ -389,66 +402,4 @@ function callOff(
     withOwnership(c, owned, null, reason),
     ended(c, op, 'rolled-back', why, steps),
   );
-}
-
-// -- parts -----------------------------------------------------------------------------------------------------
-
-/** Asks the owner to release, as one operation. Also what operators command. */
-export function releaseTo(
-  c: Case,
-  own: Owned,
-  to: MemberId | null,
-  kind: OperationKind,
-  reason: string,
-  by = 'holdfast',
-): Judgement {
-  const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
-  const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by });
-  return change('releasing', kind, withOwnership(c, ownership, op, reason));
-}
-
-export function begin(
-  kind: OperationKind,
-  from: MemberId | null,
-  to: MemberId | null,
-  reason: string,
-): Wanted {
-  return { kind, phase: 'acquiring', from, to, by: 'holdfast', forced: false, reason, steps: [] };
-}
-
-/** Gives the group to `to`; whatever operation was under way ends as failed. */
-export function give(
-  c: Case,
-  to: MemberId,
-  epoch: bigint,
-  wanted: Wanted,
-  phase: Judgement['phase'],
-  stale: MemberId | null = null,
-  endedBefore = ended(c, c.record?.operation ?? null, 'failed', wanted.reason, []),
-): Judgement {
-  return change(
-    phase,
-    wanted.kind,
-    givenTo(c, to, epoch, operation(c, wanted), wanted.reason),
-    endedBefore,
-    stale,
-  );
-}
-
-function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
-  const able = all.filter((s) => s.blocker === null);
-  return (able.find((s) => s.server === first) ?? able[0])?.server;
-}
-
-function blockerList(all: readonly Candidate[]): readonly string[] {
-  return all.map((s) => s.blocker).filter((b): b is string => b !== null);
-}
-
-export function blockers(all: readonly Candidate[]): string {
-  const list = blockerList(all);
-  return list.length === 0 ? 'there is no other server' : list.join('; ');
-}
-
-function blockerOf(all: readonly Candidate[], server: MemberId): string {
-  return all.find((s) => s.server === server)?.blocker ?? `${server} is not a server of this group`;
 }

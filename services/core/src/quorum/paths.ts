@@ -27,6 +27,8 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
     const theirs = s === owner ? null : heard(s);
     return theirs !== null && scene.now - theirs < 3 * scene.heartbeatMs;
   });
-  const from = at + config.rules.suspectMs;
+  // A takeover may only just have brought an address to this network: give it as long as anybody.
+  const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;
+  const from = Math.max(at, changedAt) + config.rules.suspectMs;
   return better.length === 0 ? null : { from, better };
 }

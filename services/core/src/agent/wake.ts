@@ -1,0 +1,27 @@
+/** A3: the exact next moment at which the loop has something to do, if nothing happens before. */
+
+import type { BootMs } from '../names.ts';
+import { nextDeadline } from './ownership.ts';
+import { nextAsk } from './promises.ts';
+import { renewalDeadline, type Account } from './renewal.ts';
+import { nextMonitor } from './resources.ts';
+import { paceOf, type AgentState } from './state.ts';
+import { spareAddress } from './step.ts';
+
+/** Null when only an event can change anything. */
+export function wakeAt(state: AgentState, account: Account, proofWanted: boolean): BootMs | null {
+  if (!state.started || state.exiting) return null;
+  const failing = state.renewal.failingSince !== null;
+  const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
+  if (state.role === 'server')
+    times.push(renewalDeadline(state.renewal, account, paceOf(state), proofWanted));
+  for (const g of state.groups.values()) {
+    const config = state.config?.groups.get(g.group);
+    if (config === undefined) continue;
+    times.push(nextDeadline(g), nextAsk(g, failing, config), nextMonitor(g, config));
+    if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
+    if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
+  }
+  const due = times.filter((t): t is BootMs => t !== null && t !== -Infinity);
+  return due.length === 0 ? null : Math.min(...due);
+}
