@@ -23,6 +23,8 @@ export interface Heartbeat {
   /** What the sender last heard from the receiver on this path, for the round trip. */
   readonly echo: { readonly sentAt: BootMs; readonly ageMs: number } | null;
   readonly version: string;
+  /** Boot of the sender's host: a renewal of another boot says nothing about it. Absent: not told. */
+  readonly bootId?: string;
   readonly leaving: boolean;
   /** Current address of each path of the sender. */
   readonly addresses: readonly string[];

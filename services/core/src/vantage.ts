@@ -21,6 +21,8 @@ export interface Ear {
   /** Own hearing, by path. */
   readonly paths: ReadonlyMap<number, Sound>;
   readonly version: string;
+  /** Null: it does not tell. */
+  readonly bootId: string | null;
   readonly leaving: boolean;
   readonly addresses: readonly string[];
   readonly claims: readonly HeldClaim[];
@@ -43,6 +45,7 @@ export function startListening(self: MemberId, now: BootMs): Vantage {
 const silentEar: Ear = {
   paths: new Map(),
   version: '',
+  bootId: null,
   leaving: false,
   addresses: [],
   claims: [],
@@ -67,6 +70,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
   const heard: Ear = {
     paths,
     version: beat.version,
+    bootId: beat.bootId ?? null,
     leaving: beat.leaving,
     addresses: beat.addresses,
     claims: beat.groups,

@@ -12,6 +12,7 @@ export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: 
     sentAt: now,
     echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at },
     version: state.version,
+    bootId: state.renewal.bootId,
     leaving: state.leaving !== null,
     addresses: state.members.get(state.self)?.addresses ?? [],
     groups: reportsOf(state).map((r) => ({ group: r.group, epoch: r.epoch, state: r.state })),

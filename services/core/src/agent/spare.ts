@@ -28,8 +28,10 @@ function spareBelongsHere(g: GroupState, vantage: Vantage, here: Here): boolean 
   // A member that was a server of the group once has no part in the pair.
   if (!here.config.servers.includes(here.self)) return false;
   const own = g.seen?.ownership;
-  if (own === undefined || own.kind === 'unowned') {
-    return own !== undefined && here.config.servers[1] === here.self;
+  if (own === undefined) return false;
+  if (own.kind === 'unowned') {
+    // Nobody may be sure that the last owner gave it up: who has it keeps it, and nobody takes it.
+    return own.lastOwner === null ? here.config.servers[1] === here.self : g.spare === 'here';
   }
   if (own.owner === here.self) return false;
   const claim = claimOf(vantage, own.owner, g.group);

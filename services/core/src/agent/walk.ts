@@ -51,7 +51,14 @@ export function acquire(g: GroupState, epoch: Epoch, here: Here): Moved {
     retryAt: null,
     held: null,
   };
-  const fresh = { ...g, holding: walk, resources: new Map(), wantsRelease: null, releaseRefused: null };
+  const fresh: GroupState = {
+    ...g,
+    holding: walk,
+    resources: new Map(),
+    wantsRelease: null,
+    releaseRefused: null,
+    spare: 'not-here',
+  };
   const moved = runCurrent(fresh, walk, here);
   return {
     group: moved.group,

@@ -2,6 +2,7 @@
  * Who could take a group over, and what stands in the way of each of the others, in words.
  *
  *   C1  a candidate is heard and renews; a commanded leader that slept can do no harm, but a dead candidate would
+ *       and its renewal must be of the boot that is heard, or an old one would hide that it was down
  *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
  */
 
@@ -95,7 +96,10 @@ export function assess(
       everHeard ? `${server} has not been heard for ${seconds(silentMs)}` : `${server} has not been heard`,
     );
   }
-  if (scene.now - renewal.changedAt >= config.rules.outageMs) {
+  const bootId = scene.vantage.ears.get(server)?.bootId ?? null;
+  if (bootId !== null && bootId !== renewal.value.bootId)
+    return no(`${server} has not renewed since its host booted`);
+  if (scene.now - renewal.changedAt >= config.rules.fenceMs) {
     return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
