@@ -28,6 +28,8 @@ export interface Ear {
   readonly claims: readonly HeldClaim[];
   /** Its reports: when each other member's sound reached it, on our clock, by "member/path". */
   readonly reports: ReadonlyMap<string, { readonly at: BootMs; readonly rttMs: number | null }>;
+  /** The latest of these reports for each member, over all paths. */
+  readonly heardBy: ReadonlyMap<MemberId, BootMs>;
   readonly diagnoses: readonly DiagnosisRow[];
 }
 
@@ -50,6 +52,7 @@ const silentEar: Ear = {
   addresses: [],
   claims: [],
   reports: new Map(),
+  heardBy: new Map(),
   diagnoses: [],
 };
 
@@ -61,12 +64,13 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     sentAt: beat.sentAt,
     rttMs: rttMs ?? ear.paths.get(path)?.rttMs ?? null,
   });
-  const reports = new Map(
-    beat.vantage.map((row) => [
-      pathKey(row.member, row.path),
-      { at: now - Math.max(0, row.ageMs), rttMs: row.rttMs },
-    ]),
-  );
+  const reports = new Map<string, { readonly at: BootMs; readonly rttMs: number | null }>();
+  const heardBy = new Map<MemberId, BootMs>();
+  for (const row of beat.vantage) {
+    const at = now - Math.max(0, row.ageMs);
+    reports.set(pathKey(row.member, row.path), { at, rttMs: row.rttMs });
+    if (at > (heardBy.get(row.member) ?? -Infinity)) heardBy.set(row.member, at);
+  }
   const heard: Ear = {
     paths,
     version: beat.version,
@@ -75,6 +79,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     addresses: beat.addresses,
     claims: beat.groups,
     reports,
+    heardBy,
     diagnoses: beat.diagnoses,
   };
   return { ...v, ears: new Map(v.ears).set(from, heard) };
@@ -92,9 +97,36 @@ export function pathKey(member: MemberId, path: number): string {
 
 /** When we ourselves last heard the member, on any path; null when never. */
 export function heardHere(v: Vantage, member: MemberId): BootMs | null {
-  const ear = v.ears.get(member);
-  if (ear === undefined || ear.paths.size === 0) return null;
-  return Math.max(...[...ear.paths.values()].map((s) => s.at));
+  let latest: BootMs | null = null;
+  for (const sound of v.ears.get(member)?.paths.values() ?? []) {
+    if (latest === null || sound.at > latest) latest = sound.at;
+  }
+  return latest;
+}
+
+/**
+ * Whether a heartbeat tells nothing but that its sender is still well: it was heard a moment ago on this path, and
+ * claims what it claimed before. Such a heartbeat can only postpone what is due later, so nothing need be decided.
+ */
+export function isRoutine(
+  v: Vantage,
+  from: MemberId,
+  path: number,
+  beat: Heartbeat,
+  heartbeatMs: number,
+  now: BootMs,
+): boolean {
+  const ear = v.ears.get(from);
+  const at = ear?.paths.get(path)?.at;
+  if (ear === undefined || at === undefined || now - at > 1.5 * heartbeatMs) return false;
+  if (ear.leaving !== beat.leaving || ear.bootId !== (beat.bootId ?? null)) return false;
+  return (
+    ear.claims.length === beat.groups.length &&
+    ear.claims.every((c, i) => {
+      const said = beat.groups[i];
+      return said?.group === c.group && said.epoch === c.epoch && said.state === c.state;
+    })
+  );
 }
 
 /** When we ourselves last heard the member on this path; null when never. */
@@ -115,8 +147,8 @@ export function lastHeard(v: Vantage, member: MemberId, heartbeatMs: number, now
     if (observer === member) continue;
     const word = heardHere(v, observer);
     if (word === null || now - word > freshBeats * heartbeatMs) continue;
-    for (const path of pathsOf(ear, member))
-      latest = Math.max(latest, ear.reports.get(path)?.at ?? -Infinity);
+    const told = ear.heardBy.get(member);
+    if (told !== undefined && told > latest) latest = told;
   }
   return latest;
 }
@@ -139,10 +171,6 @@ export function lastHeardOnPath(
     if (at !== undefined && (latest === null || at > latest)) latest = at;
   }
   return latest;
-}
-
-function pathsOf(ear: Ear, member: MemberId): string[] {
-  return [...ear.reports.keys()].filter((key) => key.startsWith(`${member}/`));
 }
 
 /** What the member itself last claimed of the group, whenever that was. */

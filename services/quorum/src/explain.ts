@@ -76,7 +76,8 @@ function aged(c: Case, dead: string, later: number): Vantage {
           ([k, r]) => [k, k.startsWith(`${dead}/`) ? r : { ...r, at: r.at + shift }] as const,
         ),
       );
-      return [id, { ...ear, paths, reports }];
+      const heardBy = new Map([...ear.heardBy].map(([m, at]) => [m, m === dead ? at : at + shift] as const));
+      return [id, { ...ear, paths, reports, heardBy }];
     }),
   );
   return { ...c.scene.vantage, ears };

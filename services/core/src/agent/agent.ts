@@ -11,7 +11,7 @@
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
-import { hear, heardHere } from '../vantage.ts';
+import { hear, heardHere, isRoutine } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
@@ -38,6 +38,16 @@ import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
+  if (event.kind === 'heard' && event.message.kind === 'heartbeat' && state.wakeAt !== null) {
+    const { from, path, message } = event;
+    if (
+      now < state.wakeAt &&
+      isRoutine(state.vantage, from, path, message, heartbeatMsOf(state.config), now)
+    ) {
+      const vantage = hear(state.vantage, from, path, message, now);
+      return { state: { ...state, vantage }, actions: [], wakeAt: state.wakeAt, reason: null };
+    }
+  }
   const turn = new Turn(state, now);
   turn.keepDeadlines();
   turn.take(event);
@@ -296,12 +306,8 @@ class Turn {
     const arming = this.arm();
     this.maybeExit();
     const actions = [...arming, ...this.actions];
-    return {
-      state: this.state,
-      actions,
-      wakeAt: wakeAt(this.state, this.account(), this.proofWanted()),
-      reason: this.reason,
-    };
+    const next = wakeAt(this.state, this.account(), this.proofWanted());
+    return { state: { ...this.state, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
   }
 
   private fencedNow(): boolean {

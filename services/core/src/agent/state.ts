@@ -30,6 +30,8 @@ export interface AgentState {
   readonly nextSpareAt: BootMs;
   readonly pings: Pings;
   readonly nextPingAt: BootMs | null;
+  /** When there is something to do, if nothing happens before. */
+  readonly wakeAt: BootMs | null;
   readonly armed: readonly ArmedGroup[];
   /** What the guard vouched for when this agent started: completed with the rules once they are known. */
   readonly vouched: readonly HeldBefore[];
@@ -69,6 +71,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     nextSpareAt: now,
     pings: new Map(),
     nextPingAt: null,
+    wakeAt: null,
     armed: [],
     vouched: [],
     waits: {},
@@ -97,10 +100,17 @@ export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly G
 
 /** What this server says of its groups, as it goes into renewals and heartbeats. */
 export function reportsOf(state: Pick<AgentState, 'groups' | 'self'>): readonly GroupReport[] {
-  return [...state.groups.values()]
+  // Asked for several times in every turn, and the groups seldom change between two.
+  const known = reports.get(state.groups);
+  if (known !== undefined) return known;
+  const made = [...state.groups.values()]
     .map((g) => reportOf(g, state.self))
     .filter((r): r is GroupReport => r !== null);
+  reports.set(state.groups, made);
+  return made;
 }
+
+const reports = new WeakMap<AgentState['groups'], readonly GroupReport[]>();
 
 /** Path i joins the i-th addresses of two members; it exists where both have one. */
 export function pathsBetween(state: Pick<AgentState, 'members' | 'self'>, to: MemberId): readonly number[] {

@@ -14,7 +14,7 @@ import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
-import { hear, heardHere } from '../vantage.ts';
+import { hear, heardHere, isRoutine } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { command, decideApproval, type Commanded } from './command.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
@@ -30,9 +30,23 @@ const storeDeadlineMs = 1_500;
 const eventIdDigits = 15;
 
 export function stepQuorum(state: QuorumState, event: QuorumEvent, now: BootMs, wall: WallMs): QuorumStep {
+  if (event.kind === 'heard' && now < state.wakeAt && restful(state)) {
+    const { from, path, heartbeat } = event;
+    const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
+    if (isRoutine(state.vantage, from, path, heartbeat, heartbeatMs, now)) {
+      const vantage = hear(state.vantage, from, path, heartbeat, now);
+      return { state: { ...state, vantage }, actions: [], wakeAt: state.wakeAt, reason: null };
+    }
+  }
   const turn = new Turn(state, now, wall);
   turn.take(event);
   return turn.settle();
+}
+
+/** Nothing waits for anything but a moment that is known. */
+function restful(state: QuorumState): boolean {
+  for (const j of state.judgements.values()) if (j.change !== null || j.wakeAt === null) return false;
+  return true;
 }
 
 class Turn {
@@ -128,7 +142,8 @@ class Turn {
     this.judgeAll();
     this.commitRenewals();
     if (pushWorthy(this.viewBefore, this.state.view)) this.actions.push({ kind: 'push' });
-    return { state: this.state, actions: this.actions, wakeAt: this.wakeAt(), reason: this.reason };
+    const wakeAt = this.wakeAt();
+    return { state: { ...this.state, wakeAt }, actions: this.actions, wakeAt, reason: this.reason };
   }
 
   /** The watch is a hint; a read of everything live, on a period and after every doubt, is the truth. */
@@ -174,14 +189,14 @@ class Turn {
 
   private judgeAll(): void {
     const judgements = new Map<GroupId, Judgement>();
-    const config = this.state.view.config?.value;
     const leading = leads(this.state.view, this.state.self, this.state.incarnation) && !this.blind();
-    for (const group of config?.groups.keys() ?? []) {
+    const groups = leading ? this.state.view.config?.value.groups.keys() : undefined;
+    for (const group of groups ?? []) {
       const c = caseOf(this.state, group, this.now, this.wall);
       if (c === null) continue;
       const judged = judge(c);
       judgements.set(group, judged);
-      if (leading && judged.change !== null) this.put(c, judged.change);
+      if (judged.change !== null) this.put(c, judged.change);
     }
     if (leading) this.dissolve();
     this.state = { ...this.state, judgements };

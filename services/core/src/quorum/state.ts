@@ -27,7 +27,10 @@ export interface QuorumState {
   readonly relayed: boolean;
   /** When the store last answered, and since when it has not. */
   readonly storeAnsweredAt: BootMs | null;
+  /** Of the leader; the others judge only when somebody asks. */
   readonly judgements: ReadonlyMap<GroupId, Judgement>;
+  /** When there is something to do, if nothing happens before. */
+  readonly wakeAt: BootMs;
 }
 
 /** What a transaction under way is for. */
@@ -56,6 +59,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     relayed: false,
     storeAnsweredAt: null,
     judgements: new Map(),
+    wakeAt: now,
   };
 }
 
