@@ -21,7 +21,7 @@ import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownersh
 import { askToHold, holdRequested, promiseReceived } from './promises.ts';
 import { renewalAnswered, renewWhenDue, type Account, type Proof } from './renewal.ts';
 import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
-import { sighted, sightingDue } from './sighting.ts';
+import { observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
   groupsOf,
@@ -32,7 +32,7 @@ import {
   type AgentState,
   type AgentStep,
 } from './state.ts';
-import { identityAddresses, spareAddress } from './step.ts';
+import { identityAddresses, identityMoved, spareAddress } from './step.ts';
 import type { Here, Moved } from './here.ts';
 import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
@@ -323,7 +323,9 @@ class Turn {
     this.move(name, (g, here) => askToHold(g, failing, here, (to) => this.pathsTo(to)));
     this.move(name, (g, here) => acquireWhenEntitled(g, this.state.vantage, here));
     this.move(name, (g, here) => monitorsDue(g, here.config, this.now));
-    this.move(name, (g, here) => sightingDue(g, here, this.sightedBy(), (to) => this.pathsTo(to)));
+    this.move(name, (g, here) =>
+      sightingDue(g, here, observerOf(this.state, this.now), (to) => this.pathsTo(to)),
+    );
     this.move(name, (g, here) => keepSpare(g, this.state.vantage, here, this.state.nextSpareAt));
     const g = this.groupState(name);
     if (this.state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null) {
@@ -331,7 +333,6 @@ class Turn {
     }
   }
 
-  /** Another member that is heard well, to look at our addresses from outside. */
   private sightedBy(): MemberId | null {
     const beat = heartbeatMsOf(this.state.config);
     const well = [...this.state.members.keys()].filter((id) => {
@@ -458,10 +459,4 @@ class Turn {
     this.actions.push({ kind: 'note', group, what, reason });
     this.reason = reason;
   }
-}
-
-/** The addresses of the group are not what they were: whatever is here of them was not put here for it. */
-function identityMoved(before: GroupConfig, after: GroupConfig): boolean {
-  const all = (g: GroupConfig) => [...identityAddresses(g.identity), spareAddress(g.identity)].join();
-  return all(before) !== all(after);
 }

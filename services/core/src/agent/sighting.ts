@@ -6,6 +6,8 @@
 import type { BootMs, MemberId } from '../names.ts';
 import type { GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
+import { heardHere } from '../vantage.ts';
+import { heartbeatMsOf, type AgentState } from './state.ts';
 import { identityAddresses } from './step.ts';
 
 const triesMax = 5;
@@ -53,4 +55,14 @@ export function sighted(
       { kind: 'note', group: g.group, what: 'not-verified', reason: says },
     ],
   };
+}
+
+/** Another member that is heard well, to look at our addresses from outside; a witness if there is one. */
+export function observerOf(state: AgentState, now: BootMs): MemberId | null {
+  const beatMs = heartbeatMsOf(state.config);
+  const well = [...state.members.values()].filter((m) => {
+    const at = heardHere(state.vantage, m.id);
+    return m.id !== state.self && at !== null && now - at < 2.5 * beatMs;
+  });
+  return (well.find((m) => m.role === 'witness') ?? well[0])?.id ?? null;
 }

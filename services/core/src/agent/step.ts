@@ -122,3 +122,9 @@ export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
 export function otherServers(group: GroupConfig, self: MemberId): readonly MemberId[] {
   return group.servers.filter((s) => s !== self);
 }
+
+/** The addresses of the group are not what they were: whatever is here of them was not put here for it. */
+export function identityMoved(before: GroupConfig, after: GroupConfig): boolean {
+  const all = (g: GroupConfig) => [...identityAddresses(g.identity), spareAddress(g.identity)].join();
+  return all(before) !== all(after);
+}
