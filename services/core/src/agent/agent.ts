@@ -333,15 +333,6 @@ class Turn {
     }
   }
 
-  private sightedBy(): MemberId | null {
-    const beat = heartbeatMsOf(this.state.config);
-    const well = [...this.state.members.keys()].filter((id) => {
-      const at = heardHere(this.state.vantage, id);
-      return id !== this.state.self && at !== null && this.now - at < 2.5 * beat;
-    });
-    return well.find((id) => this.state.members.get(id)?.role === 'witness') ?? well[0] ?? null;
-  }
-
   private renew(): void {
     if (!this.state.started || this.state.role !== 'server') return;
     const { renewal, actions } = renewWhenDue(
