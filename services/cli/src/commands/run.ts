@@ -1,4 +1,5 @@
 /** `holdfast run`: the member in the foreground. */
+import { X509Certificate } from 'node:crypto';
 import type { Context } from '../context.ts';
 import { directoryTrouble, ok, wrong, type Ended } from '../trouble.ts';
 
@@ -15,6 +16,13 @@ export async function run(context: Context, options: { readonly keep?: boolean }
     return wrong(
       `${record.id} is a ${role}, and only servers and witnesses run`,
       'Use this directory with the other commands.',
+    );
+  // Nobody would speak to it; one that runs already goes on, and `check` has warned long before.
+  const endsMs = Date.parse(new X509Certificate(opened.value.certificate).validTo);
+  if (endsMs < Date.now())
+    return wrong(
+      `${path}: the certificate of ${record.id} expired on ${new Date(endsMs).toISOString()}`,
+      'Is the clock of this host right? If it is, join anew with another directory and another name.',
     );
   const status = await runMember({
     dir: path,
