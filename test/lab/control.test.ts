@@ -13,7 +13,7 @@ import {
   web,
   webResource,
 } from './config.ts';
-import { calls, fail, hold, letGo, pointsAlive, reached } from './points.ts';
+import { calls, fail, hold, letGo, letPass, pointsAlive, reached } from './points.ts';
 import { stories } from './story.ts';
 import { monotonicMs, until } from './until.ts';
 
@@ -139,7 +139,11 @@ describe('what people command', () => {
     expect(ended.ended?.reason).toMatch(/point/);
     await world.active('d3', owner, 15_000);
     await world.client.answeredBy(web, owner, 5_000);
-    expect(turns(world.client.answers(web)).at(-1)).toBe(owner);
+    // Mended, and asked for again by a person: what failed before is tried again.
+    letPass(world, 'start', standby);
+    const again = await world.operate('w', 'switchover', 'd3', '--to', standby);
+    expect(again).toMatchObject({ status: 0, ended: { outcome: 'done' } });
+    await world.client.answeredBy(web, standby, 5_000);
   });
 
   story(

@@ -1,69 +1,25 @@
-/** Identities: replace, IPv6, two groups crosswise on one pair, a third server. */
+/** Identities that are added: IPv6, two groups crosswise on one pair, a third server. */
 import { describe, expect } from '@jest/globals';
-import { turns } from './audit.ts';
-import { clusterYaml, group, outage, outageMs, virtualAddress, web, webResource } from './config.ts';
+import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
 import { stories } from './story.ts';
 import { until } from './until.ts';
 import { plain, type World } from './world.ts';
 
 const takeoverMs = 2_500;
-const primaryOwn = '10.77.0.11';
-const standbyOwn = '10.77.0.12';
 const virtual6 = 'fd77::100';
-
-const replaced = clusterYaml(`  d3:
-    servers: [a, b]
-    outage: ${outage}
-    failoversPerHour: 100
-    identity: { mode: replace, prefix: 24, hostname: d3-main }
-    resources:
-${webResource()}`);
 
 const crosswise = clusterYaml(
   group({ name: 'files', resources: '' }),
   group({ name: 'mail', servers: ['b', 'a'], addresses: ['10.77.0.102'], resources: '' }),
 );
 
-/** The primary's own address goes with the group; the other server has the other one. */
-const both = (world: World, owner: string, other: string): boolean =>
-  world.holders(primaryOwn).join() === owner && world.holders(standbyOwn).join() === other;
-
 describe('identities', () => {
-  const targets = [web, `http:${primaryOwn}`, `udp:${virtual6}`, 'udp:10.77.0.102', `udp:${standbyOwn}`];
+  const targets = [web, `udp:${virtual6}`, 'udp:10.77.0.102'];
   const story = stories({
     hosts: ['a', 'b', 'c', 'client'],
     config: () => clusterYaml(group({ servers: ['a', 'b', 'c'] })),
     targets,
   });
-
-  story(
-    'replace: the standby takes the address of the primary, which comes back with that of the standby, until failback',
-    120_000,
-    async (scene) => {
-      const { world } = scene;
-      await home(world);
-      expect(await world.apply('c', replaced)).toMatchObject({ status: 0 });
-      await world.active('d3', 'a', 20_000, 'c');
-      await until('both have their own addresses', 10_000, () => both(world, 'a', 'b'));
-      await world.client.answeredBy(`http:${primaryOwn}`, 'a', 10_000);
-
-      await world.lab.host('a').powerOff();
-      await world.client.answeredBy(`http:${primaryOwn}`, 'b', outageMs + takeoverMs);
-      expect(world.holders(standbyOwn)).toEqual([]);
-
-      await world.boot('a');
-      await until('both are reachable, the other way round', 30_000, () => both(world, 'b', 'a'));
-      await world.client.answeredBy(`udp:${standbyOwn}`, 'a', 10_000);
-      await world.client.answeredBy(`http:${primaryOwn}`, 'b', 10_000);
-
-      const back = await world.operate('c', 'failback', 'd3');
-      expect(back).toMatchObject({ status: 0, ended: { outcome: 'done' } });
-      await until('both have their own addresses again', 15_000, () => both(world, 'a', 'b'));
-      await world.client.answeredBy(`udp:${standbyOwn}`, 'b', 10_000);
-      await world.client.answeredBy(`http:${primaryOwn}`, 'a', 10_000);
-      expect(turns(world.client.answers(`http:${primaryOwn}`))).toEqual(['a', 'b', 'a']);
-    },
-  );
 
   story('an IPv6 address is taken over like an IPv4 one', 60_000, async ({ world, standby }) => {
     await home(world);

@@ -20,13 +20,9 @@ describe('a network that fails', () => {
       const { world, owner, standby, status } = scene;
       const cutMs = monotonicMs();
       await world.lab.partition(owner, standby);
-      await world
-        .until('w', 'the standby tells of a path', outageMs, ({ servers }) =>
-          Object.values(servers).some(
-            ({ diagnosis, paths }) => diagnosis !== '' || paths.some(({ state }) => state !== 'up'),
-          ),
-        )
-        .catch(() => undefined);
+      await world.until('w', 'the deafness is shown', outageMs, ({ warnings }) =>
+        warnings.some((says) => says.startsWith(`${owner} does not hear ${standby} on any path`)),
+      );
       await world.client.answeredBy(web, owner, 3 * outageMs, cutMs + 2 * outageMs);
       expect((await world.status('w')).groups['d3']).toMatchObject({
         owner,
@@ -62,10 +58,9 @@ describe('a network that fails', () => {
     async ({ world, owner, standby, status }) => {
       const cutMs = monotonicMs();
       await world.lab.partition(owner, 'w');
-      await until('the owner tells of the witness', 3 * outageMs, async () => {
-        const { servers } = await world.status(owner);
-        return servers['w']?.state !== 'up' || servers['w'].paths.some(({ state }) => state !== 'up');
-      });
+      await world.until(standby, 'the deafness is shown', outageMs, ({ warnings }) =>
+        warnings.some((says) => says.startsWith(`${owner} does not hear w on any path`)),
+      );
       await world.client.answeredBy(web, owner, 3 * outageMs, cutMs + 2 * outageMs);
       expect((await world.status(standby)).groups['d3']).toMatchObject({
         owner,
