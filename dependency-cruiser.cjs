@@ -32,7 +32,7 @@ module.exports = {
     {
       name: 'sim-is-not-production',
       severity: 'error',
-      from: { path: '^services/(?!sim)' , pathNot: '/test/' },
+      from: { path: '^services/(?!sim)', pathNot: '/test/' },
       to: { path: '^services/sim' },
     },
   ],

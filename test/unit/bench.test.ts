@@ -105,7 +105,8 @@ describe('a series of runs', () => {
       name: 'takeover',
       runs: 4,
       say: () => undefined,
-      measure: () => ((run += 1) < 3 ? Promise.resolve(run) : Promise.reject<number>(new Error('nobody took over'))),
+      measure: () =>
+        (run += 1) < 3 ? Promise.resolve(run) : Promise.reject<number>(new Error('nobody took over')),
       tell: String,
       keep: (all) => (kept = all),
     });
