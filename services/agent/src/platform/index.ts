@@ -7,7 +7,6 @@ import type { Platform } from './platform.ts';
 import { windowsUnsupported } from './windows/index.ts';
 
 export type * from './platform.ts';
-export { createLinuxPlatform } from './linux/index.ts';
 export type { LinuxOptions } from './linux/index.ts';
 
 export type PlatformChoice =
