@@ -161,7 +161,8 @@ export function lastHeardOnPath(
   heartbeatMs: number,
   now: BootMs,
 ): BootMs | null {
-  let latest = heardOnPath(v, member, path);
+  // What the agent beside us sends did not travel on any network.
+  let latest = member === v.self ? null : heardOnPath(v, member, path);
   const key = pathKey(member, path);
   for (const [observer, ear] of v.ears) {
     if (observer === member) continue;

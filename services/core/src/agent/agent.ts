@@ -160,6 +160,7 @@ class Turn {
                 epoch: held.epoch,
                 reason: 'the agent ended in the middle of a step',
                 retryAt: this.now,
+                then: 'fenced',
               },
       });
     }
@@ -184,7 +185,8 @@ class Turn {
       if (vouched !== undefined) this.reattach(g, group, vouched);
     }
     const mine = groupsOf(this.state).map((g) => [g.name, g.rules.waitMs] as const);
-    this.state = { ...this.state, waits: Object.fromEntries(mine) };
+    // Others judge by the new pace from now on.
+    this.state = { ...this.state, waits: Object.fromEntries(mine), nextBeatAt: this.now };
     if (first) this.strip(groupsOf(this.state));
     else if (strangers.length > 0) this.strip(strangers);
   }

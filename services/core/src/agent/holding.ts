@@ -18,7 +18,13 @@ export type Holding =
   | Acquiring
   | { readonly kind: 'active'; readonly epoch: Epoch; readonly done: readonly StepRecord[] }
   | Releasing
-  | { readonly kind: 'fencing'; readonly epoch: Epoch; readonly reason: string; readonly retryAt: BootMs }
+  | {
+      readonly kind: 'fencing';
+      readonly epoch: Epoch;
+      readonly reason: string;
+      readonly retryAt: BootMs;
+      readonly then: Releasing['then'];
+    }
   | {
       readonly kind: 'fenced';
       readonly epoch: Epoch;
@@ -28,7 +34,13 @@ export type Holding =
       readonly done: readonly StepRecord[];
     }
   /** The fence could not be confirmed: nobody may take over until it is, or a person says so. */
-  | { readonly kind: 'stuck'; readonly epoch: Epoch; readonly says: string; readonly retryAt: BootMs };
+  | {
+      readonly kind: 'stuck';
+      readonly epoch: Epoch;
+      readonly says: string;
+      readonly retryAt: BootMs;
+      readonly then: Releasing['then'];
+    };
 
 export interface Acquiring extends Walk {
   readonly kind: 'acquiring';

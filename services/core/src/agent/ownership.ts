@@ -151,7 +151,7 @@ export function onTime(g: GroupState, here: Here): Moved {
     case 'stuck':
       if (here.now < h.retryAt) return stay(g);
       return startFence(
-        { ...g, holding: { kind: 'stuck', epoch: h.epoch, says: '', retryAt: 0 } },
+        { ...g, holding: { kind: 'stuck', epoch: h.epoch, says: '', retryAt: 0, then: h.then } },
         h.kind === 'stuck' ? h.says : h.reason,
         here,
       );

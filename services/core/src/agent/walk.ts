@@ -340,6 +340,7 @@ export function startFence(g: GroupState, reason: string, here: Here): Moved {
         epoch,
         reason,
         retryAt: here.now + here.config.rules.stopMs + fenceRetryMs,
+        then: afterwards(g),
       },
       round: null,
       wantsRelease: null,
@@ -352,21 +353,30 @@ export function startFence(g: GroupState, reason: string, here: Here): Moved {
   };
 }
 
+/** A fence in the middle of undoing is still the end of a failure: it is not to be tried here again and again. */
+function afterwards({ holding }: GroupState): Releasing['then'] {
+  return 'then' in holding ? holding.then : 'fenced';
+}
+
 export function fenceEnded(g: GroupState, epoch: Epoch, ended: Ended, here: Here): Moved {
   const held = heldEpoch(g.holding);
   if (held === null || held !== epoch) return stay(g);
   if (ended.kind === 'done') {
     const says = g.holding.kind === 'fencing' ? g.holding.reason : 'fenced by the guard';
     return {
-      group: declareFenced(g, epoch, says),
+      group: {
+        ...declareFenced(g, epoch, says),
+        holding: { kind: 'fenced', epoch, after: afterwards(g), says, done: [] },
+      },
       actions: [
         { kind: 'remember', group: g.group, epoch, state: 'fenced' },
         { kind: 'note', group: g.group, what: 'fenced', reason: says },
       ],
     };
   }
+  const retryAt = here.now + fenceRetryMs;
   return {
-    group: { ...g, holding: { kind: 'stuck', epoch, says: ended.says, retryAt: here.now + fenceRetryMs } },
+    group: { ...g, holding: { kind: 'stuck', epoch, says: ended.says, retryAt, then: afterwards(g) } },
     actions: [{ kind: 'note', group: g.group, what: 'fence-failed', reason: ended.says }],
   };
 }

@@ -10,7 +10,7 @@ import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
-import { claimOf, lastHeard, type Vantage } from '../vantage.ts';
+import { claimOf, heardHere, lastHeard, type Vantage } from '../vantage.ts';
 import { maintenanceOf, type StoreView } from './view.ts';
 
 /** Everything that a judgement looks at, on the clock of the one who judges. */
@@ -50,6 +50,23 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
 export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
   const told = scene.view.renewals.get(server)?.value.waits[config.name] ?? 0;
   return Math.max(told, config.rules.waitMs);
+}
+
+/**
+ * From when on an owner that is heard, but never renewed at its epoch, may be taken over from: a whole outage after its
+ * last renewal, and so after G, it is entitled to nothing, and its own word says that it began nothing. Null: it did
+ * begin, or its word is not fresh.
+ */
+export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, epoch: bigint): BootMs | null {
+  const word = heardHere(scene.vantage, owner);
+  const renewal = scene.view.renewals.get(owner);
+  const record = scene.view.groups.get(config.name);
+  if (word === null || scene.now - word >= 3 * scene.heartbeatMs) return null;
+  if (renewal === undefined || record === undefined) return null;
+  const claim = claimOf(scene.vantage, owner, config.name);
+  if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;
+  const waitMs = Math.max(config.rules.outageMs, waitMsFor(scene, owner, config));
+  return Math.max(record.changedAt, renewal.changedAt) + waitMs;
 }
 
 /** The server's own word, renewed or heard, that nothing of this epoch runs there any more. */

@@ -18,6 +18,7 @@ import {
   choose,
   heardAt,
   lastOwner,
+  neverBegan,
   reportFor,
   saysFenced,
   seconds,
@@ -132,7 +133,10 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   if (op?.phase === 'awaiting-approval') return awaitApproval(c, own, op, downFrom);
   const report = reportFor(scene, owner, config.name);
   const active = report?.epoch === epoch && report.state === 'active';
-  if (op !== null) return active ? operationDone(c, own, op, report.steps) : acquiring(c, own, op, downFrom);
+  if (op !== null && active) return operationDone(c, own, op, report.steps);
+  const never = neverBegan(scene, config, owner, epoch);
+  if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
+  if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
   if (!active) return well(c, own, downFrom);
   if (report.wantsRelease !== null) return ownerWantsOut(c, own, report.wantsRelease, downFrom);
   return leaveForBetter(c, own, downFrom);
@@ -243,10 +247,11 @@ function heldByFailovers(c: Case): string | null {
 }
 
 /** J1, by silence. */
-function failOver(c: Case, own: Owned | Releasing): Judgement {
+function failOver(c: Case, own: Owned | Releasing, because: string | null = null): Judgement {
   const { scene, config, record } = c;
   const { owner, epoch } = own;
-  const why = `${owner} was silent for ${seconds(scene.now - heardAt(scene, owner))} and did not renew`;
+  const silent = `${owner} was silent for ${seconds(scene.now - heardAt(scene, owner))} and did not renew`;
+  const why = because ?? silent;
   const op = record?.operation ?? null;
   const held = heldByFailovers(c);
   if (held !== null) return stay('blocked', `${why}; ${held}`, null, [held]);

@@ -3,7 +3,7 @@
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { lastHeardOnPath } from '../vantage.ts';
-import { heardAt, type Scene } from './candidates.ts';
+import { heardAt, waitMsFor, type Scene } from './candidates.ts';
 
 /** The service network is path 0. */
 const servicePath = 0;
@@ -18,6 +18,8 @@ export interface DeadPath {
 export function servicePathDead(scene: Scene, config: GroupConfig, owner: MemberId): DeadPath | null {
   const paths = scene.view.members.get(owner)?.value.addresses.length ?? 1;
   if (paths < 2) return null;
+  // It still acts by a longer outage: its heartbeats need not come at the new pace yet.
+  if (waitMsFor(scene, owner, config) > config.rules.waitMs) return null;
   const heard = (server: MemberId) =>
     lastHeardOnPath(scene.vantage, server, servicePath, scene.heartbeatMs, scene.now);
   const at = heard(owner);
