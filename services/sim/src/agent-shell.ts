@@ -104,15 +104,14 @@ export class AgentShell {
     const { disk } = machine;
     const armed = this.around.guard()?.vouchesFor() ?? [];
     this.armed = armed;
-    const held = armed.map((a): HeldBefore => {
-      const remembered = disk.remembered.get(a.group);
-      const known = remembered?.epoch === a.epoch && remembered.state !== 'idle';
-      return {
-        group: a.group,
-        epoch: a.epoch,
-        state: known ? remembered.state : 'acquiring',
-        fenceAt: a.fenceAt,
-      } as HeldBefore;
+    const held = [...disk.remembered].flatMap(([group, r]): readonly HeldBefore[] => {
+      const { epoch, state } = r;
+      if (r.bootId !== machine.bootId || state === 'idle' || state === 'fenced' || state === 'failed')
+        return [];
+      const vouched = armed.find((a) => a.group === group && a.epoch === epoch);
+      // Its service may still run and nobody watches over it: it is fenced first of all.
+      if (vouched === undefined) return [{ group, epoch, state: 'releasing', fenceAt: machine.boot() }];
+      return [{ group, epoch, state, fenceAt: vouched.fenceAt }];
     });
     const promises = [...disk.promises].map(([group, p]) => ({
       group,
@@ -125,6 +124,9 @@ export class AgentShell {
       epochs: new Map(disk.epochs),
       promises,
     });
+    if (disk.config === null) return;
+    this.sentConfig = disk.config.revision;
+    this.mailbox.deliver({ kind: 'configured', ...disk.config });
   }
 
   /** Y3. */
@@ -133,6 +135,7 @@ export class AgentShell {
       this.mailbox.deliver({ kind: 'members', members: news.members });
     if (news.config !== null && news.configRevision > this.sentConfig) {
       this.sentConfig = news.configRevision;
+      this.around.machine.disk.config = { config: news.config, revision: news.configRevision };
       this.mailbox.deliver({ kind: 'configured', config: news.config, revision: news.configRevision });
     }
     if (JSON.stringify(news.maintenance) !== JSON.stringify(this.state.maintenance))
@@ -243,7 +246,11 @@ export class AgentShell {
         this.restart(action.group, action.epoch, action.resource, action.run);
         return;
       case 'remember':
-        disk.remembered.set(action.group, { epoch: action.epoch, state: action.state });
+        disk.remembered.set(action.group, {
+          epoch: action.epoch,
+          state: action.state,
+          bootId: machine.bootId,
+        });
         if (action.epoch > (disk.epochs.get(action.group) ?? -1n))
           disk.epochs.set(action.group, action.epoch);
         return;

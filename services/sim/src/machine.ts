@@ -7,7 +7,7 @@
  *   M3  a power cycle empties everything but the disk, and gives a new boot id and a new boot clock
  */
 
-import type { Epoch, GroupId, HoldingState, MemberId, Role } from '@holdfast/core';
+import type { ClusterConfig, Epoch, GroupId, HoldingState, MemberId, Role } from '@holdfast/core';
 import type { Simulation } from './simulation.ts';
 
 export interface HeldAddress {
@@ -28,11 +28,16 @@ export interface RunningResource {
 /** What survives a power cycle. */
 export interface Disk {
   readonly epochs: Map<GroupId, Epoch>;
-  readonly remembered: Map<GroupId, { readonly epoch: Epoch; readonly state: HoldingState | 'idle' }>;
+  readonly remembered: Map<
+    GroupId,
+    { readonly epoch: Epoch; readonly state: HoldingState | 'idle'; readonly bootId: string }
+  >;
   readonly promises: Map<
     GroupId,
     { readonly epoch: Epoch; readonly until: number; readonly bootId: string; readonly waitMs: number }
   >;
+  /** The last configuration that the agent knew. */
+  config: { readonly config: ClusterConfig; readonly revision: bigint } | null;
   incarnation: number;
 }
 
@@ -67,7 +72,13 @@ export class Machine {
   drift = 0.009_9;
   readonly addresses = new Map<string, HeldAddress>();
   readonly resources = new Map<string, RunningResource>();
-  readonly disk: Disk = { epochs: new Map(), remembered: new Map(), promises: new Map(), incarnation: 0 };
+  readonly disk: Disk = {
+    epochs: new Map(),
+    remembered: new Map(),
+    promises: new Map(),
+    config: null,
+    incarnation: 0,
+  };
   private boots = 0;
   private readonly sim: Simulation;
   private readonly witnesses: Witnesses;

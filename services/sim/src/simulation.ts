@@ -58,7 +58,11 @@ export class Simulation {
     if (this.violation === null) this.now = endMs;
   }
 
+  /** Told of each line of the journal, for stories that wait for a moment. */
+  onLine: ((who: string, says: string) => void) | null = null;
+
   log(who: string, says: string): void {
+    this.onLine?.(who, says);
     this.lines.push(`${(this.now / 1_000).toFixed(3).padStart(9)}  ${who.padEnd(9)} ${says}`);
     if (this.lines.length > 2 * journalMax) this.lines.splice(0, journalMax);
   }

@@ -1,0 +1,173 @@
+/** What a story may do, in words. */
+
+import type { Cluster } from '../cluster.ts';
+import type { Host, ProcessName } from '../host.ts';
+import { parsed, twoServersAndWitness } from '../scenario.ts';
+import type { Traffic } from '../network.ts';
+
+type Do = (cluster: Cluster, words: readonly string[]) => void;
+
+const address = '10.77.0.100/24';
+const all: readonly Traffic[] = ['udp', 'tcp'];
+
+function block(cluster: Cluster, x: Host, y: Host, paths: readonly number[], by: 1 | -1): void {
+  for (const path of paths) cluster.network.block(x.machine, y.machine, path, all, by);
+}
+
+function others(cluster: Cluster, id: string): readonly Host[] {
+  return cluster.hosts.filter((h) => h.id !== id);
+}
+
+function cutOff(
+  cluster: Cluster,
+  id: string,
+  by: 1 | -1,
+  ways: 'in' | 'out' | 'both',
+  paths: readonly number[],
+): void {
+  const host = cluster.host(id);
+  for (const other of others(cluster, id)) {
+    if (ways !== 'in') block(cluster, host, other, paths, by);
+    if (ways !== 'out') block(cluster, other, host, paths, by);
+  }
+}
+
+function pair(cluster: Cluster, x: string, y: string, by: 1 | -1): void {
+  block(cluster, cluster.host(x), cluster.host(y), [0, 1], by);
+  block(cluster, cluster.host(y), cluster.host(x), [0, 1], by);
+}
+
+function etcd(cluster: Cluster, change: { alive?: boolean; frozen?: boolean }): void {
+  for (const m of cluster.etcd.members) Object.assign(m, change);
+}
+
+const process = (name: string) => name as ProcessName;
+const frozenOne = (name: string) => name as Exclude<ProcessName, 'guard'>;
+
+const commands: readonly (readonly [RegExp, Do])[] = [
+  [/^power off (\w)$/, (c, [id = '']) => c.host(id).powerOff()],
+  [/^power on (\w)$/, (c, [id = '']) => c.host(id).powerOn()],
+  [/^kill (agent|quorum|guard|etcd) of (\w)$/, (c, [name = '', id = '']) => c.host(id).kill(process(name))],
+  [/^kill the leader$/, (c) => c.host(c.leader()?.machine.id ?? 'w').kill('quorum')],
+  [/^kill everything of (\w)$/, (c, [id = '']) => c.host(id).killEverything()],
+  [/^start (\w)$/, (c, [id = '']) => c.host(id).startAll(100)],
+  [
+    /^freeze (agent|quorum|etcd) of (\w)$/,
+    (c, [name = '', id = '']) => c.host(id).freezeProcess(frozenOne(name)),
+  ],
+  [
+    /^thaw (agent|quorum|etcd) of (\w)$/,
+    (c, [name = '', id = '']) => c.host(id).thawProcess(frozenOne(name)),
+  ],
+  [/^freeze (\w)$/, (c, [id = '']) => c.host(id).freeze()],
+  [/^thaw (\w)$/, (c, [id = '']) => c.host(id).thaw()],
+  [/^cut (\w)-(\w)$/, (c, [x = '', y = '']) => pair(c, x, y, 1)],
+  [/^heal (\w)-(\w)$/, (c, [x = '', y = '']) => pair(c, x, y, -1)],
+  [/^cut off (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'both', [0, 1])],
+  [/^join (\w)$/, (c, [id = '']) => cutOff(c, id, -1, 'both', [0, 1])],
+  [/^deafen (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'in', [0, 1])],
+  [/^mute (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'out', [0, 1])],
+  [/^path (\d) of (\w) dies$/, (c, [path = '0', id = '']) => cutOff(c, id, 1, 'both', [Number(path)])],
+  [/^path (\d) of (\w) heals$/, (c, [path = '0', id = '']) => cutOff(c, id, -1, 'both', [Number(path)])],
+  [
+    /^flap (\w) (\d+) times$/,
+    (c, [id = '', times = '0']) => {
+      for (let i = 0; i < Number(times); i += 1) {
+        c.sim.after(i * 10_000, () => cutOff(c, id, 1, 'both', [0, 1]));
+        c.sim.after(i * 10_000 + 5_000, () => cutOff(c, id, -1, 'both', [0, 1]));
+      }
+    },
+  ],
+  [
+    /^the wall clock of (\w) jumps (-?\d+)s$/,
+    (c, [id = '', seconds = '0']) => {
+      c.host(id).machine.wallOffset += Number(seconds) * 1_000;
+    },
+  ],
+  [/^stop all etcd$/, (c) => etcd(c, { alive: false })],
+  [/^start all etcd$/, (c) => etcd(c, { alive: true })],
+  [/^etcd loses its leader$/, (c) => c.etcd.loseLeader()],
+  [
+    /^the disks of etcd stall (\d+)s$/,
+    (c, [seconds = '0']) => {
+      for (const m of c.etcd.members) m.stalledUntil = c.sim.now + Number(seconds) * 1_000;
+    },
+  ],
+  [
+    /^app fails on (\w)$/,
+    (c, [id = '']) => {
+      const app = c.host(id).machine.resources.get('g1/app');
+      if (app !== undefined) app.broken = true;
+    },
+  ],
+  [
+    /^app fails on (\w) again and again$/,
+    (c, [id = '']) => {
+      const look = () => {
+        const app = c.host(id).machine.resources.get('g1/app');
+        if (app !== undefined) app.broken = true;
+        c.sim.after(100, look);
+      };
+      look();
+    },
+  ],
+  [
+    /^commands on (\w) (fail|hang)$/,
+    (c, [id = '', how = '']) => {
+      Object.assign(c.host(id).commands.behaviour, how === 'fail' ? { fails: 1 } : { hangs: 1 });
+    },
+  ],
+  [/^commands on (\w) are well$/, (c, [id = '']) => c.host(id).commands.heal()],
+  [
+    /^a stranger takes the address on (\w)$/,
+    (c, [id = '']) => {
+      c.host(id).machine.addresses.set(address, { group: 'stranger', epoch: null, goneAt: null });
+    },
+  ],
+  [/^the stranger leaves (\w)$/, (c, [id = '']) => c.host(id).machine.dropAddress(address)],
+  [
+    /^(\w+) asks for a switchover$/,
+    (c, [by = '']) => c.command({ kind: 'switchover', group: 'g1', to: null }, by),
+  ],
+  [
+    /^(\w+) asks for a failback$/,
+    (c, [by = '']) => c.command({ kind: 'failback', group: 'g1', to: null }, by),
+  ],
+  [
+    /^(\w+) (asks for|forces) a failover to (\w)$/,
+    (c, [by = '', how = '', to = '']) =>
+      c.command({ kind: 'failover', group: 'g1', to, force: how === 'forces' }, by),
+  ],
+  [
+    /^(\w+) approves$/,
+    (c, [by = '']) => {
+      const id = c.records.recordOf('g1')?.operation?.id ?? '';
+      c.command({ kind: 'approve', operation: id }, by);
+    },
+  ],
+  [/^maintenance$/, (c) => c.maintain({ cluster: 'works', servers: {}, groups: {} })],
+  [/^maintenance ends$/, (c) => c.maintain({ cluster: null, servers: {}, groups: {} })],
+  [/^(\w) is shut down in order$/, (c, [id = '']) => c.host(id).release('the operator stops holdfast')],
+  [
+    /^the outage becomes (\d+)s$/,
+    (c, [seconds = '35']) => {
+      const identity = { mode: 'add', addresses: [address] };
+      const raw = { groups: { g1: { servers: ['a', 'b'], outage: `${seconds}s`, identity } } };
+      const wanted = parsed(raw, twoServersAndWitness).groups.get('g1');
+      const now = c.config.groups.get('g1');
+      if (wanted === undefined || now === undefined) return;
+      c.apply({ ...c.config, groups: new Map([['g1', { ...now, rules: wanted.rules }]]) });
+    },
+  ],
+];
+
+export function command(cluster: Cluster, text: string): void {
+  for (const [pattern, does] of commands) {
+    const match = pattern.exec(text);
+    if (match === null) continue;
+    cluster.sim.log('story', text);
+    does(cluster, match.slice(1));
+    return;
+  }
+  throw new Error(`a story can't do: ${text}`);
+}

@@ -1,0 +1,61 @@
+/** What a story may expect, in words. */
+
+import type { Cluster } from '../cluster.ts';
+
+type State = (cluster: Cluster, words: readonly string[]) => boolean;
+
+const address = '10.77.0.100/24';
+
+function active(cluster: Cluster, id: string): boolean {
+  const agent = cluster.host(id).agent;
+  return agent?.mailbox.alive === true && agent.state.groups.get('g1')?.holding.kind === 'active';
+}
+
+const states: readonly (readonly [RegExp, State])[] = [
+  [/^(\w) owns$/, (c, [id = '']) => owner(c) === id],
+  [/^(\w) is active$/, (c, [id = '']) => active(c, id)],
+  [/^nobody is active$/, (c) => !c.hosts.some((h) => active(c, h.id))],
+  // The service as clients see it, whatever our processes think.
+  [
+    /^(\w) serves$/,
+    (c, [id = '']) => c.host(id).machine.addresses.has(address) && c.host(id).machine.resources.has('g1/app'),
+  ],
+  [/^(\w) has the address$/, (c, [id = '']) => c.host(id).machine.addresses.has(address)],
+  [/^(\w) has no address$/, (c, [id = '']) => !c.host(id).machine.addresses.has(address)],
+  [
+    /^(\w) has nothing$/,
+    (c, [id = '']) => {
+      const { machine } = c.host(id);
+      return !machine.addresses.has(address) && !machine.resources.has('g1/app');
+    },
+  ],
+  [/^no operation$/, (c) => (c.records.recordOf('g1')?.operation ?? null) === null],
+  [/^an approval is wanted$/, (c) => c.records.recordOf('g1')?.operation?.phase === 'awaiting-approval'],
+  [/^the reason says (.+)$/, (c, [text = '']) => (c.judgement('g1')?.reason ?? '').includes(text)],
+  [
+    /^(\w) sees an asymmetric path$/,
+    (c, [id = '']) =>
+      c.hosts.some(
+        (h) =>
+          h.agent?.state.vantage.ears.get(id)?.diagnoses.some((d) => d.says.startsWith('asymmetric')) ===
+          true,
+      ),
+  ],
+];
+
+function owner(cluster: Cluster): string | null {
+  const own = cluster.records.recordOf('g1')?.ownership;
+  return own?.kind === 'owned' ? own.owner : null;
+}
+
+/** Several states may be joined by "and". */
+export function stateOf(cluster: Cluster, text: string): () => boolean {
+  const parts = text.split(' and ').map((part) => {
+    for (const [pattern, state] of states) {
+      const match = pattern.exec(part);
+      if (match !== null) return () => state(cluster, match.slice(1));
+    }
+    throw new Error(`a story can't expect: ${part}`);
+  });
+  return () => parts.every((part) => part());
+}
