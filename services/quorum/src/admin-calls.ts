@@ -34,7 +34,8 @@ const followEveryMs = 500;
 
 export function adminHandlers(around: AdminSurroundings): AdminHandlers {
   const { directory } = around;
-  const cluster = directory.record.cluster;
+  const { record } = directory;
+  const cluster = { name: record.cluster, externalEtcd: record.externalEtcd !== null };
   const withService = async <T>(work: (service: QuorumService) => Promise<Answer<T>>): Promise<Answer<T>> => {
     const service = around.current();
     if (service === null)

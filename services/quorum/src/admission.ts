@@ -100,7 +100,7 @@ export async function admit(
           id: request.node,
           role,
           addresses: request.addresses,
-          voter: false,
+          voter: record.externalEtcd !== null,
           ports: fromPorts(request.ports),
         }
       : null;

@@ -4,7 +4,7 @@ import { candidates, caseOf, keys, lastOwner } from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
 import { z } from 'zod';
 import type { QuorumService } from './service.ts';
-import { statusOf, type StoreHealth } from './status.ts';
+import { statusOf, type ClusterName, type StoreHealth } from './status.ts';
 
 const storeMs = 2_000;
 
@@ -12,7 +12,7 @@ const rows = z.array(z.object({ name: z.string(), server: z.string(), says: z.st
 
 export async function check(
   service: QuorumService,
-  cluster: string,
+  cluster: ClusterName,
   group: string,
   health: StoreHealth,
   now: number,

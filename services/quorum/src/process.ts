@@ -46,7 +46,7 @@ import { openRelay, type Relay } from './relay.ts';
 import { QuorumService } from './service.ts';
 import type { StoreHealth } from './status.ts';
 import type { Store } from './store.ts';
-import { peerUrlsOf, Voting } from './voting.ts';
+import { parseFirstStart, peerUrlsOf, Voting, type FirstStart } from './voting.ts';
 
 /** The installation or the configuration is wrong: a restart can't help. */
 export class StartFailure extends Error {}
@@ -59,8 +59,6 @@ const pruneEveryMs = 600_000;
 const stopMs = 5_000;
 const pathEveryMs = 500;
 const pathCallMs = 2_000;
-
-type FirstStart = readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
 
 export class QuorumProcess {
   private readonly directory: MemberDirectory;
@@ -270,7 +268,8 @@ export class QuorumProcess {
       connected: (connected) => service.dispatch({ kind: 'relay', connected }),
       garbled: (says) => this.log.warn('relay', says),
     });
-    void this.recordSelf(own);
+    // With an etcd of others, every member offers the service, and none has a vote to lose.
+    void this.recordSelf(own || record.externalEtcd !== null);
     this.every(pruneEveryMs, () => this.prune());
     if (own) this.every(pathEveryMs, () => this.leaveDeadPaths());
   }
@@ -299,9 +298,11 @@ export class QuorumProcess {
     return `127.0.0.1:${this.directory.record.ports.etcdClient}`;
   }
 
-  private tls(): EtcdTls {
+  /** Null where an external etcd is spoken to in the clear, as its endpoints say. */
+  private tls(): EtcdTls | null {
     const { authority, certificate, key, record } = this.directory;
     const external = record.externalEtcd;
+    if (external?.endpoints.every((e) => e.startsWith('http://')) === true) return null;
     const file = (path: string | undefined, otherwise: string): string =>
       path === undefined ? otherwise : readFileSync(path, 'utf8');
     return {
@@ -434,14 +435,4 @@ export class QuorumProcess {
 
 function bracketed(address: string): string {
   return address.includes(':') ? `[${address}]` : address;
-}
-
-function parseFirstStart(text: string): FirstStart {
-  const raw: unknown = JSON.parse(text);
-  if (!Array.isArray(raw)) throw new StartFailure('the voters sent no list of etcd members');
-  return raw.map((m: { name?: unknown; peerUrls?: unknown }) => {
-    if (typeof m.name !== 'string' || !Array.isArray(m.peerUrls))
-      throw new StartFailure('malformed etcd member');
-    return { name: m.name, peerUrls: m.peerUrls.map(String) };
-  });
 }

@@ -25,9 +25,15 @@ export type StoreHealth = ReadonlyMap<string, boolean>;
 const storeFreshMs = 8_000;
 const defaultOutageMs = 35_000;
 
+export interface ClusterName {
+  readonly name: string;
+  /** etcd is run by somebody else: one quorum service is enough, and votes are not ours to count. */
+  readonly externalEtcd: boolean;
+}
+
 export function statusOf(
   state: QuorumState,
-  cluster: string,
+  cluster: ClusterName,
   health: StoreHealth,
   now: number,
   wall: number,
@@ -35,10 +41,10 @@ export function statusOf(
   const scene = sceneOf(state, now);
   const { view } = state;
   const members = [...view.members.values()].map((held) => held.value).sort((a, b) => (a.id < b.id ? -1 : 1));
-  const quorum = quorumStatus(state, scene, members, health);
+  const quorum = quorumStatus(state, scene, members, health, cluster.externalEtcd);
   const groups = [...(view.config?.value.groups.values() ?? [])];
   return {
-    cluster,
+    cluster: cluster.name,
     timeMs: wall,
     quorum,
     servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
@@ -52,6 +58,7 @@ function quorumStatus(
   scene: Scene,
   members: readonly Member[],
   health: StoreHealth,
+  externalEtcd: boolean,
 ): admin.QuorumStatus {
   const voters = members.filter((m) => m.voter);
   const rows = members.map((m): [string, admin.QuorumMember] => {
@@ -59,7 +66,7 @@ function quorumStatus(
     return [m.id, { voter: m.voter, healthy: heard && (!m.voter || health.get(m.id) !== false) }];
   });
   const well = rows.filter(([, m]) => m.voter && m.healthy).length;
-  const majority = Math.floor(voters.length / 2) + 1;
+  const majority = externalEtcd ? 1 : Math.floor(voters.length / 2) + 1;
   const answered = state.storeAnsweredAt !== null && scene.now - state.storeAnsweredAt < storeFreshMs;
   const leader = state.view.leader?.value.member ?? '';
   return {
@@ -222,10 +229,17 @@ function deafnessOf(state: QuorumState, scene: Scene, members: readonly Member[]
   );
 }
 
-function warningsOf(state: QuorumState, members: readonly Member[], quorum: admin.QuorumStatus): string[] {
+function warningsOf(
+  state: QuorumState,
+  members: readonly Member[],
+  quorum: admin.QuorumStatus,
+  externalEtcd: boolean,
+): string[] {
   const warnings: string[] = [];
   const voters = members.filter((m) => m.voter).length;
-  if (voters < 3)
+  if (externalEtcd) {
+    if (!quorum.healthy) warnings.push('etcd does not answer: nothing can be decided');
+  } else if (voters < 3)
     warnings.push(
       `${String(voters)} vote${voters === 1 ? '' : 's'} only: no automatic failover is safe; add a witness`,
     );

@@ -9,6 +9,7 @@
 import { keys } from '@holdfast/core';
 import type { members } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
+import { z } from 'zod';
 import type { EtcdMember, EtcdMembers } from './etcd/members.ts';
 import { encodeMember, readMembers, type MemberRow } from './member-row.ts';
 import type { Store } from './store.ts';
@@ -123,3 +124,13 @@ function start(
 function sameUrls(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && [...a].sort().join() === [...b].sort().join();
 }
+
+/** What etcd is told of its cluster at its first start. */
+export type FirstStart = readonly { readonly name: string; readonly peerUrls: readonly string[] }[];
+
+/** Reads what `start` sent; throws on anything else, as only voters of our own cluster send it. */
+export function parseFirstStart(text: string): FirstStart {
+  return firstStartSchema.parse(JSON.parse(text));
+}
+
+const firstStartSchema = z.array(z.object({ name: z.string(), peerUrls: z.array(z.string()) }));
