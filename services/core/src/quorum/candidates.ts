@@ -116,7 +116,8 @@ export function assess(
   const bootId = scene.vantage.ears.get(server)?.bootId ?? null;
   if (bootId !== null && bootId !== renewal.value.bootId)
     return no(`${server} has not renewed since its host booted`);
-  if (scene.now - renewal.changedAt >= config.rules.fenceMs) {
+  // A server that is well has renewed within R + 2q; one that fences itself has not, and can't take over either.
+  if (scene.now - renewal.changedAt >= config.rules.renewMs + 2 * config.rules.attemptMs) {
     return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);

@@ -160,7 +160,7 @@ function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepR
 function lateSteps(c: Case, own: Owned, op: Operation): readonly StepRecord[] {
   if (op.from === null || op.steps.some((s) => s.server === op.from)) return [];
   const report = reportFor(c.scene, op.from, c.config.name);
-  return report !== null && report.epoch === own.epoch - 1n ? report.steps : [];
+  return report?.state === 'fenced' && report.epoch === own.epoch - 1n ? report.steps : [];
 }
 
 function acquiring(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {

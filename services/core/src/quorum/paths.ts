@@ -8,6 +8,9 @@ import { heardAt, waitMsFor, type Scene } from './candidates.ts';
 /** The service network is path 0. */
 const servicePath = 0;
 
+/** Two heartbeats at the slowest pace: a new configuration's pace is not everybody's at once. */
+const slowestBeatsMs = 2_000;
+
 export interface DeadPath {
   /** When it counts as dead, if it stays silent: the suspicion threshold, so that a flapping cable moves nothing. */
   readonly from: BootMs;
@@ -31,6 +34,7 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   });
   // A takeover may only just have brought an address to this network: give it as long as anybody.
   const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;
-  const from = Math.max(at, changedAt) + config.rules.suspectMs;
+  const pacedAt = (scene.view.config?.changedAt ?? -Infinity) + slowestBeatsMs;
+  const from = Math.max(at, changedAt, pacedAt) + config.rules.suspectMs;
   return better.length === 0 ? null : { from, better };
 }

@@ -202,7 +202,10 @@ class Turn {
     this.state = { ...this.state, judgements };
   }
 
-  /** Groups that were removed from the configuration: released first, then forgotten. */
+  /**
+   * Groups that were removed from the configuration: released first, then forgotten. The epoch stays on record for ever, so
+   * that a group which is given the same name later begins above it: an epoch has one owner (I2).
+   */
   private dissolve(): void {
     const config = this.state.view.config?.value;
     if (config === undefined) return;
@@ -213,7 +216,12 @@ class Turn {
       const reason = `${group} was removed from the configuration`;
       const said = own.kind === 'unowned' ? null : this.fencedWord(own.owner, group, own.epoch);
       if (own.kind === 'unowned') {
-        this.forget(group, held.modRevision);
+        if (own.lastOwner === null) continue;
+        this.putRecord(group, held.modRevision, {
+          ...base,
+          what: 'forgotten',
+          record: { ...held.value, ownership: { ...own, lastOwner: null }, operation: null, reason },
+        });
       } else if (said) {
         const ownership = { kind: 'unowned', epoch: own.epoch, lastOwner: own.owner } as const;
         this.putRecord(group, held.modRevision, {
@@ -235,21 +243,6 @@ class Turn {
   private fencedWord(server: MemberId, group: GroupId, epoch: bigint): boolean {
     const report = this.state.view.renewals.get(server)?.value.groups.find((g) => g.group === group);
     return report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed');
-  }
-
-  private forget(group: GroupId, revision: bigint): void {
-    if (this.changing(group)) return;
-    const compares: Compare[] = [
-      ...this.asLeader(),
-      { kind: 'mod-revision', key: keys.group(group), revision },
-    ];
-    const held = this.state.view.groups.get(group);
-    if (held === undefined) return;
-    const change: Change = { record: held.value, ended: null, what: 'forgotten', stale: null };
-    this.txn(
-      { compares, puts: [], deletes: [keys.group(group)], reads: [] },
-      { kind: 'change', group, change, since: this.now },
-    );
   }
 
   private put(c: Case, change: Change): void {
