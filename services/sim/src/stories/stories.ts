@@ -255,6 +255,6 @@ export const stories: readonly Story[] = [
   },
   {
     name: 'A is shut down in order',
-    text: `${begin}\n 60s a is shut down in order\n by 64s: b serves and a has nothing\n until 200s: b serves`,
+    text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
 ];
