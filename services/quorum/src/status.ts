@@ -49,7 +49,10 @@ export function statusOf(
     quorum,
     servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
     groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
-    warnings: [...warningsOf(state, members, quorum, cluster.externalEtcd), ...deafnessOf(state, scene, members)],
+    warnings: [
+      ...warningsOf(state, members, quorum, cluster.externalEtcd),
+      ...deafnessOf(state, scene, members),
+    ],
   };
 }
 
