@@ -30,8 +30,9 @@ function spareBelongsHere(g: GroupState, vantage: Vantage, here: Here): boolean 
   const own = g.seen?.ownership;
   if (own === undefined) return false;
   if (own.kind === 'unowned') {
-    // Nobody may be sure that the last owner gave it up: who has it keeps it, and nobody takes it.
-    return own.lastOwner === null ? here.config.servers[1] === here.self : g.spare === 'here';
+    // The last owner had the identity and not the spare. The other one keeps it if it has it, and nobody takes it.
+    if (own.lastOwner === null) return here.config.servers[1] === here.self;
+    return own.lastOwner !== here.self && g.spare === 'here';
   }
   if (own.owner === here.self) return false;
   const claim = claimOf(vantage, own.owner, g.group);

@@ -146,6 +146,13 @@ export function lastOwner(record: GroupRecord | null): MemberId | null {
   return record.ownership.kind === 'unowned' ? record.ownership.lastOwner : record.ownership.owner;
 }
 
+/** It was heard from another boot after its last renewal: it may say that it is fenced before it renews. */
+function bootedSince(scene: Scene, server: MemberId, bootId: string | null): boolean {
+  const heard = scene.vantage.ears.get(server)?.bootId ?? null;
+  const renewedAt = scene.view.renewals.get(server)?.changedAt ?? -Infinity;
+  return heard !== null && heard !== bootId && (heardHere(scene.vantage, server) ?? -Infinity) > renewedAt;
+}
+
 /** C2. Unknown counts as down. */
 function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId): boolean {
   const last = lastOwner(record);
@@ -155,6 +162,7 @@ function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId):
   if (theirs === undefined) return false;
   // The owner's host booted again since: its last sign of life as owner is no longer in the store.
   if (theirs.value.bootId !== record.ownerBoot) return true;
+  if (bootedSince(scene, last, record.ownerBoot)) return true;
   const bootRevision = mine?.value.bootRevision ?? null;
   return bootRevision === null || bootRevision >= theirs.modRevision;
 }

@@ -276,7 +276,7 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
   const op = record?.operation ?? null;
   const report = reportFor(scene, owner, config.name);
   const told = report?.epoch === epoch ? report : null;
-  const says = told?.says ?? 'its heartbeat says so';
+  const says = told === null || told.says === '' ? 'it says so itself' : told.says;
   const all = candidates(scene, config, record);
   if (
     word === 'failed' &&
