@@ -161,7 +161,7 @@ export class Cluster {
       ];
       const txn = { compares, puts: [{ key, value }], deletes: [], reads: [] };
       this.etcd.txn(service.machine, txn, 2_000, (answer) => {
-        if (answer.kind !== 'succeeded' && this.etcd.rows.get(key)?.value !== value) again();
+        if (answer.kind !== 'succeeded') again();
       });
     };
     attempt();
