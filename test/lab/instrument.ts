@@ -14,12 +14,14 @@ export function startInstrument(
   program: string,
   args: readonly string[],
   take: (line: unknown) => void,
+  ended: () => void = () => undefined,
 ): Instrument {
   const child: ChildProcess = host.spawn(
     [process.execPath, join(import.meta.dirname, 'programs', program), ...args],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   );
   child.on('error', (error) => process.stderr.write(`${program}: ${error.message}\n`));
+  child.on('exit', ended);
   child.stdin?.on('error', () => undefined); // it has gone with its host's power
   let rest = '';
   child.stdout?.setEncoding('utf8');

@@ -3,8 +3,8 @@
  *
  * K1. An address counts as held from the last look without it to the first look without it again, so that "never on
  *     both" is no artefact of sampling.
- * K2. A watch that was restarted (its host lost power, or is frozen with it) counts from its new start: only what it
- *     sees itself is held against anybody.
+ * K2. A watch ends with its host's power; then the host holds nothing. One that is frozen with its host is followed by a
+ *     fresh one, which counts from its own first look.
  */
 import { startInstrument, type Instrument } from './instrument.ts';
 import type { Host } from '@holdfast/lab';
@@ -45,17 +45,17 @@ export function watchKernel(host: Host): KernelWatch {
     pid: () => instrument?.pid(),
     start: async ({ afresh = false } = {}) => {
       if (!afresh && instrument?.isRunning() === true) return;
-      if (instrument !== undefined) {
-        // K2
-        instrument.stop();
-        const nowMs = monotonicMs();
-        looks.push({ beforeMs: nowMs, atMs: nowMs, addresses: [] });
-      }
+      instrument?.stop();
+      if (instrument !== undefined) looks.push(nothing());
       const fresh: Look[] = [...looks];
       const before = fresh.length;
       looks = fresh;
-      instrument = startInstrument(host, 'kernel-watch.js', [host.name, `${sampleMs}`], (line) =>
-        fresh.push(line as Look),
+      instrument = startInstrument(
+        host,
+        'kernel-watch.js',
+        [host.name, `${sampleMs}`],
+        (line) => fresh.push(line as Look),
+        () => fresh.push(nothing()), // K2
       );
       await until(`the kernel of ${host.name} is looked at`, startMs, () => fresh.length > before);
     },
@@ -65,6 +65,8 @@ export function watchKernel(host: Host): KernelWatch {
     stop: () => instrument?.stop(),
   };
 }
+
+const nothing = (): Look => ({ beforeMs: monotonicMs(), atMs: monotonicMs(), addresses: [] });
 
 function holdings(looks: readonly Look[], address: string): Holding[] {
   const found: { fromMs: number; toMs: number }[] = [];

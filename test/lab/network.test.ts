@@ -1,9 +1,11 @@
 /** Cables, paths and strangers: faults 10 to 18, 23 and 28, with real networks. */
 import { describe, expect } from '@jest/globals';
 import { turns } from './audit.ts';
-import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
+import { clusterYaml, group, outageMs, passes, virtualAddress, web } from './config.ts';
+import { calls } from './points.ts';
 import { stories } from './story.ts';
 import { monotonicMs, until } from './until.ts';
+import type { World } from './world.ts';
 
 const takeoverMs = 2_500;
 const goneMs = 1_429 + 2_050;
@@ -225,6 +227,10 @@ describe('a network that fails', () => {
     async (scene) => {
       const { world, owner, standby } = scene;
       const stranger = world.lab.host('client');
+      const fence = (server: string): string =>
+        `  ${server}: { fence: { command: ${passes(world.points, `fence-${server}`)}, timeout: 5s } }\n`;
+      const config = `${clusterYaml(group())}servers:\n${fence('a')}${fence('b')}`;
+      expect(await world.apply('w', config)).toMatchObject({ status: 0 });
       await world.lab.host(owner).powerOff();
       const added = await stranger.exec(['ip', 'addr', 'add', `${virtualAddress}/24`, 'dev', 'eth0']);
       expect(added.status).toBe(0);
@@ -239,8 +245,38 @@ describe('a network that fails', () => {
           .filter(({ fromMs }) => fromMs > scene.beganMs),
       ).toEqual([]);
       await world.event('w', 10_000, scene.beganWallMs, ({ reason }) => reason.includes('02:00:0a:4d:00:0e'));
+      await until('the fence command of the former owner was called', 10_000, () =>
+        calls(world).some((line) => line.startsWith(`fence-${owner} ${standby}`)),
+      );
       await stranger.exec(['ip', 'addr', 'del', `${virtualAddress}/24`, 'dev', 'eth0']);
       await world.client.answeredBy(web, standby, 20_000);
+    },
+  );
+
+  story(
+    '28: heartbeats of an agent that has long ended, sealed with the right key, are refused',
+    40_000,
+    async (scene) => {
+      const { world, owner, standby, status } = scene;
+      const epoch = status.groups['d3']?.epoch ?? '';
+      const listeners = [standby, 'w'].map((name) => world.lab.host(name));
+      const sent = await world.lab
+        .host('client')
+        .exec([
+          process.execPath,
+          `${import.meta.dirname}/programs/replay.js`,
+          world.lab.host('w').dir,
+          owner,
+          'd3',
+          epoch,
+          ...listeners.map(({ addresses }) => addresses.service),
+        ]);
+      expect(sent).toMatchObject({ status: 0, stderr: '' });
+      for (const { addresses } of listeners)
+        expect(await rejected(world, addresses.service)).toMatch(
+          /datagrams_rejected_total\{[^}]*(replay|old|incarnation|stale)[^}]*\} [1-9]/,
+        );
+      expect((await world.status('w')).groups['d3']).toMatchObject({ owner, epoch, phase: 'active' });
     },
   );
 
@@ -263,14 +299,17 @@ describe('a network that fails', () => {
         epoch: status.groups['d3']?.epoch,
         phase: 'active',
       });
-      const metrics = await world.lab
-        .host('client')
-        .exec([
-          process.execPath,
-          '-e',
-          `fetch('http://${target}:7446/metrics').then((r) => r.text()).then((t) => console.log(t))`,
-        ]);
-      expect(metrics.stdout).toMatch(/bad-seal|not-ours|too-short/);
+      expect(await rejected(world, target)).toMatch(/bad-seal|not-ours|too-short/);
     },
   );
 });
+
+/** What an agent counts of datagrams that it refused, as Prometheus reads it. */
+async function rejected(world: World, address: string): Promise<string> {
+  const ask = `fetch('http://${address}:7446/metrics').then((r) => r.text()).then((t) => console.log(t))`;
+  const { stdout } = await world.lab.host('client').exec([process.execPath, '-e', ask]);
+  return stdout
+    .split('\n')
+    .filter((line) => line.includes('datagrams_rejected'))
+    .join('\n');
+}

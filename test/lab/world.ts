@@ -96,7 +96,7 @@ export class World {
     ...args: readonly string[]
   ): Promise<ExecResult & { readonly ended: Operation | null }> {
     const result = await this.cluster.holdfast(host, ...args, '-o', 'json');
-    this.ended.push(`${args.join(' ')}: ${result.status ?? 'no status'} ${result.stdout}${result.stderr}`);
+    this.ended.push(`${args.join(' ')}: ${result.status} ${result.stdout}${result.stderr}`);
     return {
       ...result,
       ended: result.stdout.startsWith('{') ? (JSON.parse(result.stdout) as Operation) : null,
