@@ -193,7 +193,7 @@ describe('what people command', () => {
 
   story('manual takeover waits for approval', 60_000, async (scene) => {
     const { world, owner, standby } = scene;
-    await world.apply('w', config(world.points, '    takeover: manual\n'));
+    await world.mustApply('w', config(world.points, '    takeover: manual\n'));
     await world.lab.host(owner).powerOff();
     const waiting = await world.until(
       'w',
@@ -212,7 +212,7 @@ describe('what people command', () => {
     90_000,
     async (scene) => {
       const { world, owner, standby } = scene;
-      await world.apply('w', config(world.points, '    takeover: manual\n'));
+      await world.mustApply('w', config(world.points, '    takeover: manual\n'));
       await world.lab.host(owner).powerOff();
       const waiting = await world.until(
         'w',
@@ -261,7 +261,7 @@ describe('what people command', () => {
       group(),
       group({ name: 'seen', addresses: ['10.77.0.150'], resources: '', more: '    takeover: observe\n' }),
     );
-    expect(await world.apply('w', observed)).toMatchObject({ status: 0 });
+    await world.mustApply('w', observed);
     const { groups } = await world.until(
       'w',
       'seen is observed',

@@ -23,9 +23,7 @@ describe('identities', () => {
 
   story('an IPv6 address is taken over like an IPv4 one', 60_000, async ({ world, standby }) => {
     await home(world);
-    expect(
-      await world.apply('c', clusterYaml(group({ addresses: [virtualAddress, virtual6] }))),
-    ).toMatchObject({ status: 0 });
+    await world.mustApply('c', clusterYaml(group({ addresses: [virtualAddress, virtual6] })));
     await world.client.answeredBy(`udp:${virtual6}`, 'a', 10_000);
     await world.lab.host('a').powerOff();
     await world.client.answeredBy(`udp:${virtual6}`, 'b', outageMs + takeoverMs);
@@ -37,7 +35,7 @@ describe('identities', () => {
     'two groups crosswise: each server carries both when the other dies, and its own again after failback',
     90_000,
     async ({ world }) => {
-      expect(await world.apply('c', crosswise)).toMatchObject({ status: 0 });
+      await world.mustApply('c', crosswise);
       await world.active('files', 'a', 20_000, 'c');
       await world.active('mail', 'b', 20_000, 'c');
       expect([world.holders(virtualAddress), world.holders('10.77.0.102')]).toEqual([['a'], ['b']]);

@@ -177,7 +177,7 @@ describe('a network that fails', () => {
     async (scene) => {
       const { world, owner, standby } = scene;
       const config = clusterYaml(group().replace('failoversPerHour: 100', 'failoversPerHour: 1'));
-      expect(await world.apply('w', config)).toMatchObject({ status: 0 });
+      await world.mustApply('w', config);
       await world.lab.host(owner).powerOff();
       const held = await world
         .until(
@@ -230,7 +230,7 @@ describe('a network that fails', () => {
       const fence = (server: string): string =>
         `  ${server}: { fence: { command: ${passes(world.points, `fence-${server}`)}, timeout: 5s } }\n`;
       const config = `${clusterYaml(group())}servers:\n${fence('a')}${fence('b')}`;
-      expect(await world.apply('w', config)).toMatchObject({ status: 0 });
+      await world.mustApply('w', config);
       await world.lab.host(owner).powerOff();
       const added = await stranger.exec(['ip', 'addr', 'add', `${virtualAddress}/24`, 'dev', 'eth0']);
       expect(added.status).toBe(0);

@@ -76,7 +76,7 @@ describe('processes that die in the middle', () => {
     '20: each etcd in turn is killed: nobody loses anything',
     60_000,
     async ({ world, owner, status }) => {
-      await world.apply('w', config(world.points, '35s'));
+      await world.mustApply('w', config(world.points, '35s'));
       const beganMs = monotonicMs();
       for (const member of world.cluster.members) {
         const before = world.etcdPid(member);
@@ -104,7 +104,7 @@ describe('processes that die in the middle', () => {
     '20: each etcd in turn is frozen for longer than an election, and thawed',
     90_000,
     async ({ world, owner, status }) => {
-      await world.apply('w', config(world.points, '35s'));
+      await world.mustApply('w', config(world.points, '35s'));
       const beganMs = monotonicMs();
       for (const member of world.cluster.members) {
         const pid = world.etcdPid(member);
@@ -151,7 +151,7 @@ describe('processes that die in the middle', () => {
     '27: `run --keep` is restarted, as for an upgrade: the service is not touched',
     90_000,
     async ({ world, owner, standby }) => {
-      await world.apply('w', config(world.points, '35s'));
+      await world.mustApply('w', config(world.points, '35s'));
       // On the standby, so that it can be started with --keep before it owns anything.
       await world.lab.host(standby).killProcess(world.mustPid(standby, 'run'), 'SIGTERM');
       await until('run has ended', 15_000, () => world.pidOf(standby, 'run') === undefined);
@@ -185,7 +185,7 @@ describe('processes that die in the middle', () => {
     '27: all quorum services are killed at once: they are started again, and the owner goes on',
     60_000,
     async ({ world, owner, status }) => {
-      await world.apply('w', config(world.points, '35s'));
+      await world.mustApply('w', config(world.points, '35s'));
       const beganMs = monotonicMs();
       for (const member of world.cluster.members) endProcess(world.mustPid(member, 'quorum'));
       await world.until('w', 'all votes', 30_000, ({ quorum }) => quorum.healthy && quorum.spareVotes === 1);

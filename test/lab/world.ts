@@ -103,6 +103,12 @@ export class World {
     };
   }
 
+  /** A configuration that must be accepted. */
+  async mustApply(host: string, config: string): Promise<void> {
+    const { status, stderr } = await this.apply(host, config);
+    if (status !== 0) throw new Error(`apply ended with status ${status}: ${stderr}`);
+  }
+
   /** Resolves when every agent that runs has it, or to the refusal. */
   async apply(host: string, config: string): Promise<ExecResult> {
     const file = join(this.lab.dir, 'story.yaml');
@@ -217,8 +223,7 @@ export class World {
     const config = this.#options.config(this.points);
     if (this.#applied !== config) {
       await this.until(asked, 'a quorum', settleMs, ({ quorum }) => quorum.healthy);
-      const applied = await this.apply(asked, config);
-      if (applied.status !== 0) throw new Error(`the configuration is refused: ${applied.stderr}`);
+      await this.mustApply(asked, config);
     }
     return this.settled();
   }
