@@ -5,47 +5,40 @@ import { until } from './until.ts';
 
 export type Status = NonNullable<Awaited<ReturnType<LabCluster['status']>>>;
 
-/**
- * When a server was last heard by anybody, CLOCK_MONOTONIC. Every member's answer counts what others report as a little
- * younger than it is, never as older (the transit of the report is not known), so the earliest answer is the nearest.
- */
-export async function lastHeardMs(cluster: LabCluster, name: string, by: readonly string[]): Promise<number> {
-  const heard = await Promise.all(
-    by.map(async (member) => {
-      const status = await cluster.status(member);
-      const age = status?.servers[name]?.lastHeardMs ?? undefined;
-      return status?.time == null || age === undefined
-        ? undefined
-        : wallToMonotonicMs(Date.parse(status.time)) - age;
-    }),
-  );
-  const known = heard.filter((ms) => ms !== undefined);
-  if (known.length === 0) throw new Error(`no member could tell when ${name} was last heard`);
-  return Math.min(...known);
-}
-
 interface ListedEvent {
   readonly time: string;
   readonly kind: string;
   readonly group: string | null;
-  readonly reason: string;
+  readonly inputs: {
+    readonly servers?: readonly { readonly server: string; readonly heardMsAgo: number }[];
+  } | null;
 }
 
-/** When the failover after a moment was declared, from the history of the cluster, CLOCK_MONOTONIC. */
-export async function declaredMs(
+/** A failover as the cluster's history tells it. */
+export interface Declaration {
+  /** CLOCK_MONOTONIC. */
+  readonly atMs: number;
+  /** How long nobody had heard the server then: what the decision was made from. */
+  readonly silenceMs: number;
+}
+
+/** The failover of a silent server after a moment. */
+export async function declaration(
   cluster: LabCluster,
   from: string,
-  group: string,
-  afterMs: number,
-): Promise<number> {
+  { group, server, afterMs }: { readonly group: string; readonly server: string; readonly afterMs: number },
+): Promise<Declaration> {
   return until(
     'the failover stands in the history',
     async () => {
       const listed = JSON.parse(await cluster.must(from, 'get', 'events', '-o', 'json')) as ListedEvent[];
       return listed
         .filter((event) => event.kind === 'failover' && event.group === group)
-        .map(({ time }) => wallToMonotonicMs(Date.parse(time)))
-        .find((atMs) => atMs > afterMs);
+        .map(({ time, inputs }) => ({
+          atMs: wallToMonotonicMs(Date.parse(time)),
+          silenceMs: inputs?.servers?.find((each) => each.server === server)?.heardMsAgo ?? Number.NaN,
+        }))
+        .find(({ atMs }) => atMs > afterMs);
     },
     { limitMs: 10_000, everyMs: 200 },
   );

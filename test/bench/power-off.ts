@@ -1,8 +1,7 @@
 /** The owner loses its power: what the cluster decides, and what the client sees. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { handovers, tookTurns } from './answers.ts';
 import { monotonicMs } from './lines.ts';
-import { declaredMs, lastHeardMs } from './history.ts';
+import { declaration } from './history.ts';
 import { bootAgain, group, type Pair } from './pair.ts';
 import { otherServer } from './stage.ts';
 
@@ -19,7 +18,6 @@ export interface PowerOff {
 }
 
 const graceMs = 30_000;
-const lookEveryMs = 500;
 
 export async function powerOff(pair: Pair): Promise<PowerOff> {
   const { stage, outageMs } = pair;
@@ -30,20 +28,15 @@ export async function powerOff(pair: Pair): Promise<PowerOff> {
   await client.untilAnsweredBy(owner, graceMs);
   const offMs = monotonicMs();
   await lab.host(owner).powerOff();
-  let heardMs = Number.POSITIVE_INFINITY;
-  do {
-    heardMs = Math.min(heardMs, await lastHeardMs(pair.cluster, owner, [standby, 'w']));
-    await sleep(lookEveryMs);
-  } while (monotonicMs() < offMs + outageMs / 3); // later it would disturb what is measured
   const { answers, stallMs } = await client.untilAnsweredBy(standby, outageMs + graceMs);
   const handover = handovers(answers).find(({ to }) => to === standby);
   if (handover === undefined) throw new Error(`the client never saw ${owner} answer`);
-  const declared = await declaredMs(pair.cluster, standby, group, offMs);
+  const declared = await declaration(pair.cluster, standby, { group, server: owner, afterMs: offMs });
   const turns = tookTurns((await client.sight()).answers);
   await bootAgain(pair, owner);
   return {
-    silenceMs: declared - heardMs,
-    answerMs: handover.firstMs - declared,
+    silenceMs: declared.silenceMs,
+    answerMs: handover.firstMs - declared.atMs,
     gapMs: handover.gapMs,
     turns,
     stallMs,

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bringUp, type LabCluster } from '@holdfast/cli';
 import { createLab, type Lab } from '@holdfast/lab';
-import { declaredMs, lastHeardMs, type Status } from '../bench/history.ts';
+import { declaration, type Status } from '../bench/history.ts';
 import { monotonicMs } from '../bench/lines.ts';
 import { until } from '../bench/until.ts';
 import { showHoldfast } from './cluster-view.ts';
@@ -73,9 +73,8 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
   screen.title(`2. The power of ${primary} is cut`);
   const offMs = monotonicMs();
   await lab.host(primary).powerOff();
-  const heardMs = await lastHeardMs(cluster, primary, [standby]);
   const answer = await countDown(scene, offMs);
-  const declared = await declaredMs(cluster, standby, group, offMs);
+  const declared = await declaration(cluster, standby, { group, server: primary, afterMs: offMs });
   screen.line(screen.paint('green', `  ${standby} answers the client, in epoch ${answer.epoch}.`));
   await until('the client was seen a moment longer', () => monotonicMs() > answer.atMs + aroundMs, {
     limitMs: 5_000,
@@ -84,10 +83,14 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
     visits.all.findLast(({ server, atMs }) => server === primary && atMs < answer.atMs)?.atMs ?? offMs;
   draw(scene, { fromMs: offMs - aroundMs, toMs: answer.atMs + aroundMs }, [
     { atMs: offMs, text: `power of ${primary} off` },
-    { atMs: declared, text: `${primary} declared down` },
+    { atMs: declared.atMs, text: `${primary} declared down` },
   ]);
   await showHoldfast(screen, lab, standby, ['status']);
-  return { silenceMs: declared - heardMs, answerMs: answer.atMs - declared, gapMs: answer.atMs - lastMs };
+  return {
+    silenceMs: declared.silenceMs,
+    answerMs: answer.atMs - declared.atMs,
+    gapMs: answer.atMs - lastMs,
+  };
 }
 
 /** Shows what the cluster itself says of the silence until the client is answered again. */

@@ -93,6 +93,7 @@ export const event = (id: string, changes: Partial<admin.Event> = {}): admin.Eve
   kind: 'failover',
   reason: `reason of ${id}`,
   epoch: 7n,
+  inputs: '',
   ...changes,
 });
 

@@ -74,6 +74,7 @@ export function eventMessage(e: EventRecord): admin.Event {
     kind: e.kind,
     reason: e.reason,
     epoch: e.epoch ?? 0n,
+    inputs: e.inputs === null || e.inputs === undefined ? '' : JSON.stringify(e.inputs),
   };
 }
 

@@ -13,6 +13,8 @@ export interface EventView {
   readonly reason: string;
   /** Null where no epoch plays a part. */
   readonly epoch: string | null;
+  /** What the decision was made from; null where nothing was decided. */
+  readonly inputs: unknown;
 }
 
 export function eventView(event: admin.Event): EventView {
@@ -24,6 +26,7 @@ export function eventView(event: admin.Event): EventView {
     kind: event.kind,
     reason: event.reason,
     epoch: event.epoch === 0n ? null : event.epoch.toString(),
+    inputs: event.inputs === '' ? null : (JSON.parse(event.inputs) as unknown),
   };
 }
 

@@ -1,18 +1,20 @@
 /** What a decision was made from, kept with its event so that it can be looked at again. */
 
 import type { BootMs, GroupId } from '../names.ts';
-import { heardHere } from '../vantage.ts';
+import { heartbeatMsOf } from '../agent/state.ts';
+import { lastHeard } from '../vantage.ts';
 import type { QuorumState } from './state.ts';
 
 /** Small: ages, revisions and words, no histories. */
 export function inputsOf(state: QuorumState, group: GroupId, now: BootMs): unknown {
   const config = state.view.config?.value.groups.get(group);
   const held = state.view.groups.get(group);
+  const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
   const servers = (config?.servers ?? []).map((server) => {
     const renewal = state.view.renewals.get(server);
     return {
       server,
-      heardMsAgo: Math.round(now - (heardHere(state.vantage, server) ?? state.vantage.since)),
+      heardMsAgo: tenths(now - lastHeard(state.vantage, server, heartbeatMs, now)),
       renewedMsAgo: renewal === undefined ? null : Math.round(now - renewal.changedAt),
       renewalRevision: renewal?.modRevision.toString() ?? null,
       report: renewal?.value.groups.find((g) => g.group === group)?.state ?? null,
@@ -24,4 +26,8 @@ export function inputsOf(state: QuorumState, group: GroupId, now: BootMs): unkno
     rules: config?.rules ?? null,
     servers,
   };
+}
+
+function tenths(ms: number): number {
+  return Math.round(ms * 10) / 10;
 }
