@@ -247,6 +247,7 @@ describe('get', () => {
         kind: 'failover',
         reason: `reason of ${id}`,
         epoch: '7',
+        inputs: null,
       })),
     );
     const unknown = new FakeCluster();
