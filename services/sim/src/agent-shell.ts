@@ -27,6 +27,7 @@ import {
 import type { Audit } from './audit.ts';
 import type { Guard } from './guard.ts';
 import type { Machine } from './machine.ts';
+import { look, ping } from './looking.ts';
 import { Mailbox } from './mailbox.ts';
 import type { Network } from './network.ts';
 import type { News, QuorumShell } from './quorum-shell.ts';
@@ -258,10 +259,12 @@ export class AgentShell {
         this.keepPromise(action);
         return;
       case 'ping':
-        this.ping(action.member, action.path);
+        ping(this.around, action.member, action.path, (event) => this.mailbox.deliver(event));
         return;
       case 'sight':
-        this.sight(action);
+        look(this.around, action, (message) => {
+          if (this.mailbox.alive) this.send(action.to, action.path, message);
+        });
         return;
       case 'keep-spare':
         if (steps.holderOf(action.address) === null && !machine.addresses.has(action.address))
@@ -408,27 +411,6 @@ export class AgentShell {
       const waitMs = this.state.config?.groups.get(group)?.rules.waitMs ?? 0;
       machine.disk.promises.set(group, { epoch, until: order.until, bootId: machine.bootId, waitMs });
       this.mailbox.deliver({ kind: 'promise-kept', group, epoch, round, to, ended: { kind: 'done' } });
-    });
-  }
-
-  private ping(member: MemberId, path: number): void {
-    const { machine, network, sim } = this.around;
-    const target = this.around.machineOf(member);
-    if (target === null) return;
-    sim.after(sim.random.between(1, 300), () => {
-      const answers = network.answers(machine, target, path);
-      this.mailbox.deliver({ kind: 'pinged', member, path, answers, gatewayAnswers: null });
-    });
-  }
-
-  private sight(order: Extract<AgentAction, { kind: 'sight' }>): void {
-    const { sim, steps } = this.around;
-    steps.onHost(sim.random.between(20, 200), () => {
-      if (!this.mailbox.alive) return;
-      for (const address of order.addresses) {
-        const linkAddress = steps.holderOf(address);
-        this.send(order.to, order.path, { kind: 'sighting', round: order.round, address, linkAddress });
-      }
     });
   }
 

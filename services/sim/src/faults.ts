@@ -4,8 +4,9 @@ import type { MaintenanceRecord } from '@holdfast/core';
 import type { Cluster } from './cluster.ts';
 import { processNames, type Host } from './host.ts';
 import { paths, type Traffic } from './network.ts';
+import { People } from './people.ts';
 import { Random } from './random.ts';
-import { parsed, type RawConfig, type Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
 
 type Fault = (f: Faults, forMs: number) => void;
 
@@ -44,9 +45,9 @@ const kinds: readonly (readonly [number, Fault])[] = [
   [1, (f, ms) => f.etcdGone(ms)],
   [4, (f, ms) => f.badCommands(ms)],
   [4, (f) => f.breakResource()],
-  [9, (f) => f.operator()],
+  [9, (f) => f.people.operator()],
   [2, (f, ms) => f.maintenance(ms)],
-  [3, (f) => f.reconfigure()],
+  [3, (f) => f.people.reconfigure()],
 ];
 const weight = kinds.reduce((sum, [w]) => sum + w, 0);
 
@@ -55,16 +56,14 @@ const calm: MaintenanceRecord = { cluster: null, servers: {}, groups: {} };
 export class Faults {
   readonly cluster: Cluster;
   readonly random: Random;
-  private readonly raw: RawConfig;
-  private readonly scenario: Scenario;
+  readonly people: People;
   private readonly undo = new Set<() => void>();
   private active = true;
 
   constructor(cluster: Cluster, scenario: Scenario, seed: number) {
     this.cluster = cluster;
-    this.scenario = scenario;
-    this.raw = structuredClone(scenario.raw);
     this.random = new Random(seed, 2);
+    this.people = new People(cluster, scenario, this.random);
     const { sim } = cluster;
     let disturbedAt = -Infinity;
     cluster.audit.disturbedAt = () => {
@@ -235,15 +234,13 @@ export class Faults {
     host.kill('quorum', false);
     for (const wait of [0.3, 0.5, 0.7, 0.9]) {
       const at = forMs * wait;
-      if (this.random.chance(0.6)) this.cluster.sim.after(at, () => this.force());
+      if (this.random.chance(0.6)) this.cluster.sim.after(at, () => this.forced());
     }
     this.cluster.sim.after(forMs, () => host.startAll(100));
   }
 
-  private force(): void {
-    if (!this.active) return;
-    const group = this.group();
-    if (group !== null) this.cluster.command({ kind: 'failover', group, to: null, force: true }, 'eve');
+  private forced(): void {
+    if (this.active) this.people.force();
   }
 
   onePath(forMs: number): void {
@@ -400,30 +397,8 @@ export class Faults {
     }
   }
 
-  private group(): string | null {
-    const names = [...this.cluster.config.groups.keys()];
-    return names.length === 0 ? null : this.random.pick(names);
-  }
-
-  operator(): void {
-    const group = this.group();
-    if (group === null) return;
-    const { random } = this;
-    const operation = this.cluster.records.recordOf(group)?.operation ?? null;
-    const to = random.chance(0.5) ? null : random.pick(['a', 'b', 'c', 'w']);
-    if (operation?.phase === 'awaiting-approval' && random.chance(0.7)) {
-      const kind = random.chance(0.7) ? 'approve' : 'deny';
-      this.cluster.command({ kind, operation: operation.id }, 'olga');
-      return;
-    }
-    const kind = random.pick(['switchover', 'switchover', 'failback', 'failover'] as const);
-    const command =
-      kind === 'failover' ? { kind, group, to, force: random.chance(0.5) } : { kind, group, to };
-    this.cluster.command(command, random.pick(['olga', 'otto']));
-  }
-
   maintenance(forMs: number): void {
-    const group = this.group();
+    const group = this.people.group();
     const what = this.random.pick(['cluster', 'group', 'server'] as const);
     const record: MaintenanceRecord =
       what === 'cluster'
@@ -437,41 +412,5 @@ export class Faults {
       () => this.cluster.maintain(record),
       () => this.cluster.maintain(calm),
     );
-  }
-
-  /** One thing of one group is written differently. */
-  reconfigure(): void {
-    const name = this.group();
-    const group = name === null ? undefined : this.raw.groups[name];
-    if (group === undefined) return;
-    const { random } = this;
-    switch (random.below(7)) {
-      case 0:
-        group.outage = `${String(random.pick([3, 5, 10, 35, 60]))}s`;
-        break;
-      case 1:
-        group.takeover = random.pick(['automatic', 'manual', 'observe']);
-        break;
-      case 2:
-        group.hooks = random.chance(0.5)
-          ? {}
-          : { beforeTakeover: [['/bin/hook']], beforeRelease: [['/bin/hook']] };
-        break;
-      case 3:
-        group.failback = random.pick(['manual', 'automatic']);
-        break;
-      case 4:
-        // With `replace` the order says which address is the identity: that is refused while the group runs.
-        if (group.identity.mode === 'add') group.servers = [...group.servers].reverse();
-        break;
-      case 5:
-        if (group.identity.mode === 'add')
-          group.identity.hostname = `name${String(random.below(3))}-${name ?? ''}`;
-        break;
-      case 6:
-        group.failoversPerHour = random.pick([1, 3, 10]);
-        break;
-    }
-    this.cluster.apply(parsed(this.raw, this.scenario.members));
   }
 }

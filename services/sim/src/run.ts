@@ -37,12 +37,7 @@ export function runSeed(seed: number, options: RunOptions): RunResult {
   const calmFirstMs = rough.chance(0.2) ? 1_000 : rough.between(20_000, 60_000);
   sim.after(calmFirstMs, () => faults.run(rough.pick([6_000, 12_000, 25_000, 50_000])));
   sim.runUntil(Math.max(calmFirstMs + 30_000, endMs - settleAtMost));
-  let held: ReadonlyMap<string, number> = new Map();
-  if (sim.violation === null) {
-    faults.stop();
-    sim.runUntil(sim.now + settleMs(cluster));
-    if (sim.violation === null) held = auditEnding(cluster).held;
-  }
+  const held = sim.failed() ? new Map<string, number>() : heal(sim, cluster, faults);
   return {
     seed,
     violation: sim.violation,
@@ -51,4 +46,11 @@ export function runSeed(seed: number, options: RunOptions): RunResult {
     held,
     journal: (lines) => [...sim.journal(lines), ...cluster.describe()],
   };
+}
+
+/** Everything heals, and within a bound all must be well. */
+function heal(sim: Simulation, cluster: Cluster, faults: Faults): ReadonlyMap<string, number> {
+  faults.stop();
+  sim.runUntil(sim.now + settleMs(cluster));
+  return sim.failed() ? new Map() : auditEnding(cluster).held;
 }

@@ -74,6 +74,10 @@ export class Simulation {
     this.log('AUDIT', `${invariant} violated: ${says}`);
   }
 
+  failed(): boolean {
+    return this.violation !== null;
+  }
+
   journal(last: number): readonly string[] {
     return this.lines.slice(-last);
   }

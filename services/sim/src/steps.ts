@@ -82,7 +82,7 @@ export class Steps {
         const ms = random.between(100, 500);
         this.later(awake, ms, () => {
           const who = step.addresses.map((a) => this.holderOf(a)).find((h) => h !== null);
-          if (who === undefined || who === null) ended(done, ms, false);
+          if (who === undefined) ended(done, ms, false);
           else ended(failed(`${who} answers at an address of ${group}`), ms, true);
         });
         return;
