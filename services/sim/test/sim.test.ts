@@ -9,7 +9,7 @@ describe('a simulated cluster', () => {
       const { failures } = withRun(nothing, runSeed(seed, { minutes: 10 }), 10);
       if (failures.length > 0) throw new Error(failures.map(failureText).join('\n'));
     }
-  }, 600_000);
+  }, 240_000);
 
   it('replays a seed event for event', () => {
     const first = runSeed(7, { minutes: 10 });
