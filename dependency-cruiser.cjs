@@ -1,4 +1,4 @@
-// Imports point one way: core <- sim; core, wire <- quorum, agent <- cli; guard imports nothing of ours.
+// Imports point one way: core <- sim; core, wire <- quorum, agent, mirror <- cli; guard imports nothing of ours.
 const only = (name, from, ...to) => ({
   name,
   severity: 'error',
@@ -28,7 +28,8 @@ module.exports = {
     only('lab-imports-nothing', 'lab'),
     only('quorum-imports', 'quorum', '^services/(core|wire)/src', '^proto/'),
     only('agent-imports', 'agent', '^services/(core|wire)/src', '^proto/'),
-    only('cli-imports', 'cli', '^services/(core|wire|quorum|agent|guard|lab)/src', '^proto/'),
+    only('mirror-imports', 'mirror', '^services/(core|wire)/src', '^proto/'),
+    only('cli-imports', 'cli', '^services/(core|wire|quorum|agent|mirror|guard|lab)/src', '^proto/'),
     {
       name: 'sim-is-not-production',
       severity: 'error',

@@ -52,3 +52,6 @@ export type { Candidate, Scene } from './quorum/candidates.ts';
 export { leads } from './quorum/leadership.ts';
 export { maintenanceOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
+
+export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
+export type { EpochEnd, History, Position } from './mirror/position.ts';
