@@ -22,7 +22,7 @@ export type Fault =
     }
   | { readonly kind: 'heal' };
 
-export const faultGrammar = `power-off HOST                     cut its power: everything on it ends at once
+export const faultGrammar = `power-off HOST                     cut its power: everything on it ends at once (what was written stays, synced or not)
 power-on HOST                      a new boot, with nothing running
 freeze HOST                        stop all its processes (SIGSTOP)
 thaw HOST                          let them run again

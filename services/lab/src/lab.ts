@@ -7,6 +7,7 @@
 // L3: a directory that holds something else than a lab is never used and never removed.
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { isErrno } from './command.ts';
+import { hiding } from './disk.ts';
 import { LabError } from './error.ts';
 import { changeLab, hostHandle, setRate, type Host } from './host.ts';
 import { withLock } from './lock.ts';
@@ -151,10 +152,11 @@ function entriesOf(dir: string): string[] | undefined {
 }
 
 function refuse(dir: string): void {
-  if (dir === '/run' || dir.startsWith('/run/'))
+  const hidden = dir === '/run' || dir.startsWith('/run/') ? '/run' : hiding(dir);
+  if (hidden !== undefined)
     throw new LabError({
       what: `cannot make a lab in ${dir}`,
-      says: '/run is hidden on the hosts',
+      says: `${hidden} is hidden on the hosts`,
       fix: 'Choose a directory elsewhere with --lab-dir.',
     });
   if ((entriesOf(dir)?.length ?? 0) > 0 && !isLabDirectory(dir))

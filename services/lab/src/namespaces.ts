@@ -46,7 +46,8 @@ if [ -d /proc/sys/net/ipv6 ]; then echo ipv6; fi
 echo ready
 exec sleep infinity </dev/null >/dev/null 2>&1`;
 
-// $1 mark, $2 name, $3 folder of the host's private files, $4 "hide" to hide /run
+// $1 mark, $2 name, $3 folder of the host's private files, $4 "hide" to hide /run; then pairs of folders, the first to be
+// mounted over the second
 const hostScript = `set -e
 mount -t tmpfs -o size=4k,mode=755 "$1$2:" /proc/fs
 hostname "$2"
@@ -56,6 +57,8 @@ if [ -f /etc/machine-id ]; then mount --bind "$3/machine-id" /etc/machine-id; fi
 if mount --bind "$3/boot_id" /proc/sys/kernel/random/boot_id 2>/dev/null; then echo boot_id; fi
 # The machine's /sys shows the machine's interfaces, not those of the host.
 if ! mount -t sysfs sysfs /sys 2>/dev/null; then echo no-sysfs; fi
+shift 4
+while [ $# -ge 2 ]; do mount --bind "$1" "$2"; shift 2; done
 ip link set lo up
 if [ -d /proc/sys/net/ipv6 ]; then
   # Duplicate address detection would keep a new address unusable for a second.
@@ -99,7 +102,14 @@ export async function startAnchor(
 const rootFix = (): string =>
   'Even root may not create namespaces here: give the container CAP_SYS_ADMIN and CAP_NET_ADMIN, or use a virtual machine.';
 
-export function startHolder(state: LabState, mark: string, name: string, folder: string): Promise<Holder> {
+/** `own`: what is to be mounted over which folder of the machine. */
+export function startHolder(
+  state: LabState,
+  mark: string,
+  name: string,
+  folder: string,
+  own: readonly { readonly from: string; readonly over: string }[],
+): Promise<Holder> {
   const script = [
     'sh',
     '-c',
@@ -109,6 +119,7 @@ export function startHolder(state: LabState, mark: string, name: string, folder:
     name,
     folder,
     state.hideRun ? 'hide' : 'show',
+    ...own.flatMap(({ from, over }) => [from, over]),
   ];
   return hold(
     [...intoSwitch(state), 'unshare', '--mount', '--net', '--uts', ...script],

@@ -10,6 +10,7 @@ import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isErrno } from './command.ts';
+import { ownFolders } from './disk.ts';
 import { intoSwitch, startHolder } from './namespaces.ts';
 import { hostsFile } from './plan.ts';
 import { inNetworkNamespace, isAlive, marked, networkNamespaceOf, signalUntilNone } from './process.ts';
@@ -48,7 +49,7 @@ export async function boot(dir: string, mark: string, state: LabState, host: Hos
   writeOnce(join(folder, 'hosts'), hostsFile(state.hosts));
   writeOnce(join(folder, 'machine-id'), `${machineId}\n`);
   writeFileSync(join(folder, 'boot_id'), `${bootId}\n`);
-  const holder = await startHolder(state, mark, host.name, folder);
+  const holder = await startHolder(state, mark, host.name, folder, ownFolders(dir, host.name));
   const on = { ...host, holder: holder.who, bootId, bootIdBound: holder.said.includes('boot_id') };
   const next = withHost(state, on);
   await plugIn(next, on);

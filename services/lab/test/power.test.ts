@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { labStatus, LabError, type Host } from '../src/index.ts';
 import { identityOf, isAlive, type ProcessIdentity } from '../src/process.ts';
@@ -47,6 +47,18 @@ describe('the power of a host', () => {
       expect(a.isOn()).toBe(false);
       await expect(a.exec(['true'])).rejects.toThrow(/its power is off/);
       await a.powerOff(); // once more changes nothing
+    });
+  });
+
+  it('leaves each host the folders that it has for itself, with what was written there', async () => {
+    await withLab({ hosts: ['a', 'b'] }, async (lab) => {
+      const [a, b] = [lab.host('a'), lab.host('b')];
+      await a.exec(['sh', '-c', 'mkdir /srv/d3 && echo of a >/srv/d3/file']);
+      expect((await b.exec(['ls', '/srv'])).stdout).toBe('');
+      await a.powerOff();
+      await a.powerOn();
+      expect((await a.exec(['cat', '/srv/d3/file'])).stdout).toBe('of a\n');
+      expect(existsSync('/srv/d3/file')).toBe(false);
     });
   });
 
