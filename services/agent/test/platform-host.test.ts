@@ -138,7 +138,6 @@ describe('what a host lacks', () => {
     ip: '/sbin/ip',
     arping: '/bin/arping',
     ping: '/bin/ping',
-    perl: '/bin/perl',
     nsupdate: null,
     systemctl: null,
     hostname: null,

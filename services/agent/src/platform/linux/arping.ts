@@ -2,19 +2,15 @@
  * ARP for IPv4, with iputils' arping (20221126). What was measured of it:
  * - it counts in whole seconds, so it is interrupted when our time is up; it then reports what it has sent and seen;
  * - `-D` sends a probe from 0.0.0.0 (RFC 5227), ends at the first answer, and exits with 1 when there was one;
- * - `-U` and `-A` refuse an address that is not on this host, so an address that is gone can't be announced by mistake;
  * - the first packet is on the wire 2.5 ms after the start;
  * - it prints everything at its end, and then takes 10 to 20 ms to be gone (the kernel closes its raw socket slowly), which
  *   nobody need wait for.
  */
-import type { Outcome, Sighting } from '../platform.ts';
+import type { Sighting } from '../platform.ts';
 import { explainResult, runProgram } from './commands.ts';
 
 /** What it may take to start the program, beside the time asked for. */
 const START_MS = 3;
-/** By when the first packet is out; tried again with more when it was not. */
-const SEND_MS = 5;
-const SEND_TRIES = 4;
 const OVER_MS = 1000;
 
 /** A probe from no address at all; the answer's link-layer address. */
@@ -35,31 +31,6 @@ export async function probe(
   if (result.kind === 'exited' && hasSent(result.output) && hasReported(result.output))
     return { kind: 'nobody' };
   return { kind: 'unknown', says: explainResult(argv, result) };
-}
-
-/**
- * One gratuitous ARP: a request (`-U`) or a reply (`-A`), as hosts differ in which of the two they heed.
- * `done` once it was sent.
- */
-export async function announce(
-  arping: string,
-  address: string,
-  device: string,
-  form: 'request' | 'reply',
-): Promise<Outcome> {
-  const argv = [arping, form === 'request' ? '-U' : '-A', '-c', '1', '-w', '1', '-I', device, address];
-  let sendMs = SEND_MS;
-  for (let attempt = 1; ; attempt += 1, sendMs *= 4) {
-    const result = await runProgram(argv, {
-      interruptAfterMs: sendMs,
-      timeoutMs: OVER_MS,
-      enough: hasReported,
-    });
-    if (result.kind === 'exited' && hasSent(result.output)) return { kind: 'done' };
-    const tooEarly =
-      result.kind === 'exited' && (result.signal === 'SIGINT' || /^Sent 0 /m.test(result.output));
-    if (!tooEarly || attempt === SEND_TRIES) return { kind: 'failed', says: explainResult(argv, result) };
-  }
 }
 
 function answerer(output: string): string | undefined {

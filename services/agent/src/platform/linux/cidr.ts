@@ -38,6 +38,11 @@ export function inNetwork(inner: ParsedCidr, outer: ParsedCidr): boolean {
   return list.check(inner.address, inner.family);
 }
 
+/** The 4 octets of an IPv4 address. */
+export function ipv4Octets(address: string): Buffer {
+  return Buffer.from(address.split('.').map(Number));
+}
+
 /** The 16 octets of an IPv6 address in its shortest form. */
 export function ipv6Octets(address: string): Buffer {
   const v4 = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(address);

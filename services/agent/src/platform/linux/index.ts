@@ -30,7 +30,6 @@ export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
     ip: findProgram('ip'),
     arping: findProgram('arping'),
     ping: findProgram('ping'),
-    perl: findProgram('perl'),
     nsupdate: findProgram('nsupdate'),
     systemctl: findProgram('systemctl'),
     hostname: findProgram('hostname'),

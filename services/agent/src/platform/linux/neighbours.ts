@@ -4,14 +4,13 @@
  * N1. "Nobody" is said only when a question really went out and the wire was there. Anything else is "unknown".
  * N2. IPv4 is asked for in two ways at once: an ARP probe from no address (arping.ts), which every host answers, and the
  *     kernel's own request (neighbour-table.ts), which is out at once however busy the host is. Either one may see somebody.
- * N3. An announcement stops when its address is withdrawn, and each packet of it is refused by the kernel once the address is gone.
+ * N3. An announcement stops when its address is withdrawn, and each packet of it is refused once the address is gone (raw-sockets.ts).
  */
 import type { Cidr, Neighbours, Outcome, Sighting } from '../platform.ts';
 import * as arping from './arping.ts';
-import { advertise } from './advertisement.ts';
+import { announceOnce } from './advertisement.ts';
 import type { Link } from './advertisement.ts';
 import { isDeviceName, parseCidr } from './cidr.ts';
-import type { ParsedCidr } from './cidr.ts';
 import type { IpBatch } from './ip-batch.ts';
 import { solicit } from './neighbour-table.ts';
 
@@ -24,7 +23,6 @@ const STALE_MS = 500;
 
 export interface NeighbourPrograms {
   readonly arping: string | null;
-  readonly perl: string | null;
 }
 
 export interface LinuxNeighbours extends Neighbours {
@@ -58,18 +56,6 @@ export function createNeighbours(
     const answer = await linkBatch.ask([['link', 'show']], ASK_MS);
     const sure = answer.kind === 'lost' ? await linkBatch.once([['link', 'show']]) : answer;
     return sure.kind === 'lost' ? sure.says : parseLinks(sure.lines);
-  };
-
-  const announceOnce = (cidr: ParsedCidr, device: string, link: Link, turn: number): Promise<Outcome> => {
-    if (cidr.family === 'ipv6') {
-      if (programs.perl === null)
-        return Promise.resolve(failed('perl is not installed (Debian package perl-base)'));
-      return advertise(programs.perl, cidr.address, device, link);
-    }
-    if (programs.arping === null) {
-      return Promise.resolve(failed('arping is not installed (Debian package iputils-arping)'));
-    }
-    return arping.announce(programs.arping, cidr.address, device, turn % 2 === 0 ? 'request' : 'reply');
   };
 
   return {
@@ -109,7 +95,7 @@ export function createNeighbours(
       const link = state.get(device);
       if (link === undefined) return failed(`there is no interface ${device}`);
       withdraw(address);
-      const first = announceOnce(cidr, device, link, 0);
+      const first = announceOnce(cidr, device, link);
       const count = Math.min(times, TIMES_MAX);
       const began = performance.now();
       const timers: NodeJS.Timeout[] = [];
@@ -117,17 +103,15 @@ export function createNeighbours(
         const atMs = SPREAD_MS * (turn / (count - 1)) ** 2;
         const send = (): void => {
           if (performance.now() - began - atMs > STALE_MS) return;
-          void announceOnce(cidr, device, link, turn).then((outcome) => {
-            // Gone by itself meanwhile is no news.
-            if (outcome.kind === 'failed' && repeats.get(cidr.address) === timers) warn(outcome.says);
-          });
+          const outcome = announceOnce(cidr, device, link);
+          // Gone by itself meanwhile is no news.
+          if (outcome.kind === 'failed' && repeats.get(cidr.address) === timers) warn(outcome.says);
         };
         timers.push(setTimeout(send, atMs).unref());
       }
       repeats.set(cidr.address, timers);
-      const outcome = await first;
-      if (outcome.kind === 'failed') withdraw(address);
-      return outcome;
+      if (first.kind === 'failed') withdraw(address);
+      return first;
     },
     linkAddress: async (device) => {
       const state = await links();

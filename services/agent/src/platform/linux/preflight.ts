@@ -17,7 +17,6 @@ export interface Programs {
   readonly ip: string | null;
   readonly arping: string | null;
   readonly ping: string | null;
-  readonly perl: string | null;
   readonly nsupdate: string | null;
   readonly systemctl: string | null;
   readonly hostname: string | null;
@@ -25,9 +24,8 @@ export interface Programs {
 
 const PACKAGES: readonly (readonly [keyof Programs, string, string, keyof Needs | null])[] = [
   ['ip', 'iproute2', 'no address can be set or dropped', null],
-  ['arping', 'iputils-arping', "IPv4 addresses can't be announced to the network", null],
+  ['arping', 'iputils-arping', "whether somebody else has an IPv4 address can't be asked", null],
   ['ping', 'iputils-ping', "a silent path can't be diagnosed", null],
-  ['perl', 'perl-base', "IPv6 addresses can't be announced to the network", null],
   ['nsupdate', 'bind9-dnsutils', "names can't be updated in the DNS", 'dns'],
   ['systemctl', 'systemd', "services can't be started or stopped", 'units'],
   ['hostname', 'hostname', "the name of this host can't be changed", 'hostname'],
