@@ -75,6 +75,8 @@ export class Performer {
         this.#host.journal.write('fence', { ...action });
         void this.#parts.fencing.fence(action);
         return;
+      case 'order-mirrors':
+        return;
       case 'strip':
         void this.#parts.bootRule.strip(action);
         return;

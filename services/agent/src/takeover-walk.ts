@@ -117,6 +117,9 @@ export class TakeoverWalk {
         return ending(names.giveUp(config));
       case 'drop-addresses':
         return ending(this.#drop(group, step.addresses));
+      case 'open-mirrors':
+      case 'drain-mirrors':
+        return Promise.resolve(failed('this member has no mirror process'));
     }
   }
 
@@ -203,6 +206,8 @@ export class TakeoverWalk {
       case 'stop':
       case 'unname':
       case 'drop-addresses':
+      case 'open-mirrors':
+      case 'drain-mirrors':
         return;
     }
   }

@@ -1,6 +1,7 @@
 /** What members say to each other over UDP, after it was authenticated and parsed. */
 
 import type { BootMs, Epoch, GroupId, MemberId } from './names.ts';
+import type { LiveMirror } from './mirror/report.ts';
 import type { HoldingState } from './records.ts';
 
 export type Message =
@@ -31,6 +32,8 @@ export interface Heartbeat {
   readonly groups: readonly HeldClaim[];
   readonly vantage: readonly HeardRow[];
   readonly diagnoses: readonly DiagnosisRow[];
+  /** Some of the targets of the sender's mirrors, in turn. Absent: it tells of none. */
+  readonly mirrors?: readonly LiveMirror[] | undefined;
 }
 
 /** The sender's own word on a group. Once it says fenced at an epoch, that stays true for ever. */

@@ -2,7 +2,7 @@
 
 export type * from './names.ts';
 export type * from './records.ts';
-export { noMaintenance } from './records.ts';
+export { everyTarget, noMaintenance, noPauses } from './records.ts';
 export type * from './store.ts';
 export type * from './config/types.ts';
 export * from './config/index.ts';
@@ -55,3 +55,14 @@ export type { RowChange, StoreView } from './quorum/view.ts';
 
 export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
 export type { EpochEnd, History, Position } from './mirror/position.ts';
+export type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './mirror/orders.ts';
+export { mirrorStates } from './mirror/report.ts';
+export type {
+  LiveMirror,
+  MirrorCopy,
+  MirrorReport,
+  MirrorRow,
+  MirrorSourceReport,
+  MirrorState,
+  MirrorTargetReport,
+} from './mirror/report.ts';

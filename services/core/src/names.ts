@@ -4,6 +4,8 @@
 export type MemberId = string;
 export type GroupId = string;
 export type OperationId = string;
+/** GROUP/NAME, or the name of a mirror without a failover. */
+export type MirrorId = string;
 /** Fencing number of a group; rises by one with every change of owner. */
 export type Epoch = bigint;
 /** A revision of the store (etcd's, over the whole key space). */
@@ -22,6 +24,8 @@ export interface Member {
   readonly role: Role;
   readonly addresses: readonly string[];
   readonly voter: boolean;
+  /** Where its mirror process listens. Absent: the default port. */
+  readonly mirrorPort?: number | undefined;
 }
 
 /** One argument vector with a limit. Never a shell string. */

@@ -5,11 +5,13 @@
  *   groups/GROUP      GroupRecord     written only by the leader, by compare-and-swap
  *   leader            LeaderRecord
  *   config            the desired state
+ *   pauses            mirrors that a person paused
  *   operations/ID     ended operations
  *   events/ID         the history
  */
 
-import type { Epoch, GroupId, MemberId, OperationId, WallMs } from './names.ts';
+import type { MirrorCopy } from './mirror/report.ts';
+import type { Epoch, GroupId, MemberId, MirrorId, OperationId, WallMs } from './names.ts';
 
 /**
  * Who may act for a group. `owned` is the only kind in which the owner may acquire or stay active;
@@ -40,6 +42,8 @@ export interface GroupRecord {
   readonly since: WallMs;
   /** How long takeovers took, the newest last, at most 8. From declaration to active. */
   readonly takeoverMs: readonly number[];
+  /** Who was last seen active, and at which epoch: whose data counts when a later owner never got so far. */
+  readonly lastActive?: { readonly server: MemberId; readonly epoch: Epoch } | undefined;
 }
 
 export type OperationKind = 'start' | 'failover' | 'switchover' | 'failback' | 'release';
@@ -118,6 +122,8 @@ export interface RenewalRecord {
    */
   readonly waits: Readonly<Record<GroupId, number>>;
   readonly groups: readonly GroupReport[];
+  /** The copies of which this server is a target. Absent: none. */
+  readonly mirrors?: readonly MirrorCopy[] | undefined;
 }
 
 export type HoldingState = 'acquiring' | 'active' | 'releasing' | 'fenced' | 'failed';
@@ -139,6 +145,8 @@ export interface GroupReport {
   readonly wantsRelease: string | null;
   /** A release that could not be carried out (a hook said no): the owner is active again. */
   readonly releaseRefused: string | null;
+  /** Servers whose copies hold everything that was ever written at this epoch: it was drained to them. Absent: none. */
+  readonly drained?: readonly MemberId[] | undefined;
 }
 
 export type ResourceState = 'running' | 'stopped' | 'starting' | 'stopping' | 'failed' | 'unknown';
@@ -158,6 +166,15 @@ export interface MaintenanceRecord {
 }
 
 export const noMaintenance: MaintenanceRecord = { cluster: null, servers: {}, groups: {} };
+
+/** Mirrors that a person paused: for each, the target (or `everyTarget`) and the reason. */
+export interface PauseRecord {
+  readonly mirrors: Readonly<Record<MirrorId, Readonly<Record<MemberId, string>>>>;
+}
+
+export const everyTarget = '*';
+
+export const noPauses: PauseRecord = { mirrors: {} };
 
 export interface EventRecord {
   readonly id: string;

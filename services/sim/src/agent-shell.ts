@@ -160,7 +160,7 @@ export class AgentShell {
     const ledger = audit.ledger(machine);
     if (event.kind === 'renewed')
       ledger.renewed(machine.id, this.incarnation, event.attempt, event.answer, machine.boot());
-    if (event.kind === 'hint') for (const g of event.groups) ledger.saw(g.group, g.ownership.epoch);
+    if (event.kind === 'hint') ledger.hinted(machine.id, event.groups);
     if (event.kind === 'heard') this.heard(event.from, event.path, event.message);
     if (event.kind === 'fence-ended') this.fencing = this.fencing.filter((f) => f.group !== event.group);
     const step = this.tampering.agent(this.state, event, machine.boot());
@@ -277,6 +277,7 @@ export class AgentShell {
         sim.after(1_000, () => this.around.powerOff(action.server));
         return;
       case 'announce':
+      case 'order-mirrors':
         return;
       case 'note':
         sim.log(machine.id, `${action.group ?? 'agent'}: ${action.what}: ${action.reason}`);

@@ -94,11 +94,18 @@ class Turn {
       case 'maintenance':
         this.state = { ...this.state, maintenance: event.maintenance };
         return;
+      case 'pauses':
+        this.state = { ...this.state, pauses: event.pauses };
+        return;
+      case 'mirrors':
+        this.state = { ...this.state, mirrors: event.reports };
+        return;
       case 'renewed':
         this.renewed(event);
         return;
       case 'hint':
-        this.see(event.groups, event.revision, null);
+        // O5: the proof that there is still stands.
+        this.see(event.groups, event.revision, this.state.renewal.proof);
         return;
       case 'step-ended':
         this.move(event.group, (g, here) =>

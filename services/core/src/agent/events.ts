@@ -5,11 +5,14 @@
 
 import type { ClusterConfig } from '../config/types.ts';
 import type { Message } from '../heartbeat.ts';
+import type { MirrorOrders } from '../mirror/orders.ts';
+import type { MirrorReport } from '../mirror/report.ts';
 import type { BootMs, Command, Epoch, GroupId, Member, MemberId, Revision } from '../names.ts';
 import type {
   GroupRecord,
   HoldingState,
   MaintenanceRecord,
+  PauseRecord,
   RenewalRecord,
   ResourceState,
 } from '../records.ts';
@@ -59,6 +62,9 @@ export type AgentEvent =
   | { readonly kind: 'configured'; readonly config: ClusterConfig; readonly revision: Revision }
   | { readonly kind: 'members'; readonly members: readonly Member[] }
   | { readonly kind: 'maintenance'; readonly maintenance: MaintenanceRecord }
+  | { readonly kind: 'pauses'; readonly pauses: PauseRecord }
+  /** What the mirror process of this member says: all of it each time. */
+  | { readonly kind: 'mirrors'; readonly reports: readonly MirrorReport[] }
   | { readonly kind: 'renewed'; readonly attempt: number; readonly answer: RenewAnswer }
   /** News of a group record, with no authority. `revision` is that of the record's own last change, not of the news. */
   | { readonly kind: 'hint'; readonly revision: Revision; readonly groups: readonly GroupRecord[] }
@@ -71,6 +77,8 @@ export type AgentEvent =
       readonly ms: number;
       /** The probe step: somebody answers. Worth waiting for, not a failure. */
       readonly occupied?: boolean;
+      /** The drain step: servers whose copies of all mirrors now hold everything. */
+      readonly drained?: readonly MemberId[];
     }
   /** From the guard or from our own fence: everything of this epoch is gone, or not. */
   | { readonly kind: 'fence-ended'; readonly group: GroupId; readonly epoch: Epoch; readonly ended: Ended }
@@ -140,6 +148,8 @@ export type AgentAction =
       readonly goneBy: BootMs;
       /** The former owner told that it is fenced: nobody need be waited for. */
       readonly planned: boolean;
+      /** A person ordered it although a safety rule says no: a copy that is not complete is opened all the same. */
+      readonly forced: boolean;
     }
   | {
       readonly kind: 'extend';
@@ -157,6 +167,8 @@ export type AgentAction =
       readonly doneBy: BootMs;
       readonly reason: string;
     }
+  /** The whole of what the mirror process of this member is to do, replacing what it was told before. */
+  | { readonly kind: 'order-mirrors'; readonly orders: MirrorOrders }
   /** Boot rule: drop all of these, whoever put them there. Ends in `stripped`. */
   | { readonly kind: 'strip'; readonly addresses: readonly string[]; readonly groups: readonly GroupId[] }
   | {

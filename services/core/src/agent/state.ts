@@ -3,7 +3,14 @@
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
 import type { Step } from '../node.ts';
-import { noMaintenance, type GroupReport, type MaintenanceRecord } from '../records.ts';
+import type { MirrorReport } from '../mirror/report.ts';
+import {
+  noMaintenance,
+  noPauses,
+  type GroupReport,
+  type MaintenanceRecord,
+  type PauseRecord,
+} from '../records.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
@@ -18,6 +25,9 @@ export interface AgentState {
   readonly config: ClusterConfig | null;
   readonly configRevision: Revision;
   readonly maintenance: MaintenanceRecord;
+  readonly pauses: PauseRecord;
+  /** The latest word of this member's mirror process. */
+  readonly mirrors: readonly MirrorReport[];
   readonly vantage: Vantage;
   readonly renewal: Renewal;
   readonly groups: ReadonlyMap<GroupId, GroupState>;
@@ -59,6 +69,8 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     config: null,
     configRevision: 0n,
     maintenance: noMaintenance,
+    pauses: noPauses,
+    mirrors: [],
     vantage: startListening(id.self, now),
     renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
     groups: new Map(),

@@ -4,9 +4,17 @@
  */
 
 import type { GroupConfig, HookPoint, Identity } from '../config/types.ts';
-import type { Command, MemberId } from '../names.ts';
+import type { Command, MemberId, MirrorId } from '../names.ts';
 
 export type TakeoverStep =
+  /** The copies here become writable at the new epoch: nothing of a lower one is taken any more. */
+  | { readonly kind: 'open-mirrors'; readonly mirrors: readonly MirrorId[] }
+  /** Everything that was written goes to the copies; `to`: that server's must hold it all. Null: as far as they can. */
+  | {
+      readonly kind: 'drain-mirrors';
+      readonly mirrors: readonly MirrorId[];
+      readonly to: MemberId | null;
+    }
   | { readonly kind: 'hook'; readonly point: HookPoint; readonly index: number; readonly command: Command }
   /** Rule 9: ask whether somebody answers at the addresses. */
   | { readonly kind: 'probe'; readonly addresses: readonly string[] }
@@ -24,6 +32,10 @@ export function stepName(step: TakeoverStep): string {
   switch (step.kind) {
     case 'hook':
       return `hook ${step.point} ${String(step.index + 1)}`;
+    case 'open-mirrors':
+      return 'open mirrors';
+    case 'drain-mirrors':
+      return 'drain mirrors';
     case 'probe':
       return 'probe addresses';
     case 'yield-own':
@@ -95,6 +107,9 @@ function hookSteps(group: GroupConfig, point: HookPoint): readonly TakeoverStep[
   return group.hooks[point].map((command, index) => ({ kind: 'hook', point, index, command }));
 }
 
+/** A log that is applied to its end, or the last batches on a slow line: longer than that, and it is better not to move. */
+const mirrorsLimitMs = 60_000;
+
 /** How long one step may take at most before the agent counts it as failed. */
 export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
   const graceMs = 2_000;
@@ -107,6 +122,9 @@ export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
       if (resource === undefined) return graceMs;
       return (step.kind === 'start' ? resource.startTimeoutMs : resource.stopTimeoutMs) + graceMs;
     }
+    case 'open-mirrors':
+    case 'drain-mirrors':
+      return mirrorsLimitMs;
     case 'probe':
     case 'yield-own':
     case 'hold-addresses':

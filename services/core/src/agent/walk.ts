@@ -131,6 +131,7 @@ export function runCurrent(g: GroupState, walk: Acquiring | Releasing, here: Her
         limitMs: stepLimitMs(step, here.config),
         goneBy: g.entitlement === null ? here.now : goneBy(g.entitlement),
         planned,
+        forced: g.seen?.operation?.forced === true,
       },
     ],
   };
@@ -244,6 +245,8 @@ function acquiringFailed(
       }
       return undo({ ...g, holding: advance(h, record) }, h.epoch, `${record.name}: ${record.says}`, here);
     }
+    case 'open-mirrors':
+    case 'drain-mirrors':
     case 'yield-own':
     case 'hold-addresses':
     case 'stop':

@@ -73,6 +73,8 @@ export function readGroup(place: Place, name: GroupId, members: Members | null):
       1,
       limits.failoversPerHour,
     ),
+    mirrors: [],
+    gate: { maxLagMs: null, maxBytes: null, onStale: 'wait' },
   };
 }
 

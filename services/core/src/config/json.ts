@@ -13,11 +13,15 @@ import { parseCidr } from './address.ts';
 import { limits } from './limits.ts';
 import type {
   ClusterConfig,
+  CopyConfig,
   DnsConfig,
+  FilesConfig,
   GroupConfig,
   Identity,
+  MirrorConfig,
   ResourceConfig,
   ServerConfig,
+  Throttle,
 } from './types.ts';
 
 /** Version of this form; a form that older members would misread gets a new number. */
@@ -27,6 +31,8 @@ export interface ConfigJson {
   readonly version: typeof version;
   readonly groups: readonly GroupConfig[];
   readonly servers: readonly (ServerConfig & { readonly name: string })[];
+  /** Epochs as text, like everywhere in the store. */
+  readonly mirrors: readonly unknown[];
 }
 
 export function configToJson(config: ClusterConfig): ConfigJson {
@@ -34,7 +40,13 @@ export function configToJson(config: ClusterConfig): ConfigJson {
     version,
     groups: [...config.groups.values()],
     servers: [...config.servers].map(([name, server]) => ({ name, ...server })),
+    mirrors: [...config.mirrors.values()].map(copyToJson),
   };
+}
+
+function copyToJson(copy: CopyConfig): unknown {
+  const { from } = copy;
+  return from.kind === 'group' ? copy : { ...copy, from: { ...from, epoch: from.epoch.toString() } };
 }
 
 export type ConfigFromJsonResult =
@@ -50,12 +62,13 @@ export function configFromJson(raw: unknown): ConfigFromJsonResult {
     );
     return { kind: 'invalid', errors: errors.slice(0, limits.errors) };
   }
-  const { groups, servers } = parsed.data;
+  const { groups, servers, mirrors } = parsed.data;
   return {
     kind: 'ok',
     config: {
       groups: new Map(groups.map((group) => [group.name, group])),
       servers: new Map(servers.map(({ name, ...server }) => [name, server])),
+      mirrors: new Map(mirrors.map((copy) => [copy.name, copy])),
     },
   };
 }
@@ -115,6 +128,51 @@ const resource: z.ZodType<ResourceConfig> = z.object({
 });
 
 const minute = z.number().int().min(0).max(1_440);
+const window = z.object({
+  days: z.array(z.number().int().min(0).max(6)).max(7).readonly(),
+  fromMinute: minute,
+  toMinute: minute,
+});
+
+const bits = z.number().int().min(limits.rateMin).max(limits.rateMax).nullable();
+const throttle: z.ZodType<Throttle> = z.object({
+  otherwiseBits: bits,
+  windows: z.array(z.object({ window, bits })).max(limits.throttleWindows).readonly(),
+});
+const terms = {
+  throttle: throttle.nullable(),
+  compress: z.enum(['auto', 'always', 'never']),
+  encrypt: z.enum(['always', 'never']),
+  keepMaxBytes: z.number().int().nonnegative().nullable(),
+  scanEveryMs: ms.min(1_000),
+};
+const globs = z.array(text).max(limits.globs).readonly();
+const files: z.ZodType<FilesConfig> = z.object({
+  root: text,
+  include: globs,
+  exclude: globs,
+  devices: z.boolean(),
+});
+const mirror: z.ZodType<MirrorConfig> = z.object({ name: text, files, ...terms });
+
+const copy: z.ZodType<CopyConfig> = z.object({
+  name: text,
+  from: z.discriminatedUnion('kind', [
+    z.object({ kind: z.literal('group'), group: text, mirror: text }),
+    z.object({
+      kind: z.literal('server'),
+      server: text,
+      files,
+      epoch: z
+        .string()
+        .regex(/^\d{1,20}$/)
+        .transform((value) => BigInt(value)),
+    }),
+  ]),
+  to: z.array(text).min(1).max(limits.targetsPerMirror).readonly(),
+  root: text,
+  ...terms,
+});
 
 const group: z.ZodType<GroupConfig> = z.object({
   name: text,
@@ -122,13 +180,7 @@ const group: z.ZodType<GroupConfig> = z.object({
   rules,
   takeover: z.enum(['automatic', 'manual', 'observe']),
   failback: z.enum(['manual', 'automatic']),
-  failbackWindow: z
-    .object({
-      days: z.array(z.number().int().min(0).max(6)).max(7).readonly(),
-      fromMinute: minute,
-      toMinute: minute,
-    })
-    .nullable(),
+  failbackWindow: window.nullable(),
   onControlLoss: z.enum(['failsafe', 'fence', 'freeze']),
   identity,
   resources: z.array(resource).max(limits.resourcesPerGroup).readonly(),
@@ -139,6 +191,15 @@ const group: z.ZodType<GroupConfig> = z.object({
     afterRelease: commands,
   }),
   failoversPerHour: z.number().int().min(1),
+  // Written by a version without mirrors: there are none.
+  mirrors: z.array(mirror).max(limits.mirrorsPerGroup).readonly().default([]),
+  gate: z
+    .object({
+      maxLagMs: ms.nullable(),
+      maxBytes: z.number().int().nonnegative().nullable(),
+      onStale: z.enum(['wait', 'takeover', 'ask']),
+    })
+    .default({ maxLagMs: null, maxBytes: null, onStale: 'wait' }),
 });
 
 const clusterSchema = z.object({
@@ -154,4 +215,5 @@ const clusterSchema = z.object({
       }),
     )
     .max(limits.servers),
+  mirrors: z.array(copy).max(limits.mirrors).default([]),
 });

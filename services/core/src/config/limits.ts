@@ -16,6 +16,14 @@ export const limits = {
   pathLength: 4_096,
   failoversPerHour: 100,
   restarts: 100,
+  mirrorsPerGroup: 16,
+  mirrors: 100,
+  targetsPerMirror: 16,
+  globs: 256,
+  throttleWindows: 32,
+  /** Bits per second. */
+  rateMin: 1_000,
+  rateMax: 999_000_000_000,
   /** Errors reported in full; the rest is counted. */
   errors: 1_000,
   warnings: 1_000,
@@ -28,5 +36,8 @@ export const limitsMs = {
   timeoutMax: 3_600_000,
   everyMin: 500,
   everyMax: 3_600_000,
+  scanEveryMin: 10_000,
+  scanEveryMax: 7 * 24 * 3_600_000,
+  lagMax: 7 * 24 * 3_600_000,
   dnsTtlMax: 7 * 24 * 3_600_000,
 } as const;

@@ -51,6 +51,7 @@ function readCluster(place: Place, members: Members | null): ClusterConfig | nul
   return {
     groups: new Map(groups.map(({ config }) => [config.name, config])),
     servers: readServers(fields.at('servers'), members),
+    mirrors: new Map(),
   };
 }
 

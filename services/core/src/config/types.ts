@@ -3,12 +3,14 @@
  * parse.ts makes it from what a person wrote; nothing else in Holdfast sees the raw form.
  */
 
-import type { Command, GroupId, MemberId } from '../names.ts';
+import type { Command, Epoch, GroupId, MemberId, MirrorId } from '../names.ts';
 import type { TimeRules } from '../time.ts';
 
 export interface ClusterConfig {
   readonly groups: ReadonlyMap<GroupId, GroupConfig>;
   readonly servers: ReadonlyMap<MemberId, ServerConfig>;
+  /** Mirrors without a failover, and copies of a group's mirror on servers outside of the group. */
+  readonly mirrors: ReadonlyMap<MirrorId, CopyConfig>;
 }
 
 /** What only concerns one server. All optional in the file. */
@@ -40,6 +42,80 @@ export interface GroupConfig {
   readonly hooks: Readonly<Record<HookPoint, readonly Command[]>>;
   /** Failovers in an hour after which the group is held. */
   readonly failoversPerHour: number;
+  /** By name; the owner is the source, and every other server of the group a target. */
+  readonly mirrors: readonly MirrorConfig[];
+  readonly gate: GateConfig;
+}
+
+/** How a copy travels and is kept. The same for a group's mirror and for one without a failover. */
+export interface CopyTerms {
+  readonly throttle: Throttle | null;
+  /** auto: only where the line, and not the processor, is the limit. */
+  readonly compress: 'auto' | 'always' | 'never';
+  /** never: the peer is authenticated all the same. */
+  readonly encrypt: 'always' | 'never';
+  /** Most bytes that are kept aside on a member after a divergence; null: 10 % of the file system, at least 1 GiB. */
+  readonly keepMaxBytes: number | null;
+  /** Period of the metadata scan that is the truth behind the change feed. */
+  readonly scanEveryMs: number;
+}
+
+/** Which files are mirrored. */
+export interface FilesConfig {
+  /** Absolute and normalised, no final slash. */
+  readonly root: string;
+  /** Globs relative to the root; none means everything. */
+  readonly include: readonly string[];
+  readonly exclude: readonly string[];
+  /** Whether device nodes travel, too. */
+  readonly devices: boolean;
+}
+
+/** A mirror of a group: GROUP/NAME. */
+export interface MirrorConfig extends CopyTerms {
+  readonly name: string;
+  readonly files: FilesConfig;
+}
+
+/** A mirror without a failover, by its own name. */
+export interface CopyConfig extends CopyTerms {
+  readonly name: MirrorId;
+  readonly from: CopySource;
+  readonly to: readonly MemberId[];
+  /** Where the copy lies on the targets; the root of the source unless said otherwise. */
+  readonly root: string;
+}
+
+export type CopySource =
+  /** One more target of the group's mirror: it follows the owner, whose epoch counts. */
+  | { readonly kind: 'group'; readonly group: GroupId; readonly mirror: string }
+  | {
+      readonly kind: 'server';
+      readonly server: MemberId;
+      readonly files: FilesConfig;
+      /** Rises when the source changes; given when the configuration is applied (mirror/epoch.ts). */
+      readonly epoch: Epoch;
+    };
+
+/** Wire rates in bits per second; 1 Kbit to 999 Gbit. The first window that holds now wins, in local time of the source. */
+export interface Throttle {
+  /** Outside of all windows; null: no limit. */
+  readonly otherwiseBits: number | null;
+  readonly windows: readonly ThrottleWindow[];
+}
+
+export interface ThrottleWindow {
+  readonly window: FailbackWindow;
+  /** Null: no limit. */
+  readonly bits: number | null;
+}
+
+/** How far behind a copy may be that is taken over to. */
+export interface GateConfig {
+  /** Null: no limit. */
+  readonly maxLagMs: number | null;
+  readonly maxBytes: number | null;
+  readonly onStale: 'wait' | 'takeover' | 'ask';
 }
 
 export interface FailbackWindow {

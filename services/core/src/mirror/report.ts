@@ -1,0 +1,95 @@
+/**
+ * What the mirror process of a member tells its agent, and what of that the others get to know: with every renewal what
+ * a takeover may rest on (MirrorCopy), and with heartbeats what is shown (LiveMirror).
+ */
+
+import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
+
+export type MirrorState =
+  | 'initial-copy'
+  | 'resync'
+  | 'replicating'
+  /** A person paused it. */
+  | 'paused'
+  /** It paused by itself: the line or the disk can't keep up, or there is no room to keep versions aside. */
+  | 'waiting'
+  | 'disconnected'
+  /** The target holds writes of its own that could not be kept aside yet. */
+  | 'diverged'
+  | 'failed';
+
+export const mirrorStates: readonly MirrorState[] = [
+  'initial-copy',
+  'resync',
+  'replicating',
+  'paused',
+  'waiting',
+  'disconnected',
+  'diverged',
+  'failed',
+];
+
+/** Level-triggered: the whole list each time, one row for each mirror that has a role here. */
+export type MirrorReport = MirrorSourceReport | MirrorTargetReport;
+
+export interface MirrorSourceReport {
+  readonly kind: 'source';
+  readonly mirror: MirrorId;
+  readonly epoch: Epoch;
+  /** The last change of the source itself. */
+  readonly sequence: number;
+  /** Why it can't work (the root is missing); empty when it can. */
+  readonly says: string;
+  readonly targets: readonly MirrorRow[];
+}
+
+/** One target as its source sees it. */
+export interface MirrorRow {
+  readonly target: MemberId;
+  readonly state: MirrorState;
+  readonly consistent: boolean;
+  readonly behindBytes: number;
+  /** Age of the oldest change that the target lacks. */
+  readonly behindMs: number;
+  /** Of the copy or resync under way. */
+  readonly totalBytes: number;
+  readonly doneBytes: number;
+  readonly rateBytesPerSecond: number;
+  /** Why, in words; empty when there is nothing to say. */
+  readonly says: string;
+}
+
+export interface MirrorTargetReport {
+  readonly kind: 'target';
+  readonly mirror: MirrorId;
+  /** Of the source that it last heard in this life of the mirror process; 0n: of none. */
+  readonly epoch: Epoch;
+  /** The last position that is durable here. */
+  readonly sequence: number;
+  readonly consistent: boolean;
+  readonly state: MirrorState;
+  /** The last word of the source on what this copy lacks; null: none in this life. */
+  readonly word: { readonly at: BootMs; readonly behindMs: number; readonly behindBytes: number } | null;
+  readonly says: string;
+}
+
+/** A copy as its server tells of it in its renewals. Coarse: it changes only with what somebody decides by. */
+export interface MirrorCopy {
+  readonly mirror: MirrorId;
+  readonly epoch: Epoch;
+  readonly sequence: number;
+  readonly consistent: boolean;
+  readonly state: MirrorState;
+  /** By the last word of the source. Null: not known in this life. */
+  readonly lossMs: number | null;
+  readonly lossBytes: number | null;
+  /** How old that word was when the renewal was sent; 0 while it is fresh, null when there is none. */
+  readonly wordAgeMs: number | null;
+  readonly says: string;
+}
+
+/** A row of a source as it travels in heartbeats. */
+export interface LiveMirror extends MirrorRow {
+  readonly mirror: MirrorId;
+  readonly epoch: Epoch;
+}
