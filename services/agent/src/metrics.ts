@@ -72,7 +72,7 @@ export class Metrics {
   #health(): unknown {
     const state = this.#host.state();
     const now = this.#host.bootMs();
-    const { provenAt, failingSince, lastFailure } = state.renewal;
+    const { proof, failingSince, lastFailure } = state.renewal;
     return {
       member: state.self,
       version: state.version,
@@ -80,7 +80,7 @@ export class Metrics {
       guard: this.#parts.guard === null ? null : this.#parts.guard.isConnected,
       configRevision: state.configRevision.toString(),
       renewal: {
-        ageMs: provenAt === null ? null : Math.round(now - provenAt),
+        ageMs: proof === null ? null : Math.round(now - proof.at),
         failingForMs: failingSince === null ? null : Math.round(now - failingSince),
         says: failingSince === null ? '' : lastFailure,
       },

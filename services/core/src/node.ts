@@ -16,8 +16,8 @@
  *
  * The change of owner itself is one transaction. It compares the leader, the group's record, and the very renewal
  * that was judged stale. A renewal that slips in first makes the compare fail; one that comes later is answered
- * with the new owner and is of no use to the old one. The new owner acts when its own renewal was committed at the
- * new epoch, and never because somebody told it to.
+ * with the new owner and is of no use to the old one. The new owner acts because the store's record names it and
+ * while a renewal of its own entitles it (docs/adr/0015), and never because somebody told it to.
  *
  * Two layers do not need this program to be alive: the kernel drops every address at the end of its lifetime, and
  * the guard process stops the rest (docs/guarantees.md).

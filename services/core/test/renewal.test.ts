@@ -29,7 +29,7 @@ describe('a renewal', () => {
   it('counts from just before it was sent, not from its answer', () => {
     const { proof, renewal } = renewalAnswered(sent(fresh, 100), 1, committed(), pace, 1_900);
     expect(proof).toEqual({ at: 100, waits: { g1: 20_000 } });
-    expect(renewal.provenAt).toBe(100);
+    expect(renewal.proof?.at).toBe(100);
   });
 
   it('proves nothing when its answer comes after the deadline, though it is known to have landed', () => {

@@ -9,6 +9,7 @@ import type {
   Epoch,
   GroupConfig,
   GroupId,
+  GroupRecord,
   MemberId,
   RenewAnswer,
   TimeRules,
@@ -40,6 +41,8 @@ export class Ledger {
   private readonly proofs = new Map<GroupId, Proof>();
   private readonly rounds = new Map<GroupId, Round[]>();
   private readonly sent = new Map<number, Sent>();
+  /** The last renewal that was confirmed in time, whatever it was confirmed for. */
+  private last: Sent | null = null;
   readonly highest = new Map<GroupId, Epoch>();
 
   proofOf(group: GroupId, epoch: Epoch): Proof | null {
@@ -61,7 +64,18 @@ export class Ledger {
       answer.kind === 'committed' ||
       (answer.current?.incarnation === incarnation && answer.current.counter === attempt);
     if (!confirmed) return;
-    for (const { group, ownership } of answer.groups) {
+    if (this.last === null || this.last.at < sent.at) this.last = sent;
+    this.proveAll(self, answer.groups, sent);
+  }
+
+  /** News of the store: the last renewal entitles to what it gives, from when that renewal was sent. */
+  hinted(self: MemberId, groups: readonly GroupRecord[]): void {
+    for (const { group, ownership } of groups) this.saw(group, ownership.epoch);
+    if (this.last !== null) this.proveAll(self, groups, this.last);
+  }
+
+  private proveAll(self: MemberId, groups: readonly GroupRecord[], sent: Sent): void {
+    for (const { group, ownership } of groups) {
       const rules = sent.config?.groups.get(group)?.rules;
       if (rules !== undefined && ownership.kind !== 'unowned' && ownership.owner === self)
         this.prove(group, { epoch: ownership.epoch, at: sent.at, rules });

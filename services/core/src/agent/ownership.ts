@@ -1,10 +1,12 @@
 /**
  * One group on one server: acquire, stay, release, fence. Pure: what is ordered comes back in `actions`.
  *
- *   O1  acquiring starts only when our own renewal was committed while the record names us, at an epoch that is
- *       higher than any that ended here
+ *   O1  acquiring starts only when the store's record names us, at an epoch that is higher than any that ended here,
+ *       and a renewal of our own entitles us
  *   O2  whatever shows that another epoch rules makes us fence at once
  *   O3  a release is refused only before its point of no return; a stop that fails goes to the guard
+ *   O5  the renewal may be older than the record: whoever takes the group away from us again waits for G after it last
+ *       saw a renewal of ours change, so what that renewal entitles us to is over by then (docs/adr/0015)
  *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  */
 
@@ -19,8 +21,8 @@ import type { Proof } from './renewal.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**
- * The group's record as of a revision. `proof` is the renewal that was committed together with this view; null for a
- * hint, which may stop us and never start us.
+ * The group's record as of a revision. `proof` is the renewal that was committed together with this view or, for a
+ * hint, the last one before it (O5); null when none was confirmed yet, and then it may stop us and never start us.
  */
 export function seeRecord(
   g: GroupState,

@@ -27,8 +27,8 @@ export interface Renewal {
   readonly nextAt: BootMs;
   /** After a failure, not even news is sent before this: a dead control plane is not hammered. */
   readonly notBefore: BootMs;
-  /** `s` of the last renewal that was confirmed in time. */
-  readonly provenAt: BootMs | null;
+  /** The last renewal that was confirmed in time. */
+  readonly proof: Proof | null;
   /** Since when every attempt failed; null while they succeed. */
   readonly failingSince: BootMs | null;
   readonly lastFailure: string;
@@ -74,7 +74,7 @@ export function newRenewal(
     inFlight: null,
     nextAt: now,
     notBefore: now,
-    provenAt: null,
+    proof: null,
     failingSince: null,
     lastFailure: '',
     impostor: null,
@@ -123,7 +123,7 @@ export function renewWhenDue(
 
 /** When the next renewal is due: on its period, or now when there is news that others wait for. */
 export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
-  if (r.current === null || r.provenAt === null) return r.nextAt;
+  if (r.current === null || r.proof === null) return r.nextAt;
   const bootUnpublished = r.bootRevision !== null && r.current.bootRevision === null;
   return wanted || isNews(r.current, account) || bootUnpublished
     ? r.notBefore
@@ -199,17 +199,18 @@ function committed(
   now: BootMs,
 ): Renewed {
   const inTime = now <= flight.sentAt + pace.attemptMs; // R2
+  const proof = inTime ? { at: flight.sentAt, waits: flight.record.waits } : null;
   return {
     renewal: {
       ...r,
       inFlight: null,
       current: flight.record,
       bootRevision: r.bootRevision ?? revision,
-      provenAt: inTime ? flight.sentAt : r.provenAt,
+      proof: proof ?? r.proof,
       failingSince: inTime ? null : (r.failingSince ?? flight.sentAt),
       nextAt: flight.sentAt + pace.renewMs,
     },
-    proof: inTime ? { at: flight.sentAt, waits: flight.record.waits } : null,
+    proof,
   };
 }
 
