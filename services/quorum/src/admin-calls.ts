@@ -18,6 +18,7 @@ import {
   runningMessage,
 } from './history.ts';
 import { setMaintenance } from './maintenance.ts';
+import { runMirror, type MirrorSurroundings } from './mirror-calls.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type StoreHealth } from './status.ts';
 
@@ -28,6 +29,7 @@ export interface AdminSurroundings {
   storeHealth(): Promise<StoreHealth>;
   /** Asks another member the same question, in the name of its caller. */
   forward(member: string, request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;
+  readonly mirrors: MirrorSurroundings;
 }
 
 const followEveryMs = 500;
@@ -78,6 +80,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
     getOperation: (request) => withService((service) => getOperation(service, request.id)),
     listOperations: (request) => withService((service) => listOperations(service, request.group)),
     setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
+    runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };
 }
 

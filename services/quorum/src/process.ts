@@ -9,7 +9,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { heartbeatMsOf, keys, pathKey } from '@holdfast/core';
-import { admin, members } from '@holdfast/proto';
+import { members, type admin } from '@holdfast/proto';
 import {
   bootMs,
   nextIncarnation,
@@ -24,7 +24,6 @@ import { createLog, type Log } from '@holdfast/wire/log';
 import {
   adminService,
   agentsService,
-  connectRpc,
   failure,
   listenRpc,
   membersService,
@@ -42,6 +41,7 @@ import { createEtcdStore } from './etcd/store.ts';
 import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
 import { forgetOldest } from './history.ts';
 import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
+import { OtherMembers } from './other-members.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { QuorumService } from './service.ts';
 import type { StoreHealth } from './status.ts';
@@ -118,11 +118,19 @@ export class QuorumProcess {
   }
 
   private async listen(): Promise<void> {
+    const others = new OtherMembers(this.directory, () => this.known);
     const around = {
       directory: this.directory,
       current: () => this.service,
       storeHealth: () => this.storeHealth(),
-      forward: (member: string, request: admin.StartOperationRequest) => this.forward(member, request),
+      forward: (member: string, request: admin.StartOperationRequest) => others.start(member, request),
+      mirrors: {
+        self: this.directory.record.id,
+        socket: pathIn(this.directory.path, 'run', 'mirror.sock'),
+        state: () => this.service?.state ?? null,
+        pass: (member: string, request: admin.RunMirrorRequest, signal: AbortSignal) =>
+          others.runMirror(member, request, signal),
+      },
     };
     const listening = await listenRpc({
       credentials: this.directory.credentials,
@@ -404,22 +412,6 @@ export class QuorumProcess {
     );
     this.health = { at: bootMs(), rows: new Map(rows) };
     return this.health.rows;
-  }
-
-  private async forward(member: string, request: admin.StartOperationRequest) {
-    const to = this.known.find((m) => m.id === member);
-    if (to === undefined) return failure('unreachable', `${member} leads, and is not known here`);
-    const client = connectRpc({
-      trust: { kind: 'member', credentials: this.directory.credentials },
-      addresses: to.addresses,
-      port: to.ports.grpc,
-      member,
-    });
-    try {
-      return await client.call(admin.AdminService.startOperation, request, 5_000);
-    } finally {
-      client.close();
-    }
   }
 
   private every(ms: number, work: () => Promise<void>): void {
