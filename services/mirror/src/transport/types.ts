@@ -171,7 +171,7 @@ export interface Patch {
   readonly stream: number;
 }
 
-/** The root is the empty path: only here. */
+/** The root is the empty path: it may stand here, in offers, wants and candidates, and nowhere else. */
 export interface SetAttributes {
   readonly kind: 'set';
   readonly path: Buffer;
@@ -312,6 +312,8 @@ export interface Connection {
   readonly ended: Ended | null;
   /** Smoothed; null before the first beat came back. */
   readonly rttMs: number | null;
+  /** How much a data frame should carry, so that beats do not wait for it long: less when the rate is low. */
+  readonly dataBytes: number;
   /**
    * Queues the frame; after the end it does nothing. False: there is no room for more, await writable() before the next
    * one. Frames keep their order, except that beats overtake. Throws for a frame that breaks the limits: that is a
@@ -322,11 +324,11 @@ export interface Connection {
   writable(): Promise<void>;
   /** When everything that was sent left this process, or the connection ended. */
   flushed(): Promise<void>;
-  /** One listener, set once; frames that came before are kept and delivered then. Never called after hold(). */
+  /** One listener; until there is one, nothing is read. A later one takes its place. Never called after hold(). */
   onFrame(listener: (frame: Frame) => void): void;
   /** One listener; called once, at once when it has ended already. */
   onEnd(listener: (ended: Ended) => void): void;
-  /** Stops delivering, and soon reading; beats are still heard. */
+  /** Stops delivering and reading, so that the other side has to wait. Silence is not judged meanwhile. */
   hold(): void;
   go(): void;
   /** What the beats tell from now on. Without it they tell nothing. */
