@@ -1,0 +1,122 @@
+/**
+ * What file operations need of open files beyond reading and writing: where the holes are, making holes, sharing blocks
+ * between two files, and making a whole file system durable. All work at offsets of their own, but dataSegments, which
+ * moves the file's offset: read and write with positions.
+ *
+ * Sources: lseek(2), fallocate(2), ioctl_ficlone(2), copy_file_range(2), syncfs(2).
+ */
+import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { errorCode, libc } from './libc.ts';
+import { OsError, type Segment } from './types.ts';
+
+const SEEK_DATA = 3;
+const SEEK_HOLE = 4;
+const KEEP_SIZE = 1;
+const PUNCH_HOLE = 2;
+const FICLONE = 0x40049409;
+const PIECE = 1024 * 1024;
+const COPY_MAX = 1024 * 1024 * 1024;
+
+/**
+ * The ranges that may hold something else than zeros, from `from` on, at most `most` of them; go on at the end of the last
+ * one. Sizes may change meanwhile: the answer is of some moment during the call.
+ */
+export function dataSegments(fd: number, from = 0, most = 65_536): Segment[] {
+  const segments: Segment[] = [];
+  let at = from;
+  while (segments.length < most) {
+    const data = libc.lseek(fd, at, SEEK_DATA);
+    if (data < 0) {
+      const code = errorCode();
+      if (code === 'ENXIO') return segments;
+      if (code !== 'EINVAL') throw new OsError(code, 'lseek', null);
+      // A file system without holes.
+      const { size } = fstatSync(fd);
+      return size > at ? [...segments, { offset: at, length: size - at }] : segments;
+    }
+    at = libc.lseek(fd, data, SEEK_HOLE);
+    if (at < 0) {
+      if (errorCode() === 'ENXIO') return segments;
+      throw new OsError(errorCode(), 'lseek', null);
+    }
+    segments.push({ offset: data, length: at - data });
+  }
+  return segments;
+}
+
+/** Makes a range read as zeros, without a change of size. Where there are no holes, zeros are written. */
+export function punch(fd: number, offset: number, length: number): void {
+  if (length <= 0) return;
+  if (libc.fallocate(fd, PUNCH_HOLE | KEEP_SIZE, offset, length) === 0) return;
+  const code = errorCode();
+  if (code !== 'EOPNOTSUPP' && code !== 'ENOSYS') throw new OsError(code, 'fallocate', null);
+  writeZeros(fd, offset, Math.min(length, fstatSync(fd).size - offset));
+}
+
+/** Shares all blocks of a file with another, that becomes its equal. False: this file system can't. */
+export function clone(fromFd: number, toFd: number): boolean {
+  return libc.ioctl(toFd, FICLONE, fromFd) === 0;
+}
+
+/** Copies a range within the kernel where it can; answers how many bytes (0 at the end of the file). */
+export function copyRange(fromFd: number, toFd: number, offset: number, length: number): number {
+  const from = position(offset);
+  const to = position(offset);
+  const wanted = Math.min(length, COPY_MAX);
+  const copied = libc.copyFileRange(fromFd, from, toFd, to, wanted, 0);
+  if (copied >= 0) return copied;
+  const code = errorCode();
+  if (!['EXDEV', 'EINVAL', 'EOPNOTSUPP', 'ENOSYS', 'EPERM'].includes(code)) {
+    throw new OsError(code, 'copy_file_range', null);
+  }
+  const piece = Buffer.allocUnsafe(Math.min(wanted, PIECE));
+  const read = readSync(fromFd, piece, 0, piece.length, offset);
+  return read === 0 ? 0 : writeSync(toFd, piece, 0, read, offset);
+}
+
+/** Makes an empty file the equal of another: shared blocks, or a copy with the same holes. */
+export function cloneOrCopy(fromFd: number, toFd: number): 'cloned' | 'copied' {
+  if (clone(fromFd, toFd)) return 'cloned';
+  const { size } = fstatSync(fromFd);
+  for (let from = 0; ;) {
+    const segments = dataSegments(fromFd, from);
+    for (const { offset, length } of segments) copySegment(fromFd, toFd, offset, length);
+    const last = segments.at(-1);
+    if (last === undefined) break;
+    from = last.offset + last.length;
+  }
+  if (fstatSync(toFd).size < size) ftruncateSync(toFd, size);
+  return 'copied';
+}
+
+function copySegment(fromFd: number, toFd: number, offset: number, length: number): void {
+  for (let done = 0; done < length;) {
+    const copied = copyRange(fromFd, toFd, offset + done, length - done);
+    if (copied === 0) return; // The file became shorter.
+    done += copied;
+  }
+}
+
+function writeZeros(fd: number, offset: number, length: number): void {
+  const zeros = Buffer.alloc(Math.max(0, Math.min(length, PIECE)));
+  for (let done = 0; done < length;) {
+    done += writeSync(fd, zeros, 0, Math.min(zeros.length, length - done), offset + done);
+  }
+}
+
+function position(offset: number): Buffer {
+  const number = Buffer.alloc(8);
+  number.writeBigInt64LE(BigInt(offset));
+  return number;
+}
+
+/** Makes everything durable that was written to the file system of an open file. In a thread of its own. */
+export function syncFileSystem(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    libc.syncfs.async(fd, (error: unknown, answer) => {
+      if (answer === 0) resolve();
+      // errno stays in the thread that made the call: what it can be here is a failed write, or a closed file.
+      else reject(error instanceof Error ? error : new OsError('EIO', 'syncfs', null));
+    });
+  });
+}
