@@ -1,0 +1,405 @@
+/**
+ * Carries out one committed batch on the tree, and can be called again after anything: an error of the disk, or a crash
+ * followed by a start from the marker. The steps are those of the wire contract: moves into slots, removals, what is
+ * placed and put, attributes of folders.
+ *
+ * Invariants:
+ * A1  Doing a step again gives what doing it once gives. A slot that is filled proves that its move was done; in the
+ *     third step a slot that is empty proves that it was placed. Everything else replaces what is there.
+ * A2  A later step begins after the marker of the former one was set (Staging, S1), because it makes names that doing the
+ *     former one again would take away.
+ * A3  What gets a name in the tree is whole and has its attributes before, by a rename from the staging folder. Only
+ *     while the copy is not consistent anyway, new small files are written in place.
+ * A4  A file that has names which are no part of the mirror is never written in place: its own copy takes its name.
+ * A5  A tree that others changed never stops a batch: what can't be done there is counted, and the copy is compared.
+ */
+
+import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { setImmediate } from 'node:timers/promises';
+import type { Tree } from '../../os/tree.ts';
+import type { Stat } from '../../os/types.ts';
+import type { Attributes } from '../../transport/types.ts';
+import type { Batch, Redo } from './redo.ts';
+import { stagedName } from './staging.ts';
+import type { Staging } from './staging.ts';
+import { changedBlocks } from './stream.ts';
+import { codeOf, isMisfit } from './trouble.ts';
+
+/** Between turns of the event loop. */
+const sliceMs = 8;
+const temporary = Buffer.from('t');
+const canOwn = process.getuid?.() === 0;
+const stepOf = { move: 0, remove: 1, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
+const steps = [0, 1, 2, 3] as const;
+
+export interface Ground {
+  /** Of the root. */
+  readonly tree: Tree;
+  /** Of the staging folder. */
+  readonly stage: Tree;
+  readonly staging: Staging;
+  /** Names within the mirror of a file of this number, as the catalog knows them. */
+  readonly namesOf: (inode: number) => number;
+  readonly failPoint: (name: string) => void;
+}
+
+export class Applying {
+  readonly number: number;
+  readonly batch: Batch;
+  readonly #ground: Ground;
+  readonly #byStep: readonly (readonly Redo[])[];
+  #step: number;
+  #index = 0;
+  /** Where the tree did not fit (A5). */
+  readonly misfits: Buffer[] = [];
+  /** Attributes that this host does not permit, and devices. */
+  readonly skipped: string[] = [];
+
+  /** `step`: from the marker, when a crash came in the middle. */
+  constructor(ground: Ground, number: number, batch: Batch, step: number) {
+    this.#ground = ground;
+    this.number = number;
+    this.batch = batch;
+    this.#step = step;
+    const byStep: Redo[][] = [[], [], [], []];
+    for (const operation of batch.operations) byStep[stepOf[operation.kind]]?.push(operation);
+    this.#byStep = byStep;
+  }
+
+  /** Throws what the file system says; run again, it goes on where it was. */
+  async run(): Promise<void> {
+    const { staging, failPoint } = this.#ground;
+    let sliceEnd = performance.now() + sliceMs;
+    for (const step of steps) {
+      if (step < this.#step) continue;
+      const operations = this.#byStep[step] ?? [];
+      for (; this.#index < operations.length; this.#index += 1) {
+        const operation = operations[this.#index];
+        if (operation === undefined) break;
+        if (operation.kind === 'patch') await this.#guarded(operation);
+        else this.#guardedNow(operation);
+        failPoint(`apply:${operation.kind}`);
+        if (performance.now() > sliceEnd) {
+          await setImmediate();
+          sliceEnd = performance.now() + sliceMs;
+        }
+      }
+      // A2. Without moves and removals there is nothing that doing it again could take away.
+      const structural = (this.#byStep[0]?.length ?? 0) + (this.#byStep[1]?.length ?? 0) > 0;
+      if (structural && step < 2) staging.mark({ number: this.number - 1, step: step + 1 });
+      this.#step = step + 1;
+      this.#index = 0;
+      failPoint(`apply:step-${String(step)}`);
+    }
+  }
+
+  #guardedNow(operation: Exclude<Redo, { kind: 'patch' }>): void {
+    for (const mended of [false, true]) {
+      try {
+        this.#do(operation);
+        return;
+      } catch (error) {
+        if (!isMisfit(error)) throw error;
+        if (mended || !this.#mendFolders(nameOf(operation))) {
+          this.misfits.push(nameOf(operation));
+          return;
+        }
+      }
+    }
+  }
+
+  async #guarded(operation: Extract<Redo, { kind: 'patch' }>): Promise<void> {
+    try {
+      await this.#patch(operation.path, operation.attributes, operation.staged);
+    } catch (error) {
+      if (!isMisfit(error)) throw error;
+      this.misfits.push(operation.path);
+    }
+  }
+
+  #do(operation: Exclude<Redo, { kind: 'patch' }>): void {
+    switch (operation.kind) {
+      case 'move':
+        this.#move(operation.from, operation.slot);
+        return;
+      case 'remove':
+        this.#clear(operation.path, true);
+        return;
+      case 'place':
+        this.#place(operation.slot, operation.to);
+        return;
+      case 'put':
+        this.#put(operation);
+        return;
+      case 'hard-link':
+        this.#link(operation.path, operation.to);
+        return;
+      case 'set':
+        this.#set(operation.path, operation.attributes);
+    }
+  }
+
+  #move(from: Buffer, slot: number): void {
+    const { tree, stage } = this.#ground;
+    const place = slotName(slot);
+    if (stage.stat(place) !== null) return;
+    if (tree.stat(from) === null) this.misfits.push(from);
+    else tree.rename(from, place, { toTree: stage });
+  }
+
+  #place(slot: number, to: Buffer): void {
+    const { tree, stage } = this.#ground;
+    const moved = stage.stat(slotName(slot));
+    if (moved === null) return;
+    this.#clear(to, moved.kind === 'folder');
+    stage.rename(slotName(slot), to, { toTree: tree });
+  }
+
+  /** Takes away what has the name, where a rename could not replace it: folders at once as a whole. */
+  #clear(path: Buffer, all: boolean): void {
+    const { tree, stage, staging } = this.#ground;
+    const there = tree.stat(path);
+    if (there === null) return;
+    if (there.kind === 'folder') tree.rename(path, staging.goneName(), { toTree: stage });
+    else if (all) tree.remove(path);
+  }
+
+  #put(operation: Extract<Redo, { kind: 'put' }>): void {
+    const { path, attributes, contents, staged } = operation;
+    switch (attributes.kind) {
+      case 'file':
+        if (staged === 0) this.#putSmall(path, attributes, contents);
+        else this.#putStaged(path, attributes, staged);
+        return;
+      case 'folder':
+        this.#putFolder(path, attributes);
+        return;
+      case 'link':
+      case 'fifo':
+      case 'block':
+      case 'char':
+        this.#putSpecial(path, attributes);
+    }
+  }
+
+  #putSmall(path: Buffer, attributes: Attributes, contents: Buffer): void {
+    const { tree, stage, failPoint } = this.#ground;
+    if (!this.batch.consistent) {
+      try {
+        this.#fill(tree.createFile(path, 0o600), attributes, contents);
+        return;
+      } catch (error) {
+        if (codeOf(error) !== 'EEXIST') throw error;
+      }
+    }
+    this.#fill(this.#temporaryFile(), attributes, contents);
+    failPoint('apply:written');
+    this.#clear(path, false);
+    stage.rename(temporary, path, { toTree: tree });
+  }
+
+  #fill(fd: number, attributes: Attributes, contents: Buffer): void {
+    try {
+      let done = 0;
+      while (done < contents.length) done += writeSync(fd, contents, done);
+      this.#finish(fd, attributes);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #putStaged(path: Buffer, attributes: Attributes, staged: number): void {
+    const { tree, stage, staging } = this.#ground;
+    const name = Buffer.from(stagedName(staged));
+    if (stage.stat(name) === null) return;
+    const fd = openSync(staging.pathOf(staged), 'r+');
+    try {
+      this.#finish(fd, attributes);
+    } finally {
+      closeSync(fd);
+    }
+    this.#clear(path, false);
+    stage.rename(name, path, { toTree: tree });
+  }
+
+  #putFolder(path: Buffer, attributes: Attributes): void {
+    const { tree } = this.#ground;
+    const there = tree.stat(path);
+    if (there?.kind !== 'folder') {
+      if (there !== null) tree.remove(path);
+      tree.makeFolder(path, 0o700);
+    }
+    this.#finish(path, canOwn ? attributes : { ...attributes, mode: attributes.mode | 0o700 });
+  }
+
+  #putSpecial(path: Buffer, attributes: Attributes): void {
+    const { tree, stage } = this.#ground;
+    if (stage.stat(temporary) !== null) stage.remove(temporary);
+    const { kind, mode, deviceMajor, deviceMinor } = attributes;
+    if (kind === 'link') stage.makeLink(temporary, attributes.link);
+    else if (kind === 'fifo') stage.makeFifo(temporary, mode);
+    else if (kind === 'block' || kind === 'char') {
+      if (!canOwn) {
+        this.skipped.push(`a device node (${path.toString()})`);
+        return;
+      }
+      stage.makeDevice(temporary, kind, mode, deviceMajor, deviceMinor);
+    }
+    const { uid, gid, mtimeS, mtimeNs } = attributes;
+    const owner = canOwn ? { uid, gid } : {};
+    if (attributes.extended.length > 0) {
+      this.#note(stage.setExtended(temporary, attributes.extended).map((skipped) => skipped.name));
+    }
+    stage.setAttributes(temporary, { ...owner, ...(kind === 'link' ? {} : { mode }), mtimeS, mtimeNs });
+    this.#clear(path, false);
+    stage.rename(temporary, path, { toTree: tree });
+  }
+
+  #link(path: Buffer, to: Buffer): void {
+    const { tree, stage } = this.#ground;
+    const from = tree.stat(to);
+    if (from === null || from.kind === 'folder') {
+      this.misfits.push(path);
+      return;
+    }
+    const there = tree.stat(path);
+    if (there?.inode === from.inode && there.dev === from.dev) return;
+    if (stage.stat(temporary) !== null) stage.remove(temporary);
+    tree.hardLink(to, temporary, { toTree: stage });
+    this.#clear(path, false);
+    stage.rename(temporary, path, { toTree: tree });
+  }
+
+  async #patch(path: Buffer, attributes: Attributes, staged: number): Promise<void> {
+    const { tree, stage, staging, failPoint } = this.#ground;
+    const there = tree.stat(path);
+    if (there?.kind !== 'file') {
+      this.misfits.push(path);
+      return;
+    }
+    if (stage.stat(Buffer.from(stagedName(staged))) === null) return;
+    this.#isolate(path, there);
+    const fd = tree.openWrite(path);
+    const list = openSync(staging.pathOf(staged), 'r');
+    try {
+      ftruncateSync(fd, attributes.size);
+      let sliceEnd = performance.now() + sliceMs;
+      for (const block of changedBlocks(list)) {
+        if (block.contents === null) tree.punch(fd, block.offset, block.length);
+        else writeAt(fd, block.contents, block.offset);
+        failPoint('apply:block');
+        if (performance.now() < sliceEnd) continue;
+        await setImmediate();
+        sliceEnd = performance.now() + sliceMs;
+      }
+      this.#finish(fd, attributes);
+    } finally {
+      closeSync(list);
+      closeSync(fd);
+    }
+  }
+
+  #set(path: Buffer, attributes: Attributes): void {
+    const there = this.#ground.tree.stat(path);
+    if (there?.kind !== attributes.kind) {
+      this.misfits.push(path);
+      return;
+    }
+    if (there.kind !== 'folder') this.#isolate(path, there);
+    this.#finish(path, attributes);
+  }
+
+  /** A4. */
+  #isolate(path: Buffer, there: Stat): void {
+    const { tree, stage, namesOf } = this.#ground;
+    if (there.kind !== 'file' || there.nlink <= 1 || there.nlink <= namesOf(there.inode)) return;
+    const from = tree.openRead(path);
+    try {
+      const to = this.#temporaryFile();
+      try {
+        tree.cloneOrCopy(from, to);
+      } finally {
+        closeSync(to);
+      }
+    } finally {
+      closeSync(from);
+    }
+    stage.rename(temporary, path, { toTree: tree });
+  }
+
+  #temporaryFile(): number {
+    const { stage } = this.#ground;
+    try {
+      return stage.createFile(temporary, 0o600);
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+      stage.remove(temporary);
+      return stage.createFile(temporary, 0o600);
+    }
+  }
+
+  /** Owner before extended attributes before mode, because each of them changes the next; times at last. */
+  #finish(of: Buffer | number, attributes: Attributes): void {
+    const { tree } = this.#ground;
+    const { uid, gid, mode, mtimeS, mtimeNs, extended, kind } = attributes;
+    const owner = canOwn ? { uid, gid } : {};
+    const rest = kind === 'link' ? { mtimeS, mtimeNs } : { mode, mtimeS, mtimeNs };
+    if (extended.length === 0 && this.#plain(of)) {
+      tree.setAttributes(of, { ...owner, ...rest });
+      return;
+    }
+    if (canOwn) tree.setAttributes(of, owner);
+    this.#note(tree.setExtended(of, extended).map((skipped) => skipped.name));
+    tree.setAttributes(of, rest);
+  }
+
+  /** A new file has no extended attributes that would have to go; what has a name may have some. */
+  #plain(of: Buffer | number): boolean {
+    return typeof of === 'number' && this.#ground.tree.extended(of).length === 0;
+  }
+
+  #note(names: readonly Buffer[]): void {
+    for (const name of names) this.skipped.push(`the attribute ${name.toString()}`);
+  }
+
+  /** Folders of the path that somebody removed or replaced come back; true when the operation may be tried again. */
+  #mendFolders(path: Buffer): boolean {
+    const { tree } = this.#ground;
+    let mended = false;
+    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1)) {
+      const folder = path.subarray(0, at);
+      const there = tree.stat(folder);
+      if (there?.kind === 'folder') continue;
+      if (there !== null) tree.remove(folder);
+      tree.makeFolder(folder, 0o700);
+      this.misfits.push(Buffer.from(folder));
+      mended = true;
+    }
+    return mended;
+  }
+}
+
+/** The name that an operation is about, in the tree. */
+export function nameOf(operation: Redo): Buffer {
+  switch (operation.kind) {
+    case 'move':
+      return operation.from;
+    case 'place':
+      return operation.to;
+    case 'remove':
+    case 'put':
+    case 'hard-link':
+    case 'patch':
+    case 'set':
+      return operation.path;
+  }
+}
+
+function slotName(slot: number): Buffer {
+  return Buffer.from(`slots/${String(slot)}`);
+}
+
+function writeAt(fd: number, bytes: Buffer, position: number): void {
+  let done = 0;
+  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
+}

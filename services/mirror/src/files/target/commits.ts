@@ -1,0 +1,291 @@
+/**
+ * The way of a batch from received to done: durable in the log, acknowledged, applied, recorded in the catalog, marked,
+ * and dropped from the log once the file system was synced. Receiving goes on meanwhile; batches that wait for the disk
+ * share its next sync.
+ *
+ * Invariants:
+ * C1  A batch is acknowledged when its record in the log, and before it what it has in the staging folder, is durable.
+ * C2  Batches are applied in the order of their numbers, one at a time; the marker follows the catalog, the catalog the
+ *     tree.
+ * C3  A file of the log is free after the tree was synced and the catalog flushed, both after its last batch.
+ * C4  What the disk refuses is tried again. What is not durable is given up at the deadline and was never acknowledged;
+ *     what is durable is never given up.
+ */
+
+import { closeSync, openSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { syncFileSystem } from '../../os/contents.ts';
+import { Applying } from './applying.ts';
+import type { Ground } from './applying.ts';
+import type { Log } from './log.ts';
+import type { StagedBatch } from './open-batch.ts';
+import type { Records } from './records.ts';
+import { encodeBatch } from './redo.ts';
+import { waitingReason } from './trouble.ts';
+
+const syncSinglyMax = 8;
+const retryMsMin = 100;
+const retryMsMax = 2_000;
+/** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
+const checkpointMs = 5_000;
+
+export interface CommitsListener {
+  /** C1. */
+  durable(staged: StagedBatch): void;
+  applied(staged: StagedBatch, misfits: readonly Buffer[], skipped: readonly string[]): void;
+  /** The batch does not fit to what is there, and neither it nor what was behind it was applied. */
+  unfit(says: string): void;
+  /** Empty: it works again. */
+  waiting(reason: string): void;
+  /** C4: not acknowledged, and not kept. */
+  gaveUp(reason: string): void;
+}
+
+export interface CommitsOptions {
+  readonly log: Log;
+  readonly ground: Ground;
+  readonly records: Records;
+  readonly listener: CommitsListener;
+  readonly nextNumber: number;
+  readonly retryMs: number;
+}
+
+interface Numbered {
+  readonly number: number;
+  readonly staged: StagedBatch;
+  readonly payload: Buffer;
+}
+
+class GaveUp extends Error {}
+
+export class Commits {
+  readonly #options: CommitsOptions;
+  #nextNumber: number;
+  #received: StagedBatch[] = [];
+  #receivedBytes = 0;
+  #unapplied: { readonly number: number; readonly staged: StagedBatch; readonly bytes: number }[] = [];
+  #unappliedBytes = 0;
+  /** Of the staging folder, with the batch after which they are of no use. */
+  #used: { readonly number: number; readonly ids: readonly number[] }[] = [];
+  #syncing: Promise<void> | null = null;
+  #applying: Promise<void> | null = null;
+  #checkpointing: Promise<void> | null = null;
+  #appliedNumber: number;
+  #syncedNumber: number;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+
+  constructor(options: CommitsOptions) {
+    this.#options = options;
+    this.#nextNumber = options.nextNumber;
+    this.#appliedNumber = options.nextNumber - 1;
+    this.#syncedNumber = this.#appliedNumber;
+  }
+
+  /** Bytes of batches that were received and are not durable yet. */
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  get unappliedBytes(): number {
+    return this.#unappliedBytes;
+  }
+
+  add(staged: StagedBatch, bytes: number): void {
+    this.#received.push(staged);
+    this.#receivedBytes += bytes;
+    this.#syncing ??= this.#sync().finally(() => {
+      this.#syncing = null;
+    });
+  }
+
+  /** Resolves when everything that was added is applied, or was given up. */
+  async idle(): Promise<void> {
+    while (this.#syncing !== null || this.#applying !== null) {
+      await (this.#syncing ?? this.#applying);
+    }
+  }
+
+  /** Syncs the tree and frees the log, when everything that was added is applied. */
+  async checkpoint(): Promise<void> {
+    await this.#checkpointing;
+    await this.#freeLog(this.#appliedNumber);
+  }
+
+  /** What is not durable is given up; what is being applied comes to its next stop. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#syncing;
+    await this.#applying;
+    await this.#checkpointing;
+  }
+
+  async #sync(): Promise<void> {
+    while (this.#received.length > 0 && !this.#closed) {
+      const group = this.#received;
+      this.#received = [];
+      const bytes = this.#receivedBytes;
+      try {
+        const numbered = group.map((staged, i) => ({
+          number: this.#nextNumber + i,
+          staged,
+          payload: encodeBatch(staged.batch),
+        }));
+        await this.#persist(() => this.#makeDurable(numbered), this.#options.retryMs);
+        this.#nextNumber += group.length;
+        for (const { number, staged, payload } of numbered) {
+          this.#options.listener.durable(staged);
+          this.#unapplied.push({ number, staged, bytes: payload.length });
+          this.#unappliedBytes += payload.length;
+        }
+        this.#options.ground.failPoint('commit:acknowledged');
+        this.#applying ??= this.#apply().finally(() => {
+          this.#applying = null;
+        });
+      } catch (error) {
+        if (!(error instanceof GaveUp)) throw error;
+        for (const staged of [...group, ...this.#received]) {
+          for (const id of staged.staged) this.#options.ground.staging.remove(id);
+        }
+        this.#received = [];
+        this.#receivedBytes = bytes;
+        this.#options.listener.gaveUp(error.message);
+      }
+      this.#receivedBytes -= bytes;
+    }
+  }
+
+  /** C1. */
+  async #makeDurable(group: readonly Numbered[]): Promise<void> {
+    const { log, ground } = this.#options;
+    const ids = group.flatMap(({ staged }) => staged.staged);
+    if (ids.length > syncSinglyMax) await this.#syncTree();
+    else if (ids.length > 0) await ground.staging.sync(ids);
+    ground.failPoint('commit:staged');
+    if (log.full) {
+      await this.#checkpointing;
+      this.#startCheckpoint(log.roll());
+    }
+    const mark = log.mark;
+    try {
+      for (const { number, payload } of group) log.append(number, payload);
+      ground.failPoint('commit:written');
+      await log.sync();
+    } catch (error) {
+      // A sync that failed is not repeated by the kernel: the records are written again.
+      log.rewind(mark);
+      throw error;
+    }
+    ground.failPoint('commit:durable');
+  }
+
+  async #apply(): Promise<void> {
+    const { ground, records, listener } = this.#options;
+    for (let next = this.#unapplied[0]; next !== undefined && !this.#closed; next = this.#unapplied[0]) {
+      const { number, staged } = next;
+      const unfit = records.unfit(staged.batch);
+      if (unfit !== null) {
+        await this.#dropUnapplied();
+        listener.unfit(unfit);
+        return;
+      }
+      const applying = new Applying(ground, number, staged.batch, 0);
+      const done =
+        (await this.#persist(() => applying.run(), Infinity)) &&
+        (await this.#persist(() => records.record(number, staged.batch), Infinity));
+      if (!done) return;
+      ground.failPoint('apply:recorded');
+      ground.staging.mark({ number, step: 0 });
+      ground.failPoint('apply:marked');
+      this.#unapplied.shift();
+      this.#unappliedBytes -= next.bytes;
+      this.#appliedNumber = number;
+      if (staged.staged.length > 0) this.#used.push({ number, ids: staged.staged });
+      listener.applied(staged, applying.misfits, applying.skipped);
+      this.#arm();
+    }
+  }
+
+  /** What is durable and can't be applied is skipped, with everything that was sent on top of it. */
+  async #dropUnapplied(): Promise<void> {
+    await this.#syncing;
+    const last = this.#unapplied.at(-1);
+    if (last === undefined) return;
+    await this.#options.records.skip(last.number);
+    this.#options.ground.staging.mark({ number: last.number, step: 0 });
+    this.#appliedNumber = last.number;
+    for (const { number, staged } of this.#unapplied) this.#used.push({ number, ids: staged.staged });
+    this.#unapplied = [];
+    this.#unappliedBytes = 0;
+    this.#arm();
+  }
+
+  #arm(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = null;
+      if (this.#closed) return;
+      if (this.#checkpointing === null) this.#startCheckpoint(this.#appliedNumber);
+    }, checkpointMs);
+  }
+
+  #startCheckpoint(upTo: number): void {
+    this.#checkpointing = this.#freeLog(upTo).finally(() => {
+      this.#checkpointing = null;
+    });
+  }
+
+  /** C3. */
+  async #freeLog(upTo: number): Promise<void> {
+    const { log, records, ground } = this.#options;
+    while (this.#appliedNumber < upTo) {
+      if (this.#closed) return;
+      await (this.#applying ?? delay(retryMsMin));
+    }
+    if (this.#syncedNumber >= upTo) return;
+    const done = await this.#persist(async () => {
+      await this.#syncTree();
+      await records.flush();
+      ground.failPoint('checkpoint:synced');
+      log.free(upTo);
+      if (this.#nextNumber - 1 === upTo && this.#syncing === null) log.restart();
+    }, Infinity);
+    if (!done) return;
+    this.#syncedNumber = upTo;
+    for (const { ids } of this.#used.filter(({ number }) => number <= upTo)) {
+      for (const id of ids) ground.staging.remove(id);
+    }
+    this.#used = this.#used.filter(({ number }) => number > upTo);
+    ground.failPoint('checkpoint:freed');
+  }
+
+  async #syncTree(): Promise<void> {
+    const fd = openSync(this.#options.ground.staging.folder, 'r');
+    try {
+      await syncFileSystem(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** C4. False: closed meanwhile. Throws GaveUp at the deadline, and what is no trouble of a disk. */
+  async #persist(what: () => Promise<void>, retryMs: number): Promise<boolean> {
+    const until = performance.now() + retryMs;
+    let waited = false;
+    for (let wait = retryMsMin; ; wait = Math.min(wait * 2, retryMsMax)) {
+      try {
+        await what();
+        if (waited) this.#options.listener.waiting('');
+        return true;
+      } catch (error) {
+        const reason = waitingReason(error);
+        if (reason === null) throw error;
+        waited = true;
+        this.#options.listener.waiting(reason);
+        if (this.#closed && retryMs === Infinity) return false;
+        if (this.#closed || performance.now() + wait > until) throw new GaveUp(reason);
+      }
+      await delay(wait);
+    }
+  }
+}

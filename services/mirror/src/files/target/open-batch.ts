@@ -1,0 +1,254 @@
+/**
+ * The batch that is being received: its operations in order, the streams that belong to them, and the checks that need
+ * nothing but the batch itself. What makes no sense is answered as a sentence; the session then refuses the source.
+ *
+ * Invariants:
+ * O1  Nothing of a batch touches the tree before its commit is durable: contents go to memory or to the staging folder.
+ * O2  A slot is filled once and placed at most once, after it was filled; moves come before everything else and
+ *     removals before whatever is made, as the wire contract says. Redoing a batch relies on that order.
+ * O3  A name is made once in a batch, so that doing an operation again can't destroy what a later one made.
+ * O4  A commit with a stream that did not end is refused.
+ */
+
+import type {
+  Begin,
+  Commit,
+  Data,
+  FileOperation,
+  Hole,
+  StreamAbort,
+  StreamEnd,
+} from '../../transport/types.ts';
+import type { Batch, Redo } from './redo.ts';
+import type { Staging } from './staging.ts';
+import { Stream } from './stream.ts';
+
+/** Of one batch: operations, and bytes of contents that travel inside of them. The source keeps to these. */
+export const batchLimits = {
+  operations: 400_000,
+  slots: 65_536,
+  inlineBytes: 4 << 20,
+  redoBytes: 32 << 20,
+  streams: 64,
+};
+
+/** Null: it is right so. Else what is wrong with it. */
+export type Nonsense = string | null;
+
+const phases = { move: 0, remove: 1, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
+
+export interface StagedBatch {
+  readonly number: number;
+  readonly batch: Batch;
+  /** Of the files in the staging folder. */
+  readonly staged: readonly number[];
+  readonly hot: readonly Buffer[];
+}
+
+export class OpenBatch {
+  readonly number: number;
+  readonly #staging: Staging;
+  readonly #operations: FileOperation[] = [];
+  readonly #streams = new Map<number, Stream>();
+  readonly #slots = new Map<number, 'filled' | 'placed'>();
+  readonly #made = new Set<string>();
+  #phase = 0;
+  #openStreams = 0;
+  #inlineBytes = 0;
+  #redoBytes = 0;
+  #receivedBytes = 0;
+
+  constructor(begin: Begin, staging: Staging) {
+    this.number = begin.number;
+    this.#staging = staging;
+  }
+
+  get receivedBytes(): number {
+    return this.#receivedBytes;
+  }
+
+  /** Throws what the file system says when a staging file can't be made; nothing is added then. */
+  add(operation: FileOperation): Nonsense {
+    const phase = phases[operation.kind];
+    // Folders of the initial copy come with their attributes last; O2.
+    if (phase < this.#phase) return `${operation.kind} comes too late in its batch`;
+    if (this.#operations.length >= batchLimits.operations) return 'a batch has too many operations';
+    const wrong = this.#check(operation);
+    if (wrong !== null) return wrong;
+    if ((operation.kind === 'put' || operation.kind === 'patch') && operation.stream !== 0) {
+      if (this.#streams.has(operation.stream)) return 'a stream is used twice';
+      if (this.#openStreams >= batchLimits.streams) return 'too many streams are open at once';
+      this.#streams.set(operation.stream, Stream.begin(operation, this.#staging));
+      this.#openStreams += 1;
+    }
+    this.#phase = phase;
+    this.#operations.push(operation);
+    this.#note(operation);
+    return null;
+  }
+
+  /** Throws what the file system says, and can then be repeated with the same frame. */
+  data(frame: Data | Hole): Nonsense {
+    const stream = this.#streams.get(frame.stream);
+    if (stream === undefined) return 'contents came for a stream that is not open';
+    const wrong = frame.kind === 'data' ? stream.write(frame.offset, frame.contents) : stream.hole(frame);
+    if (wrong === null && frame.kind === 'data') this.#receivedBytes += frame.contents.length;
+    return wrong;
+  }
+
+  /** Throws what the file system says, and can then be repeated. */
+  end(frame: StreamEnd): Nonsense {
+    const stream = this.#streams.get(frame.stream);
+    if (stream?.state !== 'open') return 'a stream ends that is not open';
+    const wrong = stream.end(frame.bytes);
+    if (wrong === null) this.#openStreams -= 1;
+    return wrong;
+  }
+
+  abort(frame: StreamAbort): Nonsense {
+    const stream = this.#streams.get(frame.stream);
+    if (stream?.state !== 'open') return 'a stream is given up that is not open';
+    stream.discard();
+    this.#openStreams -= 1;
+    return null;
+  }
+
+  close(commit: Commit, epoch: bigint): StagedBatch | { readonly nonsense: string } {
+    if (commit.number !== this.number) return { nonsense: 'a commit is for another batch' };
+    if (this.#openStreams > 0) return { nonsense: 'a batch was committed before its streams ended' };
+    for (const state of this.#slots.values()) {
+      if (state === 'filled') return { nonsense: 'an entry was moved away and never placed' };
+    }
+    const operations: Redo[] = [];
+    const staged: number[] = [];
+    for (const operation of this.#operations) {
+      if ((operation.kind !== 'put' && operation.kind !== 'patch') || operation.stream === 0) {
+        const redo = withoutStream(operation);
+        if (redo !== null) operations.push(redo);
+        continue;
+      }
+      const stream = this.#streams.get(operation.stream);
+      if (stream?.state !== 'complete') continue;
+      staged.push(stream.id);
+      const { kind, path, attributes } = operation;
+      if (kind === 'put') operations.push({ kind, path, attributes, contents: empty, staged: stream.id });
+      else operations.push({ kind, path, attributes, staged: stream.id });
+    }
+    const { sequence, checksum, consistent, history, hot } = commit;
+    return {
+      number: this.number,
+      batch: { epoch, sequence, checksum, consistent, history, operations },
+      staged,
+      hot,
+    };
+  }
+
+  /** The connection is over: what big files had so far is kept as parts, everything else is forgotten. */
+  giveUp(): void {
+    for (const stream of this.#streams.values()) stream.keepPart();
+  }
+
+  #check(operation: FileOperation): Nonsense {
+    switch (operation.kind) {
+      case 'move':
+        if (operation.from.length === 0) return 'the root itself would be moved';
+        if (this.#slots.has(operation.slot)) return 'a slot is filled twice';
+        return this.#slots.size >= batchLimits.slots ? 'a batch has too many slots' : null;
+      case 'remove':
+        return operation.path.length === 0 ? 'the root itself would be removed' : null;
+      case 'place':
+        if (this.#slots.get(operation.slot) !== 'filled') return 'a slot is placed that is not filled';
+        return this.#checkName(operation.to);
+      case 'put':
+        return this.#checkName(operation.path) ?? checkContents(operation.attributes.kind, operation);
+      case 'hard-link':
+        if (operation.to.length === 0) return 'a hard link to the root';
+        return this.#checkName(operation.path);
+      case 'patch':
+        if (operation.attributes.kind !== 'file') return 'a patch of what is no file';
+        if (operation.stream === 0) return 'a patch without a stream';
+        return this.#checkName(operation.path);
+      case 'set':
+        return null;
+    }
+  }
+
+  #checkName(path: Buffer): Nonsense {
+    if (path.length === 0) return 'the root itself would be replaced';
+    return this.#made.has(path.toString('latin1')) ? 'a name is made twice in a batch' : null;
+  }
+
+  #note(operation: FileOperation): void {
+    if (operation.kind === 'move') this.#slots.set(operation.slot, 'filled');
+    if (operation.kind === 'place') {
+      this.#slots.set(operation.slot, 'placed');
+      this.#made.add(operation.to.toString('latin1'));
+    }
+    if (operation.kind === 'hard-link' || operation.kind === 'put' || operation.kind === 'patch') {
+      this.#made.add(operation.path.toString('latin1'));
+    }
+    if (operation.kind === 'put' && operation.stream === 0) {
+      this.#inlineBytes += operation.contents.length;
+      this.#receivedBytes += operation.contents.length;
+    }
+    this.#redoBytes += redoBytes(operation);
+  }
+
+  /** Null while the batch is within its limits. */
+  get tooLarge(): Nonsense {
+    if (this.#inlineBytes > batchLimits.inlineBytes + (2 << 20))
+      return 'a batch has too many contents inside';
+    return this.#redoBytes > batchLimits.redoBytes ? 'a batch has too many names and attributes' : null;
+  }
+}
+
+const empty = Buffer.alloc(0);
+
+function checkContents(kind: string, operation: Extract<FileOperation, { kind: 'put' }>): Nonsense {
+  const { contents, stream, attributes } = operation;
+  if (kind !== 'file')
+    return contents.length > 0 || stream !== 0 ? 'contents came for what is no file' : null;
+  if (stream !== 0) return contents.length > 0 ? 'contents came twice' : null;
+  return contents.length === attributes.size ? null : 'contents are not as long as their file';
+}
+
+function withoutStream(operation: FileOperation): Redo | null {
+  switch (operation.kind) {
+    case 'patch':
+      return null;
+    case 'put':
+      return {
+        kind: 'put',
+        path: operation.path,
+        attributes: operation.attributes,
+        contents: operation.contents,
+        staged: 0,
+      };
+    case 'move':
+    case 'remove':
+    case 'place':
+    case 'hard-link':
+    case 'set':
+      return operation;
+  }
+}
+
+function redoBytes(operation: FileOperation): number {
+  switch (operation.kind) {
+    case 'move':
+      return operation.from.length + 16;
+    case 'place':
+      return operation.to.length + 16;
+    case 'remove':
+      return operation.path.length + 8;
+    case 'hard-link':
+      return operation.path.length + operation.to.length + 16;
+    case 'put':
+    case 'patch':
+    case 'set': {
+      let bytes = operation.path.length + operation.attributes.link.length + 80;
+      for (const [name, value] of operation.attributes.extended) bytes += name.length + value.length + 8;
+      return bytes;
+    }
+  }
+}

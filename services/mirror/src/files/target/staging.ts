@@ -1,0 +1,242 @@
+/**
+ * The staging folder of a target, on the file system of its root, so that what is complete gets its place by a rename:
+ *
+ *   s-ID     contents of a big file, or the changed blocks of one (stream.ts)
+ *   p-ID     says which version of which file s-ID is the beginning of, and how much of it is durable
+ *   slots/   entries that the batch in progress took out of the tree
+ *   gone/    folders that were removed, until their contents are
+ *   at-N-P   one empty file: everything up to batch N was applied, and the first P steps of batch N + 1
+ *
+ * Invariants:
+ * S1  The marker at-N-P changes by a rename after the step and before the next one. A file system with a journal keeps
+ *     that order over a loss of power, so the marker never says more than what the tree holds.
+ * S2  What no committed batch and no part names is removed at the start.
+ */
+
+import {
+  closeSync,
+  fdatasync,
+  fsync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { PartFile } from '../../transport/types.ts';
+import { codeOf, waitingReason } from './trouble.ts';
+
+/** Beginnings of files that are kept for going on; the oldest goes first. */
+const partsMax = 64;
+
+export interface Marker {
+  readonly number: number;
+  readonly step: number;
+}
+
+export interface NotedPart extends PartFile {
+  readonly id: number;
+}
+
+export class Staging {
+  readonly folder: string;
+  #nextId = 1;
+  #nextGone = 1;
+  #marker: Marker | null;
+  readonly #parts = new Map<string, NotedPart>();
+
+  /** Makes the folder when it is missing. Throws what the file system says. */
+  constructor(folder: string) {
+    this.folder = folder;
+    for (const name of ['', 'slots', 'gone']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
+    let marker: Marker | null = null;
+    for (const name of readdirSync(folder)) {
+      const id = Number(/^[sp]-(\d+)$/.exec(name)?.[1] ?? 0);
+      this.#nextId = Math.max(this.#nextId, id + 1);
+      const at = /^at-(\d+)-(\d)$/.exec(name);
+      if (at !== null) marker = later(marker, { number: Number(at[1]), step: Number(at[2]) });
+      if (name.startsWith('p-')) this.#readPart(id);
+    }
+    this.#marker = marker;
+  }
+
+  /** Null: there is none, as before the first batch. */
+  get marker(): Marker | null {
+    return this.#marker;
+  }
+
+  /** S1. */
+  mark(marker: Marker): void {
+    const to = join(this.folder, markerName(marker));
+    if (this.#marker === null) writeFileSync(to, '');
+    else renameSync(join(this.folder, markerName(this.#marker)), to);
+    this.#marker = marker;
+  }
+
+  pathOf(id: number): string {
+    return join(this.folder, stagedName(id));
+  }
+
+  /** A new file of the staging folder. */
+  create(): { readonly id: number; readonly fd: number } {
+    const id = this.#nextId;
+    const fd = openSync(this.pathOf(id), 'wx+', 0o600);
+    this.#nextId += 1;
+    return { id, fd };
+  }
+
+  remove(id: number): void {
+    for (const name of [stagedName(id), `p-${String(id)}`]) {
+      try {
+        unlinkSync(join(this.folder, name));
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+    }
+  }
+
+  /** A name in gone/ that nobody has. */
+  goneName(): Buffer {
+    this.#nextGone += 1;
+    return Buffer.from(`gone/${String(process.pid)}-${String(Date.now())}-${String(this.#nextGone)}`);
+  }
+
+  /** Names in gone/, to be emptied. */
+  gone(): string[] {
+    return readdirSync(join(this.folder, 'gone')).map((name) => join(this.folder, 'gone', name));
+  }
+
+  /** Makes the staged files durable, with their names. */
+  async sync(ids: readonly number[]): Promise<void> {
+    await Promise.all(ids.map((id) => syncPath(this.pathOf(id))));
+    await syncPath(this.folder);
+  }
+
+  get parts(): readonly PartFile[] {
+    return [...this.#parts.values()].map(({ path, version, bytes }) => ({ path, version, bytes }));
+  }
+
+  /** The part of this version of the file, which is then the caller's. A part of another version is useless and goes. */
+  takePart(path: Buffer, version: Buffer): NotedPart | null {
+    const part = this.#parts.get(path.toString('latin1'));
+    if (part === undefined) return null;
+    this.#parts.delete(path.toString('latin1'));
+    if (version.length > 0 && part.version.equals(version)) return part;
+    this.remove(part.id);
+    return null;
+  }
+
+  hasPart(part: NotedPart): boolean {
+    return this.#parts.get(part.path.toString('latin1'))?.id === part.id;
+  }
+
+  /**
+   * Writes down how much of s-ID is durable, so that a crash from now on leaves a part of that length. False: the disk
+   * did not take the note, and after a crash there is no such part.
+   */
+  notePart(part: NotedPart): boolean {
+    const { id, path, version, bytes } = part;
+    const text = JSON.stringify({
+      path: path.toString('base64'),
+      version: version.toString('base64'),
+      bytes,
+    });
+    const temporary = join(this.folder, 'p-new');
+    try {
+      writeFileSync(temporary, text, { mode: 0o600 });
+      renameSync(temporary, join(this.folder, `p-${String(id)}`));
+      return true;
+    } catch (error) {
+      if (waitingReason(error) === null) throw error;
+      return false;
+    }
+  }
+
+  keepPart(part: NotedPart): void {
+    this.#parts.set(Buffer.from(part.path).toString('latin1'), part);
+    for (const oldest of this.#parts.values()) {
+      if (this.#parts.size <= partsMax) break;
+      this.#parts.delete(oldest.path.toString('latin1'));
+      this.remove(oldest.id);
+    }
+  }
+
+  /** Parts that nobody went on with while everything was copied are of no use. */
+  dropParts(): void {
+    for (const part of this.#parts.values()) this.remove(part.id);
+    this.#parts.clear();
+  }
+
+  /** S2. `named`: what the log still needs. */
+  sweep(named: ReadonlySet<number>): void {
+    const parts = new Set([...this.#parts.values()].map((part) => part.id));
+    for (const name of readdirSync(this.folder)) {
+      const id = Number(/^[sp]-(\d+)$/.exec(name)?.[1] ?? 0);
+      if (id !== 0 && !named.has(id) && !parts.has(id)) this.remove(id);
+      const at = /^at-(\d+)-(\d)$/.exec(name);
+      if (at !== null && this.#marker !== null && name !== markerName(this.#marker)) {
+        unlinkSync(join(this.folder, name));
+      }
+    }
+  }
+
+  /** Takes the folder away. */
+  close(): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  #readPart(id: number): void {
+    try {
+      const text: unknown = JSON.parse(readFileSync(join(this.folder, `p-${String(id)}`), 'utf8'));
+      if (
+        typeof text !== 'object' ||
+        text === null ||
+        !('path' in text && 'version' in text && 'bytes' in text)
+      )
+        return;
+      const { path, version, bytes } = text;
+      if (typeof path !== 'string' || typeof version !== 'string' || typeof bytes !== 'number') return;
+      const part = { id, path: Buffer.from(path, 'base64'), version: Buffer.from(version, 'base64'), bytes };
+      this.#parts.set(part.path.toString('latin1'), part);
+    } catch (error) {
+      // A note that a crash left half written: without it the part counts as none, and sweep() removes it.
+      if (!(error instanceof SyntaxError) && codeOf(error) !== 'ENOENT') throw error;
+    }
+  }
+}
+
+function later(a: Marker | null, b: Marker): Marker {
+  if (a === null || b.number > a.number) return b;
+  return b.number === a.number && b.step > a.step ? b : a;
+}
+
+function markerName(marker: Marker): string {
+  return `at-${String(marker.number)}-${String(marker.step)}`;
+}
+
+export function stagedName(id: number): string {
+  return `s-${String(id)}`;
+}
+
+/** Makes a file or the names in a folder durable. */
+export function syncPath(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const fd = openSync(path, 'r');
+    fsync(fd, (error) => {
+      closeSync(fd);
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
+
+/** Starts writing what is in memory, so that the sync of the commit finds little to do. */
+export function flushEarly(fd: number, done: (ok: boolean) => void): void {
+  fdatasync(fd, (error) => {
+    done(error === null);
+  });
+}
