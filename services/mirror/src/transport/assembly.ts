@@ -1,0 +1,85 @@
+/**
+ * Makes frames of the bytes as they come. A frame that lies whole within what the system delivered is a view of it; one
+ * that comes in parts is copied once, into a buffer of its own.
+ *
+ * A1. It holds at most one frame that is not whole, and no frame is larger than the limit: whoever is not yet
+ *     authenticated gets a small one.
+ */
+
+import { headerBytes } from './frame.ts';
+import { frameBytesMax } from './limits.ts';
+
+const lengthBytes = 4;
+
+export interface RawFrame {
+  readonly kind: number;
+  readonly payload: Buffer;
+}
+
+export class Assembly {
+  /** Bytes of a payload; raised once the other side is known. */
+  limit: number;
+  /** What came last and is not read yet. */
+  #chunk: Buffer | null = null;
+  #at = 0;
+  /** The beginning of a header that was cut in two. */
+  readonly #header = Buffer.alloc(headerBytes);
+  #headerFilled = 0;
+  /** A payload that is not whole. */
+  #payload: Buffer | null = null;
+  #filled = 0;
+
+  constructor(limit = frameBytesMax) {
+    this.limit = limit;
+  }
+
+  /** Throws unless `next` had answered null before. The chunk belongs to the assembly from now on. */
+  push(chunk: Buffer): void {
+    if (this.#chunk !== null) throw new Error('bytes came before the last ones were read');
+    this.#chunk = chunk;
+    this.#at = 0;
+  }
+
+  /** The next whole frame; null when more has to come; a sentence when what came is none. */
+  next(): RawFrame | string | null {
+    const chunk = this.#chunk;
+    if (chunk === null) return null;
+    if (this.#payload === null) {
+      if (!this.#takeHeader(chunk)) return this.#empty();
+      const length = this.#header.readUInt32BE(0) - 1;
+      if (length < 0 || length > this.limit) return `a frame of ${String(length)} bytes`;
+      const end = this.#at + length;
+      if (end <= chunk.length) {
+        const payload = chunk.subarray(this.#at, end);
+        this.#at = end;
+        return this.#whole(payload);
+      }
+      this.#payload = Buffer.allocUnsafeSlow(length);
+      this.#filled = 0;
+    }
+    const payload = this.#payload;
+    const copied = chunk.copy(payload, this.#filled, this.#at);
+    this.#filled += copied;
+    this.#at += copied;
+    if (this.#filled < payload.length) return this.#empty();
+    this.#payload = null;
+    return this.#whole(payload);
+  }
+
+  #takeHeader(chunk: Buffer): boolean {
+    const copied = chunk.copy(this.#header, this.#headerFilled, this.#at);
+    this.#headerFilled += copied;
+    this.#at += copied;
+    return this.#headerFilled === headerBytes;
+  }
+
+  #whole(payload: Buffer): RawFrame {
+    this.#headerFilled = 0;
+    return { kind: this.#header.readUInt8(lengthBytes), payload };
+  }
+
+  #empty(): null {
+    this.#chunk = null;
+    return null;
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Whether to compress a data frame. Brotli at quality 0 is the fastest that Node brings along; it pays where the line
+ * and not the processor is the limit.
+ *
+ * C1. `auto` compresses only while frames wait for the line, and the line is slower than half of what this processor
+ *     compresses: the other half is for reading and hashing.
+ * C2. Contents that do not shrink are left alone for a while, and tried again with one frame.
+ */
+
+import { brotliCompressSync, constants } from 'node:zlib';
+import type { CompressionMode } from './types.ts';
+
+/** Smaller frames gain less than the call costs. */
+const contentBytesMin = 1_024;
+/** What has to be saved: a tenth. */
+const worthShare = 0.9;
+/** Of an old speed in the smoothed one. */
+const keep = 7 / 8;
+const skipMin = 8;
+const skipMax = 256;
+
+export class Compression {
+  mode: CompressionMode;
+  /** Bytes for each millisecond, smoothed; null before the first. */
+  #speed: number | null = null;
+  #skip = 0;
+  #skipNext = skipMin;
+
+  constructor(mode: CompressionMode) {
+    this.mode = mode;
+  }
+
+  /**
+   * The compressed contents, or null when they are to be sent as they are. `lineBytesPerMs`: what the line carries, or
+   * null when frames do not wait for it.
+   */
+  compress(contents: Buffer, lineBytesPerMs: number | null): Buffer | null {
+    if (this.mode === 'never' || contents.length < contentBytesMin) return null;
+    if (this.mode === 'auto' && !this.#pays(lineBytesPerMs)) return null;
+    if (this.#skip > 0) {
+      this.#skip -= 1;
+      return null;
+    }
+    const packed = this.#pack(contents);
+    if (packed.length <= contents.length * worthShare) {
+      this.#skipNext = skipMin;
+      return packed;
+    }
+    // C2.
+    this.#skip = this.#skipNext;
+    this.#skipNext = Math.min(skipMax, this.#skipNext * 2);
+    return null;
+  }
+
+  /** C1. */
+  #pays(lineBytesPerMs: number | null): boolean {
+    if (lineBytesPerMs === null) return false;
+    return this.#speed === null || this.#speed > 2 * lineBytesPerMs;
+  }
+
+  #pack(contents: Buffer): Buffer {
+    const fromMs = performance.now();
+    const packed = brotliCompressSync(contents, {
+      params: {
+        [constants.BROTLI_PARAM_QUALITY]: 0,
+        [constants.BROTLI_PARAM_LGWIN]: 18,
+        [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
+      },
+    });
+    const speed = contents.length / Math.max(0.001, performance.now() - fromMs);
+    this.#speed = this.#speed === null ? speed : this.#speed * keep + speed * (1 - keep);
+    return packed;
+  }
+}

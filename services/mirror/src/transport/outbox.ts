@@ -1,0 +1,91 @@
+/**
+ * What waits to be sent, as pieces of bytes. Beats have a place of their own and leave between two frames, never
+ * within one.
+ *
+ * O1. A frame that was begun is finished before anything else leaves.
+ */
+
+export class Outbox {
+  readonly #pieces: Uint8Array[] = [];
+  /** Pieces before this one are gone; the array is shifted now and then, not each time. */
+  #first = 0;
+  /** True for a piece that ends a frame. */
+  readonly #ends: boolean[] = [];
+  #bytes = 0;
+  #urgent: readonly Uint8Array[] | null = null;
+  #between = true;
+
+  /** Of frames; the beat does not count. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  get empty(): boolean {
+    return this.#bytes === 0 && this.#urgent === null;
+  }
+
+  add(frame: readonly Uint8Array[]): void {
+    const last = frame.length - 1;
+    frame.forEach((piece, i) => {
+      this.#pieces.push(piece);
+      this.#ends.push(i === last);
+      this.#bytes += piece.length;
+    });
+  }
+
+  /** The beat that leaves at the next gap, in place of one that still waits: only the newest is worth something. */
+  setUrgent(frame: readonly Uint8Array[]): void {
+    this.#urgent = frame;
+  }
+
+  /** Takes out pieces of up to `room` bytes and appends them to `to`; the answer is how many bytes they are. */
+  take(room: number, to: Uint8Array[]): number {
+    let taken = 0;
+    while (taken < room) {
+      if (this.#between && this.#urgent !== null) {
+        // A beat is small and never cut.
+        for (const piece of this.#urgent) {
+          to.push(piece);
+          taken += piece.length;
+        }
+        this.#urgent = null;
+        continue;
+      }
+      const piece = this.#pieces[this.#first];
+      if (piece === undefined) break;
+      taken += this.#takeOf(piece, room - taken, to);
+    }
+    return taken;
+  }
+
+  clear(): void {
+    this.#pieces.length = 0;
+    this.#ends.length = 0;
+    this.#first = 0;
+    this.#bytes = 0;
+    this.#urgent = null;
+  }
+
+  #takeOf(piece: Uint8Array, room: number, to: Uint8Array[]): number {
+    if (piece.length > room) {
+      to.push(piece.subarray(0, room));
+      this.#pieces[this.#first] = piece.subarray(room);
+      this.#between = false;
+      this.#bytes -= room;
+      return room;
+    }
+    if (piece.length > 0) to.push(piece);
+    this.#between = this.#ends[this.#first] ?? true;
+    this.#first += 1;
+    this.#bytes -= piece.length;
+    this.#shift();
+    return piece.length;
+  }
+
+  #shift(): void {
+    if (this.#first < 1_024 && this.#first < this.#pieces.length) return;
+    this.#pieces.splice(0, this.#first);
+    this.#ends.splice(0, this.#first);
+    this.#first = 0;
+  }
+}
