@@ -58,6 +58,21 @@ export class QuorumServices {
     this.#watched.update(this.#turned());
   }
 
+  /** The next watch is with the nearest service again. */
+  home(): void {
+    this.#turns = 0;
+    this.#watched.update(this.#turned());
+  }
+
+  /** Whose service is watched, or would be next; null while none is known. */
+  get watched(): MemberId | null {
+    return this.#turned()[0]?.id ?? null;
+  }
+
+  get isHome(): boolean {
+    return this.watched === (this.#members[0]?.id ?? null);
+  }
+
   close(): void {
     this.#asked.close();
     this.#watched.close();

@@ -1,12 +1,17 @@
 /**
  * News from a quorum service, as a stream: group records, the configuration, the members, maintenance. All of it is a
- * hint; authority comes with a committed renewal. The stream says something every 2 s, so silence means that it is
- * broken, and the next service is watched.
+ * hint; authority comes with a committed renewal.
+ *
+ *   W1  the stream says something every 2 s: silence means that it is broken, and the next service is watched
+ *   W2  a service whose member is not heard is left at once: at a takeover, news must not wait for a dead host
+ *   W3  another service than the nearest is only watched for a while: then the nearest is tried again
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
 import {
   configFromJson,
+  heartbeatMsOf,
+  lastHeard,
   noMaintenance,
   parseMaintenance,
   type ClusterConfig,
@@ -21,13 +26,21 @@ import type { QuorumServices } from './quorum-services.ts';
 import { readGroups } from './renewing.ts';
 
 const silenceMs = 5_000;
+const lookMs = 500;
+const heartbeatsMissed = 3;
 const againMs = 500;
+const awayMsMin = 5_000;
+const awayMsMax = 60_000;
 const pathsMax = 8;
 
 export interface WatchListener {
   configured(config: ClusterConfig, revision: Revision, raw: unknown): void;
   members(known: readonly KnownMember[]): void;
 }
+
+type WatchEnd = { readonly kind: 'broken' | 'silent'; readonly says: string } | { readonly kind: 'home' };
+
+const broken = (says: string): WatchEnd => ({ kind: 'broken', says });
 
 export class Watching {
   readonly #host: Host;
@@ -38,6 +51,8 @@ export class Watching {
   #last = { groups: '', members: '', maintenance: '' };
   #configRevision: Revision;
   #told = '';
+  /** W3. */
+  #awayMs = awayMsMin;
 
   constructor(host: Host, services: QuorumServices, configRevision: Revision, listener: WatchListener) {
     this.#host = host;
@@ -60,31 +75,63 @@ export class Watching {
     const closed = (): boolean => signal.aborted;
     while (!closed()) {
       this.#services.locate(this.#host.state());
-      const says = await this.#follow();
+      const end = await this.#follow();
       if (closed()) return;
-      this.#tell(says);
+      if (end.kind === 'home') {
+        this.#services.home();
+        continue;
+      }
+      this.#tell(end.says);
       this.#services.turn();
       // Interrupted by `close`, and then there is nothing more to do.
-      await pause(againMs, undefined, { signal }).catch(() => undefined);
+      if (end.kind === 'broken') await pause(againMs, undefined, { signal }).catch(() => undefined);
     }
   }
 
-  /** Until the stream ends or falls silent; says which. */
-  async #follow(): Promise<string> {
+  /** Until the stream ends or is to be left; says why. */
+  async #follow(): Promise<WatchEnd> {
     const stream = this.#services.watch(this.#stop.signal);
+    const began = this.#host.bootMs();
     try {
       for (;;) {
         const next = stream.next();
-        if (!(await withinMs(next, silenceMs))) return 'the quorum service that is watched fell silent';
+        const reason = await this.#await(next, began);
+        if (reason !== null) return reason;
         const item = await next;
-        if (item.done === true) return 'the quorum service ended the watch';
-        if (item.value.kind === 'error') return item.value.error.message;
+        if (item.done === true) return broken('the quorum service ended the watch');
+        if (item.value.kind === 'error') return broken(item.value.error.message);
         this.#tell('');
+        if (this.#services.isHome) this.#awayMs = awayMsMin;
         this.#take(item.value.value);
       }
     } finally {
       await stream.return?.();
     }
+  }
+
+  /** Null once the next news is there; else why it is not waited for any longer. */
+  async #await(next: Promise<unknown>, began: number): Promise<WatchEnd | null> {
+    const asked = this.#host.bootMs();
+    while (!(await withinMs(next, lookMs))) {
+      const now = this.#host.bootMs();
+      if (now - asked >= silenceMs) return broken('the quorum service that is watched fell silent'); // W1
+      const member = this.#services.watched;
+      if (member !== null && this.#isSilent(member, now))
+        return { kind: 'silent', says: `${member}, whose quorum service was watched, is not heard` }; // W2
+      if (!this.#services.isHome && now - began >= this.#awayMs) {
+        this.#awayMs = Math.min(2 * this.#awayMs, awayMsMax);
+        return { kind: 'home' }; // W3
+      }
+    }
+    return null;
+  }
+
+  #isSilent(member: string, now: number): boolean {
+    if (member === this.#host.self) return false;
+    const { vantage, config } = this.#host.state();
+    if (!vantage.ears.has(member)) return false;
+    const heartbeatMs = heartbeatMsOf(config);
+    return now - lastHeard(vantage, member, heartbeatMs, now) > heartbeatsMissed * heartbeatMs;
   }
 
   #take(news: agents.WatchReply): void {
