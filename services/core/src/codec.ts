@@ -10,8 +10,10 @@ import type {
   GroupRecord,
   LeaderRecord,
   MaintenanceRecord,
+  PauseRecord,
   RenewalRecord,
 } from './records.ts';
+import { mirrorStates } from './mirror/report.ts';
 
 export type Parsed<T> =
   { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'garbage'; readonly says: string };
@@ -71,6 +73,7 @@ const group = z.object({
   reason: words,
   since: z.number(),
   takeoverMs: z.array(z.number()),
+  lastActive: z.object({ server: id, epoch }).optional(),
 });
 
 const report = z.object({
@@ -85,6 +88,19 @@ const report = z.object({
   ),
   wantsRelease: words.nullable(),
   releaseRefused: words.nullable(),
+  drained: z.array(id).optional(),
+});
+
+const copy = z.object({
+  mirror: id,
+  epoch,
+  sequence: z.number().int().nonnegative(),
+  consistent: z.boolean(),
+  state: z.enum(mirrorStates),
+  lossMs: z.number().nullable(),
+  lossBytes: z.number().nullable(),
+  wordAgeMs: z.number().nullable(),
+  says: words,
 });
 
 const renewal = z.object({
@@ -97,6 +113,7 @@ const renewal = z.object({
   leaving: z.boolean(),
   waits: z.record(z.string(), z.number()),
   groups: z.array(report),
+  mirrors: z.array(copy).optional(),
 });
 
 const leader = z.object({ member: id, incarnation: z.number().int(), term: z.number().int() });
@@ -106,6 +123,8 @@ const maintenance = z.object({
   servers: z.record(z.string(), words),
   groups: z.record(z.string(), words),
 });
+
+const pauses = z.object({ mirrors: z.record(z.string(), z.record(z.string(), words)) });
 
 const event = z.object({
   id,
@@ -139,13 +158,21 @@ export const parseRenewal = (text: string): Parsed<RenewalRecord> => parse(renew
 export const parseLeader = (text: string): Parsed<LeaderRecord> => parse(leader, 'leader record', text);
 export const parseMaintenance = (text: string): Parsed<MaintenanceRecord> =>
   parse(maintenance, 'maintenance record', text);
+export const parsePauses = (text: string): Parsed<PauseRecord> => parse(pauses, 'pause record', text);
 export const parseEndedOperation = (text: string): Parsed<EndedOperation> =>
   parse(endedOperation, 'operation record', text);
 export const parseEvent = (text: string): Parsed<EventRecord> => parse(event, 'event record', text);
 
 /** Keys in sorted order, 64-bit numbers as strings. */
 export function encode(
-  record: GroupRecord | RenewalRecord | LeaderRecord | MaintenanceRecord | EndedOperation | EventRecord,
+  record:
+    | GroupRecord
+    | RenewalRecord
+    | LeaderRecord
+    | MaintenanceRecord
+    | PauseRecord
+    | EndedOperation
+    | EventRecord,
 ): string {
   return JSON.stringify(canonical(record));
 }

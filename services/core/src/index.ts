@@ -17,6 +17,7 @@ export {
   parseGroup,
   parseLeader,
   parseMaintenance,
+  parsePauses,
   parseRenewal,
 } from './codec.ts';
 export { parseMember } from './member.ts';
@@ -50,12 +51,14 @@ export type { Case, Change, Judgement } from './quorum/case.ts';
 export { candidates, heardAt, lastOwner, seconds, serverDownAt } from './quorum/candidates.ts';
 export type { Candidate, Scene } from './quorum/candidates.ts';
 export { leads } from './quorum/leadership.ts';
-export { maintenanceOf } from './quorum/view.ts';
+export { maintenanceOf, pausesOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
 
 export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
 export type { EpochEnd, History, Position } from './mirror/position.ts';
 export type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './mirror/orders.ts';
+export { copiesOf, mirrorId, pausedBy } from './mirror/roles.ts';
+export { withEpochs } from './mirror/epoch.ts';
 export { mirrorStates } from './mirror/report.ts';
 export type {
   LiveMirror,

@@ -11,6 +11,7 @@ export const keys = {
   beat: `${live}beat`,
   config: `${live}config`,
   maintenance: `${live}maintenance`,
+  pauses: `${live}pauses`,
   renewals: `${live}renewals/`,
   renewal: (server: MemberId) => `${live}renewals/${server}`,
   groups: `${live}groups/`,

@@ -8,6 +8,7 @@ const schema = z.object({
   role: z.enum(['server', 'witness']),
   addresses: z.array(z.string().max(64)).min(1).max(8),
   voter: z.boolean(),
+  ports: z.object({ mirror: z.number().int().min(1).max(65_535) }).optional(),
 });
 
 export function parseMember(
@@ -20,6 +21,9 @@ export function parseMember(
     return { kind: 'garbage', says: 'member record is not JSON' };
   }
   const result = schema.safeParse(raw);
-  if (result.success) return { kind: 'ok', value: result.data };
+  if (result.success) {
+    const { ports, ...member } = result.data;
+    return { kind: 'ok', value: ports === undefined ? member : { ...member, mirrorPort: ports.mirror } };
+  }
   return { kind: 'garbage', says: `member record: ${result.error.issues[0]?.message ?? 'malformed'}` };
 }

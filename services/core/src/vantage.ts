@@ -7,6 +7,7 @@
  */
 
 import type { DiagnosisRow, Heartbeat, HeldClaim } from './heartbeat.ts';
+import type { LiveMirror } from './mirror/report.ts';
 import type { BootMs, GroupId, MemberId } from './names.ts';
 
 export interface Sound {
@@ -31,6 +32,13 @@ export interface Ear {
   /** The latest of these reports for each member, over all paths. */
   readonly heardBy: ReadonlyMap<MemberId, BootMs>;
   readonly diagnoses: readonly DiagnosisRow[];
+  /** What it tells of the targets of its mirrors, by "mirror target"; rows that it tells no more are dropped. */
+  readonly mirrors: ReadonlyMap<string, HeardMirror>;
+}
+
+export interface HeardMirror {
+  readonly row: LiveMirror;
+  readonly at: BootMs;
 }
 
 export interface Vantage {
@@ -54,7 +62,12 @@ const silentEar: Ear = {
   reports: new Map(),
   heardBy: new Map(),
   diagnoses: [],
+  mirrors: new Map(),
 };
+
+/** Many rows take turns in the heartbeats: so long may one be missing from them. */
+const mirrorRowMs = 60_000;
+const mirrorRowsMax = 1_024;
 
 export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, now: BootMs): Vantage {
   const ear = v.ears.get(from) ?? silentEar;
@@ -81,8 +94,20 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     reports,
     heardBy,
     diagnoses: beat.diagnoses,
+    mirrors: heardMirrors(ear.mirrors, beat.mirrors ?? [], now),
   };
   return { ...v, ears: new Map(v.ears).set(from, heard) };
+}
+
+function heardMirrors(
+  before: Ear['mirrors'],
+  rows: readonly LiveMirror[],
+  now: BootMs,
+): ReadonlyMap<string, HeardMirror> {
+  if (rows.length === 0 && before.size === 0) return before;
+  const kept = [...before].filter(([, { at }]) => now - at < mirrorRowMs);
+  const heard = rows.map((row) => [`${row.mirror} ${row.target}`, { row, at: now }] as const);
+  return new Map([...kept, ...heard].slice(-mirrorRowsMax));
 }
 
 /** On our own clock throughout, so the clocks of two hosts never mix. Null when it makes no sense. */

@@ -24,6 +24,7 @@ import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources
 import { observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
+  follow,
   groupsOf,
   heartbeatMsOf,
   paceOf,
@@ -34,6 +35,8 @@ import {
 } from './state.ts';
 import { identityAddresses, identityMoved, spareAddress } from './step.ts';
 import type { Here, Moved } from './here.ts';
+import { mirrorsOf } from '../mirror/roles.ts';
+import { mirrorNews, ordering } from './mirroring.ts';
 import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
@@ -98,7 +101,7 @@ class Turn {
         this.state = { ...this.state, pauses: event.pauses };
         return;
       case 'mirrors':
-        this.state = { ...this.state, mirrors: event.reports };
+        this.mirrors(event.reports);
         return;
       case 'renewed':
         this.renewed(event);
@@ -108,9 +111,7 @@ class Turn {
         this.see(event.groups, event.revision, this.state.renewal.proof);
         return;
       case 'step-ended':
-        this.move(event.group, (g, here) =>
-          stepEnded(g, event.epoch, event.run, event.ended, event.ms, event.occupied === true, here),
-        );
+        this.move(event.group, (g, here) => stepEnded(g, event, here));
         return;
       case 'fence-ended':
         this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
@@ -203,7 +204,10 @@ class Turn {
     const { rules } = config;
     const entitlement = { provenAt: vouched.fenceAt - rules.fenceMs, rules };
     const resources = resumeMonitoring(config, this.now);
-    this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources });
+    // What was active had opened its mirrors.
+    const active = g.holding.kind === 'active';
+    const opened = active ? { epoch: vouched.epoch, mirrors: mirrorsOf(config) } : null;
+    this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources, opened });
   }
 
   /** A group that was removed, or moved away from this server, keeps its configuration until it is released. */
@@ -286,7 +290,10 @@ class Turn {
 
   private see(records: readonly GroupRecord[], revision: Revision, proof: Proof | null): void {
     for (const record of records) {
-      if (!this.state.groups.has(record.group)) continue;
+      if (!this.state.groups.has(record.group)) {
+        this.state = follow(this.state, record, revision);
+        continue;
+      }
       this.move(record.group, (g, here) => seeRecord(g, record, revision, proof, here));
     }
   }
@@ -313,8 +320,9 @@ class Turn {
     this.beat();
     this.ping();
     const arming = this.arm();
+    const ordering = this.orderMirrors();
     this.maybeExit();
-    const actions = [...arming, ...this.actions];
+    const actions = [...arming, ...ordering, ...this.actions];
     const next = wakeAt(this.state, this.account(), this.proofWanted());
     return { state: { ...this.state, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
   }
@@ -357,7 +365,8 @@ class Turn {
 
   private account(): Account {
     const { state } = this;
-    return { reports: reportsOf(state), waits: state.waits, leaving: state.leaving !== null };
+    const { waits, mirrors } = state;
+    return { reports: reportsOf(state), waits, leaving: state.leaving !== null, mirrors };
   }
 
   private proofWanted(): boolean {
@@ -399,6 +408,19 @@ class Turn {
   private arm(): readonly AgentAction[] {
     const { armed, actions } = arming(this.state);
     this.state = { ...this.state, armed };
+    return actions;
+  }
+
+  private mirrors(reports: AgentState['mirrors']): void {
+    const news = mirrorNews(this.state.mirrorsTold, reports, this.now);
+    this.state = { ...this.state, mirrors: reports, mirrorsTold: news.told };
+    this.actions.push(...news.actions);
+  }
+
+  private orderMirrors(): readonly AgentAction[] {
+    if (!this.state.started) return [];
+    const { orders, actions } = ordering(this.state, this.state.mirrorOrders);
+    if (actions.length > 0) this.state = { ...this.state, mirrorOrders: orders };
     return actions;
   }
 

@@ -3,9 +3,11 @@
 import type { Heartbeat } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { diagnose } from './diagnosis.ts';
+import { liveAt } from './mirroring.ts';
 import { heartbeatMsOf, pathsBetween, reportsOf, type AgentState } from './state.ts';
 
 export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: BootMs): Heartbeat {
+  const mirrors = liveAt(state.mirrors, heartbeatMsOf(state.config), now);
   const sound = state.vantage.ears.get(to)?.paths.get(path);
   return {
     kind: 'heartbeat',
@@ -27,5 +29,6 @@ export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: 
       heartbeatMsOf(state.config),
       now,
     ),
+    ...(mirrors.length === 0 ? {} : { mirrors }),
   };
 }

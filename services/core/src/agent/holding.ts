@@ -8,7 +8,7 @@
  *   H2  an epoch that was fenced here never acts here again
  */
 
-import type { BootMs, Epoch, GroupId, MemberId, Revision } from '../names.ts';
+import type { BootMs, Epoch, GroupId, MemberId, MirrorId, Revision } from '../names.ts';
 import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
 import { stepName, type TakeoverStep } from './step.ts';
@@ -96,6 +96,10 @@ export interface GroupState {
   readonly resources: ReadonlyMap<string, ResourceHealth>;
   readonly wantsRelease: string | null;
   readonly releaseRefused: string | null;
+  /** Mirrors that were opened here for writing, and at which epoch; null when none is. */
+  readonly opened: { readonly epoch: Epoch; readonly mirrors: readonly MirrorId[] } | null;
+  /** Servers to whose copies the last epoch that was held here was drained. */
+  readonly drained: readonly MemberId[];
   /** Rule 11, as the one who asks. */
   readonly round: HoldRound | null;
   /** Rule 11, as the one who promised: no takeover is accepted before that. */
@@ -128,6 +132,8 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     resources: new Map(),
     wantsRelease: null,
     releaseRefused: null,
+    opened: null,
+    drained: [],
     round: null,
     promisedUntil: null,
     promisedTo: null,
@@ -162,6 +168,7 @@ export function reportOf(g: GroupState, self: MemberId): GroupReport | null {
     resources,
     wantsRelease: g.wantsRelease,
     releaseRefused: g.releaseRefused,
+    ...(g.drained.length === 0 ? {} : { drained: g.drained }),
   };
   switch (h.kind) {
     case 'acquiring':

@@ -7,8 +7,10 @@
  */
 
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
+import type { MirrorReport } from '../mirror/report.ts';
 import type { GroupReport, RenewalRecord } from '../records.ts';
 import type { AgentAction, RenewAnswer } from './events.ts';
+import { copiesAt } from './mirroring.ts';
 
 export interface Renewal {
   readonly server: MemberId;
@@ -54,6 +56,8 @@ export interface Account {
   readonly reports: readonly GroupReport[];
   readonly waits: Readonly<Record<GroupId, number>>;
   readonly leaving: boolean;
+  /** The latest word of the mirror process. */
+  readonly mirrors: readonly MirrorReport[];
 }
 
 export function newRenewal(
@@ -96,6 +100,7 @@ export function renewWhenDue(
   // An attempt that is overdue is tried again at once: that is what R + 2q < F counts on.
   if (now < (renewalDeadline(r, account, pace, wanted) ?? Infinity)) return { renewal: r, actions: [] };
   const counter = r.counter + 1;
+  const mirrors = copiesAt(account.mirrors, now);
   const record: RenewalRecord = {
     server: r.server,
     incarnation: r.incarnation,
@@ -106,6 +111,7 @@ export function renewWhenDue(
     leaving: account.leaving,
     waits: account.waits,
     groups: account.reports,
+    ...(mirrors.length === 0 ? {} : { mirrors }),
   };
   return {
     renewal: {
@@ -142,7 +148,10 @@ function isNews(current: RenewalRecord, { reports, waits, leaving }: Account): b
 
 function digest(r: GroupReport): string {
   const resources = Object.entries(r.resources).map(([name, state]) => `${name}=${state}`);
-  return [r.epoch.toString(), r.state, r.says, r.wantsRelease, r.releaseRefused, ...resources].join('|');
+  const drained = (r.drained ?? []).join();
+  return [r.epoch.toString(), r.state, r.says, r.wantsRelease, r.releaseRefused, drained, ...resources].join(
+    '|',
+  );
 }
 
 /** Deadline of the attempt under way, or the next due time. */

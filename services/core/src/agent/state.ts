@@ -3,10 +3,13 @@
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
 import type { Step } from '../node.ts';
+import type { MirrorOrders } from '../mirror/orders.ts';
 import type { MirrorReport } from '../mirror/report.ts';
+import { noOrders } from '../mirror/roles.ts';
 import {
   noMaintenance,
   noPauses,
+  type GroupRecord,
   type GroupReport,
   type MaintenanceRecord,
   type PauseRecord,
@@ -15,6 +18,7 @@ import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
 import { reportOf, type GroupState } from './holding.ts';
+import type { ToldMirrors } from './mirroring.ts';
 import { newRenewal, type Renewal, type RenewalPace } from './renewal.ts';
 
 export interface AgentState {
@@ -28,6 +32,12 @@ export interface AgentState {
   readonly pauses: PauseRecord;
   /** The latest word of this member's mirror process. */
   readonly mirrors: readonly MirrorReport[];
+  /** What it was last ordered. */
+  readonly mirrorOrders: MirrorOrders;
+  readonly mirrorsTold: ToldMirrors;
+  /** Records of groups that this member is no server of, for copies of their mirrors. */
+  readonly followed: ReadonlyMap<GroupId, GroupRecord>;
+  readonly followedRevisions: ReadonlyMap<GroupId, Revision>;
   readonly vantage: Vantage;
   readonly renewal: Renewal;
   readonly groups: ReadonlyMap<GroupId, GroupState>;
@@ -71,6 +81,10 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     maintenance: noMaintenance,
     pauses: noPauses,
     mirrors: [],
+    mirrorOrders: noOrders,
+    mirrorsTold: new Map(),
+    followed: new Map(),
+    followedRevisions: new Map(),
     vantage: startListening(id.self, now),
     renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
     groups: new Map(),
@@ -108,6 +122,18 @@ export function heartbeatMsOf(config: ClusterConfig | null): number {
 /** The groups that this server is a server of. */
 export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
   return [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));
+}
+
+/** The record of a group of others: only copies of its mirrors here need it. */
+export function follow(state: AgentState, record: GroupRecord, revision: Revision): AgentState {
+  const { group } = record;
+  if (state.config?.mirrors.size === 0 || (state.followedRevisions.get(group) ?? -1n) >= revision)
+    return state;
+  return {
+    ...state,
+    followed: new Map(state.followed).set(group, record),
+    followedRevisions: new Map(state.followedRevisions).set(group, revision),
+  };
 }
 
 /** What this server says of its groups, as it goes into renewals and heartbeats. */

@@ -1,9 +1,11 @@
 /**
  * The steps of a takeover and of a release, as data. Each is idempotent, so a crash in the middle starts the list
- * again. Order: hooks, probe, addresses, announcement, name, resources, hooks; a release is the reverse.
+ * again. Order: hooks, probe, mirrors, addresses, announcement, name, resources, hooks; a release is about the reverse,
+ * but drains the mirrors as soon as the resources are stopped, while the group can still stay.
  */
 
 import type { GroupConfig, HookPoint, Identity } from '../config/types.ts';
+import { mirrorsOf } from '../mirror/roles.ts';
 import type { Command, MemberId, MirrorId } from '../names.ts';
 
 export type TakeoverStep =
@@ -76,8 +78,10 @@ export function takeoverSteps(group: GroupConfig): readonly TakeoverStep[] {
   const addresses = identityAddresses(group.identity);
   const spare = spareAddress(group.identity);
   const steps: TakeoverStep[] = [...hookSteps(group, 'beforeTakeover')];
+  if (addresses.length > 0) steps.push({ kind: 'probe', addresses });
+  // Not before it is known that nobody else answers, and before anybody can write.
+  if (group.mirrors.length > 0) steps.push({ kind: 'open-mirrors', mirrors: mirrorsOf(group) });
   if (addresses.length > 0) {
-    steps.push({ kind: 'probe', addresses });
     if (spare !== null) steps.push({ kind: 'yield-own', address: spare });
     steps.push({ kind: 'hold-addresses', addresses }, { kind: 'announce', addresses });
   }
@@ -87,11 +91,13 @@ export function takeoverSteps(group: GroupConfig): readonly TakeoverStep[] {
   return steps;
 }
 
-export function releaseSteps(group: GroupConfig): readonly TakeoverStep[] {
+/** `to`: who takes the group over, and has to have everything; null when nobody does. */
+export function releaseSteps(group: GroupConfig, to: MemberId | null): readonly TakeoverStep[] {
   const addresses = identityAddresses(group.identity);
   const steps: TakeoverStep[] = [...hookSteps(group, 'beforeRelease')];
   for (const resource of [...group.resources].reverse())
     steps.push({ kind: 'stop', resource: resource.name });
+  if (group.mirrors.length > 0) steps.push({ kind: 'drain-mirrors', mirrors: mirrorsOf(group), to });
   if (group.identity.hostname !== null) steps.push({ kind: 'unname' });
   if (addresses.length > 0) steps.push({ kind: 'drop-addresses', addresses });
   steps.push(...hookSteps(group, 'afterRelease'));
@@ -109,6 +115,7 @@ function hookSteps(group: GroupConfig, point: HookPoint): readonly TakeoverStep[
 
 /** A log that is applied to its end, or the last batches on a slow line: longer than that, and it is better not to move. */
 const mirrorsLimitMs = 60_000;
+const lastDrainMs = 10_000;
 
 /** How long one step may take at most before the agent counts it as failed. */
 export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
@@ -123,8 +130,10 @@ export function stepLimitMs(step: TakeoverStep, group: GroupConfig): number {
       return (step.kind === 'start' ? resource.startTimeoutMs : resource.stopTimeoutMs) + graceMs;
     }
     case 'open-mirrors':
-    case 'drain-mirrors':
       return mirrorsLimitMs;
+    case 'drain-mirrors':
+      // Nobody waits for it at the other end, and perhaps a host wants to go down.
+      return step.to === null ? lastDrainMs : mirrorsLimitMs;
     case 'probe':
     case 'yield-own':
     case 'hold-addresses':

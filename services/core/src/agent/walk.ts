@@ -4,10 +4,11 @@
  */
 
 import type { GroupConfig } from '../config/types.ts';
-import type { Epoch } from '../names.ts';
+import { mirrorsOf } from '../mirror/roles.ts';
+import type { Epoch, MemberId } from '../names.ts';
 import { goneBy } from '../node.ts';
 import type { StepRecord } from '../records.ts';
-import type { AgentAction, Ended } from './events.ts';
+import type { AgentAction, AgentEvent, Ended } from './events.ts';
 import { heldEpoch, type Acquiring, type GroupState, type Releasing, type Walk } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { startMonitoring } from './resources.ts';
@@ -33,30 +34,22 @@ export function declareFenced(g: GroupState, epoch: Epoch, says: string): GroupS
     resources: new Map(),
     wantsRelease: null,
     releaseRefused: null,
+    opened: null,
     round: null,
     sighting: null,
   };
 }
 
 export function acquire(g: GroupState, epoch: Epoch, here: Here): Moved {
-  const walk: Acquiring = {
-    kind: 'acquiring',
-    epoch,
-    steps: takeoverSteps(here.config),
-    at: 0,
-    done: [],
-    run: 0,
-    startedAt: here.now,
-    tries: 0,
-    retryAt: null,
-    held: null,
-  };
+  const walk = firstStep(epoch, takeoverSteps(here.config), here);
   const fresh: GroupState = {
     ...g,
     holding: walk,
     resources: new Map(),
     wantsRelease: null,
     releaseRefused: null,
+    opened: null,
+    drained: [],
     spare: 'not-here',
   };
   const moved = runCurrent(fresh, walk, here);
@@ -69,7 +62,9 @@ export function acquire(g: GroupState, epoch: Epoch, here: Here): Moved {
 export function startRelease(g: GroupState, reason: string, here: Here): Moved {
   const epoch = heldEpoch(g.holding);
   if (epoch === null) return stay(g);
-  return walkBack(g, epoch, releaseSteps(here.config), reason, 'fenced', here);
+  const own = g.seen?.ownership;
+  const to = own?.kind === 'releasing' ? own.to : null;
+  return walkBack(g, epoch, releaseSteps(here.config, to), reason, 'fenced', here);
 }
 
 /** Undoes what an acquisition had done, without the hooks of an orderly release. */
@@ -77,7 +72,7 @@ function undo(g: GroupState, epoch: Epoch, reason: string, here: Here): Moved {
   return walkBack(
     g,
     epoch,
-    releaseSteps(here.config).filter((s) => s.kind !== 'hook'),
+    releaseSteps(here.config, null).filter((s) => s.kind !== 'hook' && s.kind !== 'drain-mirrors'),
     reason,
     'failed',
     here,
@@ -146,6 +141,8 @@ function becomeActive(g: GroupState, walk: Acquiring, here: Here): Moved {
     ...g,
     holding: { kind: 'active', epoch: walk.epoch, done: walk.done },
     resources: startMonitoring(here.config, here.now),
+    // Also a mirror that came with a new configuration meanwhile: what the owner has is what is mirrored.
+    opened: { epoch: walk.epoch, mirrors: mirrorsOf(here.config) },
     sighting: { round: 0, tries: 0, nextAt: here.now + 300 },
   };
   return {
@@ -170,16 +167,11 @@ function becomeFenced(g: GroupState, walk: Releasing): Moved {
   };
 }
 
+type StepEnded = Extract<AgentEvent, { kind: 'step-ended' }>;
+
 /** The end of a step, of this very run; anything else is stale and ignored. */
-export function stepEnded(
-  g: GroupState,
-  epoch: Epoch,
-  run: number,
-  ended: Ended,
-  ms: number,
-  occupied: boolean,
-  here: Here,
-): Moved {
+export function stepEnded(g: GroupState, end: StepEnded, here: Here): Moved {
+  const { epoch, run, ended, ms } = end;
   const h = g.holding;
   if ((h.kind !== 'acquiring' && h.kind !== 'releasing') || h.epoch !== epoch || h.run !== run)
     return stay(g);
@@ -193,13 +185,22 @@ export function stepEnded(
     says: ended.kind === 'failed' ? ended.says : '',
   };
   if (h.kind === 'acquiring') {
-    if (ended.kind === 'failed') return acquiringFailed(g, h, step, record, occupied, here);
+    if (ended.kind === 'failed') return acquiringFailed(g, h, step, record, end.occupied === true, here);
     const on: Acquiring = { ...advance(h, record), tries: 0, retryAt: null, held: null };
-    return runCurrent({ ...g, holding: on }, on, here);
+    const opened = step.kind === 'open-mirrors' ? { epoch, mirrors: step.mirrors } : g.opened;
+    return runCurrent({ ...g, holding: on, opened }, on, here);
   }
   if (ended.kind === 'failed') return releasingFailed(g, h, step, record, here);
   const on: Releasing = advance(h, record);
-  return runCurrent({ ...g, holding: on }, on, here);
+  const drained = step.kind === 'drain-mirrors' ? drainedTo(step, end) : g.drained;
+  return runCurrent({ ...g, holding: on, drained }, on, here);
+}
+
+function drainedTo(
+  step: Extract<TakeoverStep, { kind: 'drain-mirrors' }>,
+  end: StepEnded,
+): readonly MemberId[] {
+  return end.drained ?? (step.to === null ? [] : [step.to]);
 }
 
 function advance<W extends Walk>(walk: W, record: StepRecord): W {
@@ -286,8 +287,40 @@ function releasingFailed(
       ],
     };
   }
+  if (step.kind === 'drain-mirrors' && step.to !== null && h.then === 'fenced')
+    return resume(g, h.epoch, says, here);
   if (step.kind === 'stop' || step.kind === 'drop-addresses') return startFence(g, says, here);
   return skip(g, h, record, here);
+}
+
+/** The copy could not be brought in step, and the addresses are still here: the resources start again, and all stays. */
+function resume(g: GroupState, epoch: Epoch, says: string, here: Here): Moved {
+  const steps = takeoverSteps(here.config).filter((s) => s.kind === 'start');
+  const walk = firstStep(epoch, steps, here);
+  const moved = runCurrent({ ...g, holding: walk, releaseRefused: says, drained: [] }, walk, here);
+  return {
+    group: moved.group,
+    actions: [
+      { kind: 'remember', group: g.group, epoch, state: 'acquiring' },
+      { kind: 'note', group: g.group, what: 'release-refused', reason: says },
+      ...moved.actions,
+    ],
+  };
+}
+
+function firstStep(epoch: Epoch, steps: readonly TakeoverStep[], here: Here): Acquiring {
+  return {
+    kind: 'acquiring',
+    epoch,
+    steps,
+    at: 0,
+    done: [],
+    run: 0,
+    startedAt: here.now,
+    tries: 0,
+    retryAt: null,
+    held: null,
+  };
 }
 
 /**
@@ -301,32 +334,23 @@ export function reconfigured(g: GroupState, before: GroupConfig, here: Here): Mo
   }
   const after = here.config;
   if (g.holding.kind !== 'active') return stay(g);
+  const { epoch } = g.holding;
+  const open = { ...g, opened: { epoch, mirrors: mirrorsOf(after) } };
   const gone = before.resources.filter((r) => !after.resources.some((n) => n.name === r.name));
   const wanted = identityAddresses(after.identity);
   const left = identityAddresses(before.identity).filter((a) => !wanted.includes(a));
   const added = wanted.some((a) => !identityAddresses(before.identity).includes(a));
   const fresh = after.resources.some((r) => !before.resources.some((o) => o.name === r.name));
   const renamed = before.identity.hostname !== after.identity.hostname;
-  if (gone.length === 0 && left.length === 0 && !added && !fresh && !renamed) return stay(g);
+  if (gone.length === 0 && left.length === 0 && !added && !fresh && !renamed) return stay(open);
   const steps: TakeoverStep[] = [
     ...[...gone].reverse().map((r) => ({ kind: 'stop', resource: r.name }) as const),
     ...(renamed && before.identity.hostname !== null ? [{ kind: 'unname' } as const] : []),
     ...(left.length > 0 ? [{ kind: 'drop-addresses', addresses: left } as const] : []),
-    ...takeoverSteps(after).filter((s) => s.kind !== 'hook'),
+    ...takeoverSteps(after).filter((s) => s.kind !== 'hook' && s.kind !== 'open-mirrors'),
   ];
-  const walk: Acquiring = {
-    kind: 'acquiring',
-    epoch: g.holding.epoch,
-    steps,
-    at: 0,
-    done: [],
-    run: 0,
-    startedAt: here.now,
-    tries: 0,
-    retryAt: null,
-    held: null,
-  };
-  return runCurrent({ ...g, holding: walk }, walk, here);
+  const walk = firstStep(epoch, steps, here);
+  return runCurrent({ ...open, holding: walk }, walk, here);
 }
 
 /** Gives everything up now, through the guard: addresses first, then resources. */

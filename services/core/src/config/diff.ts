@@ -5,12 +5,17 @@
 
 import type { Command } from '../names.ts';
 import { hookPoints } from './group.ts';
-import { formatDuration } from './quantity.ts';
+import { formatDuration, formatSize } from './quantity.ts';
+import { throttleText } from './throttle.ts';
 import type {
   ClusterConfig,
+  CopyConfig,
+  CopyTerms,
   DnsConfig,
+  FilesConfig,
   GroupConfig,
   Identity,
+  MirrorConfig,
   ResourceConfig,
   ServerConfig,
 } from './types.ts';
@@ -25,6 +30,9 @@ export function diffConfig(before: ClusterConfig | null, after: ClusterConfig): 
     ...diffMaps('groups', before?.groups ?? new Map<string, GroupConfig>(), after.groups, diffGroup),
     ...diffMaps('servers', before?.servers ?? new Map<string, ServerConfig>(), after.servers, (path, a, b) =>
       diffFacts(path, serverFacts(a), serverFacts(b)),
+    ),
+    ...diffMaps('mirrors', before?.mirrors ?? new Map<string, CopyConfig>(), after.mirrors, (path, a, b) =>
+      diffFacts(path, copyFacts(a), copyFacts(b)),
     ),
   ];
 }
@@ -65,6 +73,9 @@ function diffGroup(path: string, before: GroupConfig, after: GroupConfig): strin
     ...diffMaps(`${path}.resources`, old, now, (place, a, b) =>
       diffFacts(place, resourceFacts(a), resourceFacts(b)),
     ),
+    ...diffMaps(`${path}.mirrors`, mirrorsOf(before), mirrorsOf(after), (place, a, b) =>
+      diffFacts(place, mirrorFacts(a), mirrorFacts(b)),
+    ),
   ];
   const kept = (here: ReadonlyMap<string, unknown>, there: ReadonlyMap<string, unknown>): string =>
     [...here.keys()].filter((name) => there.has(name)).join(', ');
@@ -85,7 +96,46 @@ function groupFacts(group: GroupConfig): Facts {
     ...identityFacts(group.identity),
     ...hookPoints.map((point) => [`hooks.${point}`, hooksText(group.hooks[point])] as const),
     ['failoversPerHour', String(group.failoversPerHour)],
+    ['gate.maxLag', group.gate.maxLagMs === null ? null : formatDuration(group.gate.maxLagMs)],
+    ['gate.maxBytes', group.gate.maxBytes === null ? null : formatSize(group.gate.maxBytes)],
+    ['gate.onStale', group.mirrors.length === 0 ? null : group.gate.onStale],
   ]);
+}
+
+function mirrorsOf(group: GroupConfig): ReadonlyMap<string, MirrorConfig> {
+  return new Map(group.mirrors.map((mirror) => [mirror.name, mirror]));
+}
+
+function mirrorFacts(mirror: MirrorConfig): Facts {
+  return new Map([...filesFacts('files', mirror.files), ...termFacts(mirror)]);
+}
+
+function copyFacts(copy: CopyConfig): Facts {
+  const { from } = copy;
+  const source: readonly (readonly [string, string | null])[] =
+    from.kind === 'group'
+      ? [['from', `${from.group}/${from.mirror}`]]
+      : [['from', `server ${from.server}`], ...filesFacts('from.files', from.files)];
+  return new Map([...source, ['to', list(copy.to)], ['root', copy.root], ...termFacts(copy)]);
+}
+
+function filesFacts(path: string, files: FilesConfig): readonly (readonly [string, string | null])[] {
+  return [
+    [`${path}.root`, files.root],
+    [`${path}.include`, files.include.length === 0 ? null : list(files.include)],
+    [`${path}.exclude`, files.exclude.length === 0 ? null : list(files.exclude)],
+    [`${path}.devices`, String(files.devices)],
+  ];
+}
+
+function termFacts(terms: CopyTerms): readonly (readonly [string, string | null])[] {
+  return [
+    ['throttle', throttleText(terms.throttle)],
+    ['compress', terms.compress],
+    ['encrypt', terms.encrypt],
+    ['keepMax', terms.keepMaxBytes === null ? null : formatSize(terms.keepMaxBytes)],
+    ['scanEvery', formatDuration(terms.scanEveryMs)],
+  ];
 }
 
 function identityFacts(identity: Identity): readonly (readonly [string, string | null])[] {

@@ -8,6 +8,7 @@ import type { GroupServers } from './identity.ts';
 import { readIdentity } from './identity.ts';
 import { limits, limitsMs } from './limits.ts';
 import type { Members } from './members.ts';
+import { readGate, readMirrors } from './mirror.ts';
 import type { Fields, Place } from './place.ts';
 import {
   readDuration,
@@ -47,14 +48,17 @@ const keys = [
   'resources',
   'hooks',
   'failoversPerHour',
+  'mirrors',
+  'gate',
 ];
 
 export function readGroup(place: Place, name: GroupId, members: Members | null): GroupConfig | null {
-  const fields = readFields(place, keys, '{ servers: [a, b], identity: {...} }', ['mirrors', 'gate']);
+  const fields = readFields(place, keys, '{ servers: [a, b], identity: {...} }');
   if (fields === null) return null;
   const servers = readServers(fields.at('servers'), members);
   const rules = readOutage(fields.at('outage'));
   const failback = readWord(fields.at('failback'), ['manual', 'automatic'], 'manual') ?? 'manual';
+  const mirrors = readMirrors(fields.at('mirrors'));
   return {
     name,
     servers: servers.names,
@@ -73,8 +77,8 @@ export function readGroup(place: Place, name: GroupId, members: Members | null):
       1,
       limits.failoversPerHour,
     ),
-    mirrors: [],
-    gate: { maxLagMs: null, maxBytes: null, onStale: 'wait' },
+    mirrors,
+    gate: readGate(fields.at('gate'), mirrors),
   };
 }
 

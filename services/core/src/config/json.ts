@@ -11,6 +11,7 @@ import type { TimeRules } from '../time.ts';
 import { brokenRule } from '../time.ts';
 import { parseCidr } from './address.ts';
 import { limits } from './limits.ts';
+import { noGate } from './mirror.ts';
 import type {
   ClusterConfig,
   CopyConfig,
@@ -199,7 +200,7 @@ const group: z.ZodType<GroupConfig> = z.object({
       maxBytes: z.number().int().nonnegative().nullable(),
       onStale: z.enum(['wait', 'takeover', 'ask']),
     })
-    .default({ maxLagMs: null, maxBytes: null, onStale: 'wait' }),
+    .default(noGate),
 });
 
 const clusterSchema = z.object({

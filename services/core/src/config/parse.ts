@@ -7,10 +7,12 @@ import type { Member, MemberId } from '../names.ts';
 import { readCommand } from './command.ts';
 import type { ReadGroup } from './conflict.ts';
 import { reportConflicts } from './conflict.ts';
+import { readCopies } from './copy.ts';
 import { checkServer, readGroup } from './group.ts';
 import { limits } from './limits.ts';
 import type { Members } from './members.ts';
 import { indexMembers } from './members.ts';
+import { reportOverlaps } from './overlap.ts';
 import type { Place, Report } from './place.ts';
 import { readFields, readMapping, readOptional, shorten, wrong } from './place.ts';
 import { parseFilePath, parseHostAddress, parseMemberName, parseName } from './text.ts';
@@ -44,14 +46,17 @@ function readCluster(place: Place, members: Members | null): ClusterConfig | nul
     wrong(place, `is empty; write ${example}`);
     return null;
   }
-  const fields = readFields(place, ['groups', 'servers'], example, ['mirrors']);
+  const fields = readFields(place, ['groups', 'servers', 'mirrors'], example);
   if (fields === null) return null;
   const groups = readGroups(fields.at('groups'), members);
   reportConflicts(groups);
+  const byName = new Map(groups.map(({ config }) => [config.name, config]));
+  const copies = readCopies(fields.at('mirrors'), byName, members);
+  reportOverlaps(groups, copies);
   return {
-    groups: new Map(groups.map(({ config }) => [config.name, config])),
+    groups: byName,
     servers: readServers(fields.at('servers'), members),
-    mirrors: new Map(),
+    mirrors: new Map(copies.map(({ config }) => [config.name, config])),
   };
 }
 

@@ -5,29 +5,21 @@
 
 import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 
-export type MirrorState =
-  | 'initial-copy'
-  | 'resync'
-  | 'replicating'
-  /** A person paused it. */
-  | 'paused'
-  /** It paused by itself: the line or the disk can't keep up, or there is no room to keep versions aside. */
-  | 'waiting'
-  | 'disconnected'
-  /** The target holds writes of its own that could not be kept aside yet. */
-  | 'diverged'
-  | 'failed';
+export type MirrorState = (typeof mirrorStates)[number];
 
-export const mirrorStates: readonly MirrorState[] = [
+export const mirrorStates = [
   'initial-copy',
   'resync',
   'replicating',
+  /** A person paused it. */
   'paused',
+  /** It paused by itself: the line or the disk can't keep up, or there is no room to keep versions aside. */
   'waiting',
   'disconnected',
+  /** The target holds writes of its own that could not be kept aside yet. */
   'diverged',
   'failed',
-];
+] as const;
 
 /** Level-triggered: the whole list each time, one row for each mirror that has a role here. */
 export type MirrorReport = MirrorSourceReport | MirrorTargetReport;

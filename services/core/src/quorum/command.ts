@@ -144,7 +144,7 @@ function forceable(c: Case, target: Candidate): boolean {
 
 /** The steps of a move as people see them, for --dry-run. */
 export function moveSteps(c: Case, from: MemberId | null, to: MemberId): readonly string[] {
-  const release = from === null ? [] : releaseSteps(c.config).map((s) => `${from}: ${stepName(s)}`);
+  const release = from === null ? [] : releaseSteps(c.config, to).map((s) => `${from}: ${stepName(s)}`);
   return [...release, ...takeoverSteps(c.config).map((s) => `${to}: ${stepName(s)}`)];
 }
 

@@ -403,7 +403,8 @@ function pushWorthy(a: StoreView, b: StoreView): boolean {
     a.groups !== b.groups ||
     a.config !== b.config ||
     a.members !== b.members ||
-    a.maintenance !== b.maintenance
+    a.maintenance !== b.maintenance ||
+    a.pauses !== b.pauses
   );
 }
 

@@ -6,7 +6,7 @@
  *   Q3  a stale view costs a failed compare, never a wrong change
  */
 
-import { parseGroup, parseLeader, parseMaintenance, parseRenewal } from '../codec.ts';
+import { parseGroup, parseLeader, parseMaintenance, parsePauses, parseRenewal } from '../codec.ts';
 import { configFromJson } from '../config/index.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { keys } from '../keys.ts';
@@ -14,9 +14,11 @@ import { parseMember } from '../member.ts';
 import type { BootMs, GroupId, Member, MemberId, Revision } from '../names.ts';
 import {
   noMaintenance,
+  noPauses,
   type GroupRecord,
   type LeaderRecord,
   type MaintenanceRecord,
+  type PauseRecord,
   type RenewalRecord,
 } from '../records.ts';
 import type { Row } from '../store.ts';
@@ -35,6 +37,7 @@ export interface StoreView {
   readonly beat: Held<string> | null;
   readonly config: Held<ClusterConfig> | null;
   readonly maintenance: Held<MaintenanceRecord> | null;
+  readonly pauses: Held<PauseRecord> | null;
   readonly renewals: ReadonlyMap<MemberId, Held<RenewalRecord>>;
   readonly groups: ReadonlyMap<GroupId, Held<GroupRecord>>;
   readonly members: ReadonlyMap<MemberId, Held<Member>>;
@@ -48,6 +51,7 @@ export const emptyView: StoreView = {
   beat: null,
   config: null,
   maintenance: null,
+  pauses: null,
   renewals: new Map(),
   groups: new Map(),
   members: new Map(),
@@ -58,6 +62,10 @@ export type RowChange = Row | { readonly key: string; readonly value: null; read
 
 export function maintenanceOf(view: StoreView): MaintenanceRecord {
   return view.maintenance?.value ?? noMaintenance;
+}
+
+export function pausesOf(view: Pick<StoreView, 'pauses'>): PauseRecord {
+  return view.pauses?.value ?? noPauses;
 }
 
 /** Takes changed rows; those older than what is known are ignored (Q1). */
@@ -84,6 +92,7 @@ export function absorbAll(view: StoreView, revision: Revision, rows: readonly Ro
   for (const [id, held] of view.groups) miss(keys.group(id), held);
   for (const [id, held] of view.members) miss(keys.member(id), held);
   if (view.maintenance !== null) miss(keys.maintenance, view.maintenance);
+  if (view.pauses !== null) miss(keys.pauses, view.pauses);
   if (view.config !== null) miss(keys.config, view.config);
   return absorb(view, revision, [...rows, ...gone], now);
 }
@@ -96,6 +105,7 @@ function absorbRow(view: StoreView, row: RowChange, now: BootMs): StoreView {
   if (key === keys.maintenance) {
     return { ...view, maintenance: single(view.maintenance, row, now, parseMaintenance) };
   }
+  if (key === keys.pauses) return { ...view, pauses: single(view.pauses, row, now, parsePauses) };
   if (key.startsWith(keys.renewals)) {
     return inMap(view, 'renewals', key.slice(keys.renewals.length), row, now, parseRenewal);
   }

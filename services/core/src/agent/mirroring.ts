@@ -1,0 +1,128 @@
+/**
+ * The agent's side of mirrors: orders for the mirror process whenever they change, and what of its reports goes into
+ * renewals, heartbeats and the history.
+ */
+
+import type { LiveMirror, MirrorCopy, MirrorReport, MirrorRow, MirrorState } from '../mirror/report.ts';
+import type { MirrorOrders } from '../mirror/orders.ts';
+import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
+import type { BootMs, GroupId, MirrorId } from '../names.ts';
+import type { AgentAction } from './events.ts';
+
+/** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
+const freshWordMs = 1_500;
+const roundMs = 100;
+/** Rows in one heartbeat; the others follow in the next ones. */
+const liveRowsMax = 16;
+/** A state that lasts less than this is not worth an event. */
+const steadyMs = 5_000;
+
+export interface Ordering {
+  readonly orders: MirrorOrders;
+  readonly actions: readonly AgentAction[];
+}
+
+/** What is to be ordered now; an action only when it is not what was ordered before. */
+export function ordering(cast: Cast, before: MirrorOrders): Ordering {
+  const orders = ordersOf(cast);
+  if (sameOrders(orders, before)) return { orders: before, actions: [] };
+  return { orders, actions: [{ kind: 'order-mirrors', orders }] };
+}
+
+/** The copies of this server, for its renewal. */
+export function copiesAt(reports: readonly MirrorReport[], now: BootMs): readonly MirrorCopy[] {
+  return reports.flatMap((r): readonly MirrorCopy[] => {
+    if (r.kind === 'source') return [];
+    const { mirror, epoch, sequence, consistent, state, says } = r;
+    const word = r.word === null || epoch === 0n ? null : r.word;
+    const ageMs = word === null ? null : Math.max(0, now - word.at);
+    return [
+      {
+        mirror,
+        epoch,
+        sequence,
+        consistent,
+        state,
+        lossMs: word === null ? null : rounded(word.behindMs),
+        lossBytes: word === null ? null : Math.round(word.behindBytes),
+        wordAgeMs: ageMs === null ? null : ageMs < freshWordMs ? 0 : rounded(ageMs),
+        says,
+      },
+    ];
+  });
+}
+
+/** Never less than it is. */
+function rounded(ms: number): number {
+  return Math.ceil(ms / roundMs) * roundMs;
+}
+
+/** Some rows of the sources here, in turn: every target comes round. */
+export function liveAt(
+  reports: readonly MirrorReport[],
+  heartbeatMs: number,
+  now: BootMs,
+): readonly LiveMirror[] {
+  const rows = reports.flatMap((r) =>
+    r.kind === 'target' ? [] : r.targets.map((row) => ({ ...row, mirror: r.mirror, epoch: r.epoch })),
+  );
+  if (rows.length <= liveRowsMax) return rows;
+  const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;
+  return [...rows.slice(from), ...rows.slice(0, from)].slice(0, liveRowsMax);
+}
+
+/** The state of each target that was last told as an event, by "mirror target". */
+export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;
+
+/** Events for what changed and stayed so for a while. */
+export function mirrorNews(
+  told: ToldMirrors,
+  reports: readonly MirrorReport[],
+  now: BootMs,
+): { readonly told: ToldMirrors; readonly actions: readonly AgentAction[] } {
+  const next = new Map<string, { readonly state: MirrorState; readonly at: BootMs }>();
+  const actions: AgentAction[] = [];
+  for (const r of reports) {
+    if (r.kind === 'target') continue;
+    for (const row of r.targets) {
+      const key = `${r.mirror} ${row.target}`;
+      const before = told.get(key) ?? { state: 'disconnected', at: -Infinity };
+      if (before.state === row.state || now - before.at < steadyMs) {
+        next.set(key, before);
+        continue;
+      }
+      next.set(key, { state: row.state, at: now });
+      const what = `mirror-${row.state}`;
+      actions.push({ kind: 'note', group: groupOf(r.mirror), what, reason: sentence(r.mirror, row) });
+    }
+  }
+  return { told: next, actions };
+}
+
+/** The group of a mirror; null for one without a failover. */
+function groupOf(mirror: MirrorId): GroupId | null {
+  const slash = mirror.indexOf('/');
+  return slash < 0 ? null : mirror.slice(0, slash);
+}
+
+function sentence(mirror: MirrorId, { target, state, says, consistent }: MirrorRow): string {
+  const why = says === '' ? '' : `: ${says}`;
+  switch (state) {
+    case 'initial-copy':
+      return `the initial copy of ${mirror} to ${target} began${why}`;
+    case 'resync':
+      return `${target} catches up with ${mirror}${why}`;
+    case 'replicating':
+      return `${target} holds a complete copy of ${mirror}, and every change is replicated${why}`;
+    case 'paused':
+      return `the mirror ${mirror} to ${target} is paused${why}`;
+    case 'waiting':
+      return `the mirror ${mirror} to ${target} waits${why}`;
+    case 'disconnected':
+      return `${mirror} has no connection to ${target}, whose copy is ${consistent ? 'complete up to then' : 'incomplete'}${why}`;
+    case 'diverged':
+      return `${target} holds writes to ${mirror} of its own${why}`;
+    case 'failed':
+      return `the mirror ${mirror} to ${target} can't go on${why}`;
+  }
+}
