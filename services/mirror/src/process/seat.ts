@@ -1,0 +1,291 @@
+/**
+ * One mirror on this member: brings the role that it has in step with the one that it is ordered to have.
+ *
+ *   M1  at most one role is open at a time; the next is opened when the one before is closed
+ *   M2  a copy that was a target is opened before it is a source, at one epoch, and that is on disk before the first
+ *       frame is sent. One that is not complete is opened only when that is forced
+ *   M3  a source is closed when its grant ends, whether or not anybody says so
+ *   M4  whatever can't be opened is tried again, ever more slowly, and says why
+ *   M5  one change at a time; an order that comes meanwhile is looked at afterwards
+ */
+
+import { join } from 'node:path';
+import type { BootMs, Epoch, MemberId, MirrorOrder, MirrorReport } from '@holdfast/core';
+import type { MirrorRun } from '@holdfast/wire/mirror';
+import { readRole, writeRole, type RoleRecord } from './role-record.ts';
+import type { Answered, RunPorts, Sides, SourceRole, SourceSide, TargetRole, TargetSide } from './side.ts';
+
+export interface SeatPorts {
+  readonly sides: Sides;
+  /** DIR/mirror. */
+  readonly dir: string;
+  readonly bootMs: () => BootMs;
+  /** For the log of the process: one sentence. */
+  readonly says: (sentence: string) => void;
+}
+
+type Now =
+  | { readonly kind: 'closed' }
+  | { readonly kind: 'source'; readonly epoch: Epoch; readonly side: SourceSide }
+  | { readonly kind: 'target'; readonly side: TargetSide };
+
+const retryMs = { first: 200, most: 5_000 } as const;
+const timerMsMax = 2 ** 31 - 1;
+
+/** `d3/data` as the name of a folder. */
+export const folderOf = (mirror: string): string => encodeURIComponent(mirror);
+
+export class Seat {
+  readonly #ports: SeatPorts;
+  readonly #dir: string;
+  #order: MirrorOrder;
+  #now: Now = { kind: 'closed' };
+  #record: RoleRecord | null = null;
+  /** What the open role was opened with and can't change while it is open. */
+  #fixed = '';
+  #turn: Promise<void> = Promise.resolve();
+  #waiting = false;
+  #timer: NodeJS.Timeout | null = null;
+  #delayMs: number = retryMs.first;
+  #says = '';
+  #closing = false;
+
+  constructor(order: MirrorOrder, ports: SeatPorts) {
+    this.#order = order;
+    this.#ports = ports;
+    this.#dir = join(ports.dir, folderOf(order.mirror));
+    this.#look();
+  }
+
+  order(order: MirrorOrder): void {
+    this.#order = order;
+    this.#look();
+  }
+
+  /** One row while it has a role, or should have one. */
+  report(): MirrorReport | null {
+    const { role, mirror } = this.#order;
+    const now = this.#now;
+    switch (role.kind) {
+      case 'idle':
+        return null;
+      case 'source':
+        if (now.kind === 'source') return now.side.report();
+        return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says: this.#says, targets: [] };
+      case 'target':
+        if (now.kind === 'target') return now.side.report();
+        return {
+          kind: 'target',
+          mirror,
+          epoch: 0n,
+          sequence: 0,
+          consistent: false,
+          state: this.#says === '' ? 'disconnected' : 'failed',
+          word: null,
+          says: this.#says,
+        };
+    }
+  }
+
+  /** M2. The copy becomes writable at this epoch. Idempotent. `forced`: even one that is not complete. */
+  open(epoch: Epoch, forced: boolean): Promise<Answered> {
+    return this.#next(async () => {
+      const answered = await this.#open(epoch, forced);
+      this.#look();
+      return answered;
+    });
+  }
+
+  async drain(to: MemberId | null, limitMs: number): Promise<Answered> {
+    const now = this.#now;
+    if (now.kind !== 'source') return failed(`${this.#order.mirror} is not a source here: ${this.#says}`);
+    return { kind: 'drained', targets: await now.side.drain(to, limitMs) };
+  }
+
+  run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+    const now = this.#now;
+    if (now.kind === 'closed') return Promise.resolve(this.#ports.sides.kept(this.#order, run));
+    return now.side.run(run, ports);
+  }
+
+  /** `forget`: its order was taken away, so that a later one begins anew. */
+  async close(forget: boolean): Promise<void> {
+    this.#closing = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#next(async () => {
+      await this.#shut();
+      if (forget) await this.#write({ kind: 'none' });
+    });
+  }
+
+  /** M5. */
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  #look(): void {
+    if (this.#waiting || this.#closing) return;
+    this.#waiting = true;
+    void this.#next(async () => {
+      this.#waiting = false;
+      if (!this.#closing) await this.#reconcile();
+    });
+  }
+
+  async #reconcile(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const { role } = this.#order;
+    const says = await this.#become();
+    if (says !== this.#says && says !== '') this.#ports.says(`${this.#order.mirror}: ${says}`);
+    this.#says = says;
+    if (says !== '')
+      this.#again(this.#slower()); // M4
+    else {
+      this.#delayMs = retryMs.first;
+      if (role.kind === 'source' && role.grantUntil !== null)
+        this.#again(role.grantUntil - this.#ports.bootMs()); // M3
+    }
+  }
+
+  /** Empty when it is as ordered. */
+  async #become(): Promise<string> {
+    const { role } = this.#order;
+    const fixed = fixedOf(this.#order);
+    if (fixed !== this.#fixed) await this.#shut();
+    this.#fixed = fixed;
+    switch (role.kind) {
+      case 'idle':
+        await this.#shut();
+        return '';
+      case 'target':
+        return this.#becomeTarget(role);
+      case 'source':
+        return this.#becomeSource(role);
+    }
+  }
+
+  async #becomeTarget(role: TargetRole): Promise<string> {
+    if (this.#now.kind === 'target') {
+      this.#now.side.change(this.#order, role);
+      return '';
+    }
+    await this.#shut(); // M1
+    const record = await this.#read();
+    if (typeof record === 'string') return record;
+    const written = record.kind === 'target' ? null : await this.#write({ kind: 'target' });
+    if (written !== null) return written;
+    return this.#openTarget(role);
+  }
+
+  async #openTarget(role: TargetRole | null): Promise<string> {
+    const opened = await this.#ports.sides.target(this.#order, role);
+    if (opened.kind === 'failed') return opened.says;
+    this.#now = { kind: 'target', side: opened.side };
+    return '';
+  }
+
+  async #becomeSource(role: SourceRole): Promise<string> {
+    const over = this.#isOver(role);
+    if (this.#now.kind === 'source' && this.#now.epoch === role.epoch && !over) {
+      this.#now.side.change(this.#order, role);
+      return '';
+    }
+    if (this.#now.kind === 'source') await this.#shut();
+    if (over) return `its grant at epoch ${role.epoch.toString()} has ended`;
+    const record = await this.#read();
+    if (typeof record === 'string') return record;
+    if (record.kind !== 'source' || record.epoch !== role.epoch) {
+      const opened = await this.#open(role.epoch, false);
+      if (opened.kind === 'failed') return opened.says;
+    }
+    const grantUntil = (): number | null =>
+      this.#order.role.kind === 'source' ? this.#order.role.grantUntil : 0;
+    const opened = await this.#ports.sides.source(this.#order, role, grantUntil);
+    if (opened.kind === 'failed') return opened.says;
+    this.#now = { kind: 'source', epoch: role.epoch, side: opened.side };
+    return '';
+  }
+
+  /** M3. */
+  #isOver({ grantUntil }: SourceRole): boolean {
+    return grantUntil !== null && grantUntil <= this.#ports.bootMs();
+  }
+
+  async #open(epoch: Epoch, forced: boolean): Promise<Answered> {
+    const { mirror } = this.#order;
+    const record = await this.#read();
+    if (typeof record === 'string') return failed(record);
+    if (record.kind === 'source' && record.epoch === epoch) return { kind: 'done', says: '' };
+    if (record.kind === 'source' && record.epoch > epoch)
+      return failed(`${mirror} was opened at epoch ${record.epoch.toString()} already`);
+    if (this.#now.kind === 'source') await this.#shut();
+    if (record.kind === 'target') {
+      const promoted = await this.#promote(epoch, forced);
+      if (promoted.kind === 'failed') return promoted;
+    }
+    const says = await this.#write({ kind: 'source', epoch });
+    if (says !== null) return failed(says);
+    return { kind: 'done', says: `${mirror} is open at epoch ${epoch.toString()}` };
+  }
+
+  async #promote(epoch: Epoch, forced: boolean): Promise<Answered> {
+    if (this.#now.kind !== 'target') {
+      const says = await this.#openTarget(null);
+      if (says !== '') return failed(says);
+    }
+    const now = this.#now;
+    if (now.kind !== 'target') throw new Error('a copy that was opened as a target is not one');
+    now.side.change(this.#order, null);
+    if (!now.side.consistent && !forced)
+      return failed(`the copy of ${this.#order.mirror} here is not complete`);
+    const promoted = await now.side.promote(epoch);
+    if (promoted.kind === 'failed') return promoted;
+    await this.#shut();
+    return promoted;
+  }
+
+  async #shut(): Promise<void> {
+    const now = this.#now;
+    this.#now = { kind: 'closed' };
+    if (now.kind !== 'closed') await now.side.close();
+  }
+
+  async #read(): Promise<RoleRecord | string> {
+    if (this.#record !== null) return this.#record;
+    const read = await readRole(this.#dir);
+    if (read.kind === 'unreadable') return read.says;
+    this.#record = read;
+    return read;
+  }
+
+  async #write(role: RoleRecord): Promise<string | null> {
+    const says = await writeRole(this.#dir, role);
+    if (says === null) this.#record = role;
+    return says;
+  }
+
+  #again(inMs: number): void {
+    const delayMs = Math.min(timerMsMax, Math.max(1, Math.ceil(inMs)));
+    this.#timer = setTimeout(() => this.#look(), delayMs);
+  }
+
+  #slower(): number {
+    const delayMs = this.#delayMs;
+    this.#delayMs = Math.min(retryMs.most, delayMs * 2);
+    return delayMs;
+  }
+}
+
+function fixedOf({ root, include, exclude, devices, keepMaxBytes, scanEveryMs }: MirrorOrder): string {
+  return JSON.stringify([root, include, exclude, devices, keepMaxBytes, scanEveryMs]);
+}
+
+function failed(says: string): Answered {
+  return { kind: 'failed', as: 'failed', says };
+}

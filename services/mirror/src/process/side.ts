@@ -1,0 +1,55 @@
+/** The two roles that a mirror can have on a member, as its seat (seat.ts) handles them. */
+
+import type { Epoch, MemberId, MirrorOrder, MirrorReport, MirrorRole } from '@holdfast/core';
+import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
+
+export type SourceRole = Extract<MirrorRole, { kind: 'source' }>;
+export type TargetRole = Extract<MirrorRole, { kind: 'target' }>;
+export type SourceReport = Extract<MirrorReport, { kind: 'source' }>;
+export type TargetReport = Extract<MirrorReport, { kind: 'target' }>;
+
+/** What became of something that was asked. */
+export type Answered =
+  | { readonly kind: 'done'; readonly says: string }
+  | { readonly kind: 'drained'; readonly targets: readonly MemberId[] }
+  | { readonly kind: 'failed'; readonly as: 'not-found' | 'invalid' | 'failed'; readonly says: string };
+
+export interface RunPorts {
+  readonly row: (row: MirrorRunRow) => void;
+  /** Aborted when whoever asked went away. */
+  readonly signal: AbortSignal;
+}
+
+export interface SourceSide {
+  /** Targets, their rates and pauses, the selection's periods: whatever changed of the order but not its epoch. */
+  change(order: MirrorOrder, role: SourceRole): void;
+  report(): SourceReport;
+  /** Resolves at `limitMs` at the latest, with the targets that hold everything. */
+  drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]>;
+  run(run: MirrorRun, ports: RunPorts): Promise<Answered>;
+  /** With a clean mark on disk. */
+  close(): Promise<void>;
+}
+
+export interface TargetSide {
+  /** Whose frames are taken; null: nobody's. */
+  change(order: MirrorOrder, role: TargetRole | null): void;
+  report(): TargetReport;
+  /** Whether the copy is at a position that the source was in. */
+  readonly consistent: boolean;
+  /** Nothing is taken any more, everything durable is applied, and the root is writable. */
+  promote(epoch: Epoch): Promise<Answered>;
+  run(run: MirrorRun, ports: RunPorts): Promise<Answered>;
+  close(): Promise<void>;
+}
+
+/** Opens a role on disk. A failure may pass: it is tried again. */
+export interface Sides {
+  source(order: MirrorOrder, role: SourceRole, grantUntil: () => number | null): Promise<Opened<SourceSide>>;
+  target(order: MirrorOrder, role: TargetRole | null): Promise<Opened<TargetSide>>;
+  /** What diverged, of a mirror that has no role open here. */
+  kept(order: MirrorOrder, run: MirrorRun): Answered;
+}
+
+export type Opened<Side> =
+  { readonly kind: 'open'; readonly side: Side } | { readonly kind: 'failed'; readonly says: string };

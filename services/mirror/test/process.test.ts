@@ -1,0 +1,279 @@
+/** A mirror on one member: roles that follow orders, and the socket over which they come. */
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { MirrorOrder, MirrorRole } from '@holdfast/core';
+import { MirrorLink, type MirrorSocketReport } from '@holdfast/wire/mirror';
+import { ControlSocket } from '../src/process/control-socket.ts';
+import { Mirrors } from '../src/process/mirrors.ts';
+import { Reporting } from '../src/process/reporting.ts';
+import { FakeSides } from './fake-sides.ts';
+
+let dir: string;
+let sides: FakeSides;
+let mirrors: Mirrors;
+let now = 1_000;
+const said: string[] = [];
+
+const mirrorsHere = (): Mirrors =>
+  new Mirrors({ sides, dir: join(dir, 'mirror'), bootMs: () => now, says: (text) => said.push(text) });
+
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'holdfast-mirror-'));
+  sides = new FakeSides();
+  mirrors = mirrorsHere();
+  now = 1_000;
+  said.length = 0;
+});
+afterEach(async () => {
+  await mirrors.close();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+function order(role: MirrorRole, changes: Partial<MirrorOrder> = {}): MirrorOrder {
+  return {
+    mirror: 'd3/data',
+    root: '/srv/d3',
+    include: [],
+    exclude: [],
+    devices: false,
+    keepMaxBytes: null,
+    scanEveryMs: 600_000,
+    role,
+    ...changes,
+  };
+}
+
+const target = (epoch: bigint, ...sources: string[]): MirrorRole => ({ kind: 'target', epoch, sources });
+const source = (epoch: bigint, grantUntil: number | null = 60_000): MirrorRole => ({
+  kind: 'source',
+  epoch,
+  grantUntil,
+  targets: [],
+});
+const idle: MirrorRole = { kind: 'idle', epoch: 1n, says: 'it is not open yet' };
+
+async function until(what: string, isSo: () => boolean): Promise<void> {
+  const end = performance.now() + 5_000;
+  while (!isSo()) {
+    if (performance.now() > end)
+      throw new Error(`not within 5 s: ${what}; ${sides.events.slice(-20).join(', ')}`);
+    await sleep(2);
+  }
+}
+
+const happened = (what: string): Promise<void> => until(what, () => sides.events.includes(what));
+
+describe('a mirror on one member', () => {
+  it('becomes the target of the owner, and the source of a fresh group, without being opened', async () => {
+    mirrors.order([order(target(1n, 'a')), order(source(1n), { mirror: 'd4/data', root: '/srv/d4' })]);
+    await happened('open target of a');
+    await happened('open source 1');
+    expect(mirrors.reports().map(({ mirror, kind }) => [mirror, kind])).toEqual([
+      ['d3/data', 'target'],
+      ['d4/data', 'source'],
+    ]);
+  });
+
+  it('is opened in a takeover: promoted, on disk, and only then the source', async () => {
+    mirrors.order([order(target(1n, 'a'))]);
+    await happened('open target of a');
+    mirrors.order([order(idle)]);
+    await happened('close target');
+    expect(await mirrors.open({ mirror: 'd3/data', epoch: 2n, forced: false })).toMatchObject({
+      kind: 'done',
+    });
+    expect(sides.events.slice(2)).toEqual([
+      'open target of nobody',
+      'target of nobody',
+      'promote 2',
+      'close target',
+    ]);
+    const file = join(dir, 'mirror', 'd3%2Fdata', 'role.json');
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual({ kind: 'source', epoch: '2' });
+    mirrors.order([order(source(2n))]);
+    await happened('open source 2');
+    // Asked again by an agent that did not hear the answer.
+    expect(await mirrors.open({ mirror: 'd3/data', epoch: 2n, forced: false })).toMatchObject({
+      kind: 'done',
+    });
+    expect(await mirrors.open({ mirror: 'd3/data', epoch: 1n, forced: true })).toMatchObject({
+      kind: 'failed',
+    });
+  });
+
+  it('is not opened while its copy is incomplete, unless that is forced', async () => {
+    sides.consistent = false;
+    mirrors.order([order(target(1n, 'a'))]);
+    await happened('open target of a');
+    mirrors.order([order(source(2n))]);
+    await until('it says why', () => mirrors.reports()[0]?.says.includes('not complete') === true);
+    expect(await mirrors.open({ mirror: 'd3/data', epoch: 2n, forced: false })).toMatchObject({
+      kind: 'failed',
+      says: 'the copy of d3/data here is not complete',
+    });
+    expect(await mirrors.open({ mirror: 'd3/data', epoch: 2n, forced: true })).toMatchObject({
+      kind: 'done',
+    });
+    await happened('open source 2');
+  });
+
+  it('closes a source before it becomes a target, and the other way round', async () => {
+    mirrors.order([order(source(1n))]);
+    await happened('open source 1');
+    mirrors.order([order(target(2n, 'b'))]);
+    await happened('open target of b');
+    mirrors.order([order(source(3n))]);
+    await happened('open source 3');
+    expect(sides.events).toEqual([
+      'open source 1',
+      'close source',
+      'open target of b',
+      'target of nobody',
+      'promote 3',
+      'close target',
+      'open source 3',
+    ]);
+  });
+
+  it('goes on without its agent until the grant ends, and not longer', async () => {
+    mirrors.order([order(source(1n, 1_060))]);
+    await happened('open source 1');
+    expect(sides.grantUntil()).toBe(1_060);
+    now = 1_060;
+    await happened('close source');
+    mirrors.order([order(source(1n, 5_000))]);
+    await until('it is open again', () => sides.events.filter((e) => e === 'open source 1').length === 2);
+  });
+
+  it('tries again what can not be opened, and says why once', async () => {
+    sides.trouble = '/srv/d3 does not exist';
+    mirrors.order([order(target(1n, 'a'))]);
+    await until('it says so', () => said.length === 1);
+    expect(mirrors.reports()).toMatchObject([{ kind: 'target', state: 'failed', says: sides.trouble }]);
+    mirrors.order([order(target(1n, 'a'))]);
+    sides.trouble = '';
+    await happened('open target of a');
+    expect(said).toEqual(['d3/data: /srv/d3 does not exist']);
+  });
+
+  it('is opened anew when its selection changes, and forgets its role when its order goes', async () => {
+    mirrors.order([order(target(1n, 'a'))]);
+    await happened('open target of a');
+    mirrors.order([order(target(1n, 'a'), { exclude: ['**/*.tmp'] })]);
+    await happened('close target');
+    await until('it is open again', () => sides.events.at(-1) === 'open target of a');
+    mirrors.order([]);
+    await until('it is closed', () => sides.events.at(-1) === 'close target');
+    await until('it is a source at once', () => {
+      mirrors.order([order(source(4n))]);
+      return sides.events.includes('open source 4');
+    });
+    expect(sides.events).not.toContain('promote 4');
+  });
+
+  it('concludes nothing from a record that is damaged', async () => {
+    mirrors.order([order(target(1n, 'a'))]);
+    await happened('open target of a');
+    await mirrors.close();
+    writeFileSync(join(dir, 'mirror', 'd3%2Fdata', 'role.json'), '{"kind":');
+    mirrors = mirrorsHere();
+    mirrors.order([order(source(2n))]);
+    await until('it says so', () => said.some((text) => text.includes('is damaged')));
+    expect(sides.events).not.toContain('open source 2');
+  });
+});
+
+describe('the socket of the mirror process', () => {
+  let control: ControlSocket;
+  let path: string;
+  const links: MirrorLink[] = [];
+  const heard: (readonly MirrorSocketReport[])[] = [];
+  const garbled: string[] = [];
+
+  beforeEach(async () => {
+    path = join(dir, 'mirror.sock');
+    heard.length = 0;
+    garbled.length = 0;
+    control = new ControlSocket(path, {
+      orders: (orders) => mirrors.order(orders),
+      open: (request) => mirrors.open(request),
+      drain: (request) => mirrors.drain(request),
+      run: (request, ports) => mirrors.run(request, ports),
+      garbled: (says) => garbled.push(says),
+      fault: (error) => {
+        throw error;
+      },
+    });
+    await control.listen();
+  });
+  afterEach(() => {
+    for (const link of links.splice(0)) link.close();
+    control.close();
+  });
+
+  async function linked(): Promise<MirrorLink> {
+    const link = new MirrorLink(path, {
+      report: (reports) => heard.push(reports),
+      connected: () => undefined,
+      garbled: (says) => garbled.push(says),
+    });
+    links.push(link);
+    await until('it is connected', () => link.isConnected);
+    return link;
+  }
+
+  it('is for its owner alone', () => {
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('carries orders, reports, and what is asked of a mirror, with 64-bit epochs', async () => {
+    const epoch = 9_007_199_254_740_993n;
+    const link = await linked();
+    const reporting = new Reporting({
+      reports: () => mirrors.reports(),
+      problems: () => [],
+      tell: (reports, problems) => control.report(reports as MirrorSocketReport[], problems),
+      nowMs: () => performance.now(),
+    });
+    try {
+      link.order([order(source(epoch)) as never]);
+      await until('a report', () => heard.at(-1)?.[0]?.epoch === epoch);
+      expect(await link.drain('d3/data', 'b', 1_000)).toEqual({ kind: 'drained', targets: ['b'] });
+      const rows: unknown[] = [];
+      const run = { mirror: 'd3/data', target: '', repair: false, path: '', to: '' };
+      const answer = await link.run({ kind: 'verify', ...run }, 1_000, (row) => rows.push(row));
+      expect(answer).toEqual({ kind: 'done', says: '' });
+      expect(rows).toEqual([{ kind: 'verified', target: 'b', compared: 1, differing: 0 }]);
+      expect(await link.open('d9/data', 1n, false, 1_000)).toMatchObject({ as: 'not-found' });
+    } finally {
+      reporting.close();
+    }
+  });
+
+  it('says its orders again to the next process', async () => {
+    const link = await linked();
+    link.order([order(target(1n, 'a')) as never]);
+    await happened('open target of a');
+    control.close();
+    await until('it is gone', () => !link.isConnected);
+    expect(await link.open('d3/data', 1n, false, 1_000)).toMatchObject({ kind: 'lost' });
+    await mirrors.close();
+    mirrors = mirrorsHere();
+    await control.listen();
+    await until('it is open again', () => sides.events.filter((e) => e === 'open target of a').length === 2);
+  });
+
+  it('drops what is no request, refuses what is a wrong one, and goes on', async () => {
+    const socket = connect(path);
+    let answers = '';
+    socket.on('data', (chunk: Buffer) => (answers += chunk.toString()));
+    socket.write('garbage\n{"type":"open","id":7,"mirror":"d3/data","epoch":-1,"forced":true}\n');
+    await until('an answer', () => answers.includes('\n'));
+    expect(JSON.parse(answers)).toMatchObject({ type: 'failed', id: 7, kind: 'invalid' });
+    expect(garbled).toEqual(['a line of a client is no request']);
+    socket.destroy();
+  });
+});
