@@ -1,6 +1,7 @@
 /**
  * The quorum services as this agent asks them, nearest first: the one on this host when it votes, then the other
- * voters. Renewals are hedged; the watch has connections of its own, so that a silent one can be left for the next.
+ * voters. Renewals are hedged; the watch has a connection of its own, to one service at a time, so that it is known
+ * whose news we live by, and a silent one can be left for the next.
  */
 
 import type { AgentState, MemberId } from '@holdfast/core';
@@ -36,7 +37,7 @@ export class QuorumServices {
     if (JSON.stringify(members) === JSON.stringify(this.#members)) return;
     this.#members = members;
     this.#asked.update(members);
-    this.#watched.update(this.#turned());
+    this.#watched.update(this.#toWatch());
   }
 
   /** Hedged: the next service is asked as well after a quarter of the time. */
@@ -55,18 +56,18 @@ export class QuorumServices {
   /** The service that was watched broke or fell silent: the next watch is with another. */
   turn(): void {
     this.#turns += 1;
-    this.#watched.update(this.#turned());
+    this.#watched.update(this.#toWatch());
   }
 
   /** The next watch is with the nearest service again. */
   home(): void {
     this.#turns = 0;
-    this.#watched.update(this.#turned());
+    this.#watched.update(this.#toWatch());
   }
 
   /** Whose service is watched, or would be next; null while none is known. */
   get watched(): MemberId | null {
-    return this.#turned()[0]?.id ?? null;
+    return this.#toWatch()[0]?.id ?? null;
   }
 
   get isHome(): boolean {
@@ -78,11 +79,9 @@ export class QuorumServices {
     this.#watched.close();
   }
 
-  #turned(): readonly PoolMember[] {
-    const count = this.#members.length;
-    if (count === 0) return [];
-    const first = this.#turns % count;
-    return [...this.#members.slice(first), ...this.#members.slice(0, first)];
+  /** None or one. */
+  #toWatch(): readonly PoolMember[] {
+    return this.#members.slice(this.#turns % Math.max(1, this.#members.length)).slice(0, 1);
   }
 
   #order(state: Pick<AgentState, 'vantage'>): readonly PoolMember[] {
