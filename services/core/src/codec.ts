@@ -73,7 +73,7 @@ const group = z.object({
   reason: words,
   since: z.number(),
   takeoverMs: z.array(z.number()),
-  lastActive: z.object({ server: id, epoch }).optional(),
+  data: z.object({ server: id, epoch }).optional(),
 });
 
 const report = z.object({

@@ -42,8 +42,8 @@ export interface GroupRecord {
   readonly since: WallMs;
   /** How long takeovers took, the newest last, at most 8. From declaration to active. */
   readonly takeoverMs: readonly number[];
-  /** Who was last seen active, and at which epoch: whose data counts when a later owner never got so far. */
-  readonly lastActive?: { readonly server: MemberId; readonly epoch: Epoch } | undefined;
+  /** Whose data counts, and of which epoch: the last owner that may have written before the present one is active. */
+  readonly data?: { readonly server: MemberId; readonly epoch: Epoch } | undefined;
 }
 
 export type OperationKind = 'start' | 'failover' | 'switchover' | 'failback' | 'release';

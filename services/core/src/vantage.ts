@@ -154,6 +154,16 @@ export function isRoutine(
   );
 }
 
+/** The latest sound of a member that is known at all, here or at any vantage, however old; null when there is none. */
+export function lastSound(v: Vantage, member: MemberId): BootMs | null {
+  let latest = heardHere(v, member);
+  for (const ear of v.ears.values()) {
+    const told = ear.heardBy.get(member);
+    if (told !== undefined && (latest === null || told > latest)) latest = told;
+  }
+  return latest;
+}
+
 /** When we ourselves last heard the member on this path; null when never. */
 export function heardOnPath(v: Vantage, member: MemberId, path: number): BootMs | null {
   return v.ears.get(member)?.paths.get(path)?.at ?? null;

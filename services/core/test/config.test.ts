@@ -54,8 +54,7 @@ describe('the file of the contract', () => {
   });
 
   it.each([
-    ['mirrors', { mirrors: { data: {} } }, 'groups.d3.mirrors'],
-    ['a gate', { gate: { maxLag: '30s' } }, 'groups.d3.gate'],
+    ['a volume', { mirrors: { disk: { volume: {} } } }, 'groups.d3.mirrors.disk.volume'],
     ['ocf', { resources: [{ name: 'x', ocf: {} }] }, 'groups.d3.resources[0].ocf'],
     [
       'windowsService',

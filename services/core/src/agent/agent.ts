@@ -13,10 +13,11 @@ import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { hear, heardHere, isRoutine } from '../vantage.ts';
 import { arming } from './arming.ts';
+import { strangersOf, withHeld } from './configuring.ts';
 import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
-import { heldEpoch, newGroupState, type GroupState } from './holding.ts';
+import { heldEpoch, holdingBefore, newGroupState, type GroupState } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askToHold, holdRequested, promiseReceived } from './promises.ts';
 import { renewalAnswered, renewWhenDue, type Account, type Proof } from './renewal.ts';
@@ -33,7 +34,7 @@ import {
   type AgentState,
   type AgentStep,
 } from './state.ts';
-import { identityAddresses, identityMoved, spareAddress } from './step.ts';
+import { identityMoved } from './step.ts';
 import type { Here, Moved } from './here.ts';
 import { mirrorsOf } from '../mirror/roles.ts';
 import { mirrorNews, ordering } from './mirroring.ts';
@@ -160,16 +161,7 @@ class Turn {
       this.putGroup({
         ...g,
         highestEpoch: held.epoch > g.highestEpoch ? held.epoch : g.highestEpoch,
-        holding:
-          held.state === 'active'
-            ? { kind: 'active', epoch: held.epoch, done: [] }
-            : {
-                kind: 'fencing',
-                epoch: held.epoch,
-                reason: 'the agent ended in the middle of a step',
-                retryAt: this.now,
-                then: 'fenced',
-              },
+        holding: holdingBefore(held, this.now),
       });
     }
   }
@@ -178,7 +170,7 @@ class Turn {
     const before = this.state.config;
     const first = before === null;
     const strangers: GroupConfig[] = [];
-    this.state = { ...this.state, config: this.withHeld(config), configRevision: revision };
+    this.state = { ...this.state, config: withHeld(this.state, config), configRevision: revision };
     for (const group of groupsOf(this.state)) {
       const g = this.groupState(group.name);
       if (!first) {
@@ -210,27 +202,8 @@ class Turn {
     this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources, opened });
   }
 
-  /** A group that was removed, or moved away from this server, keeps its configuration until it is released. */
-  private withHeld(config: ClusterConfig): ClusterConfig {
-    const groups = new Map(config.groups);
-    for (const [name, old] of this.state.config?.groups ?? []) {
-      const stillHere = groups.get(name)?.servers.includes(this.state.self) === true;
-      if (!stillHere && heldEpoch(this.groupState(name).holding) !== null) groups.set(name, old);
-    }
-    return { ...config, groups };
-  }
-
-  /** Everything that any group of this server may ever have put here, except what is vouched for. */
   private strip(groups: readonly GroupConfig[]): void {
-    const addresses: string[] = [];
-    const names: GroupId[] = [];
-    for (const group of groups) {
-      // I8: what is only observed belongs to somebody else.
-      if (group.takeover === 'observe' || heldEpoch(this.groupState(group.name).holding) !== null) continue;
-      const spare = spareAddress(group.identity);
-      addresses.push(...identityAddresses(group.identity), ...(spare === null ? [] : [spare]));
-      names.push(group.name);
-    }
+    const { addresses, names } = strangersOf(this.state, groups);
     if (names.length === 0 && this.state.stripped) return;
     // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
     this.state = { ...this.state, stripped: false };

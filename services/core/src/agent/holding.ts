@@ -11,6 +11,7 @@
 import type { BootMs, Epoch, GroupId, MemberId, MirrorId, Revision } from '../names.ts';
 import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
+import type { HeldBefore } from './events.ts';
 import { stepName, type TakeoverStep } from './step.ts';
 
 export type Holding =
@@ -140,6 +141,14 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     spare: 'unknown',
     sighting: null,
   };
+}
+
+/** What an earlier agent of this boot held goes on when it was whole; a half-done thing is fenced. */
+export function holdingBefore(held: HeldBefore, now: BootMs): Holding {
+  const { epoch } = held;
+  if (held.state === 'active') return { kind: 'active', epoch, done: [] };
+  const reason = 'the agent ended in the middle of a step';
+  return { kind: 'fencing', epoch, reason, retryAt: now, then: 'fenced' };
 }
 
 /** The epoch for which something may still run here; null when nothing may. */

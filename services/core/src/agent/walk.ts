@@ -287,7 +287,8 @@ function releasingFailed(
       ],
     };
   }
-  if (step.kind === 'drain-mirrors' && step.to !== null && h.then === 'fenced')
+  const forced = g.seen?.operation?.forced === true;
+  if (step.kind === 'drain-mirrors' && step.to !== null && h.then === 'fenced' && !forced)
     return resume(g, h.epoch, says, here);
   if (step.kind === 'stop' || step.kind === 'drop-addresses') return startFence(g, says, here);
   return skip(g, h, record, here);

@@ -11,6 +11,7 @@ import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
 import { claimOf, heardHere, lastHeard, type Vantage } from '../vantage.ts';
+import { judgeCopies, lossText, notInStep, type Loss } from './copies.ts';
 import { maintenanceOf, type StoreView } from './view.ts';
 
 /** Everything that a judgement looks at, on the clock of the one who judges. */
@@ -27,6 +28,10 @@ export interface Candidate {
   readonly blocker: string | null;
   /** Only rule 10 stands in the way: a person may force it. */
   readonly forceable: boolean;
+  /** It could, and a person has to be asked first: why. */
+  readonly ask: string | null;
+  /** What would be lost of the group's mirrors; null when it has none. */
+  readonly loss: Loss | null;
 }
 
 export function reportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
@@ -99,7 +104,15 @@ export function assess(
   server: MemberId,
   despiteFailure = askedFor(record, server),
 ): Candidate {
-  const no = (blocker: string, forceable = false): Candidate => ({ server, blocker, forceable });
+  const copies = judgeCopies(scene, config, record, server);
+  const loss = config.mirrors.length === 0 ? null : copies.loss;
+  const no = (blocker: string, forceable = false): Candidate => ({
+    server,
+    blocker,
+    forceable,
+    ask: null,
+    loss,
+  });
   const renewal = scene.view.renewals.get(server);
   if (!scene.view.members.has(server)) return no(`${server} is not a member of the cluster`);
   if (renewal === undefined) return no(`${server} has never run`);
@@ -125,6 +138,7 @@ export function assess(
   if (report?.state === 'failed' && !despiteFailure) {
     return no(`${server} could not take it over at epoch ${report.epoch.toString()}: ${report.says}`);
   }
+  if (forcedTo(record, server)) return { server, blocker: null, forceable: false, ask: null, loss };
   if (wasDownToo(scene, record, server)) {
     const last = lastOwner(record) ?? 'the last owner';
     return no(
@@ -132,7 +146,25 @@ export function assess(
       true,
     );
   }
-  return { server, blocker: null, forceable: false };
+  if (copies.blocker !== null) return no(copies.blocker, true);
+  return { server, blocker: null, forceable: false, ask: copies.ask, loss };
+}
+
+/** As `assess`, for a move that is not urgent: what would have to be drained for long stays where it is. */
+export function plannedCandidates(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+): readonly Candidate[] {
+  return candidates(scene, config, record).map((s) =>
+    s.blocker === null ? { ...s, blocker: notInStep(scene, config, record, s.server) } : s,
+  );
+}
+
+/** A person overruled rule 10 for this very operation, and its reason names the estimated loss. */
+function forcedTo(record: GroupRecord | null, server: MemberId): boolean {
+  const op = record?.operation ?? null;
+  return op !== null && op.forced && op.to === server;
 }
 
 /** A person is moving the group there: what failed before is meant to be tried again, and is rolled back if it fails. */
@@ -174,7 +206,20 @@ export function seconds(ms: number): string {
 /** The first of those that can, by preference or as wished. */
 export function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
   const able = all.filter((s) => s.blocker === null);
-  return (able.find((s) => s.server === first) ?? able[0])?.server;
+  const unasked = able.filter((s) => s.ask === null);
+  const best = unasked.length > 0 ? unasked : able;
+  return (best.find((s) => s.server === first) ?? best[0])?.server;
+}
+
+/** Why a person has to be asked before this one takes over; null when nobody has. */
+export function askFor(all: readonly Candidate[], server: MemberId): string | null {
+  return all.find((s) => s.server === server)?.ask ?? null;
+}
+
+/** "; estimated loss: ...", for the reason of a takeover; empty for a group without mirrors. */
+export function lossClause(all: readonly Candidate[], server: MemberId): string {
+  const loss = all.find((s) => s.server === server)?.loss ?? null;
+  return loss === null ? '' : `; estimated loss: ${lossText(loss)}`;
 }
 
 export function blockerList(all: readonly Candidate[]): readonly string[] {

@@ -13,6 +13,7 @@ import type {
 } from '../records.ts';
 import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
+import { dataHolder } from './copies.ts';
 import type { Phase } from '../records.ts';
 
 const hourMs = 3_600_000;
@@ -79,6 +80,7 @@ export function withOwnership(
   op: Operation | null,
   reason: string,
 ): GroupRecord {
+  const holder = dataHolder(c.scene, c.config.name, c.record);
   return {
     group: c.config.name,
     ownership,
@@ -88,6 +90,7 @@ export function withOwnership(
     reason,
     since: c.wall,
     takeoverMs: c.record?.takeoverMs ?? [],
+    ...(holder === null ? {} : { data: { server: holder.server, epoch: holder.epoch } }),
   };
 }
 
@@ -111,7 +114,8 @@ export function settled(
   done: EndedOperation | null,
   reason: string,
 ): GroupRecord {
-  const base = withOwnership(c, own, null, reason);
+  const data = { server: own.owner, epoch: own.epoch };
+  const base = { ...withOwnership(c, own, null, reason), data };
   const steps = (done?.steps ?? []).filter((s) => s.server === own.owner);
   if (done?.outcome !== 'done' || steps.length === 0) return base;
   const tookMs = steps.reduce((sum, s) => sum + s.ms, 0);
@@ -146,9 +150,10 @@ export function releaseTo(
   kind: OperationKind,
   reason: string,
   by = 'holdfast',
+  forced = false,
 ): Judgement {
   const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
-  const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by });
+  const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by, forced });
   return change('releasing', kind, withOwnership(c, ownership, op, reason));
 }
 

@@ -7,6 +7,7 @@ import {
   assess,
   blockers,
   candidates,
+  lossClause,
   saysFenced,
   seconds,
   serverDownAt,
@@ -15,6 +16,7 @@ import {
 } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
+import { notInStep } from './copies.ts';
 import { pausedBecause } from './judge.ts';
 import type { Command, CommandResult } from './events.ts';
 
@@ -73,6 +75,12 @@ function plannedMove(
   }
   const target = assess(c.scene, config, c.record, to, true);
   if (target.blocker !== null) return refused(`${to} can't take over: ${target.blocker}`);
+  const behind = notInStep(c.scene, config, c.record, to);
+  if (behind !== null) {
+    return refused(
+      `${to} can't take over without loss: ${behind}; failover --force moves ${config.name} all the same and records the estimated loss`,
+    );
+  }
   if (saysFenced(c.scene, own.owner, config.name, own.epoch) !== null)
     return refused(`${own.owner} is fenced; ${config.name} is about to move`);
   const reason =
@@ -98,7 +106,10 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
     const hint = target.forceable ? '; --force takes over all the same and records the estimated loss' : '';
     return refused(`${to} can't take over: ${target.blocker}${hint}`);
   }
-  const loss = target.blocker === null ? '' : `; forced although ${target.blocker}`;
+  const behind = owner === null ? null : notInStep(scene, config, c.record, to);
+  const although = target.blocker ?? (force ? behind : null);
+  const forced = although === null ? '' : `; forced although ${although}`;
+  const loss = `${forced}${lossClause([target], to)}`;
   const steps = moveSteps(c, null, to);
   const wanted = (reason: string) => ({ ...begin('failover', owner, to, reason), by, forced: force });
   if (own.kind === 'unowned') {
@@ -122,11 +133,13 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
     };
   }
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
-  if (alive && own.kind === 'owned' && target.blocker === null) {
-    const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first`;
+  if (alive && own.kind === 'owned') {
+    if (behind !== null && !force)
+      return refused(`${to} can't take over without loss: ${behind}; --force does it`);
+    const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
     return {
       kind: 'do',
-      judgement: releaseTo(c, own, to, 'switchover', reason, by),
+      judgement: releaseTo(c, own, to, 'switchover', reason, by, although !== null),
       steps: moveSteps(c, own.owner, to),
     };
   }

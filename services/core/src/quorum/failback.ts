@@ -5,6 +5,7 @@ import type { FailbackWindow } from '../config/types.ts';
 import type { BootMs, MemberId, WallMs } from '../names.ts';
 import { assess } from './candidates.ts';
 import type { Case } from './case.ts';
+import { notInStep } from './copies.ts';
 
 export type Failback =
   | { readonly kind: 'now'; readonly to: MemberId; readonly reason: string }
@@ -20,6 +21,7 @@ export function failbackDue(c: Case): Failback | null {
     return null;
   if (own.owner === preferred) return null;
   if (assess(scene, config, record, preferred).blocker !== null) return null;
+  if (notInStep(scene, config, record, preferred) !== null) return null;
   if (config.failbackWindow !== null && !insideWindow(config.failbackWindow, wall)) {
     return { kind: 'at', at: scene.now + lookAgainMs };
   }

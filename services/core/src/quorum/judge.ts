@@ -10,6 +10,7 @@
 import type { BootMs, MemberId } from '../names.ts';
 import type { Operation, Ownership, StepRecord } from '../records.ts';
 import {
+  askFor,
   assess,
   blockerList,
   blockerOf,
@@ -18,12 +19,15 @@ import {
   choose,
   heardAt,
   lastOwner,
+  lossClause,
   neverBegan,
+  plannedCandidates,
   reportFor,
   saysFenced,
   seconds,
   serverDownAt,
 } from './candidates.ts';
+import type { Candidate } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
 import {
   begin,
@@ -97,7 +101,10 @@ function judgeOwnership(c: Case): Judgement {
 // -- unowned ---------------------------------------------------------------------------------------------------
 
 function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Judgement {
-  const all = candidates(c.scene, c.config, c.record);
+  // Nobody is asked about a group that nobody owns: `failover` is the answer.
+  const all = candidates(c.scene, c.config, c.record).map((s) =>
+    s.ask === null ? s : { ...s, blocker: s.ask, forceable: true, ask: null },
+  );
   const firstChoice = own.lastOwner ?? c.config.servers[0];
   const to = choose(all, firstChoice);
   // At the very first start the preferred server gets its outage to appear.
@@ -113,8 +120,14 @@ function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Ju
     return stay(phase, `nobody can take ${c.config.name}: ${blockers(all)}`, null, blockerList(all));
   }
   const others = own.lastOwner === null || to === own.lastOwner ? '' : `: ${blockerOf(all, own.lastOwner)}`;
-  const reason = `${to} takes ${c.config.name} up${others}`;
+  const reason = `${to} takes ${c.config.name} up${others}${lossUnlessLast(c, all, to)}`;
   return give(c, to, own.epoch + 1n, begin('start', own.lastOwner, to, reason), 'starting');
+}
+
+/** Whoever had the data last loses nothing of it. */
+function lossUnlessLast(c: Case, all: readonly Candidate[], to: MemberId): string {
+  const last = lastOwner(c.record);
+  return last === null || last === to ? '' : lossClause(all, to);
 }
 
 // -- owned -----------------------------------------------------------------------------------------------------
@@ -204,7 +217,7 @@ function well(c: Case, own: Owned, downFrom: BootMs): Judgement {
 }
 
 function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judgement {
-  const all = candidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
+  const all = plannedCandidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
   const to = choose(all);
   if (to !== undefined) return releaseTo(c, own, to, 'switchover', why);
   const leaving = c.scene.view.renewals.get(own.owner)?.value.leaving === true;
@@ -220,7 +233,9 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   const times = [judged.wakeAt ?? Infinity];
   const path = servicePathDead(c.scene, c.config, own.owner);
   if (path !== null && c.scene.now >= path.from) {
-    const better = candidates(c.scene, c.config, c.record).filter((s) => path.better.includes(s.server));
+    const better = plannedCandidates(c.scene, c.config, c.record).filter((s) =>
+      path.better.includes(s.server),
+    );
     const to = choose(better);
     if (to !== undefined)
       return releaseTo(
@@ -259,8 +274,9 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
   const to = choose(all, own.kind === 'releasing' ? own.to : undefined);
   if (to === undefined)
     return stay('blocked', `${why}; nobody can take over: ${blockers(all)}`, null, blockerList(all));
-  const reason = `${to} takes over because ${why}`;
-  if (config.takeover === 'manual' && op?.forced !== true) {
+  const wanted = askFor(all, to);
+  const reason = `${to} takes over because ${why}${wanted === null ? '' : `, but ${wanted}`}${lossClause(all, to)}`;
+  if ((config.takeover === 'manual' || wanted !== null) && op?.forced !== true) {
     if (op?.phase === 'awaiting-approval') return stay('awaiting-approval', op.reason, null);
     const ask = operation(c, { ...begin('failover', owner, to, reason), phase: 'awaiting-approval' });
     const next = withOwnership(c, { kind: 'owned', owner, epoch }, ask, `${reason}, once approved`);
@@ -298,9 +314,10 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
   const reason =
     to === owner
       ? `${owner} takes ${config.name} up again: ${says}`
-      : `${to} takes over at once: ${owner} is fenced (${says})`;
+      : `${to} takes over at once: ${owner} is fenced (${says})${lossClause(all, to)}`;
   const kind = to === owner ? 'start' : 'failover';
-  if (kind === 'failover' && config.takeover === 'manual' && op?.phase !== 'awaiting-approval') {
+  const asks = config.takeover === 'manual' || askFor(all, to) !== null;
+  if (kind === 'failover' && asks && op?.phase !== 'awaiting-approval') {
     const ask = operation(c, { ...begin(kind, owner, to, reason), phase: 'awaiting-approval' });
     return change(
       'awaiting-approval',

@@ -1,0 +1,224 @@
+/**
+ * What a takeover would lose, by what is known of the copies (rule 10), in words and in figures.
+ *
+ *   K1  whose data counts is on record: the last owner that may have written. It is never blocked by a mirror
+ *   K2  a copy that is not complete, or of which nothing is known, is not taken over to without force
+ *   K3  how far a copy is behind is what its source last said of it, and the time since, for as long as the source was
+ *       heard afterwards. What the gate does not allow waits, asks or goes on, as configured
+ */
+
+import type { GroupConfig } from '../config/types.ts';
+import { formatDuration, formatSize } from '../config/quantity.ts';
+import type { MirrorCopy, MirrorState } from '../mirror/report.ts';
+import { mirrorsOf, pausedBy } from '../mirror/roles.ts';
+import type { Epoch, MemberId, MirrorId } from '../names.ts';
+import type { GroupRecord } from '../records.ts';
+import { claimOf, lastSound } from '../vantage.ts';
+import { heardAt, lastOwner, reportFor, saysFenced, seconds, type Scene } from './candidates.ts';
+import { pausesOf } from './view.ts';
+
+/** Null: not known. */
+export interface Loss {
+  readonly ms: number | null;
+  readonly bytes: number | null;
+}
+
+export interface CopyVerdict {
+  /** Null: no mirror stands in the way. */
+  readonly blocker: string | null;
+  /** Null: nobody need be asked. */
+  readonly ask: string | null;
+  readonly loss: Loss;
+}
+
+/** Whose data counts, and of which epoch. */
+export interface DataHolder {
+  readonly server: MemberId;
+  readonly epoch: Epoch;
+  /** A later owner that was never heard active may have written for so long, at most. */
+  readonly besides: number;
+}
+
+const nothing: Loss = { ms: 0, bytes: 0 };
+const unknown: Loss = { ms: null, bytes: null };
+/** Beats, renewals and heartbeats are this coarse against each other. */
+const coarseMs = 2_000;
+/** A planned move drains what is left: more than this would keep the service waiting. */
+const inStepMs = 30_000;
+const silentMs = 5_000;
+
+/** K1. Null: nobody ever wrote. */
+export function dataHolder(scene: Scene, group: string, record: GroupRecord | null): DataHolder | null {
+  const last = lastOwner(record);
+  if (record === null || last === null) return null;
+  const { ownership, data } = record;
+  const { epoch } = ownership;
+  if (data === undefined) return { server: last, epoch, besides: 0 };
+  if (ownership.kind === 'unowned' || data.epoch === epoch) return { ...data, besides: 0 };
+  const word = saysFenced(scene, last, group, epoch);
+  if (word === 'failed') return { ...data, besides: 0 };
+  if (word !== null || heardActive(scene, last, group, epoch)) return { server: last, epoch, besides: 0 };
+  const givenAt = scene.view.groups.get(group)?.changedAt ?? scene.now;
+  return { ...data, besides: Math.max(0, heardAt(scene, last) + scene.heartbeatMs - givenAt) };
+}
+
+function heardActive(scene: Scene, server: MemberId, group: string, epoch: Epoch): boolean {
+  const words = [reportFor(scene, server, group), claimOf(scene.vantage, server, group)];
+  return words.some((w) => w?.epoch === epoch && w.state !== 'acquiring');
+}
+
+export function judgeCopies(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+  server: MemberId,
+): CopyVerdict {
+  const fine: CopyVerdict = { blocker: null, ask: null, loss: nothing };
+  if (config.mirrors.length === 0) return fine;
+  const holder = dataHolder(scene, config.name, record);
+  if (holder === null) {
+    const first = config.servers[0];
+    if (server === first) return fine;
+    const blocker = `nothing was ever copied to ${server}: ${config.name} begins on ${String(first)}`;
+    return { blocker, ask: null, loss: unknown };
+  }
+  // Who was given the group has the data that counts, or the copy that was judged when it was given.
+  if (server === lastOwner(record)) return fine;
+  const besides: Loss = holder.besides === 0 ? nothing : { ms: holder.besides, bytes: null };
+  if (server === holder.server) return gated(config, `what was written since ${server} owned it`, besides);
+  let loss = besides;
+  for (const mirror of mirrorsOf(config)) {
+    const copy = copyOf(scene, server, mirror);
+    const blocker = incomplete(server, mirror, copy);
+    if (blocker !== null) return { blocker, ask: null, loss: unknown };
+    loss = worse(loss, lossOf(scene, config, holder, server, copy));
+  }
+  return gated(config, `the copy on ${server}`, loss);
+}
+
+export function copyOf(scene: Pick<Scene, 'view'>, server: MemberId, mirror: MirrorId): MirrorCopy | null {
+  return scene.view.renewals.get(server)?.value.mirrors?.find((m) => m.mirror === mirror) ?? null;
+}
+
+/** K2. */
+function incomplete(server: MemberId, mirror: MirrorId, copy: MirrorCopy | null): string | null {
+  if (copy === null) return `nothing is known of the copy of ${mirror} on ${server}`;
+  if (!copy.consistent)
+    return `the copy of ${mirror} on ${server} is not complete (${stateWords(copy.state)})`;
+  if (copy.state === 'diverged')
+    return `the copy of ${mirror} on ${server} has writes of its own that are not kept aside yet`;
+  return null;
+}
+
+/** K3. */
+function lossOf(
+  scene: Scene,
+  config: GroupConfig,
+  holder: DataHolder,
+  server: MemberId,
+  copy: MirrorCopy | null,
+): Loss {
+  const report = reportFor(scene, holder.server, config.name);
+  if (copy === null) return unknown;
+  if (report?.epoch === holder.epoch && report.drained?.includes(server) === true) return nothing;
+  const heardAt = lastSound(scene.vantage, holder.server) ?? scene.now;
+  const renewedAt = scene.view.renewals.get(server)?.changedAt ?? scene.now;
+  const { epoch, lossMs, wordAgeMs } = copy;
+  const known = epoch === holder.epoch && lossMs !== null && wordAgeMs !== null;
+  const wordAt = known ? renewedAt - wordAgeMs : -Infinity;
+  // The source itself tells what this target lacks, also while it can't reach it.
+  const live = scene.vantage.ears.get(holder.server)?.mirrors.get(`${copy.mirror} ${server}`);
+  const told = live !== undefined && live.row.epoch === holder.epoch && live.at > wordAt - coarseMs;
+  if (told && (known || live.row.state === 'replicating')) {
+    const { behindMs, behindBytes } = live.row;
+    return { ms: behindMs + Math.max(0, heardAt - live.at), bytes: behindBytes };
+  }
+  if (!known) return unknown;
+  const gapMs = Math.max(0, heardAt - wordAt);
+  return { ms: lossMs + gapMs, bytes: gapMs < coarseMs ? copy.lossBytes : null };
+}
+
+function worse(a: Loss, b: Loss): Loss {
+  return {
+    ms: a.ms === null || b.ms === null ? null : Math.max(a.ms, b.ms),
+    bytes: a.bytes === null || b.bytes === null ? null : a.bytes + b.bytes,
+  };
+}
+
+function gated(config: GroupConfig, what: string, loss: Loss): CopyVerdict {
+  const stale = staleness(config, loss);
+  if (stale === null) return { blocker: null, ask: null, loss };
+  const says = `${what} ${stale}`;
+  switch (config.gate.onStale) {
+    case 'wait':
+      return { blocker: says, ask: null, loss };
+    case 'ask':
+      return { blocker: null, ask: says, loss };
+    case 'takeover':
+      return { blocker: null, ask: null, loss };
+  }
+}
+
+/** What the gate does not allow; null when it does. */
+function staleness({ gate }: GroupConfig, loss: Loss): string | null {
+  if (loss.ms === null) return 'may be behind, and by how much is not known';
+  if (gate.maxLagMs !== null && loss.ms > gate.maxLagMs)
+    return `is ${seconds(loss.ms)} behind, and the gate allows ${formatDuration(gate.maxLagMs)}`;
+  if (gate.maxBytes === null) return null;
+  const allows = `and the gate allows ${formatSize(gate.maxBytes)}`;
+  if (loss.bytes === null) return `is behind by an unknown number of bytes, ${allows}`;
+  return loss.bytes > gate.maxBytes ? `is ${bytesText(loss.bytes)} behind, ${allows}` : null;
+}
+
+/** Why a planned move to this server would have to wait for a mirror; null when all are in step. */
+export function notInStep(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+  server: MemberId,
+): string | null {
+  const holder = dataHolder(scene, config.name, record);
+  if (holder === null || holder.server === server) return null;
+  for (const mirror of mirrorsOf(config)) {
+    const copy = copyOf(scene, server, mirror);
+    const what = `the copy of ${mirror} on ${server}`;
+    const paused = pausedBy(pausesOf(scene.view), mirror, server);
+    if (copy === null) return `nothing is known of ${what}`;
+    if (paused !== null) return `${what} is paused${paused === '' ? '' : ` (${paused})`}`;
+    const says = copy.says === '' ? '' : `: ${copy.says}`;
+    if (!copy.consistent || copy.state !== 'replicating')
+      return `${what} is not in step (${stateWords(copy.state)}${says})`;
+    if (copy.epoch !== holder.epoch || copy.lossMs === null || copy.wordAgeMs === null)
+      return `${what} has not heard of ${holder.server} yet`;
+    if (copy.wordAgeMs > silentMs) return `${what} has heard nothing for ${seconds(copy.wordAgeMs)}`;
+    if (copy.lossMs > inStepMs) return `${what} is ${seconds(copy.lossMs)} behind`;
+  }
+  return null;
+}
+
+export function stateWords(state: MirrorState): string {
+  return state === 'initial-copy' ? 'initial copy' : state;
+}
+
+/** For the reason of a takeover. */
+export function lossText(loss: Loss): string {
+  const { ms, bytes } = loss;
+  if (ms === 0 && bytes === 0) return 'none';
+  if (ms === null && bytes === null) return 'not known';
+  const parts = [
+    ms === null ? 'an unknown time' : seconds(ms),
+    bytes === null ? 'an unknown number of bytes' : bytesText(bytes),
+  ];
+  return parts.join(' and ');
+}
+
+function bytesText(bytes: number): string {
+  const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1_024 && unit < units.length - 1) {
+    value /= 1_024;
+    unit += 1;
+  }
+  return unit === 0 ? `${String(Math.round(value))} bytes` : `${value.toFixed(1)} ${String(units[unit])}`;
+}
