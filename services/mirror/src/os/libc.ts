@@ -88,10 +88,29 @@ export const libc = {
   mount: text('int mount(const void*, const void*, const void*, unsigned long, const void*)') as Call<
     [from: Bytes | null, to: Bytes, type: Bytes | null, flags: number, data: Bytes | null]
   >,
+  read: text('long read(int, void*, size_t)') as Call<[fd: number, into: Bytes, bytes: number]>,
+  fanotifyInit: text('int fanotify_init(unsigned int, unsigned int)') as Call<
+    [flags: number, eventFlags: number]
+  >,
+  fanotifyMark: text('int fanotify_mark(int, unsigned int, uint64_t, int, const void*)') as Call<
+    [fd: number, flags: number, mask: number, at: number, path: Bytes]
+  >,
+  nameToHandleAt: text('int name_to_handle_at(int, const void*, void*, void*, int)') as Call<
+    [fd: number, path: Bytes, handle: Bytes, mount: Bytes, flags: number]
+  >,
+  openByHandleAt: text('int open_by_handle_at(int, const void*, int)') as Call<
+    [mountFd: number, handle: Bytes, flags: number]
+  >,
   umount2: text('int umount2(const void*, int)') as Call<[path: Bytes, flags: number]>,
 };
 
-const names = new Map(Object.entries(koffi.os.errno).map(([name, number]) => [number, name]));
+/** Second names of the same numbers, which are not used here. */
+const aliases = new Set(['EWOULDBLOCK', 'ENOTSUP', 'EDEADLOCK']);
+const names = new Map(
+  Object.entries(koffi.os.errno)
+    .filter(([name]) => !aliases.has(name))
+    .map(([name, number]) => [number, name]),
+);
 
 /** The name of the error of the call before (L3). */
 export function errorCode(): string {

@@ -1,0 +1,120 @@
+/**
+ * Which folder a file handle means: its path beneath the root, or that it does not matter. Asked for every event of the whole
+ * file system, so the answers are remembered.
+ *
+ * D1. An answer is forgotten as soon as a folder is known to have moved into, out of or within the root. Between the move and
+ *     its event an old path may be told; the caller looks at the whole of a folder that moved (FeedListener).
+ * D2. At most CACHE_MAX answers; beyond, all are forgotten.
+ *
+ * Sources: open_by_handle_at(2), proc(5).
+ */
+import { readlinkSync } from 'node:fs';
+import {
+  AT_FDCWD,
+  O_CLOEXEC,
+  O_DIRECTORY,
+  O_PATH,
+  cText,
+  checked,
+  errorCode,
+  libc,
+  openat2,
+} from '../os/libc.ts';
+import { statOpen } from '../os/stat.ts';
+import { OsError } from '../os/types.ts';
+
+const CACHE_MAX = 65_536;
+const HANDLE_MAX = 128;
+const HEAD_BYTES = 8;
+const SLASH = Buffer.from('/');
+
+/** What opening a handle says when the folder is gone; its parent's event tells that. */
+const gone = new Set(['ESTALE', 'ENOENT']);
+
+export class Folders {
+  readonly #fd: number;
+  readonly #excluded: readonly string[];
+  readonly #known = new Map<string, Buffer | null>();
+  #rootPath: Buffer;
+
+  /** `root` is absolute. Throws OsError. */
+  constructor(root: string, excluded: readonly Buffer[]) {
+    // A plain descriptor: open_by_handle_at takes none of O_PATH.
+    this.#fd = checked(
+      openat2(AT_FDCWD, cText(root), O_DIRECTORY | O_CLOEXEC, 0, 0),
+      'openat2',
+      Buffer.from(root),
+    );
+    this.#excluded = excluded.map((path) => path.toString('latin1'));
+    this.#rootPath = pathOf(this.#fd);
+  }
+
+  close(): void {
+    libc.close(this.#fd);
+  }
+
+  /** Beneath the root, empty for the root itself; null: outside, excluded, or gone. `handle`: struct file_handle. */
+  pathOf(handle: Buffer): Buffer | null {
+    const key = handle.toString('latin1');
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const path = this.#resolved(handle);
+    if (path === undefined) return null;
+    if (this.#known.size >= CACHE_MAX) this.#known.clear(); // D2
+    this.#known.set(key, path);
+    return path;
+  }
+
+  /** D1. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  /** A folder outside the root moved: it may have been above the root. */
+  movedOutside(): void {
+    this.#rootPath = pathOf(this.#fd);
+  }
+
+  isExcluded(path: Buffer): boolean {
+    if (this.#excluded.length === 0) return false;
+    const text = path.toString('latin1');
+    return this.#excluded.some((folder) => text === folder || text.startsWith(`${folder}/`));
+  }
+
+  /** Undefined: gone, and not worth remembering, because the number may be used again. */
+  #resolved(handle: Buffer): Buffer | null | undefined {
+    const fd = libc.openByHandleAt(this.#fd, handle, O_PATH | O_CLOEXEC);
+    if (fd < 0) {
+      const code = errorCode();
+      if (gone.has(code)) return undefined;
+      throw new OsError(code, 'open_by_handle_at', null);
+    }
+    try {
+      if (statOpen(fd, null).nlink === 0) return undefined;
+      const path = this.#beneath(pathOf(fd));
+      return path === null || this.isExcluded(path) ? null : path;
+    } finally {
+      libc.close(fd);
+    }
+  }
+
+  #beneath(path: Buffer): Buffer | null {
+    const root = this.#rootPath;
+    if (path.equals(root)) return Buffer.alloc(0);
+    const prefix = root.equals(SLASH) ? root : Buffer.concat([root, SLASH]);
+    return path.subarray(0, prefix.length).equals(prefix) ? Buffer.from(path.subarray(prefix.length)) : null;
+  }
+}
+
+/** struct file_handle of a folder, as events have it. Throws OsError. */
+export function handleOf(path: string): Buffer {
+  const handle = Buffer.alloc(HEAD_BYTES + HANDLE_MAX);
+  handle.writeUInt32LE(HANDLE_MAX);
+  const name = cText(path);
+  checked(libc.nameToHandleAt(AT_FDCWD, name, handle, Buffer.alloc(8), 0), 'name_to_handle_at', name);
+  return handle.subarray(0, HEAD_BYTES + handle.readUInt32LE());
+}
+
+function pathOf(fd: number): Buffer {
+  return readlinkSync(`/proc/self/fd/${String(fd)}`, { encoding: 'buffer' });
+}

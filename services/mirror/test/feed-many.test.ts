@@ -1,0 +1,144 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { transformFileSync } from '@swc/core';
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { type Watched, watched } from './feed-fixture.ts';
+
+let open: Watched | null = null;
+afterEach(async () => {
+  await open?.close();
+  open = null;
+});
+
+/** A process that does something in the root while we listen. Resolves when it ended well. */
+function meanwhile(cwd: string, script: string): Promise<void> {
+  const program = `import { mkdirSync, renameSync, writeFileSync } from 'node:fs';\n${script}`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', program], { cwd, stdio: 'inherit' });
+  return new Promise((resolve, reject) => {
+    child.once('exit', (code) => {
+      if (code === 0) resolve();
+      else reject(new Error(`the process ended with ${String(code)}`));
+    });
+  });
+}
+
+function missing(here: Watched, prefix = ''): string[] {
+  const absent: string[] = [];
+  for (const entry of readdirSync(here.at(prefix), { withFileTypes: true })) {
+    const path = prefix === '' ? entry.name : `${prefix}/${entry.name}`;
+    if (!here.told.has(path)) absent.push(path);
+    if (entry.isDirectory()) absent.push(...missing(here, path));
+  }
+  return absent;
+}
+
+describe('many changes at once', () => {
+  it('are all told: 20,000 files, and folders that are made and filled within microseconds', async () => {
+    open = await watched();
+    await meanwhile(
+      open.at(''),
+      `for (let n = 0; n < 20_000; n += 1) {
+         writeFileSync('f' + n, 'x');
+         if (n % 100 === 0) {
+           const deep = 'd' + n + '/a/b/c/d/e/f';
+           mkdirSync(deep, { recursive: true });
+           for (let m = 0; m < 5; m += 1) writeFileSync(deep + '/' + m, 'x');
+         }
+       }`,
+    );
+    await open.settled();
+    expect(open.lost).toEqual([]);
+    expect(missing(open)).toEqual([]);
+    expect(open.told.size).toBe(20_000 + 200 * 12);
+  }, 30_000);
+
+  it('in folders that are moved meanwhile are told, or lie beneath one that is told as a whole', async () => {
+    open = await watched();
+    await meanwhile(
+      open.at(''),
+      `mkdirSync('a/b', { recursive: true });
+       for (let n = 0; n < 2000; n += 1) {
+         const from = n % 2 === 0 ? 'a' : 'z';
+         writeFileSync(from + '/b/' + n, 'x');
+         renameSync(from, n % 2 === 0 ? 'z' : 'a');
+       }`,
+    );
+    await open.settled();
+    expect(open.lost).toEqual([]);
+    const { told } = open;
+    const covered = (path: string): boolean =>
+      path !== '.' && (told.get(path) === true || covered(dirname(path)));
+    expect(missing(open).filter((path) => !covered(path))).toEqual([]);
+  }, 30_000);
+
+  it('that overflow the queue are said to be lost, and what comes after is told', async () => {
+    open = await watched();
+    const most = Number(readFileSync('/proc/sys/fs/fanotify/max_queued_events', 'latin1'));
+    expect(most).toBeLessThan(1_000_000);
+    // Without a turn of the event loop nothing is read.
+    for (let n = 0; n < most; n += 1) writeFileSync(open.at(`f${String(n)}`), 'x');
+    expect(await open.feed.barrier()).toBe(false);
+    expect(open.lost).toEqual([{ says: 'the queue of changes overflowed', ended: false }]);
+    writeFileSync(open.at('later'), 'x');
+    await open.settled();
+    expect(open.told.has('later')).toBe(true);
+  }, 30_000);
+});
+
+describe('a feed with a thread of its own', () => {
+  /** Threads can't load TypeScript: the folders that it needs, compiled. */
+  function compiled(to: string): string {
+    const source = join(import.meta.dirname, '../src');
+    const koffi = createRequire(import.meta.url).resolve('koffi');
+    writeFileSync(join(to, 'package.json'), '{ "type": "module" }');
+    for (const folder of ['os', 'feed']) {
+      mkdirSync(join(to, folder));
+      for (const name of readdirSync(join(source, folder))) {
+        const { code } = transformFileSync(join(source, folder, name), {
+          configFile: false,
+          swcrc: false,
+          jsc: { target: 'es2023', parser: { syntax: 'typescript' } },
+          module: { type: 'es6' },
+        });
+        const text = code
+          .replace(/from '(\.[^']+)\.ts'/g, "from '$1.js'")
+          .replace(/from 'koffi'/g, `from '${pathToFileURL(koffi).href}'`);
+        writeFileSync(join(to, folder, name.replace(/\.ts$/, '.js')), text);
+      }
+    }
+    return pathToFileURL(join(to, 'feed/feed.js')).href;
+  }
+
+  it('tells the same, also while its owner is busy', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'holdfast-feed-'));
+    mkdirSync(join(dir, 'root'));
+    try {
+      await meanwhile(
+        dir,
+        `import assert from 'node:assert';
+         import { createFeed } from '${compiled(dir)}';
+         const told = new Set();
+         const lost = [];
+         const listener = {
+           changed(paths) { for (const { path } of paths) told.add(path.toString()); },
+           lost(what) { lost.push(what); },
+         };
+         const root = process.cwd() + '/root';
+         const excluded = [Buffer.from('.markers')];
+         const feed = createFeed({ root, markers: root + '/.markers', excluded, listener });
+         assert.deepEqual(await feed.start(), { kind: 'watching' });
+         for (let n = 0; n < 20_000; n += 1) writeFileSync('root/f' + n, 'x');
+         assert.equal(await feed.barrier(), true);
+         assert.deepEqual(lost, []);
+         assert.equal(told.size, 20_000);
+         await feed.close();`,
+      );
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  }, 30_000);
+});
