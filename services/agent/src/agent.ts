@@ -43,6 +43,7 @@ import { journalMoves } from './journal-moves.ts';
 import { Loop } from './loop.ts';
 import type { Memory } from './memory.ts';
 import { Metrics } from './metrics.ts';
+import { MirrorLink } from './mirror-link.ts';
 import { PendingNotes } from './pending-notes.ts';
 import { Performer } from './performer.ts';
 import type { Platform } from './platform/platform.ts';
@@ -68,6 +69,8 @@ export interface AgentOptions {
   readonly hostAddresses: HostAddresses;
   /** The guard's socket; null on a member that has none (a witness). */
   readonly guardSocket: string | null;
+  /** The mirror process's socket; null on a member that has none (a witness). */
+  readonly mirrorSocket: string | null;
   /** Default: every address. */
   readonly metricsAddress?: string;
 }
@@ -99,6 +102,7 @@ export class Agent implements Host {
   readonly #headStart: HeadStart;
   readonly #notes: PendingNotes;
   readonly #guard: GuardLink | null;
+  readonly #mirrors: MirrorLink | null;
   readonly #services: QuorumServices;
   readonly #names: ServiceNames;
   readonly #heartbeats: Heartbeats;
@@ -141,6 +145,9 @@ export class Agent implements Host {
     this.#notes = new PendingNotes(this.self);
     this.#names = new ServiceNames(this, directory.path, prepared.ownName);
     this.#guard = this.#openGuard(() => fencing);
+    const { mirrorSocket } = options;
+    const mirrors = mirrorSocket === null ? null : new MirrorLink(mirrorSocket, this);
+    this.#mirrors = mirrors;
     this.#services = new QuorumServices(this.self, directory.credentials, this.#book);
     const sightings = new Sightings(this, addresses, (action) => this.#heartbeats.send(action));
     this.#heartbeats = new Heartbeats(this, {
@@ -157,7 +164,17 @@ export class Agent implements Host {
     const guard = this.#guard;
     const names = this.#names;
     const fencing = new Fencing(this, { gate, runs, resources, addresses, names, guard });
-    const walkParts = { gate, queue: new GroupQueue(), runs, resources, addresses, names, memory, guard };
+    const walkParts = {
+      gate,
+      queue: new GroupQueue(),
+      runs,
+      resources,
+      addresses,
+      names,
+      memory,
+      guard,
+      mirrors,
+    };
     this.#walk = new TakeoverWalk(this, walkParts);
     this.#bootRule = new BootRule(this, addresses, names);
     const performer = new Performer(this, {
@@ -179,7 +196,7 @@ export class Agent implements Host {
     });
     const { certificate } = directory;
     const services = this.#services;
-    this.#preflight = new Preflight(this, { services, addresses, clocks, guard, certificate });
+    this.#preflight = new Preflight(this, { services, addresses, clocks, guard, mirrors, certificate });
     this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard });
   }
 
@@ -240,6 +257,7 @@ export class Agent implements Host {
     this.#bootRule.close();
     this.#heartbeats.close();
     this.#guard?.close();
+    this.#mirrors?.close();
     this.#metrics.close();
     const { memory, devices, relay } = this.#prepared;
     const written = [memory, devices, this.#configCache, this.#names].map((part) => part.close());
@@ -353,6 +371,10 @@ function withOurselves({ record }: MemberDirectory): readonly KnownMember[] {
   const { id, role, addresses, ports, members } = record;
   if (members.some((m) => m.id === id)) return members;
   return [...members, { id, role, addresses, ports, voter: false }];
+}
+
+export function mirrorSocketOf(directory: MemberDirectory): string | null {
+  return directory.record.role === 'server' ? pathIn(directory.path, 'run', 'mirror.sock') : null;
 }
 
 export function guardSocketOf(directory: MemberDirectory): string | null {

@@ -17,7 +17,7 @@ import {
 } from '@holdfast/wire/directory';
 import { openJournal, type Journal } from '@holdfast/wire/journal';
 import { createLog, type Log } from '@holdfast/wire/log';
-import { guardSocketOf, type Agent } from './agent.ts';
+import { guardSocketOf, mirrorSocketOf, type Agent } from './agent.ts';
 import { createAgent } from './create-agent.ts';
 import { readHostAddresses } from './host-addresses.ts';
 import { openLifeline, type Lifeline } from './lifeline.ts';
@@ -99,6 +99,7 @@ async function run(
     killMarked: (mark) => killTree(-1, mark),
     hostAddresses: readHostAddresses(),
     guardSocket: guardSocketOf(directory),
+    mirrorSocket: mirrorSocketOf(directory),
   });
   if (created.kind === 'failed') {
     log.error('start', created.says);

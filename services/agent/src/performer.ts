@@ -76,6 +76,7 @@ export class Performer {
         void this.#parts.fencing.fence(action);
         return;
       case 'order-mirrors':
+        this.#parts.mirrors?.order(action.orders);
         return;
       case 'strip':
         void this.#parts.bootRule.strip(action);

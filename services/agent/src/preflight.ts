@@ -11,6 +11,7 @@ import type { agents } from '@holdfast/proto';
 import type { ClockWatch } from './clock-watch.ts';
 import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
+import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 
@@ -25,6 +26,7 @@ export interface PreflightParts {
   readonly addresses: ServiceAddresses;
   readonly clocks: ClockWatch;
   readonly guard: GuardLink | null;
+  readonly mirrors: MirrorLink | null;
   /** PEM. */
   readonly certificate: string;
 }
@@ -89,6 +91,7 @@ export class Preflight {
       ...lacks.map(({ name, says, fix }) => this.#problem(name, says, fix)),
       ...found.flat(),
       ...this.#guardProblems(groups),
+      ...this.#mirrorProblems(),
       ...this.#certificateProblems(),
       ...this.#clockProblems(),
     ];
@@ -145,6 +148,11 @@ export class Preflight {
     if (groups.length === 0 || guard === null || guard.isConnected) return [];
     const fix = 'look at run/guard.log; `holdfast run` starts it again';
     return [this.#problem('guard', 'the guard does not answer: nothing can be taken over here', fix)];
+  }
+
+  #mirrorProblems(): Problem[] {
+    const fix = 'look at run/mirror.log; `holdfast run` starts it again';
+    return (this.#parts.mirrors?.problems() ?? []).map((says) => this.#problem('mirror', says, fix));
   }
 
   #certificateProblems(): Problem[] {

@@ -6,13 +6,23 @@
  *   S3  a step of an epoch that is over does nothing; one that was in the middle when it ended leaves nothing behind
  */
 
-import type { AgentAction, Ended, Epoch, GroupConfig, GroupId, TakeoverStep } from '@holdfast/core';
+import type {
+  AgentAction,
+  Ended,
+  Epoch,
+  GroupConfig,
+  GroupId,
+  MemberId,
+  MirrorId,
+  TakeoverStep,
+} from '@holdfast/core';
 import { outcomeOf, type CommandRuns } from './command-runs.ts';
 import type { EpochGate } from './epoch-gate.ts';
 import type { GroupQueue } from './group-queue.ts';
 import type { GuardLink } from './guard-link.ts';
 import { groupConfig, type Host } from './host.ts';
 import type { Memory } from './memory.ts';
+import type { MirrorLink } from './mirror-link.ts';
 import type { Purpose, Resources } from './resources.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
@@ -22,6 +32,7 @@ export type RunStep = Extract<AgentAction, { kind: 'run-step' }>;
 interface StepEnd {
   readonly ended: Ended;
   readonly occupied?: boolean;
+  readonly drained?: readonly MemberId[];
 }
 
 export interface WalkParts {
@@ -34,6 +45,8 @@ export interface WalkParts {
   readonly memory: Memory;
   /** Null on a member without a guard. */
   readonly guard: GuardLink | null;
+  /** Null on a member without a mirror process (a witness). */
+  readonly mirrors: MirrorLink | null;
 }
 
 const enteredMs = 1_000;
@@ -57,7 +70,7 @@ export class TakeoverWalk {
       clearTimeout(limit);
       const ms = Math.round(this.#host.bootMs() - began);
       this.#host.journal.write('step-ended', { group, epoch, run, step: step.kind, ms, ...end });
-      const { ended, occupied } = end;
+      const { ended, occupied, drained } = end;
       this.#host.dispatch({
         kind: 'step-ended',
         group,
@@ -66,6 +79,7 @@ export class TakeoverWalk {
         ended,
         ms,
         ...(occupied === true && { occupied }),
+        ...(drained !== undefined && { drained }),
       });
     };
     const limit = setTimeout(() => {
@@ -118,9 +132,25 @@ export class TakeoverWalk {
       case 'drop-addresses':
         return ending(this.#drop(group, step.addresses));
       case 'open-mirrors':
+        return ending(this.#openMirrors(action, step.mirrors));
       case 'drain-mirrors':
-        return Promise.resolve(failed('this member has no mirror process'));
+        return this.#drainMirrors(action, step);
     }
+  }
+
+  /** S2: the epoch is on disk before anything is written at it. */
+  async #openMirrors(action: RunStep, mirrors: readonly MirrorId[]): Promise<Ended> {
+    const { group, epoch, forced, limitMs } = action;
+    const entered = await this.#entered(group, epoch);
+    if (entered.kind === 'failed') return entered;
+    return this.#parts.mirrors?.open(mirrors, epoch, forced, limitMs) ?? noMirrors;
+  }
+
+  async #drainMirrors(
+    { limitMs }: RunStep,
+    { mirrors, to }: Extract<TakeoverStep, { kind: 'drain-mirrors' }>,
+  ): Promise<StepEnd> {
+    return this.#parts.mirrors?.drain(mirrors, to, limitMs) ?? { ended: noMirrors };
   }
 
   async #hook(step: Extract<TakeoverStep, { kind: 'hook' }>, group: GroupId, epoch: Epoch): Promise<StepEnd> {
@@ -227,6 +257,7 @@ export function peerOf(host: Host, group: GroupId): string {
 }
 
 const noGuard: Ended = { kind: 'failed', says: 'this member has no guard' };
+const noMirrors: Ended = { kind: 'failed', says: 'this member has no mirror process' };
 
 function failed(says: string): StepEnd {
   return { ended: { kind: 'failed', says } };

@@ -197,6 +197,7 @@ async function startAgent(
     },
     hostAddresses: () => own,
     guardSocket: pathIn(dir, 'run', 'guard.sock'),
+    mirrorSocket: pathIn(dir, 'run', 'mirror.sock'),
     metricsAddress: '127.0.0.1',
   });
   if (created.kind === 'failed') throw new Error(created.says);

@@ -118,7 +118,7 @@ export class MirrorLink {
   #sendOrders(): void {
     if (this.#orders === null || !this.#open) return;
     this.#lastId += 1;
-    this.#socket?.write(mirrorLine({ type: 'orders', id: this.#lastId, mirrors: [...this.#orders] }));
+    this.#socket?.write(mirrorLine({ type: 'orders', id: this.#lastId, mirrors: this.#orders }));
   }
 
   #connect(): void {
@@ -137,7 +137,7 @@ export class MirrorLink {
       const was = this.#open;
       this.#open = false;
       for (const { end } of [...this.#waiting.values()]) end(lost('the mirror process went away'));
-      if (was) this.#listener.connected(false);
+      if (was && !this.#closed) this.#listener.connected(false);
       if (!this.#closed) this.#timer = setTimeout(() => this.#connect(), retryMs);
     });
   }

@@ -32,19 +32,20 @@ const throttle = z.object({
     .array(
       z.object({
         window: z.object({
-          days: z.array(z.int().min(0).max(6)).max(7),
+          days: z.array(z.int().min(0).max(6)).max(7).readonly(),
           fromMinute: z.int().min(0).max(1_440),
           toMinute: z.int().min(0).max(1_440),
         }),
         bits,
       }),
     )
-    .max(256),
+    .max(256)
+    .readonly(),
 });
 
 const target = z.object({
   member: name,
-  addresses: z.array(z.string().max(64)).max(16),
+  addresses: z.array(z.string().max(64)).max(16).readonly(),
   port: z.int().min(1).max(65_535),
   throttle: throttle.nullable(),
   compress: z.enum(['auto', 'always', 'never']),
@@ -57,17 +58,17 @@ const role = z.discriminatedUnion('kind', [
     kind: z.literal('source'),
     epoch,
     grantUntil: z.number().nullable(),
-    targets: z.array(target).max(256),
+    targets: z.array(target).max(256).readonly(),
   }),
-  z.object({ kind: z.literal('target'), epoch, sources: z.array(name).max(256) }),
+  z.object({ kind: z.literal('target'), epoch, sources: z.array(name).max(256).readonly() }),
   z.object({ kind: z.literal('idle'), epoch, says: text }),
 ]);
 
 const order = z.object({
   mirror: name,
   root: path.min(1),
-  include: z.array(path).max(1_024),
-  exclude: z.array(path).max(1_024),
+  include: z.array(path).max(1_024).readonly(),
+  exclude: z.array(path).max(1_024).readonly(),
   devices: z.boolean(),
   keepMaxBytes: count.nullable(),
   scanEveryMs: count,
@@ -87,7 +88,7 @@ const run = z.object({
 const id = z.number().int();
 
 const request = z.discriminatedUnion('type', [
-  z.object({ type: z.literal('orders'), id, mirrors: z.array(order).max(1_024) }),
+  z.object({ type: z.literal('orders'), id, mirrors: z.array(order).max(1_024).readonly() }),
   z.object({ type: z.literal('open'), id, mirror: name, epoch, forced: z.boolean() }),
   z.object({ type: z.literal('drain'), id, mirror: name, to: name.nullable(), limitMs: count }),
   z.object({ type: z.literal('run'), id, run }),
@@ -125,7 +126,8 @@ const report = z.discriminatedUnion('kind', [
           says: text,
         }),
       )
-      .max(256),
+      .max(256)
+      .readonly(),
   }),
   z.object({
     kind: z.literal('target'),
@@ -165,7 +167,7 @@ const message = z.discriminatedUnion('type', [
     problems: z.array(text).max(64),
   }),
   z.object({ type: z.literal('row'), id, row }),
-  z.object({ type: z.literal('drained'), id, targets: z.array(name).max(256) }),
+  z.object({ type: z.literal('drained'), id, targets: z.array(name).max(256).readonly() }),
   z.object({ type: z.literal('done'), id, says: text }),
   z.object({ type: z.literal('failed'), id, kind: failedKind, says: text }),
 ]);

@@ -88,7 +88,7 @@ export class ControlSocket {
 
   #tell(client: Client): void {
     const { reports, problems } = this.#last;
-    this.#send(client, { type: 'report', reports: [...reports], problems: [...problems] });
+    this.#send(client, { type: 'report', reports, problems });
   }
 
   #accept(socket: Socket): void {
@@ -174,7 +174,7 @@ function messageOf(id: number, answered: Answered): MirrorSocketMessage {
     case 'done':
       return { type: 'done', id, says: answered.says };
     case 'drained':
-      return { type: 'drained', id, targets: [...answered.targets] };
+      return { type: 'drained', id, targets: answered.targets };
     case 'failed':
       return { type: 'failed', id, kind: answered.as, says: answered.says };
   }
