@@ -26,6 +26,7 @@ import { waitingReason } from './trouble.ts';
 const syncSinglyMax = 8;
 const retryMsMin = 100;
 const retryMsMax = 2_000;
+const progressMs = 20;
 /** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
 const checkpointMs = 5_000;
 
@@ -104,6 +105,11 @@ export class Commits {
     while (this.#syncing !== null || this.#applying !== null) {
       await (this.#syncing ?? this.#applying);
     }
+  }
+
+  /** Resolves when something got further, or soon. */
+  async progress(): Promise<void> {
+    await Promise.race([this.#syncing, this.#applying, delay(progressMs)].filter((wait) => wait !== null));
   }
 
   /** Syncs the tree and frees the log, when everything that was added is applied. */
@@ -193,11 +199,13 @@ export class Commits {
       const applying = new Applying(ground, number, staged.batch, 0);
       const done =
         (await this.#persist(() => applying.run(), Infinity)) &&
-        (await this.#persist(() => records.record(number, staged.batch), Infinity));
+        (await this.#persist(async () => {
+          await records.record(number, staged.batch);
+          ground.failPoint('apply:recorded');
+          ground.staging.mark({ number, step: 0 });
+          ground.failPoint('apply:marked');
+        }, Infinity));
       if (!done) return;
-      ground.failPoint('apply:recorded');
-      ground.staging.mark({ number, step: 0 });
-      ground.failPoint('apply:marked');
       this.#unapplied.shift();
       this.#unappliedBytes -= next.bytes;
       this.#appliedNumber = number;
@@ -212,7 +220,7 @@ export class Commits {
     await this.#syncing;
     const last = this.#unapplied.at(-1);
     if (last === undefined) return;
-    await this.#options.records.skip(last.number);
+    this.#options.records.skip(last.number);
     this.#options.ground.staging.mark({ number: last.number, step: 0 });
     this.#appliedNumber = last.number;
     for (const { number, staged } of this.#unapplied) this.#used.push({ number, ids: staged.staged });

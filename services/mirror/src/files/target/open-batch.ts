@@ -52,6 +52,7 @@ export class OpenBatch {
   readonly #streams = new Map<number, Stream>();
   readonly #slots = new Map<number, 'filled' | 'placed'>();
   readonly #made = new Set<string>();
+  #addedOfFrame = 0;
   #phase = 0;
   #openStreams = 0;
   #inlineBytes = 0;
@@ -67,8 +68,19 @@ export class OpenBatch {
     return this.#receivedBytes;
   }
 
-  /** Throws what the file system says when a staging file can't be made; nothing is added then. */
-  add(operation: FileOperation): Nonsense {
+  /** Throws what the file system says when a staging file can't be made; repeated, it goes on with the same frame. */
+  addAll(frame: Operations): Nonsense {
+    for (; this.#addedOfFrame < frame.operations.length; this.#addedOfFrame += 1) {
+      const operation = frame.operations[this.#addedOfFrame];
+      if (operation === undefined) break;
+      const wrong = this.#add(operation);
+      if (wrong !== null) return wrong;
+    }
+    this.#addedOfFrame = 0;
+    return null;
+  }
+
+  #add(operation: FileOperation): Nonsense {
     const phase = phases[operation.kind];
     // Folders of the initial copy come with their attributes last; O2.
     if (phase < this.#phase) return `${operation.kind} comes too late in its batch`;

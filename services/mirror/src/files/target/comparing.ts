@@ -1,0 +1,278 @@
+/**
+ * The talk between plan and first batch: the target names paths of which it may hold something else than the source, the
+ * source offers what it has there, and the target answers with what it wants.
+ *
+ *   plan continue: the target names what it changed by itself above the common position, and what differs from the
+ *                  catalog when its last stop was unclean.
+ *   plan compare:  the target names every path that it holds, so that the source can offer "it does not exist" for those
+ *                  that it lacks; the source offers everything that it has, too.
+ *
+ * A wanted entry: whole, for what is not here, is of another kind, or has to go (the offer said "does not exist");
+ * blocks, for a file of which these differ; neither, for attributes that differ.
+ *
+ * Invariants:
+ * M1  What differs and is this copy's own (above the common position, at a time when it was an owner) is kept aside
+ *     before it is wanted, so that nothing is overwritten unkept.
+ * M2  What is equal is recorded as replicated and not wanted.
+ * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
+ */
+
+import { closeSync, readSync } from 'node:fs';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
+import { xxh3 } from '@node-rs/xxhash';
+import type { Epoch } from '@holdfast/core';
+import type { Tree } from '../../os/tree.ts';
+import type { Stat } from '../../os/types.ts';
+import type { Attributes, Connection, Offer, OfferedEntry, Plan, WantedEntry } from '../../transport/types.ts';
+import type { KeptStore, OwnVersion } from '../divergence/kept-store.ts';
+import type { Records } from './records.ts';
+import type { TargetSelection } from './types.ts';
+import { isMisfit } from './trouble.ts';
+
+const sliceMs = 8;
+const candidatesPerFrame = 2_000;
+const roomPollMs = 1_000;
+const blockBytesMin = 4_096;
+const blockBytesMax = 1 << 20;
+
+export interface ComparingGround {
+  readonly tree: Tree;
+  readonly records: Records;
+  readonly kept: KeptStore;
+  readonly selection: TargetSelection;
+  readonly connection: Connection;
+  /** The source's sequence at its hello: what is equal is recorded at it. */
+  readonly sourceSequence: number;
+  /** Paths that differ from the catalog, when that has to be known; null: the last stop was clean. */
+  readonly unclean: (() => Promise<readonly Buffer[]>) | null;
+  readonly waiting: (reason: string) => void;
+}
+
+export class Comparing {
+  readonly #ground: ComparingGround;
+  readonly #plan: Plan;
+  /** Own changes above the common position, by path. */
+  readonly #own = new Map<string, 'written' | 'created' | 'deleted'>();
+  #ended = false;
+
+  constructor(ground: ComparingGround, plan: Plan) {
+    this.#ground = ground;
+    this.#plan = plan;
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  /** Names the candidates. */
+  async begin(): Promise<void> {
+    const { records, selection, unclean } = this.#ground;
+    const above = this.#plan.mode === 'continue' ? this.#plan.from : -1;
+    const owner = this.#plan.mode === 'continue' || records.wasOwner;
+    if (owner) {
+      for (const { path, change } of records.ownChanges(Math.max(above, 0))) {
+        this.#own.set(path.toString('latin1'), change);
+      }
+    }
+    for (const path of unclean === null ? [] : await unclean()) {
+      if (!selection.includes(path)) continue;
+      const here = this.#ground.tree.stat(path) !== null;
+      const change = !here ? 'deleted' : records.knows(path) ? 'written' : 'created';
+      this.#own.set(path.toString('latin1'), change);
+    }
+    if (this.#plan.mode === 'compare') await this.#nameAll();
+    else await this.#name([...this.#own.keys()].map((path) => Buffer.from(path, 'latin1')), true);
+  }
+
+  /** Answers one offer. Throws what the disk says; can be repeated. */
+  async answer(offer: Offer): Promise<void> {
+    const wants: WantedEntry[] = [];
+    const equal: { path: Buffer; attributes: Attributes | null }[] = [];
+    const keep: OwnVersion[] = [];
+    for (const entry of offer.entries) {
+      if (!this.#ground.selection.includes(entry.path)) continue;
+      const want = await this.#compare(entry);
+      if (this.#ended) return;
+      if (want === null) {
+        equal.push({ path: entry.path, attributes: entry.attributes });
+        continue;
+      }
+      wants.push(want);
+      const version = this.#ownVersion(entry.path);
+      if (version !== null) keep.push(version);
+    }
+    if (!(await this.#keep(keep))) return;
+    this.#ground.records.adopt(equal, this.#ground.sourceSequence);
+    this.#ground.connection.send({ kind: 'wants', number: offer.number, entries: wants });
+  }
+
+  /** M1, M3. False: the connection ended meanwhile. */
+  async #keep(versions: readonly OwnVersion[]): Promise<boolean> {
+    const { kept, tree, waiting } = this.#ground;
+    if (versions.length === 0) return true;
+    for (;;) {
+      const keeping = await kept.keep(tree, versions);
+      if (keeping.kind === 'kept') {
+        waiting('');
+        return true;
+      }
+      waiting(keeping.says);
+      await delay(roomPollMs);
+      if (this.#ended) return false;
+    }
+  }
+
+  #ownVersion(path: Buffer): OwnVersion | null {
+    const { tree, records } = this.#ground;
+    const change = this.#own.get(path.toString('latin1'));
+    if (change === undefined) return null;
+    const epoch: Epoch = records.ownerEpoch;
+    const stat = tree.stat(path);
+    if (stat === null || stat.kind === 'socket') return { path, attributes: null, change: 'deleted', epoch };
+    const attributes = attributesOf(tree, path, stat);
+    return { path, attributes, change: change === 'deleted' ? 'created' : change, epoch };
+  }
+
+  async #compare(entry: OfferedEntry): Promise<WantedEntry | null> {
+    const { path, attributes } = entry;
+    const { tree } = this.#ground;
+    const stat = statOrNull(tree, path);
+    if (attributes === null) return stat === null ? null : { path, whole: true, blocks: [] };
+    if (stat?.kind !== attributes.kind) return { path, whole: true, blocks: [] };
+    if (attributes.kind === 'link' && !tree.readLink(path).equals(attributes.link)) return { path, whole: true, blocks: [] };
+    if (attributes.kind === 'file') {
+      const blocks = await this.#differingBlocks(entry, stat);
+      if (blocks === null) return { path, whole: true, blocks: [] };
+      if (blocks.length > 0 || stat.size !== attributes.size) return { path, whole: false, blocks };
+    }
+    return sameAttributes(tree, path, stat, attributes) ? null : { path, whole: false, blocks: [] };
+  }
+
+  /** Null: the hashes are of no use, the whole is needed. */
+  async #differingBlocks(entry: OfferedEntry, stat: Stat): Promise<number[] | null> {
+    const { blockBytes, hashes, attributes } = entry;
+    const size = attributes?.size ?? 0;
+    if (size === 0) return [];
+    const count = Math.ceil(size / blockBytes);
+    if (blockBytes < blockBytesMin || blockBytes > blockBytesMax || hashes.length !== count * 16) return null;
+    const differing: number[] = [];
+    const fd = this.#ground.tree.openRead(entry.path);
+    try {
+      const space = Buffer.allocUnsafe(blockBytes);
+      let sliceEnd = performance.now() + sliceMs;
+      for (let block = 0; block < count; block += 1) {
+        const offset = block * blockBytes;
+        const length = Math.min(blockBytes, size - offset);
+        const read = offset >= stat.size ? 0 : readWhole(fd, space, length, offset);
+        const same = read === length && hashOf(space.subarray(0, length)).equals(hashes.subarray(block * 16, block * 16 + 16));
+        if (!same) differing.push(block);
+        if (performance.now() < sliceEnd) continue;
+        await setImmediate();
+        if (this.#ended) return [];
+        sliceEnd = performance.now() + sliceMs;
+      }
+    } finally {
+      closeSync(fd);
+    }
+    return differing;
+  }
+
+  async #nameAll(): Promise<void> {
+    const { tree, selection } = this.#ground;
+    let paths: Buffer[] = [];
+    const folders: Buffer[] = [Buffer.alloc(0)];
+    for (let folder = folders.pop(); folder !== undefined && !this.#ended; folder = folders.pop()) {
+      for (const { name, kind } of tree.readFolder(folder)) {
+        const path = folder.length === 0 ? name : Buffer.concat([folder, slash, name]);
+        const known = kind ?? tree.stat(path)?.kind ?? 'socket';
+        if (known === 'socket' || !selection.includes(path)) continue;
+        paths.push(path);
+        if (known === 'folder') folders.push(path);
+      }
+      if (paths.length < candidatesPerFrame) continue;
+      await this.#name(paths, false);
+      paths = [];
+    }
+    await this.#name(paths, true);
+  }
+
+  async #name(paths: readonly Buffer[], last: boolean): Promise<void> {
+    const { connection } = this.#ground;
+    for (let at = 0; at < paths.length || (last && at === 0); at += candidatesPerFrame) {
+      const some = piece(paths, at);
+      const room = connection.send({ kind: 'candidates', paths: some, last: last && at + some.length >= paths.length });
+      at += some.length - candidatesPerFrame;
+      if (!room) await connection.writable();
+      if (this.#ended) return;
+      if (some.length === 0) return;
+    }
+  }
+}
+
+const slash = Buffer.from('/');
+/** Of names in one frame. */
+const pieceBytesMax = 512 << 10;
+
+function piece(paths: readonly Buffer[], from: number): Buffer[] {
+  const some: Buffer[] = [];
+  let bytes = 0;
+  for (const path of paths.slice(from, from + candidatesPerFrame)) {
+    bytes += path.length + 8;
+    if (bytes > pieceBytesMax) break;
+    some.push(path);
+  }
+  return some;
+}
+
+function statOrNull(tree: Tree, path: Buffer): Stat | null {
+  try {
+    return tree.stat(path);
+  } catch (error) {
+    // A folder of the path is a link here: what the source has beneath it is not there.
+    if (isMisfit(error)) return null;
+    throw error;
+  }
+}
+
+function attributesOf(tree: Tree, path: Buffer, stat: Stat): Attributes {
+  const { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor } = stat;
+  if (kind === 'socket') throw new Error('a socket is never mirrored');
+  const link = kind === 'link' ? tree.readLink(path) : Buffer.alloc(0);
+  const extended = kind === 'link' ? [] : tree.extended(path);
+  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor, link, extended };
+}
+
+function sameAttributes(tree: Tree, path: Buffer, stat: Stat, wanted: Attributes): boolean {
+  const { kind } = wanted;
+  if (stat.uid !== wanted.uid || stat.gid !== wanted.gid) return false;
+  if (kind !== 'link' && stat.mode !== wanted.mode) return false;
+  if (stat.mtimeS !== wanted.mtimeS || stat.mtimeNs !== wanted.mtimeNs) return false;
+  if ((kind === 'block' || kind === 'char') && (stat.deviceMajor !== wanted.deviceMajor || stat.deviceMinor !== wanted.deviceMinor)) {
+    return false;
+  }
+  if (kind === 'link') return true;
+  const own = tree.extended(path);
+  return (
+    own.length === wanted.extended.length &&
+    wanted.extended.every(([name, value]) => own.some(([n, v]) => n.equals(name) && v.equals(value)))
+  );
+}
+
+function readWhole(fd: number, space: Buffer, length: number, offset: number): number {
+  let done = 0;
+  while (done < length) {
+    const read = readSync(fd, space, done, length - done, offset + done);
+    if (read === 0) break;
+    done += read;
+  }
+  return done;
+}
+
+/** 16 bytes, big endian, as catalog/blocks.ts has them. */
+function hashOf(block: Buffer): Buffer {
+  const hash = xxh3.xxh128(block);
+  const bytes = Buffer.allocUnsafe(16);
+  bytes.writeBigUInt64BE(hash >> 64n, 0);
+  bytes.writeBigUInt64BE(hash & 0xffff_ffff_ffff_ffffn, 8);
+  return bytes;
+}

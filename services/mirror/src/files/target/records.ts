@@ -1,0 +1,336 @@
+/**
+ * What a target writes into the catalog and asks of it.
+ *
+ * Invariants:
+ * R1  A batch with moves is one transaction together with its number and the standing after it. Any other is recorded in
+ *     slices, the last of which has number and standing; recording it again gives the same.
+ * R2  Numbers in the catalog never fall, while a former owner goes back to the number of its new source. So what it
+ *     replicates then is recorded at the catalog's last number, and `reconciled` says up to which number of the catalog
+ *     nothing is an own change.
+ */
+
+import { setImmediate } from 'node:timers/promises';
+import { z } from 'zod';
+import type { Epoch, History, Position } from '@holdfast/core';
+import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import type { Stat } from '../../os/types.ts';
+import type { Attributes } from '../../transport/types.ts';
+import { unfit } from './fit.ts';
+import type { Batch, Redo } from './redo.ts';
+import { isMisfit } from './trouble.ts';
+
+/** Operations in one transaction, and changes read at once. */
+const sliceMax = 2_000;
+const sweepMs = 8;
+const note = 'target';
+
+/** Where this copy stands. */
+export interface Standing {
+  /** Null: nothing was ever received. */
+  readonly position: Position | null;
+  readonly history: History;
+  readonly consistent: boolean;
+}
+
+/** A change that this copy made by itself. */
+export interface OwnChange {
+  readonly path: Buffer;
+  readonly change: 'written' | 'created' | 'deleted';
+}
+
+export interface EqualEntry {
+  readonly path: Buffer;
+  /** Null: it exists at neither side. */
+  readonly attributes: Attributes | null;
+}
+
+const noteShape = z.object({
+  applied: z.int().min(0),
+  reconciled: z.int().min(0),
+  position: z
+    .object({ epoch: z.string().regex(/^\d+$/).transform(BigInt), sequence: z.int().min(0), checksum: z.string() })
+    .nullable(),
+});
+type Note = z.output<typeof noteShape>;
+
+export class Records {
+  /** True: it was an owner after it was last a target, or only ever an owner. */
+  readonly wasOwner: boolean;
+  readonly #catalog: Catalog;
+  readonly #tree: Tree;
+  #note: Note;
+  #standing: Standing;
+
+  constructor(catalog: Catalog, tree: Tree) {
+    this.#catalog = catalog;
+    this.#tree = tree;
+    this.#note = readNote(catalog.meta.notes[note]);
+    const { history, consistent } = catalog.meta;
+    const last = history.at(-1);
+    const noted = this.#note.position;
+    this.wasOwner = last !== undefined && (noted === null || last.epoch > noted.epoch);
+    const position =
+      this.wasOwner && last !== undefined
+        ? { epoch: last.epoch, sequence: Math.max(last.sequence, catalog.lastSequence), checksum: catalog.checksum }
+        : noted;
+    this.#standing = { position, history, consistent: this.wasOwner || consistent };
+  }
+
+  /** As of the last batch that was recorded. */
+  get standing(): Standing {
+    return this.#standing;
+  }
+
+  /** Of the last batch that was recorded, in the log's numbers; 0 before the first. */
+  get applied(): number {
+    return this.#note.applied;
+  }
+
+  /** Whose changes the own ones are. */
+  get ownerEpoch(): Epoch {
+    return this.#standing.position?.epoch ?? 0n;
+  }
+
+  /** Why the batch can't be applied to what the catalog knows; null: it fits. */
+  unfit(batch: Batch): string | null {
+    return unfit(this.#catalog, batch);
+  }
+
+  /** R1. After the batch was applied; what the disk has now is recorded with it. */
+  async record(number: number, batch: Batch): Promise<void> {
+    const catalog = this.#catalog;
+    const sequence = Math.max(batch.sequence, catalog.lastSequence);
+    const { operations } = batch;
+    const slice = operations.some((operation) => operation.kind === 'move') ? operations.length : sliceMax;
+    const taken = new Map<number, number>();
+    for (let at = 0; at + slice < operations.length; at += slice) {
+      catalog.write(() => {
+        this.#recordAll(operations.slice(at, at + slice), sequence, taken);
+      });
+      await setImmediate();
+    }
+    const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
+    const { epoch, checksum, consistent } = batch;
+    const standing = { position: { epoch, sequence: batch.sequence, checksum }, history: batch.history, consistent };
+    catalog.write(() => {
+      this.#recordAll(operations.slice(rest), sequence, taken);
+      catalog.recordSequence(sequence);
+      this.#keepStanding(standing, { applied: number, reconciled: sequence, position: standing.position });
+    });
+    while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
+  }
+
+  /** Batches up to this number are passed over: the standing stays as it is. */
+  skip(number: number): void {
+    this.#catalog.write(() => {
+      this.#keepStanding(this.#standing, { ...this.#note, applied: number });
+    });
+  }
+
+  /** The tree is not what the catalog says: the next source compares everything. */
+  distrust(): void {
+    this.#catalog.write(() => {
+      this.#keepStanding({ ...this.#standing, history: [], consistent: false }, this.#note);
+    });
+  }
+
+  /** Notes what the disk has now (own inode, own times). */
+  refresh(paths: Iterable<Buffer>): void {
+    this.#catalog.write(() => {
+      for (const path of paths) {
+        const entry = this.#catalog.byPath(path);
+        const stat = entry === null ? null : this.#statOf(path);
+        if (entry !== null && stat !== null && stat.kind === entry.attributes.kind) {
+          this.#catalog.recordLocal(entry.id, stat);
+        }
+      }
+    });
+  }
+
+  /** These are equal at both sides; `sequence` is the source's. */
+  adopt(rows: readonly EqualEntry[], sequence: number): void {
+    const catalog = this.#catalog;
+    const at = Math.max(sequence, catalog.lastSequence);
+    catalog.write(() => {
+      for (const { path, attributes } of rows) {
+        const entry = catalog.byPath(path);
+        if (attributes === null) {
+          if (entry !== null) catalog.recordRemoved(path, at);
+          continue;
+        }
+        const stat = this.#statOf(path);
+        if (stat === null || !this.#recordFolders(path, at)) continue;
+        this.#replace(path, entryAttributes(attributes), stat, at, false);
+      }
+    });
+    catalog.sweep(performance.now() + sweepMs);
+  }
+
+  /** Names within the mirror of a file with this inode. */
+  namesOf(inode: number): number {
+    return this.#catalog.linked(inode).length;
+  }
+
+  knows(path: Buffer): boolean {
+    return this.#catalog.byPath(path) !== null;
+  }
+
+  /** Changes above the common position with a source; every path of a folder that moved is one. R2. */
+  *ownChanges(common: number): Generator<OwnChange> {
+    const settled = this.#note.position !== null && common >= this.#note.position.sequence;
+    const above = settled ? Math.max(common, this.#note.reconciled) : common;
+    let [sequence, afterId] = [above, Number.MAX_SAFE_INTEGER];
+    for (;;) {
+      const changes = this.#catalog.changesSince(sequence, sliceMax, afterId);
+      for (const change of changes) {
+        [sequence, afterId] = [change.sequence, change.id];
+        const before = this.#catalog.pathAt(change.id, above);
+        if (change.kind === 'gone') {
+          if (before !== null) yield { path: before, change: 'deleted' };
+          continue;
+        }
+        const path = this.#catalog.pathOf(change.id);
+        if (path === null || path.length === 0) continue;
+        const moved = change.entry.placed > above;
+        yield { path, change: moved ? 'created' : 'written' };
+        if (moved && before !== null && !before.equals(path)) {
+          yield { path: before, change: 'deleted' };
+          yield* this.#movedBeneath(change.id, path, before);
+        }
+      }
+      if (changes.length < sliceMax) return;
+    }
+  }
+
+  async flush(): Promise<void> {
+    await this.#catalog.flush();
+  }
+
+  *#movedBeneath(id: number, path: Buffer, before: Buffer): Generator<OwnChange> {
+    let after: Buffer | null = null;
+    for (;;) {
+      const children = this.#catalog.children(id, after, sliceMax);
+      for (const child of children) {
+        after = child.name;
+        const now = joined(path, child.name);
+        const was = joined(before, child.name);
+        yield { path: now, change: 'created' };
+        yield { path: was, change: 'deleted' };
+        if (child.attributes.kind === 'folder') yield* this.#movedBeneath(child.id, now, was);
+      }
+      if (children.length < sliceMax) return;
+    }
+  }
+
+  #recordAll(operations: readonly Redo[], sequence: number, taken: Map<number, number>): void {
+    for (const operation of operations) this.#recordOne(operation, sequence, taken);
+  }
+
+  #recordOne(operation: Redo, sequence: number, taken: Map<number, number>): void {
+    const catalog = this.#catalog;
+    switch (operation.kind) {
+      case 'move': {
+        const id = catalog.recordTaken(operation.from, sequence);
+        if (id !== null) taken.set(operation.slot, id);
+        return;
+      }
+      case 'remove':
+        catalog.recordRemoved(operation.path, sequence);
+        return;
+      case 'place': {
+        const id = taken.get(operation.slot);
+        if (id === undefined) return;
+        if (catalog.byPath(operation.to) !== null) catalog.recordRemoved(operation.to, sequence);
+        catalog.recordPlaced(id, operation.to, sequence);
+        const stat = this.#statOf(operation.to);
+        if (stat !== null) catalog.recordLocal(id, stat);
+        return;
+      }
+      case 'hard-link': {
+        const to = catalog.byPath(operation.to);
+        const stat = this.#statOf(operation.path);
+        if (to === null || stat === null) return;
+        this.#replace(operation.path, to.attributes, stat, sequence, true);
+        for (const other of catalog.linked(stat.inode)) catalog.recordLocal(other.id, stat);
+        return;
+      }
+      case 'put':
+      case 'patch':
+      case 'set': {
+        const stat = this.#statOf(operation.path);
+        if (stat === null) return;
+        this.#replace(operation.path, entryAttributes(operation.attributes), stat, sequence, operation.kind !== 'set');
+      }
+    }
+  }
+
+  #replace(path: Buffer, attributes: EntryAttributes, stat: Stat, sequence: number, contents: boolean): void {
+    const catalog = this.#catalog;
+    // Somebody put something else there; it is found as a foreign change.
+    if (stat.kind !== attributes.kind) return;
+    const there = catalog.byPath(path);
+    if (there !== null && there.attributes.kind !== attributes.kind) catalog.recordRemoved(path, sequence);
+    catalog.recordPut(path, attributes, stat, sequence, contents);
+  }
+
+  /** Folders that are here and were never recorded, as in a copy that was brought by hand. */
+  #recordFolders(path: Buffer, sequence: number): boolean {
+    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1)) {
+      const folder = path.subarray(0, at);
+      if (this.#catalog.byPath(folder)?.attributes.kind === 'folder') continue;
+      const stat = this.#statOf(folder);
+      if (stat?.kind !== 'folder') return false;
+      this.#replace(folder, { ...stat, size: 0, deviceMajor: 0, deviceMinor: 0 }, stat, sequence, false);
+    }
+    return true;
+  }
+
+  #statOf(path: Buffer): Stat | null {
+    try {
+      return this.#tree.stat(path);
+    } catch (error) {
+      if (isMisfit(error)) return null;
+      throw error;
+    }
+  }
+
+  #keepStanding(standing: Standing, next: Note): void {
+    const { position, history, consistent } = standing;
+    const text = JSON.stringify({
+      ...next,
+      position: next.position === null ? null : { ...next.position, epoch: next.position.epoch.toString() },
+    });
+    const { meta } = this.#catalog;
+    this.#catalog.setMeta({
+      history,
+      consistent,
+      complete: meta.complete || consistent,
+      epoch: position === null ? meta.epoch : position.epoch,
+      notes: { ...meta.notes, [note]: text },
+    });
+    this.#standing = standing;
+    this.#note = next;
+  }
+}
+
+function readNote(text: string | undefined): Note {
+  if (text === undefined) return { applied: 0, reconciled: 0, position: null };
+  return noteShape.parse(JSON.parse(text));
+}
+
+/** As a catalog keeps them: sizes only of files and links, devices only of device nodes. */
+function entryAttributes(attributes: Attributes): EntryAttributes {
+  const { kind, mode, uid, gid, mtimeS, mtimeNs, link } = attributes;
+  const size = kind === 'file' ? attributes.size : kind === 'link' ? link.length : 0;
+  const device = kind === 'block' || kind === 'char';
+  const deviceMajor = device ? attributes.deviceMajor : 0;
+  const deviceMinor = device ? attributes.deviceMinor : 0;
+  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor };
+}
+
+function joined(folder: Buffer, name: Buffer): Buffer {
+  return Buffer.concat([folder, slash, name]);
+}
+
+const slash = Buffer.from('/');
