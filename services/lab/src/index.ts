@@ -7,4 +7,5 @@ export { createLab, downLab, openLab, type Lab, type LabOptions, type PartitionO
 export type { HostAddresses, Network } from './plan.ts';
 export type { ProcessView } from './process.ts';
 export { defaultLabDir } from './state.ts';
+export { slowLine, type SlowLine, type SlowLineOptions } from './slow-line.ts';
 export { labStatus, type HostStatus, type LabStatus } from './status.ts';
