@@ -163,8 +163,8 @@ const failedKind = z.enum(['not-found', 'invalid', 'failed']);
 const message = z.discriminatedUnion('type', [
   z.object({
     type: z.literal('report'),
-    reports: z.array(report).max(1_024),
-    problems: z.array(text).max(64),
+    reports: z.array(report).max(1_024).readonly(),
+    problems: z.array(text).max(64).readonly(),
   }),
   z.object({ type: z.literal('row'), id, row }),
   z.object({ type: z.literal('drained'), id, targets: z.array(name).max(256).readonly() }),

@@ -11,6 +11,7 @@ import { bootMs, pathIn, type MemberDirectory } from '@holdfast/wire/directory';
 import type { Log } from '@holdfast/wire/log';
 import type { Listened, Listener } from '../transport/types.ts';
 import { ControlSocket } from './control-socket.ts';
+import { Door } from './door.ts';
 import { Mirrors } from './mirrors.ts';
 import { Reporting } from './reporting.ts';
 import type { Sides } from './side.ts';
@@ -20,8 +21,7 @@ export interface MirrorProcessOptions {
   readonly log: Log;
   /** Opens the port for sources of other members. */
   readonly listen: () => Promise<Listened>;
-  /** `port`: null while it can't be had. */
-  readonly sides: (port: () => Listener | null) => Sides;
+  readonly sides: (door: Door) => Sides;
   /** A broken invariant: the process ends. */
   readonly fault: (error: unknown) => void;
 }
@@ -33,6 +33,7 @@ export class MirrorProcess {
   readonly #mirrors: Mirrors;
   readonly #control: ControlSocket;
   readonly #reporting: Reporting;
+  readonly #door = new Door();
   #port: Listener | null = null;
   #portTrouble = '';
   #timer: NodeJS.Timeout | null = null;
@@ -42,7 +43,7 @@ export class MirrorProcess {
     this.#options = options;
     const { directory, log } = options;
     this.#mirrors = new Mirrors({
-      sides: options.sides(() => this.#port),
+      sides: options.sides(this.#door),
       dir: pathIn(directory.path, 'mirror'),
       bootMs,
       says: (sentence) => log.info('mirror', sentence),
@@ -85,6 +86,7 @@ export class MirrorProcess {
     const listened = await this.#options.listen();
     if (listened.kind === 'listening') {
       this.#port = listened.listener;
+      this.#door.opened(listened.listener);
       this.#portTrouble = '';
       if (this.#closing) await listened.listener.close();
       return;
