@@ -3,7 +3,9 @@
  *
  *   - in the last seconds of an owner's silence it asks who answers at the group's addresses: the probe step then
  *     finds a fresh answer
- *   - when the store gave it a group, it puts the epoch on disk while its own renewal is still on the way
+ *   - it puts the epoch on disk that it would get: in those same seconds, while the owner releases to it, and when the
+ *     store gave it the group and its own renewal is still on the way. An epoch that it then does not get costs
+ *     nothing but one number, should its agent start anew in between
  */
 
 import {
@@ -47,12 +49,20 @@ export class HeadStart {
   }
 
   #remember(state: AgentState, group: GroupState): void {
-    const epoch = group.seen?.ownership.epoch;
-    if (epoch === undefined || !waitsForProof(group, state)) return;
-    if (this.#remembered.get(group.group) === epoch) return;
+    const epoch = this.#epochAhead(state, group);
+    if (epoch === null || epoch <= (this.#remembered.get(group.group) ?? -1n)) return;
     this.#remembered.set(group.group, epoch);
     // The step that needs it on disk asks for it again, and says what went wrong.
     void this.#memory.remember(group.group, epoch, 'acquiring');
+  }
+
+  /** The epoch that this server has, or would have, if it took the group over now; null while nothing tells so. */
+  #epochAhead(state: AgentState, group: GroupState): Epoch | null {
+    const own = group.seen?.ownership;
+    if (own === undefined) return null;
+    if (waitsForProof(group, state)) return own.epoch;
+    const releasedToUs = own.kind === 'releasing' && own.to === state.self;
+    return releasedToUs || this.#isAboutToFail(state, group) ? own.epoch + 1n : null;
   }
 
   #isAboutToFail(state: AgentState, group: GroupState): boolean {
