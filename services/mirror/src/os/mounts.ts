@@ -4,7 +4,6 @@
 import { readFileSync } from 'node:fs';
 
 export interface Mount {
-  readonly id: number;
   /** Where it is, absolute. */
   readonly at: string;
   /** Which folder of its file system is shown there. */
@@ -12,33 +11,31 @@ export interface Mount {
   /** `major:minor` of the file system. */
   readonly device: string;
   readonly readOnly: boolean;
+  /** Of this mount: ro, nosuid, noatime ... */
+  readonly options: readonly string[];
 }
 
-/** In the order of mounting: of several at one place the last is what is seen. Paths as latin1 text, so that no byte is lost. */
+/** In the order of mounting: of several at one place the last is what is seen. */
 export function mounts(): Mount[] {
   return readFileSync('/proc/self/mountinfo', 'latin1').split('\n').filter(Boolean).map(parsed);
 }
 
 /** Places beneath a folder where another mount is, absolute. */
 export function mountedBeneath(folder: string): string[] {
-  const prefix = `${Buffer.from(folder).toString('latin1').replace(/\/$/, '')}/`;
+  const prefix = `${folder.replace(/\/$/, '')}/`;
   return mounts()
-    .filter(({ at }) => at.startsWith(prefix))
-    .map(({ at }) => Buffer.from(at, 'latin1').toString());
+    .map(({ at }) => at)
+    .filter((at) => at.startsWith(prefix));
 }
 
 function parsed(line: string): Mount {
-  const [id = '', , device = '', shows = '', at = '', options = ''] = line.split(' ');
-  return {
-    id: Number(id),
-    at: plain(at),
-    shows: plain(shows),
-    device,
-    readOnly: options.split(',').includes('ro'),
-  };
+  const [, , device = '', shows = '', at = '', flags = ''] = line.split(' ');
+  const options = flags.split(',');
+  return { at: plain(at), shows: plain(shows), device, readOnly: options.includes('ro'), options };
 }
 
 /** Space, tab, newline and backslash are written in octal. */
 function plain(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+  const bytes = text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+  return Buffer.from(bytes, 'latin1').toString();
 }
