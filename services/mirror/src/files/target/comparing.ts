@@ -23,7 +23,14 @@ import { xxh3 } from '@node-rs/xxhash';
 import type { Epoch } from '@holdfast/core';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
-import type { Attributes, Connection, Offer, OfferedEntry, Plan, WantedEntry } from '../../transport/types.ts';
+import type {
+  Attributes,
+  Connection,
+  Offer,
+  OfferedEntry,
+  Plan,
+  WantedEntry,
+} from '../../transport/types.ts';
 import type { KeptStore, OwnVersion } from '../divergence/kept-store.ts';
 import type { Records } from './records.ts';
 import type { TargetSelection } from './types.ts';
@@ -81,7 +88,11 @@ export class Comparing {
       this.#own.set(path.toString('latin1'), change);
     }
     if (this.#plan.mode === 'compare') await this.#nameAll();
-    else await this.#name([...this.#own.keys()].map((path) => Buffer.from(path, 'latin1')), true);
+    else
+      await this.#name(
+        [...this.#own.keys()].map((path) => Buffer.from(path, 'latin1')),
+        true,
+      );
   }
 
   /** Answers one offer. Throws what the disk says; can be repeated. */
@@ -139,7 +150,8 @@ export class Comparing {
     const stat = statOrNull(tree, path);
     if (attributes === null) return stat === null ? null : { path, whole: true, blocks: [] };
     if (stat?.kind !== attributes.kind) return { path, whole: true, blocks: [] };
-    if (attributes.kind === 'link' && !tree.readLink(path).equals(attributes.link)) return { path, whole: true, blocks: [] };
+    if (attributes.kind === 'link' && !tree.readLink(path).equals(attributes.link))
+      return { path, whole: true, blocks: [] };
     if (attributes.kind === 'file') {
       const blocks = await this.#differingBlocks(entry, stat);
       if (blocks === null) return { path, whole: true, blocks: [] };
@@ -164,7 +176,9 @@ export class Comparing {
         const offset = block * blockBytes;
         const length = Math.min(blockBytes, size - offset);
         const read = offset >= stat.size ? 0 : readWhole(fd, space, length, offset);
-        const same = read === length && hashOf(space.subarray(0, length)).equals(hashes.subarray(block * 16, block * 16 + 16));
+        const same =
+          read === length &&
+          hashOf(space.subarray(0, length)).equals(hashes.subarray(block * 16, block * 16 + 16));
         if (!same) differing.push(block);
         if (performance.now() < sliceEnd) continue;
         await setImmediate();
@@ -200,7 +214,11 @@ export class Comparing {
     const { connection } = this.#ground;
     for (let at = 0; at < paths.length || (last && at === 0); at += candidatesPerFrame) {
       const some = piece(paths, at);
-      const room = connection.send({ kind: 'candidates', paths: some, last: last && at + some.length >= paths.length });
+      const room = connection.send({
+        kind: 'candidates',
+        paths: some,
+        last: last && at + some.length >= paths.length,
+      });
       at += some.length - candidatesPerFrame;
       if (!room) await connection.writable();
       if (this.#ended) return;
@@ -247,7 +265,10 @@ function sameAttributes(tree: Tree, path: Buffer, stat: Stat, wanted: Attributes
   if (stat.uid !== wanted.uid || stat.gid !== wanted.gid) return false;
   if (kind !== 'link' && stat.mode !== wanted.mode) return false;
   if (stat.mtimeS !== wanted.mtimeS || stat.mtimeNs !== wanted.mtimeNs) return false;
-  if ((kind === 'block' || kind === 'char') && (stat.deviceMajor !== wanted.deviceMajor || stat.deviceMinor !== wanted.deviceMinor)) {
+  if (
+    (kind === 'block' || kind === 'char') &&
+    (stat.deviceMajor !== wanted.deviceMajor || stat.deviceMinor !== wanted.deviceMinor)
+  ) {
     return false;
   }
   if (kind === 'link') return true;

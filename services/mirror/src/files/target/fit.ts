@@ -60,7 +60,9 @@ function check(names: Names, operation: Redo): string | null {
     case 'patch':
       return names.kindAt(operation.path) === 'file' ? null : 'a patch of what is no file';
     case 'set':
-      return names.kindAt(operation.path) === operation.attributes.kind ? null : 'attributes for what is of another kind';
+      return names.kindAt(operation.path) === operation.attributes.kind
+        ? null
+        : 'attributes for what is of another kind';
   }
 }
 

@@ -16,6 +16,7 @@ import type {
   Data,
   FileOperation,
   Hole,
+  Operations,
   StreamAbort,
   StreamEnd,
 } from '../../transport/types.ts';

@@ -49,7 +49,11 @@ const noteShape = z.object({
   applied: z.int().min(0),
   reconciled: z.int().min(0),
   position: z
-    .object({ epoch: z.string().regex(/^\d+$/).transform(BigInt), sequence: z.int().min(0), checksum: z.string() })
+    .object({
+      epoch: z.string().regex(/^\d+$/).transform(BigInt),
+      sequence: z.int().min(0),
+      checksum: z.string(),
+    })
     .nullable(),
 });
 type Note = z.output<typeof noteShape>;
@@ -72,7 +76,11 @@ export class Records {
     this.wasOwner = last !== undefined && (noted === null || last.epoch > noted.epoch);
     const position =
       this.wasOwner && last !== undefined
-        ? { epoch: last.epoch, sequence: Math.max(last.sequence, catalog.lastSequence), checksum: catalog.checksum }
+        ? {
+            epoch: last.epoch,
+            sequence: Math.max(last.sequence, catalog.lastSequence),
+            checksum: catalog.checksum,
+          }
         : noted;
     this.#standing = { position, history, consistent: this.wasOwner || consistent };
   }
@@ -112,7 +120,11 @@ export class Records {
     }
     const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
     const { epoch, checksum, consistent } = batch;
-    const standing = { position: { epoch, sequence: batch.sequence, checksum }, history: batch.history, consistent };
+    const standing = {
+      position: { epoch, sequence: batch.sequence, checksum },
+      history: batch.history,
+      consistent,
+    };
     catalog.write(() => {
       this.#recordAll(operations.slice(rest), sequence, taken);
       catalog.recordSequence(sequence);
@@ -260,7 +272,13 @@ export class Records {
       case 'set': {
         const stat = this.#statOf(operation.path);
         if (stat === null) return;
-        this.#replace(operation.path, entryAttributes(operation.attributes), stat, sequence, operation.kind !== 'set');
+        this.#replace(
+          operation.path,
+          entryAttributes(operation.attributes),
+          stat,
+          sequence,
+          operation.kind !== 'set',
+        );
       }
     }
   }

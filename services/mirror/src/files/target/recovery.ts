@@ -22,9 +22,17 @@ export interface Replayed {
 }
 
 /** `powerLost`: contents since the last checkpoint may be missing. Throws what the disk says; can be repeated. */
-export async function replay(log: Log, ground: Ground, records: Records, powerLost: boolean): Promise<Replayed> {
+export async function replay(
+  log: Log,
+  ground: Ground,
+  records: Records,
+  powerLost: boolean,
+): Promise<Replayed> {
   const { staging } = ground;
-  const batches = log.contents.batches.map(({ number, payload }) => ({ number, batch: decodeBatch(payload) }));
+  const batches = log.contents.batches.map(({ number, payload }) => ({
+    number,
+    batch: decodeBatch(payload),
+  }));
   const lastNumber = batches.at(-1)?.number ?? 0;
   const touched = new Map<string, Buffer>();
   const misfits: Buffer[] = [];
@@ -55,7 +63,10 @@ export async function replay(log: Log, ground: Ground, records: Records, powerLo
     ground.failPoint('recover:applied');
   }
   if (powerLost && batches.length > 0) {
-    await mend(ground, batches.map(({ batch }) => batch));
+    await mend(
+      ground,
+      batches.map(({ batch }) => batch),
+    );
     for (const { batch } of batches) {
       for (const operation of batch.operations) {
         const name = nameOf(operation);

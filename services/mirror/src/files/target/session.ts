@@ -31,8 +31,6 @@ export interface SessionGround {
   readonly staging: Staging;
   readonly comparing: Omit<ComparingGround, 'connection' | 'sourceSequence' | 'waiting'>;
   readonly retryMs: number;
-  /** Sequence of the position that is durable here. */
-  readonly sequence: () => number;
   readonly epoch: () => Epoch;
   /** Empty: no longer. */
   readonly waiting: (reason: string) => void;
@@ -48,7 +46,7 @@ export class Session {
   #comparing: Comparing | null = null;
   #open: OpenBatch | null = null;
   #lastNumber = 0;
-  #lastSequence: number;
+  #lastSequence = 0;
   /** Frames that came while one had to wait; hold() lets few of them through. */
   #waiting: Frame[] = [];
   #busy = false;
@@ -60,7 +58,6 @@ export class Session {
     this.epoch = hello.epoch;
     this.#ground = ground;
     this.#sourceSequence = hello.position?.sequence ?? 0;
-    this.#lastSequence = 0;
   }
 
   start(): void {
@@ -68,6 +65,7 @@ export class Session {
       this.#end(says);
     });
     this.connection.onFrame((frame) => {
+      if (this.#over) return;
       this.#waiting.push(frame);
       if (!this.#busy) void this.#work();
     });
@@ -101,25 +99,28 @@ export class Session {
 
   async #work(): Promise<void> {
     this.#busy = true;
+    let held = false;
     try {
-      for (let frame = this.#waiting[0]; frame !== undefined && !this.#over; frame = this.#waiting[0]) {
+      for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
         const later = this.#now(frame);
         if (later !== null) {
           this.connection.hold();
+          held = true;
           await later();
-          if (this.#over) return;
         }
+        // Empty when the session ended meanwhile.
         this.#waiting.shift();
-        if (this.#waiting.length === 0) this.connection.go();
       }
     } finally {
       this.#busy = false;
     }
+    if (held && !this.#over) this.connection.go();
   }
 
   /** Does what can be done at once; what has to wait is answered. */
   #now(frame: Frame): (() => Promise<void>) | null {
-    if (frame.kind === 'plan' || frame.kind === 'offer') return () => this.#retried(() => this.#compare(frame));
+    if (frame.kind === 'plan' || frame.kind === 'offer')
+      return () => this.#retried(() => this.#compare(frame));
     try {
       this.#handle(frame);
     } catch (error) {
@@ -170,10 +171,16 @@ export class Session {
         return;
       }
       const { comparing, waiting } = this.#ground;
-      const ground = { ...comparing, waiting, connection: this.connection, sourceSequence: this.#sourceSequence };
+      const ground = {
+        ...comparing,
+        waiting,
+        connection: this.connection,
+        sourceSequence: this.#sourceSequence,
+      };
       const begun = new Comparing(ground, frame);
       await begun.begin();
       this.#comparing = begun;
+      if (frame.mode === 'continue') this.#lastSequence = frame.from;
       return;
     }
     if (this.#comparing === null) this.refuse('protocol', 'an offer came before a plan');
@@ -212,7 +219,10 @@ export class Session {
 
   #receive(
     open: OpenBatch,
-    frame: Extract<Frame, { kind: 'operations' | 'data' | 'hole' | 'stream-end' | 'stream-abort' | 'commit' }>,
+    frame: Extract<
+      Frame,
+      { kind: 'operations' | 'data' | 'hole' | 'stream-end' | 'stream-abort' | 'commit' }
+    >,
   ): void {
     switch (frame.kind) {
       case 'operations':
@@ -254,7 +264,8 @@ export class Session {
       if (row.epoch <= before.epoch || row.sequence < before.sequence) return 'a history goes back';
       before = row;
     }
-    if (before.epoch > this.epoch || before.sequence > commit.sequence) return 'a history knows more than its source';
+    if (before.epoch > this.epoch || before.sequence > commit.sequence)
+      return 'a history knows more than its source';
     return null;
   }
 

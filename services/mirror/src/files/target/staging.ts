@@ -43,7 +43,7 @@ export interface NotedPart extends PartFile {
 }
 
 export class Staging {
-  readonly folder: string;
+  #folder: string;
   #nextId = 1;
   #nextGone = 1;
   #marker: Marker | null;
@@ -51,7 +51,7 @@ export class Staging {
 
   /** Makes the folder when it is missing. Throws what the file system says. */
   constructor(folder: string) {
-    this.folder = folder;
+    this.#folder = folder;
     for (const name of ['', 'slots', 'gone']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
     let marker: Marker | null = null;
     for (const name of readdirSync(folder)) {
@@ -62,6 +62,15 @@ export class Staging {
       if (name.startsWith('p-')) this.#readPart(id);
     }
     this.#marker = marker;
+  }
+
+  get folder(): string {
+    return this.#folder;
+  }
+
+  /** The same folder is reached by another way from now on. */
+  reachedBy(folder: string): void {
+    this.#folder = folder;
   }
 
   /** Null: there is none, as before the first batch. */
@@ -105,9 +114,9 @@ export class Staging {
     return Buffer.from(`gone/${String(process.pid)}-${String(Date.now())}-${String(this.#nextGone)}`);
   }
 
-  /** Names in gone/, to be emptied. */
-  gone(): string[] {
-    return readdirSync(join(this.folder, 'gone')).map((name) => join(this.folder, 'gone', name));
+  /** What is in gone/, relative to this folder. */
+  gone(): Buffer[] {
+    return readdirSync(join(this.folder, 'gone')).map((name) => Buffer.from(`gone/${name}`));
   }
 
   /** Makes the staged files durable, with their names. */

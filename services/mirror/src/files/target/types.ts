@@ -4,6 +4,8 @@
  */
 
 import type { Epoch, Position } from '@holdfast/core';
+import type { Catalog } from '../../catalog/types.ts';
+import type { RefusalCode } from '../../transport/types.ts';
 
 /** What a target needs to know of the selection: that both sides have the same one, and what is part of the mirror. */
 export interface TargetSelection {
@@ -28,8 +30,12 @@ export interface TargetOptions {
   readonly otherRoots: readonly string[];
   /** Most bytes that are kept aside. Null: 10 % of the file system, at least 1 GiB. */
   readonly keepMaxBytes: number | null;
-  /** The root is protected against writes of others while this is a target (os/read-only.ts). */
-  readonly protect: boolean;
+  readonly catalog: Catalog;
+  /**
+   * The root is protected against writes of others from the first consistent position on, and reached by this private
+   * mount (os/read-only.ts). Null: it is not protected.
+   */
+  readonly privateMount: string | null;
   /** How long something that the disk refused is tried again before the connection is dropped. Default 60,000. */
   readonly retryMs?: number;
   /** Period of the search for foreign changes, in milliseconds. Default 3,600,000; 0 searches on demand only. */
@@ -77,9 +83,6 @@ export interface TargetReport {
   /** Of the divergence store. */
   readonly kept: { readonly entries: number; readonly bytes: number; readonly maxBytes: number };
 }
-
-export type RefusalCode =
-  'epoch' | 'role' | 'cluster' | 'mirror' | 'selection' | 'protocol' | 'overlap' | 'diverged' | 'shutdown';
 
 /** What became of a connection that was handed over. */
 export type Accepted =

@@ -1,0 +1,429 @@
+/**
+ * The target side of a file mirror: takes a source's batches, is at one of its positions at every moment, and becomes an
+ * owner's copy within milliseconds.
+ *
+ * Invariants:
+ * G1  A source below the highest epoch that was ever durably seen here is refused, and a higher one is durable before it
+ *     is answered.
+ * G2  One source at a time. The next one is answered when everything durable is applied, so that its hello tells the truth.
+ * G3  What was acknowledged is there after promote(), and nothing is written by the target after it.
+ */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { bootId } from '../../os/boot-id.ts';
+import { protect, unprotect } from '../../os/read-only.ts';
+import { Tree } from '../../os/tree.ts';
+import type { Connection, Hello } from '../../transport/types.ts';
+import { protocolVersion } from '../../transport/types.ts';
+import { KeptStore } from '../divergence/kept-store.ts';
+import type { Ground } from './applying.ts';
+import { BootMark } from './boot-mark.ts';
+import { Commits } from './commits.ts';
+import { searchForeign } from './foreign.ts';
+import type { ForeignSearch } from './foreign.ts';
+import { emptyGone } from './gone.ts';
+import { refusalOf } from './greeting.ts';
+import { Log } from './log.ts';
+import type { StagedBatch } from './open-batch.ts';
+import { Records } from './records.ts';
+import type { Standing } from './records.ts';
+import { replay } from './recovery.ts';
+import { SeenEpoch } from './seen-epoch.ts';
+import { Session } from './session.ts';
+import { Staging } from './staging.ts';
+import { codeOf, waitingReason } from './trouble.ts';
+import { isOurs, keepingTimes, stagingFolder, writableRoot } from './own-root.ts';
+import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
+
+const segmentBytes = 32 << 20;
+const retryMsDefault = 60_000;
+const foreignPeriodMsDefault = 3_600_000;
+/** A new source waits so long for what the former one left. */
+const settleMs = 10_000;
+
+export type OpenedTarget =
+  { readonly kind: 'open'; readonly target: FileTarget } | { readonly kind: 'failed'; readonly says: string };
+
+interface Parts {
+  readonly ground: Ground;
+  readonly log: Log;
+  readonly records: Records;
+  readonly kept: KeptStore;
+  readonly seen: SeenEpoch;
+  readonly nextNumber: number;
+}
+
+export class FileTarget {
+  readonly #options: TargetOptions;
+  readonly #parts: Parts;
+  readonly #commits: Commits;
+  readonly #retryMs: number;
+  #durable: Standing;
+  #session: Session | null = null;
+  #waiting = '';
+  #says = '';
+  #closed = '';
+  #promoted = false;
+  /** Whether protecting the root was tried. */
+  #guarded = false;
+  #emptying: Promise<void> | null = null;
+  #protection: TargetReport['protection'] = { kind: 'unprotected', says: 'it is not consistent yet' };
+  #foreign: ForeignSearch | null = null;
+  #foreignTimer: NodeJS.Timeout | null = null;
+  #accepting: Promise<void> = Promise.resolve();
+
+  private constructor(options: TargetOptions, parts: Parts, retryMs: number) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#retryMs = retryMs;
+    this.#durable = parts.records.standing;
+    const { ground, log, records, nextNumber } = parts;
+    this.#commits = new Commits({
+      ground,
+      log,
+      records,
+      nextNumber,
+      retryMs,
+      listener: {
+        durable: (staged) => {
+          this.#noteDurable(staged);
+        },
+        applied: (staged, misfits, skipped) => {
+          this.#noteApplied(staged, misfits, skipped);
+        },
+        unfit: (says) => {
+          this.#durable = records.standing;
+          this.#session?.refuse('diverged', says);
+        },
+        waiting: (reason) => {
+          this.#wait(reason);
+        },
+        gaveUp: (reason) => {
+          this.#session?.close(`waiting: ${reason}`);
+        },
+      },
+    });
+  }
+
+  /**
+   * Opens everything and finishes what a former life left (recovery.ts). A failure may pass: it can be called again.
+   */
+  static async open(options: TargetOptions): Promise<OpenedTarget> {
+    const opened: { close(): void }[] = [];
+    try {
+      const parts = await openParts(options, opened);
+      const target = new FileTarget(options, parts, options.retryMs ?? retryMsDefault);
+      target.#begin();
+      return { kind: 'open', target };
+    } catch (error) {
+      for (const each of opened.reverse()) each.close();
+      if (codeOf(error) === '') throw error;
+      return { kind: 'failed', says: waitingReason(error) ?? String(error) };
+    }
+  }
+
+  get divergence(): Divergence {
+    return this.#parts.kept;
+  }
+
+  /** Takes a connection whose hello came. Whatever becomes of it, the connection is this target's to close. */
+  async accept(connection: Connection, hello: Hello): Promise<Accepted> {
+    const before = this.#accepting;
+    let settled = (): void => undefined;
+    this.#accepting = new Promise((resolve) => {
+      settled = resolve;
+    });
+    try {
+      await before;
+      return await this.#accept(connection, hello);
+    } finally {
+      settled();
+    }
+  }
+
+  /** Finishes what is durable, ends the protection, and takes nothing any more (G3). Can be called again. */
+  async promote(): Promise<Promoted> {
+    this.#closed = 'this copy is an owner’s now';
+    this.#session?.close(this.#closed);
+    const { log, records, ground } = this.#parts;
+    if (!this.#promoted) {
+      await this.#commits.idle();
+      await this.#commits.checkpoint();
+      await log.sync();
+      this.#unprotect();
+      this.#promoted = true;
+      this.#durable = records.standing;
+      await this.#emptying;
+      if (ground.staging.gone().length === 0) this.#removeStaging();
+      await records.flush();
+    }
+    const { position, consistent } = this.#durable;
+    return { position, consistent };
+  }
+
+  state(): TargetReport {
+    const { kept, seen } = this.#parts;
+    return {
+      phase: this.#phase(),
+      says: this.#waiting === '' ? this.#says : this.#waiting,
+      source: this.#session?.source ?? null,
+      position: this.#durable.position,
+      epoch: seen.epoch,
+      consistent: this.#durable.consistent,
+      receivedBytes: this.#session?.receivedBytes ?? 0,
+      unappliedBytes: this.#commits.unappliedBytes,
+      protection: this.#protection,
+      foreignChanges: this.#foreign?.count ?? null,
+      kept: { entries: kept.entries, bytes: kept.bytes, maxBytes: kept.maxBytes },
+    };
+  }
+
+  /** Looks for what others changed here, now. Throws what the disk says. */
+  async foreignChanges(): Promise<ForeignSearch> {
+    await this.#commits.idle();
+    const { catalog, selection } = this.#options;
+    const search = await searchForeign(
+      this.#parts.ground.tree,
+      catalog,
+      selection,
+      () => this.#closed !== '',
+    );
+    this.#foreign = search;
+    return search;
+  }
+
+  /** The source has to compare everything, and what differs is replaced: mends foreign changes. */
+  async mendForeign(): Promise<void> {
+    await this.#commits.idle();
+    this.#distrust('everything is compared again');
+  }
+
+  /** What is durable stays so, and is applied at the next start. */
+  async close(): Promise<void> {
+    if (this.#closed === '') this.#closed = 'the target stops';
+    if (this.#foreignTimer !== null) clearInterval(this.#foreignTimer);
+    this.#session?.close(this.#closed);
+    await this.#accepting;
+    await this.#commits.close();
+    await this.#emptying;
+    const { log, ground } = this.#parts;
+    if (this.#promoted) {
+      await emptyGone(ground, () => false);
+      this.#removeStaging();
+    }
+    log.close();
+    ground.stage.close();
+    ground.tree.close();
+  }
+
+  #removeStaging(): void {
+    const { ground, records } = this.#parts;
+    keepingTimes(ground.tree, records, () => {
+      ground.staging.close();
+    });
+  }
+
+  #begin(): void {
+    if (this.#durable.consistent) this.#protect();
+    const period = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
+    if (period === 0) return;
+    this.#foreignTimer = setInterval(() => {
+      this.foreignChanges().catch((error: unknown) => {
+        if (codeOf(error) === '') throw error;
+        this.#tell(`foreign changes can't be looked for: ${String(error)}`);
+      });
+    }, period);
+    this.#foreignTimer.unref();
+  }
+
+  async #accept(connection: Connection, hello: Hello): Promise<Accepted> {
+    const { name, cluster, root, otherRoots, selection } = this.#options;
+    const { seen, ground } = this.#parts;
+    const host = {
+      name,
+      cluster,
+      root,
+      otherRoots,
+      selection: selection.digest,
+      epoch: seen.epoch,
+      closed: this.#closed,
+    };
+    const refusal = refusalOf(hello, host);
+    if (refusal !== null) {
+      connection.send({ kind: 'refuse', ...refusal, epoch: seen.epoch });
+      connection.close(refusal.says);
+      return { kind: 'refused', ...refusal };
+    }
+    try {
+      seen.see(hello.epoch); // G1
+    } catch (error) {
+      const reason = waitingReason(error);
+      if (reason === null) throw error;
+      return this.#notNow(connection, reason);
+    }
+    this.#session?.close('the source dialled again');
+    const idle = this.#commits.idle().then(() => true); // G2
+    if (!(await Promise.race([idle, delay(settleMs, false)]))) {
+      return this.#notNow(
+        connection,
+        this.#waiting === '' ? 'former batches are still being applied' : this.#waiting,
+      );
+    }
+    if (this.#closed !== '') return this.#notNow(connection, this.#closed);
+    const session = this.#makeSession(connection, hello);
+    this.#session = session;
+    this.#says = '';
+    const { position, history, consistent } = this.#durable;
+    connection.send({
+      kind: 'hello',
+      protocol: protocolVersion,
+      cluster,
+      member: this.#options.self,
+      mirror: name,
+      role: 'target',
+      epoch: seen.epoch,
+      position,
+      history,
+      selection: Buffer.from(selection.digest),
+      consistent,
+      parts: ground.staging.parts,
+      foreign:
+        position === null && ground.tree.readFolder(Buffer.alloc(0)).some((entry) => !isOurs(entry.name)),
+    });
+    connection.beats(() => ({
+      behindBytes: 0,
+      behindMs: 0,
+      waiting: this.#waiting,
+      sequence: this.#durable.position?.sequence ?? 0,
+      receivedBytes: session.receivedBytes,
+      says: this.#says,
+    }));
+    session.start();
+    return { kind: 'accepted' };
+  }
+
+  #notNow(connection: Connection, says: string): Accepted {
+    const { seen } = this.#parts;
+    connection.send({ kind: 'refuse', code: 'shutdown', says, epoch: seen.epoch });
+    connection.close(says);
+    return { kind: 'refused', code: 'shutdown', says };
+  }
+
+  #makeSession(connection: Connection, hello: Hello): Session {
+    const { records, kept, ground, seen } = this.#parts;
+    const { selection } = this.#options;
+    const unclean = records.wasOwner
+      ? async (): Promise<readonly Buffer[]> => (await this.foreignChanges()).named.map(({ path }) => path)
+      : null;
+    return new Session(connection, hello, {
+      commits: this.#commits,
+      staging: ground.staging,
+      comparing: { tree: ground.tree, records, kept, selection, unclean },
+      retryMs: this.#retryMs,
+      epoch: () => seen.epoch,
+      waiting: (reason) => {
+        this.#wait(reason);
+      },
+      ended: (session, says) => {
+        if (this.#session !== session) return;
+        this.#session = null;
+        this.#waiting = '';
+        this.#tell(says);
+      },
+    });
+  }
+
+  #noteDurable(staged: StagedBatch): void {
+    const { epoch, sequence, checksum, history, consistent } = staged.batch;
+    this.#durable = { position: { epoch, sequence, checksum }, history, consistent };
+    this.#session?.acknowledge(staged);
+  }
+
+  #noteApplied(staged: StagedBatch, misfits: readonly Buffer[], skipped: readonly string[]): void {
+    const [first] = misfits;
+    if (skipped.length > 0) this.#tell(`not permitted on this host: ${skipped.slice(0, 3).join(', ')}`);
+    if (first !== undefined) {
+      this.#distrust(`${first.toString()} was changed here by others, so that a batch did not fit`);
+      return;
+    }
+    if (staged.batch.consistent && !this.#guarded) this.#protect();
+    this.#emptying ??= emptyGone(this.#parts.ground, () => this.#closed !== '').finally(() => {
+      this.#emptying = null;
+    });
+  }
+
+  #distrust(says: string): void {
+    this.#parts.records.distrust();
+    this.#durable = this.#parts.records.standing;
+    this.#session?.close(says);
+    this.#tell(says);
+  }
+
+  #protect(): void {
+    const { privateMount, root, name } = this.#options;
+    this.#guarded = true;
+    if (privateMount === null) {
+      this.#protection = { kind: 'unprotected', says: 'not asked for' };
+      return;
+    }
+    const { kind, says, writable } = protect(root, privateMount);
+    this.#protection = { kind, says };
+    this.#parts.ground.staging.reachedBy(stagingFolder(writable, name));
+    if (kind === 'unprotected') this.#tell(`${root} is not protected: ${says}`);
+  }
+
+  #unprotect(): void {
+    const { privateMount, root, name } = this.#options;
+    this.#protection = { kind: 'unprotected', says: 'it is not a target' };
+    if (privateMount === null) return;
+    unprotect(root, privateMount);
+    this.#parts.ground.staging.reachedBy(stagingFolder(root, name));
+  }
+
+  #phase(): TargetPhase {
+    if (this.#promoted) return 'promoted';
+    if (this.#waiting !== '') return 'waiting';
+    if (this.#session === null) return 'disconnected';
+    if (!this.#durable.consistent) return this.#options.catalog.meta.complete ? 'resync' : 'initial-copy';
+    return this.#session.comparing ? 'resync' : 'replicating';
+  }
+
+  #wait(reason: string): void {
+    if (reason === this.#waiting) return;
+    this.#waiting = reason;
+    if (reason !== '') this.#options.says?.(`${this.#options.name} waits: ${reason}`);
+    this.#session?.connection.beatNow();
+  }
+
+  #tell(says: string): void {
+    if (says === this.#says) return;
+    this.#says = says;
+    this.#options.says?.(`${this.#options.name}: ${says}`);
+  }
+}
+
+async function openParts(options: TargetOptions, opened: { close(): void }[]): Promise<Parts> {
+  const { dir, name, self, catalog, keepMaxBytes } = options;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const writable = writableRoot(options);
+  const tree = Tree.open(writable);
+  opened.push(tree);
+  const records = new Records(catalog, tree);
+  const staging = keepingTimes(tree, records, () => new Staging(stagingFolder(writable, name)));
+  const stage = Tree.open(staging.folder);
+  opened.push(stage);
+  const log = new Log(join(dir, 'log'), segmentBytes);
+  opened.push(log);
+  const failPoint = options.failPoint ?? ((): void => undefined);
+  const ground: Ground = { tree, stage, staging, failPoint, namesOf: (inode) => records.namesOf(inode) };
+  const bootMark = new BootMark(dir, bootId());
+  const replayed = await replay(log, ground, records, bootMark.powerLost);
+  bootMark.write();
+  if (replayed.misfits.length > 0) records.distrust();
+  if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
+  await emptyGone(ground, () => false);
+  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes);
+  return { ground, log, records, kept, seen: new SeenEpoch(dir), nextNumber: replayed.nextNumber };
+}

@@ -1,0 +1,105 @@
+/**
+ * What somebody changed in a target's folder although nobody should: disk and catalog compared by names and metadata, in
+ * slices. A change is told at most once, and only so many are named; the count goes on.
+ */
+
+import { setImmediate } from 'node:timers/promises';
+import type { Catalog, Entry } from '../../catalog/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import type { ChildStat } from '../../os/types.ts';
+import type { Foreign, TargetSelection } from './types.ts';
+import { isMisfit } from './trouble.ts';
+
+const sliceMs = 8;
+const childrenMax = 10_000;
+export const foreignNamedMax = 10_000;
+
+export interface ForeignSearch {
+  readonly count: number;
+  /** The first ones. */
+  readonly named: readonly Foreign[];
+}
+
+/** `until`: true ends the search early, with what it has. Throws what the disk says. */
+export async function searchForeign(
+  tree: Tree,
+  catalog: Catalog,
+  selection: TargetSelection,
+  until: () => boolean,
+): Promise<ForeignSearch> {
+  const named: Foreign[] = [];
+  let count = 0;
+  const found = (path: Buffer, kind: Foreign['kind']): void => {
+    count += 1;
+    if (named.length < foreignNamedMax) named.push({ path, kind });
+  };
+  const folders: { path: Buffer; id: number }[] = [{ path: Buffer.alloc(0), id: 1 }];
+  let sliceEnd = performance.now() + sliceMs;
+  for (let folder = folders.pop(); folder !== undefined && !until(); folder = folders.pop()) {
+    const known = childrenOf(catalog, folder.id);
+    for (const { name, stat } of onDisk(tree, folder.path)) {
+      const path = folder.path.length === 0 ? name : Buffer.concat([folder.path, slash, name]);
+      const key = name.toString('latin1');
+      const entry = known.get(key);
+      known.delete(key);
+      if (stat.kind === 'socket' || !selection.includes(path)) continue;
+      if (entry === undefined) {
+        found(path, 'extra');
+        continue;
+      }
+      if (catalog.differs(entry, stat)) {
+        const contents =
+          stat.kind !== entry.attributes.kind || (stat.kind === 'file' && touched(entry, stat));
+        found(path, contents ? 'contents' : 'metadata');
+      }
+      if (stat.kind === 'folder' && entry.attributes.kind === 'folder') folders.push({ path, id: entry.id });
+    }
+    for (const entry of known.values()) {
+      found(
+        folder.path.length === 0 ? entry.name : Buffer.concat([folder.path, slash, entry.name]),
+        'missing',
+      );
+    }
+    if (performance.now() < sliceEnd) continue;
+    await setImmediate();
+    sliceEnd = performance.now() + sliceMs;
+  }
+  return { count, named };
+}
+
+const slash = Buffer.from('/');
+
+function touched(
+  { attributes, inode }: Entry,
+  { size, mtimeS, mtimeNs, inode: own }: ChildStat['stat'],
+): boolean {
+  return (
+    size !== attributes.size ||
+    mtimeS !== attributes.mtimeS ||
+    mtimeNs !== attributes.mtimeNs ||
+    inode !== own
+  );
+}
+
+function onDisk(tree: Tree, folder: Buffer): readonly ChildStat[] {
+  try {
+    return tree.statChildren(folder);
+  } catch (error) {
+    // Gone or replaced since its own folder was read: the next search names it.
+    if (isMisfit(error)) return [];
+    throw error;
+  }
+}
+
+function childrenOf(catalog: Catalog, id: number): Map<string, Entry> {
+  const children = new Map<string, Entry>();
+  let after: Buffer | null = null;
+  for (;;) {
+    const some = catalog.children(id, after, childrenMax);
+    for (const entry of some) {
+      children.set(entry.name.toString('latin1'), entry);
+      after = entry.name;
+    }
+    if (some.length < childrenMax) return children;
+  }
+}
