@@ -116,7 +116,7 @@ export function canonical(address: string): string {
 
 /** The membership for core. */
 export function toMembers(known: readonly KnownMember[]): readonly Member[] {
-  return known.flatMap(({ id, role, addresses, voter }) =>
-    role === 'server' || role === 'witness' ? [{ id, role, addresses, voter }] : [],
+  return known.flatMap(({ id, role, addresses, voter, ports }) =>
+    role === 'server' || role === 'witness' ? [{ id, role, addresses, voter, mirrorPort: ports.mirror }] : [],
   );
 }

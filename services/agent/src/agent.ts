@@ -346,10 +346,13 @@ export class Agent implements Host {
 
   #membersCame(rows: readonly KnownMember[]): void {
     const before = new Map(this.#book.known.map((m) => [m.id, m]));
-    // A row tells two of the ports; what else is known stays.
+    // A row tells three of the ports; what else is known stays.
     const known = rows.map((row) => {
       const ports = before.get(row.id)?.ports ?? row.ports;
-      return { ...row, ports: { ...ports, grpc: row.ports.grpc, heartbeat: row.ports.heartbeat } };
+      return {
+        ...row,
+        ports: { ...ports, grpc: row.ports.grpc, heartbeat: row.ports.heartbeat, mirror: row.ports.mirror },
+      };
     });
     this.#book.update(known);
     this.#services.locate(this.state());

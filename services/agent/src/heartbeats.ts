@@ -190,9 +190,9 @@ export class Heartbeats {
   }
 }
 
-/** First without diagnoses, then with half of the vantage, then of the groups; which half changes with every beat. */
+/** First without diagnoses and mirrors, then with half of the vantage, then of the groups; which half changes with every beat. */
 function shorten(beat: Heartbeat, turn: number, offset: number): Heartbeat {
-  if (turn === 0) return { ...beat, diagnoses: [] };
+  if (turn === 0) return { ...beat, diagnoses: [], mirrors: [] };
   if (turn % 2 === 1) return { ...beat, vantage: halfOf(beat.vantage, offset) };
   return { ...beat, groups: halfOf(beat.groups, offset) };
 }

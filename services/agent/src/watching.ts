@@ -13,7 +13,9 @@ import {
   heartbeatMsOf,
   lastHeard,
   noMaintenance,
+  noPauses,
   parseMaintenance,
+  parsePauses,
   type ClusterConfig,
   type MaintenanceRecord,
   type Revision,
@@ -48,7 +50,7 @@ export class Watching {
   readonly #listener: WatchListener;
   readonly #stop = new AbortController();
   #ended: Promise<void> = Promise.resolve();
-  #last = { groups: '', members: '', maintenance: '' };
+  #last = { groups: '', members: '', maintenance: '', pauses: '' };
   #configRevision: Revision;
   #told = '';
   /** W3. */
@@ -143,6 +145,10 @@ export class Watching {
       this.#last.maintenance = maintenance;
       this.#takeMaintenance(maintenance);
     }
+    if (news.pauses !== this.#last.pauses) {
+      this.#last.pauses = news.pauses;
+      this.#takePauses(news.pauses);
+    }
     const groups = news.groups.join('\n');
     if (groups === this.#last.groups) return;
     this.#last.groups = groups;
@@ -197,6 +203,12 @@ export class Watching {
     this.#host.dispatch({ kind: 'maintenance', maintenance });
   }
 
+  #takePauses(text: string): void {
+    const parsed = text === '' ? { kind: 'ok' as const, value: noPauses } : parsePauses(text);
+    if (parsed.kind === 'garbage') this.#host.log.warn('watch', parsed.says);
+    else this.#host.dispatch({ kind: 'pauses', pauses: parsed.value });
+  }
+
   #tell(says: string): void {
     if (says === this.#told) return;
     this.#told = says;
@@ -218,6 +230,7 @@ function knownMember(row: agents.MemberRow): KnownMember | null {
     ports: {
       ...defaultPorts,
       grpc: port(row.grpcPort, defaultPorts.grpc),
+      mirror: port(row.mirrorPort, defaultPorts.mirror),
       heartbeat: port(row.heartbeatPort, defaultPorts.heartbeat),
     },
   };

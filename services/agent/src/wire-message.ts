@@ -2,10 +2,17 @@
  * Messages between members: core's form and the protobuf form, both ways. What comes in has passed its seal, yet may be
  * of another version: a row that makes no sense is left out, a message that makes none is refused as a whole.
  *
- * An absent echo or round trip is 0 on the wire: both are never exactly 0 when measured.
+ * An absent echo or round trip is 0 on the wire: both are never exactly 0 when measured. An absent boot is empty, an
+ * absent wait 0.
  */
 
-import type { Heartbeat, HoldingState, Message } from '@holdfast/core';
+import {
+  mirrorStates,
+  type Heartbeat,
+  type HoldingState,
+  type LiveMirror,
+  type Message,
+} from '@holdfast/core';
 import type { heartbeat as wire } from '@holdfast/proto';
 
 export type Body = NonNullable<wire.Envelope['body']>;
@@ -13,6 +20,10 @@ export type Body = NonNullable<wire.Envelope['body']>;
 const states: readonly HoldingState[] = ['acquiring', 'active', 'releasing', 'fenced', 'failed'];
 const rowsMax = 512;
 const pathMax = 15;
+const mirrorsMax = 16;
+const bootIdMax = 64;
+/** No outage that can be configured has a longer wait. */
+const waitMsMax = 86_400_000;
 
 /** `wallMs`: our wall clock, so that others can tell how far theirs is off. */
 export function toBody(message: Message, wallMs: number): Body {
@@ -20,8 +31,8 @@ export function toBody(message: Message, wallMs: number): Body {
     case 'heartbeat':
       return { $case: 'heartbeat', value: toHeartbeat(message, wallMs) };
     case 'hold-request': {
-      const { group, epoch, round } = message;
-      return { $case: 'holdRequest', value: { group, epoch, round: BigInt(round) } };
+      const { group, epoch, round, waitMs = 0 } = message;
+      return { $case: 'holdRequest', value: { group, epoch, round: BigInt(round), waitMs } };
     }
     case 'hold-promise': {
       const { group, epoch, round, promised, reason } = message;
@@ -47,6 +58,7 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     echoSentAtMs: beat.echo?.sentAt ?? 0,
     echoAgeMs: beat.echo?.ageMs ?? 0,
     version: beat.version,
+    bootId: beat.bootId ?? '',
     leaving: beat.leaving,
     addresses: [...beat.addresses],
     groups: beat.groups.map(({ group, epoch, state }) => ({ group, epoch, state })),
@@ -58,6 +70,7 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     })),
     wallMs,
     diagnoses: beat.diagnoses.map(({ member, path, says }) => ({ member, path, says: says.slice(0, 120) })),
+    mirrors: (beat.mirrors ?? []).slice(0, mirrorsMax).map((m) => ({ ...m, says: m.says.slice(0, 80) })),
   };
 }
 
@@ -67,9 +80,10 @@ export function fromBody(body: Body): Message | null {
     case 'heartbeat':
       return fromHeartbeat(body.value);
     case 'holdRequest': {
-      const { group, epoch } = body.value;
+      const { group, epoch, waitMs } = body.value;
       const round = wholeNumber(body.value.round);
-      return group === '' || round === null ? null : { kind: 'hold-request', group, epoch, round };
+      if (group === '' || round === null || !isTime(waitMs) || waitMs > waitMsMax) return null;
+      return { kind: 'hold-request', group, epoch, round, ...(waitMs === 0 ? {} : { waitMs }) };
     }
     case 'holdPromise': {
       const { group, epoch, promised, reason } = body.value;
@@ -98,6 +112,7 @@ function fromHeartbeat(beat: wire.Heartbeat): Heartbeat | null {
     sentAt: beat.sentAtMs,
     echo: beat.echoSentAtMs === 0 ? null : { sentAt: beat.echoSentAtMs, ageMs: beat.echoAgeMs },
     version: beat.version,
+    ...(beat.bootId === '' ? {} : { bootId: beat.bootId.slice(0, bootIdMax) }),
     leaving: beat.leaving,
     addresses: beat.addresses.slice(0, pathMax + 1),
     groups: beat.groups.slice(0, rowsMax).flatMap(({ group, epoch, state }) => {
@@ -111,7 +126,15 @@ function fromHeartbeat(beat: wire.Heartbeat): Heartbeat | null {
     diagnoses: beat.diagnoses
       .slice(0, rowsMax)
       .flatMap(({ member, path, says }) => (member === '' || path > pathMax ? [] : [{ member, path, says }])),
+    mirrors: beat.mirrors.slice(0, mirrorsMax).flatMap(fromLive),
   };
+}
+
+function fromLive(m: wire.LiveMirror): readonly LiveMirror[] {
+  const state = mirrorStates.find((s) => s === m.state);
+  const figures = [m.behindBytes, m.behindMs, m.totalBytes, m.doneBytes, m.rateBytesPerSecond];
+  if (m.mirror === '' || m.target === '' || state === undefined || !figures.every(isTime)) return [];
+  return [{ ...m, state }];
 }
 
 function isTime(ms: number): boolean {

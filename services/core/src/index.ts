@@ -48,7 +48,7 @@ export type {
 } from './quorum/events.ts';
 export { judge } from './quorum/judge.ts';
 export type { Case, Change, Judgement } from './quorum/case.ts';
-export { candidates, heardAt, lastOwner, seconds, serverDownAt } from './quorum/candidates.ts';
+export { candidates, heardAt, lastOwner, lossClause, seconds, serverDownAt } from './quorum/candidates.ts';
 export type { Candidate, Scene } from './quorum/candidates.ts';
 export { leads } from './quorum/leadership.ts';
 export { maintenanceOf, pausesOf } from './quorum/view.ts';

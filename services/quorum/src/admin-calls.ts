@@ -18,6 +18,7 @@ import {
   runningMessage,
 } from './history.ts';
 import { setMaintenance } from './maintenance.ts';
+import { pauseMirror } from './pauses.ts';
 import { runMirror, type MirrorSurroundings } from './mirror-calls.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type StoreHealth } from './status.ts';
@@ -80,6 +81,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
     getOperation: (request) => withService((service) => getOperation(service, request.id)),
     listOperations: (request) => withService((service) => listOperations(service, request.group)),
     setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
+    pauseMirror: (request) => withService((service) => pauseMirror(service, request)),
     runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };
 }

@@ -134,6 +134,7 @@ function newsOf(service: QuorumService, sentConfig: bigint): agents.WatchReply {
     configRevision,
     members: [...view.members.values()].map(({ text, value }) => memberRow(text, value)),
     maintenance: view.maintenance?.text ?? '',
+    pauses: view.pauses?.text ?? '',
   };
 }
 
@@ -154,6 +155,7 @@ function memberRow(
     grpcPort: row?.ports.grpc ?? defaultPorts.grpc,
     heartbeatPort: row?.ports.heartbeat ?? defaultPorts.heartbeat,
     voter: member.voter,
+    mirrorPort: row?.ports.mirror ?? defaultPorts.mirror,
   };
 }
 

@@ -1,6 +1,6 @@
 /** The desired state: validated whole, compared, stored by compare-and-swap. A bad file changes nothing. */
 
-import { configToJson, diffConfig, keys, parseConfig, type Member } from '@holdfast/core';
+import { configToJson, diffConfig, keys, parseConfig, withEpochs, type Member } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
 import { parseDocument } from 'yaml';
@@ -30,7 +30,10 @@ export async function apply(
   });
   if (request.dryRun || (differences.length === 0 && before !== null))
     return reply(false, before?.modRevision ?? 0n);
-  const value = JSON.stringify({ yaml: request.yaml, config: configToJson(parsed.config) });
+  const value = JSON.stringify({
+    yaml: request.yaml,
+    config: configToJson(withEpochs(before?.value ?? null, parsed.config, view.revision)),
+  });
   const answer = await service.storeNow.txn(
     {
       compares: [{ kind: 'mod-revision', key: keys.config, revision: before?.modRevision ?? 0n }],

@@ -1,8 +1,9 @@
 /** Preflight: everything that would make a takeover fail tonight, from the servers' reports and from here. */
 
-import { candidates, caseOf, keys, lastOwner } from '@holdfast/core';
+import { candidates, caseOf, keys, lastOwner, sceneOf } from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
 import { z } from 'zod';
+import { mirrorProblems } from './mirror-status.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type ClusterName, type StoreHealth } from './status.ts';
 
@@ -56,6 +57,10 @@ export async function check(
     }
   }
   for (const g of wanted) problems.push(...groupProblems(service, g.name, now, wall));
+  const scene = sceneOf(service.state, now);
+  const behind = mirrorProblems(service.state, scene, wanted, (g) => status.groups[g]?.mirrors ?? {});
+  for (const { server, says } of behind)
+    problems.push({ name: 'mirror', server, says, fix: `look at ${server}: holdfast get mirrors` });
   return [...problems, ...(await reported(service, group === '' ? null : concerned))];
 }
 

@@ -4,6 +4,7 @@ import {
   caseOf,
   candidates,
   formatDuration,
+  lossClause,
   seconds,
   judge,
   type Case,
@@ -31,7 +32,7 @@ export function explain(
   const all = candidates(c.scene, c.config, c.record);
   const own = c.record?.ownership;
   const owner = own === undefined || own.kind === 'unowned' ? null : own.owner;
-  const blockers = all.flatMap((s) => (s.blocker === null || s.server === owner ? [] : [s.blocker]));
+  const blockers = all.flatMap((s) => (s.server === owner ? [] : [s.blocker ?? s.ask ?? []])).flat();
   return {
     now: `${judged.reason}.${since}`,
     prospects: c.config.servers.map((server) => ({ server, says: ifDied(c, server, owner) })),
@@ -61,7 +62,8 @@ function ifDied(c: Case, server: string, owner: string | null): string {
   if (next.kind !== 'owned') return `after ${after}: ${judged.reason}`;
   const asked = judged.change.record.operation?.phase === 'awaiting-approval';
   if (asked) return `after ${after} it would wait for a person to approve: ${judged.reason}`;
-  return `${next.owner} would take over ${after} after ${server} was last heard, at epoch ${next.epoch.toString()}`;
+  const loss = lossClause(candidates(c.scene, c.config, c.record), next.owner);
+  return `${next.owner} would take over ${after} after ${server} was last heard, at epoch ${next.epoch.toString()}${loss}`;
 }
 
 /** Everybody but the dead server goes on talking until then. */

@@ -4,7 +4,7 @@
  */
 
 import { createConnection, type Socket } from 'node:net';
-import type { Heartbeat } from '@holdfast/core';
+import { mirrorStates, type Heartbeat } from '@holdfast/core';
 import { z } from 'zod';
 
 export interface RelayListener {
@@ -33,6 +33,7 @@ const line = z.object({
     sentAt: z.number(),
     echo: z.object({ sentAt: z.number(), ageMs: z.number() }).nullable(),
     version: z.string(),
+    bootId: z.string().min(1).max(64).optional(),
     leaving: z.boolean(),
     addresses: z.array(z.string()),
     groups: z.array(
@@ -46,6 +47,23 @@ const line = z.object({
       z.object({ member: z.string(), path: z.number(), ageMs: z.number(), rttMs: z.number().nullable() }),
     ),
     diagnoses: z.array(z.object({ member: z.string(), path: z.number(), says: z.string() })),
+    mirrors: z
+      .array(
+        z.object({
+          mirror: z.string(),
+          epoch,
+          target: z.string(),
+          state: z.enum(mirrorStates),
+          consistent: z.boolean(),
+          behindBytes: z.number(),
+          behindMs: z.number(),
+          totalBytes: z.number(),
+          doneBytes: z.number(),
+          rateBytesPerSecond: z.number(),
+          says: z.string(),
+        }),
+      )
+      .optional(),
   }),
 });
 

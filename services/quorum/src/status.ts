@@ -18,6 +18,7 @@ import {
   type Scene,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
+import { copyMirrors, groupMirrors, lossNow } from './mirror-status.ts';
 
 /** Which voters' stores answered a moment ago; asked by the shell. */
 export type StoreHealth = ReadonlyMap<string, boolean>;
@@ -53,6 +54,7 @@ export function statusOf(
       ...warningsOf(state, members, quorum, cluster.externalEtcd),
       ...deafnessOf(state, scene, members),
     ],
+    mirrors: copyMirrors(state, scene),
   };
 }
 
@@ -189,11 +191,22 @@ function groupStatus(state: QuorumState, config: GroupConfig, now: number, wall:
       hostname: identity.hostname ?? '',
     },
     resources: resourcesOf(c, config, owner),
-    objectives: { lossMs: 0, lossBytes: 0, takeoverMs: median(c.record?.takeoverMs ?? []) },
+    mirrors: groupMirrors(c),
+    objectives: objectivesOf(c),
     operation: c.record?.operation?.id ?? '',
     maintenance: maintenance.cluster !== null || maintenance.groups[config.name] !== undefined,
     servers: [...config.servers],
     warnings: [...new Set(judged.warnings)],
+  };
+}
+
+function objectivesOf(c: Case): admin.ObjectivesStatus {
+  const loss = lossNow(c);
+  return {
+    lossMs: Math.round(loss.ms),
+    lossBytes: Math.round(loss.bytes),
+    lossUnknown: loss.unknown,
+    takeoverMs: median(c.record?.takeoverMs ?? []),
   };
 }
 

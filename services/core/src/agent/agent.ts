@@ -36,8 +36,7 @@ import {
 } from './state.ts';
 import { identityMoved } from './step.ts';
 import type { Here, Moved } from './here.ts';
-import { mirrorsOf } from '../mirror/roles.ts';
-import { mirrorNews, ordering } from './mirroring.ts';
+import { mirrorNews, openNow, ordering } from './mirroring.ts';
 import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
@@ -196,9 +195,7 @@ class Turn {
     const { rules } = config;
     const entitlement = { provenAt: vouched.fenceAt - rules.fenceMs, rules };
     const resources = resumeMonitoring(config, this.now);
-    // What was active had opened its mirrors.
-    const active = g.holding.kind === 'active';
-    const opened = active ? { epoch: vouched.epoch, mirrors: mirrorsOf(config) } : null;
+    const opened = openNow(g, config);
     this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources, opened });
   }
 
@@ -393,7 +390,7 @@ class Turn {
   private orderMirrors(): readonly AgentAction[] {
     if (!this.state.started) return [];
     const { orders, actions } = ordering(this.state, this.state.mirrorOrders);
-    if (actions.length > 0) this.state = { ...this.state, mirrorOrders: orders };
+    this.state = { ...this.state, mirrorOrders: orders };
     return actions;
   }
 

@@ -3,17 +3,19 @@
  * renewals, heartbeats and the history.
  */
 
+import type { GroupConfig } from '../config/types.ts';
 import type { LiveMirror, MirrorCopy, MirrorReport, MirrorRow, MirrorState } from '../mirror/report.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
-import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
+import { mirrorsOf, ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
 import type { BootMs, GroupId, MirrorId } from '../names.ts';
 import type { AgentAction } from './events.ts';
+import type { GroupState } from './holding.ts';
 
 /** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
 const freshWordMs = 1_500;
 const roundMs = 100;
-/** Rows in one heartbeat; the others follow in the next ones. */
-const liveRowsMax = 16;
+/** Rows in one heartbeat, which is one datagram; the others follow in the next ones. */
+const liveRowsMax = 4;
 /** A state that lasts less than this is not worth an event. */
 const steadyMs = 5_000;
 
@@ -27,6 +29,11 @@ export function ordering(cast: Cast, before: MirrorOrders): Ordering {
   const orders = ordersOf(cast);
   if (sameOrders(orders, before)) return { orders: before, actions: [] };
   return { orders, actions: [{ kind: 'order-mirrors', orders }] };
+}
+
+/** What an owner had opened when an earlier agent of it ended: what was active had opened all of its mirrors. */
+export function openNow({ holding }: GroupState, config: GroupConfig): GroupState['opened'] {
+  return holding.kind === 'active' ? { epoch: holding.epoch, mirrors: mirrorsOf(config) } : null;
 }
 
 /** The copies of this server, for its renewal. */
@@ -64,7 +71,14 @@ export function liveAt(
   now: BootMs,
 ): readonly LiveMirror[] {
   const rows = reports.flatMap((r) =>
-    r.kind === 'target' ? [] : r.targets.map((row) => ({ ...row, mirror: r.mirror, epoch: r.epoch })),
+    r.kind === 'target'
+      ? []
+      : r.targets.map((row) => ({
+          ...row,
+          says: row.says === '' ? r.says : row.says,
+          mirror: r.mirror,
+          epoch: r.epoch,
+        })),
   );
   if (rows.length <= liveRowsMax) return rows;
   const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;

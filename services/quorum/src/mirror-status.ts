@@ -1,0 +1,157 @@
+/**
+ * The mirrors as administrators see them. What a source tells in its heartbeats is the truth about its targets while it
+ * is heard; otherwise what the targets themselves told with their last renewal, which nobody can better.
+ */
+
+import {
+  candidates,
+  copiesOf,
+  lastOwner,
+  lastSound,
+  mirrorId,
+  type Case,
+  type CopyConfig,
+  type GroupConfig,
+  type LiveMirror,
+  type MemberId,
+  type MirrorCopy,
+  type MirrorId,
+  type QuorumState,
+  type Scene,
+} from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+
+type Targets = Record<string, admin.MirrorTargetStatus>;
+
+export function groupMirrors(c: Case): Record<string, admin.MirrorStatus> {
+  const own = c.record?.ownership;
+  const source = own === undefined || own.kind === 'unowned' ? '' : own.owner;
+  const epoch = own?.epoch ?? 0n;
+  return Object.fromEntries(
+    c.config.mirrors.map(({ name }) => {
+      const id = mirrorId(c.config.name, name);
+      const others = c.config.servers.filter((s) => s !== source);
+      return [name, mirrorStatus(c.scene, id, source, epoch, others)];
+    }),
+  );
+}
+
+/** Mirrors without a failover, and the copies of a group's mirror elsewhere. */
+export function copyMirrors(state: QuorumState, scene: Scene): Record<string, admin.MirrorStatus> {
+  const copies = [...(state.view.config?.value.mirrors.values() ?? [])];
+  return Object.fromEntries(copies.map((copy) => [copy.name, copyStatus(state, scene, copy)]));
+}
+
+function copyStatus(state: QuorumState, scene: Scene, copy: CopyConfig): admin.MirrorStatus {
+  const { from, to, name } = copy;
+  if (from.kind === 'server') return mirrorStatus(scene, name, from.server, from.epoch, to);
+  const own = state.view.groups.get(from.group)?.value.ownership;
+  const source = own === undefined || own.kind === 'unowned' ? '' : own.owner;
+  return mirrorStatus(scene, mirrorId(from.group, from.mirror), source, own?.epoch ?? 0n, to);
+}
+
+function mirrorStatus(
+  scene: Scene,
+  id: MirrorId,
+  source: MemberId,
+  epoch: bigint,
+  targets: readonly MemberId[],
+): admin.MirrorStatus {
+  const rows = targets.map((target): [string, admin.MirrorTargetStatus] => {
+    const live = liveRow(scene, id, source, epoch, target);
+    return [target, live === null ? toldRow(scene, id, epoch, target) : shownRow(live)];
+  });
+  return { kind: 'files', source, targets: Object.fromEntries(rows) satisfies Targets };
+}
+
+/** Null when the source is silent, or says nothing of this target at this epoch. */
+function liveRow(
+  scene: Scene,
+  id: MirrorId,
+  source: MemberId,
+  epoch: bigint,
+  target: MemberId,
+): LiveMirror | null {
+  const heard = lastSound(scene.vantage, source);
+  const live = scene.vantage.ears.get(source)?.mirrors.get(`${id} ${target}`);
+  if (heard === null || live === undefined || live.row.epoch !== epoch) return null;
+  return scene.now - heard < 5 * scene.heartbeatMs ? live.row : null;
+}
+
+function shownRow(row: LiveMirror): admin.MirrorTargetStatus {
+  return {
+    state: row.state,
+    consistent: row.consistent,
+    behindBytes: Math.round(row.behindBytes),
+    behindMs: Math.round(row.behindMs),
+    totalBytes: Math.round(row.totalBytes),
+    doneBytes: Math.round(row.doneBytes),
+    rateBytesPerSecond: Math.round(row.rateBytesPerSecond),
+    says: row.says,
+    behindUnknown: false,
+  };
+}
+
+function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): admin.MirrorTargetStatus {
+  const copy = copyTold(scene, id, target);
+  const unknown = copy === null || copy.epoch !== epoch || copy.lossMs === null;
+  return {
+    state: copy === null || copy.state === 'replicating' ? 'disconnected' : copy.state,
+    consistent: copy?.consistent === true,
+    behindBytes: copy?.lossBytes ?? 0,
+    behindMs: copy?.lossMs ?? 0,
+    totalBytes: 0,
+    doneBytes: 0,
+    rateBytesPerSecond: 0,
+    says: copy === null ? 'it has told nothing of its copy yet' : copy.says,
+    behindUnknown: unknown,
+  };
+}
+
+function copyTold(scene: Scene, id: MirrorId, target: MemberId): MirrorCopy | null {
+  return scene.view.renewals.get(target)?.value.mirrors?.find((m) => m.mirror === id) ?? null;
+}
+
+/** What would be lost if the owner died now and the best of the others took over. */
+export function lossNow(c: Case): { readonly ms: number; readonly bytes: number; readonly unknown: boolean } {
+  const none = { ms: 0, bytes: 0, unknown: false };
+  if (c.config.mirrors.length === 0) return none;
+  const last = lastOwner(c.record);
+  const losses = candidates(c.scene, c.config, c.record).flatMap((s) =>
+    s.server === last || s.loss === null || s.loss.ms === null
+      ? []
+      : [{ ms: s.loss.ms, bytes: s.loss.bytes ?? 0, unknown: s.loss.bytes === null }],
+  );
+  losses.sort((a, b) => a.ms - b.ms);
+  return losses[0] ?? { ...none, unknown: true };
+}
+
+/** What is wrong with mirrors, one sentence each, for `check`. */
+export function mirrorProblems(
+  state: QuorumState,
+  scene: Scene,
+  groups: readonly GroupConfig[],
+  statuses: (group: string) => Readonly<Record<string, admin.MirrorStatus>>,
+): readonly { readonly server: string; readonly says: string }[] {
+  const config = state.view.config?.value;
+  const found: { server: string; says: string }[] = [];
+  const look = (name: string, status: admin.MirrorStatus): void => {
+    for (const [target, row] of Object.entries(status.targets)) {
+      if (row.state === 'replicating' && row.consistent) continue;
+      const why = row.says === '' ? '' : `: ${row.says}`;
+      const copy = row.consistent ? 'complete up to then' : 'incomplete';
+      found.push({
+        server: target,
+        says: `the copy of ${name} on ${target} is ${copy} and ${row.state}${why}`,
+      });
+    }
+  };
+  for (const group of groups) {
+    for (const [name, status] of Object.entries(statuses(group.name))) {
+      look(`${group.name}/${name}`, status);
+      if (config === undefined) continue;
+      for (const copy of copiesOf(config, group.name, name)) look(copy.name, copyStatus(state, scene, copy));
+    }
+  }
+  return found;
+}
