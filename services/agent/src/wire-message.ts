@@ -23,7 +23,7 @@ const pathMax = 15;
 const mirrorsMax = 16;
 const bootIdMax = 64;
 /** No outage that can be configured has a longer wait. */
-const waitMsMax = 86_400_000;
+const waitMsMax = 3_600_000;
 
 /** `wallMs`: our wall clock, so that others can tell how far theirs is off. */
 export function toBody(message: Message, wallMs: number): Body {

@@ -43,7 +43,9 @@ describe('a message', () => {
   const messages: readonly Message[] = [
     beat,
     { ...beat, echo: null },
+    { ...beat, bootId: '0d5f7a3e-9c1b-4f6e-8a2d-3b4c5d6e7f80' },
     { kind: 'hold-request', group: 'd3', epoch: 7n, round: 123_456_789_012 },
+    { kind: 'hold-request', group: 'd3', epoch: 7n, round: 1, waitMs: 20_000 },
     { kind: 'hold-promise', group: 'd3', epoch: 7n, round: 1, promised: false, reason: 'no' },
     { kind: 'sighting-request', round: 5, addresses: ['10.77.0.100/24'] },
     { kind: 'sighting', round: 5, address: '10.77.0.100/24', linkAddress: null },
@@ -67,6 +69,11 @@ describe('a message', () => {
     expect(fromBody({ $case: 'heartbeat', value })).toMatchObject({ groups: [], vantage: [] });
     const wrong = { ...value, sentAtMs: Number.POSITIVE_INFINITY };
     expect(fromBody({ $case: 'heartbeat', value: wrong })).toBeNull();
+  });
+
+  it.each([Number.NaN, -1, 3_600_001])('that asks to hold for %d ms is refused', (waitMs) => {
+    const value = wire.HoldRequest.fromPartial({ group: 'd3', epoch: 7n, round: 1n, waitMs });
+    expect(fromBody({ $case: 'holdRequest', value })).toBeNull();
   });
 });
 
