@@ -126,7 +126,7 @@ function fromHeartbeat(beat: wire.Heartbeat): Heartbeat | null {
     diagnoses: beat.diagnoses
       .slice(0, rowsMax)
       .flatMap(({ member, path, says }) => (member === '' || path > pathMax ? [] : [{ member, path, says }])),
-    mirrors: beat.mirrors.slice(0, mirrorsMax).flatMap(fromLive),
+    ...(beat.mirrors.length === 0 ? {} : { mirrors: beat.mirrors.slice(0, mirrorsMax).flatMap(fromLive) }),
   };
 }
 
