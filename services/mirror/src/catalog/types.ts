@@ -166,7 +166,7 @@ export interface Catalog {
   child(parent: number, name: Buffer): Entry | null;
   /** By name, in slices: `after` is the last name of the one before, null at the start. Default limit 1,000. */
   children(parent: number, after?: Buffer | null, limit?: number): Entry[];
-  /** Live entries with this inode, in order of id: hard links of one file, this one included. At most 1,000. */
+  /** Live entries with this inode, in order of id: hard links of one file. At most 1,000. */
   linked(inode: number): Entry[];
   /** Null: is gone, or lies beneath something that is. */
   pathOf(id: number): Buffer | null;
@@ -179,7 +179,7 @@ export interface Catalog {
   changesSince(sequence: number, limit: number, afterId?: number): Change[];
   /**
    * Entries and tombstones with a higher number, and bytes of the files whose contents may differ. Exact for fewer than
-   * some hundred changes, beyond it to within 256 numbers. Takes microseconds.
+   * 512 changes, beyond it to within 256 numbers. Takes up to 3 ms.
    */
   countSince(sequence: number): Backlog;
 
@@ -232,8 +232,9 @@ export interface Catalog {
 
   /* Both */
 
-  /** Forgets tombstones and former places up to this number; the horizon rises to it. */
-  collect(belowSequence: number): void;
+  /** Forgets tombstones and former places up to this number; the horizon rises to it. In slices of their own, until
+   * `untilMs` of performance.now() at the latest; true when done. Call it with write() not open. */
+  collect(belowSequence: number, untilMs?: number): boolean;
   /** Forgets everything; numbers go on from `sequence`, which becomes the horizon. */
   reset(sequence: number): void;
   /** The checksum from all entries, for tests and verify; takes seconds for a million. */

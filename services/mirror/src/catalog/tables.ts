@@ -1,0 +1,253 @@
+/**
+ * The LMDB environment of a catalog: its tables, its transactions, and the few numbers that go with them.
+ *
+ * | table     | key                  | value                                                        |
+ * |-----------|----------------------|--------------------------------------------------------------|
+ * | entries   | folder id, name      | row.ts                                                       |
+ * | ids       | id                   | folder id, name                                              |
+ * | sequences | sequence, id         | 1 live entry, 2 tombstone                                    |
+ * | inodes    | inode, id            | 1 live entry, 2 detached                                     |
+ * | detached  | id                   | when, and the entry as it was (detached.ts)                  |
+ * | places    | until, id            | a former place (placing.ts)                                  |
+ * | placesOf  | id, until            | nothing                                                      |
+ * | buckets   | number / 256         | buckets.ts                                                   |
+ * | facts     | `state` and `meta`   | JSON                                                         |
+ *
+ * L1. A transaction is one write(): after a crash of the process all of it is there or nothing.
+ * L2. Commits do not wait for the disk. LMDB (overlapping sync) keeps the last state that was flushed intact, and returns to
+ *     it after a power failure; flush() makes the present one that state.
+ * L3. The numbers in `state` are written in the same transaction as what they count, and read again when one is undone.
+ */
+import { type Database, type RootDatabase, TransactionFlags, open } from 'lmdb';
+import { z } from 'zod';
+import { Buckets } from './buckets.ts';
+import { type CatalogMeta, rootId } from './types.ts';
+
+export type Table = Database<Buffer, Buffer>;
+
+const format = 1;
+/** Transactions that can be undone, are visible when they return, and are not flushed (L2). */
+const { ABORTABLE, SYNCHRONOUS_COMMIT, NO_SYNC_FLUSH } = TransactionFlags;
+const transactionFlags: TransactionFlags = ABORTABLE | SYNCHRONOUS_COMMIT | NO_SYNC_FLUSH;
+const noteBytesMax = 64 * 1024;
+const stateKey = Buffer.from('state');
+const metaKey = Buffer.from('meta');
+const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
+/** A whole number as JSON holds it. */
+const count = z.number().int().nonnegative();
+
+const stateShape = z.object({
+  format: z.literal(format),
+  lastSequence: count,
+  nextId: count,
+  horizon: count,
+  exactSince: count,
+  entries: count,
+  detached: count,
+  places: count,
+  checksum: z.string().regex(/^\d+$/),
+});
+
+const metaShape = z.object({
+  epoch: z.string().regex(/^\d+$/),
+  history: z.array(z.object({ epoch: z.string().regex(/^\d+$/), sequence: count })),
+  complete: z.boolean(),
+  consistent: z.boolean(),
+  notes: z.record(z.string(), z.string()),
+});
+
+export interface State {
+  lastSequence: number;
+  nextId: number;
+  horizon: number;
+  exactSince: number;
+  entries: number;
+  detached: number;
+  /** Rows of `places`. */
+  places: number;
+  checksum: bigint;
+}
+
+/** What the catalog does at the end of each transaction. */
+interface TransactionEnds {
+  /** Still within it. */
+  committing(): void;
+  /** Nothing of it happened. */
+  undone(): void;
+}
+
+export class Tables {
+  readonly dir: string;
+  readonly entries: Table;
+  readonly ids: Table;
+  readonly sequences: Table;
+  readonly inodes: Table;
+  readonly detached: Table;
+  readonly places: Table;
+  readonly placesOf: Table;
+  readonly buckets: Buckets;
+  state: State;
+  meta: CatalogMeta;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+  readonly #facts: Table;
+  readonly #ends: TransactionEnds;
+  #writing = false;
+
+  /** Makes the folder when missing. Throws when it was written by an unknown version, or is damaged. */
+  constructor(dir: string, ends: TransactionEnds) {
+    this.dir = dir;
+    this.#ends = ends;
+    const root = openEnvironment(dir);
+    const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...binary });
+    this.#root = root;
+    this.entries = table('entries');
+    this.ids = table('ids');
+    this.sequences = table('sequences');
+    this.inodes = table('inodes');
+    this.detached = table('detached');
+    this.places = table('places');
+    this.placesOf = table('placesOf');
+    this.#facts = table('facts');
+    this.buckets = new Buckets(table('buckets'));
+    this.state = this.#readState();
+    this.meta = this.#readMeta();
+  }
+
+  /** L1, L3. A call within a call is part of the outer one. */
+  write<T>(work: () => T): T {
+    if (this.#writing) return work();
+    this.#writing = true;
+    try {
+      return this.#root.transactionSync(() => {
+        const answer = work();
+        this.#ends.committing();
+        this.buckets.store();
+        this.#facts.putSync(stateKey, Buffer.from(stateText(this.state)));
+        return answer;
+      }, transactionFlags);
+    } catch (error) {
+      this.state = this.#readState();
+      this.meta = this.#readMeta();
+      this.buckets.load();
+      this.#ends.undone();
+      throw error;
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  setMeta(meta: CatalogMeta): void {
+    for (const [name, text] of Object.entries(meta.notes)) {
+      if (Buffer.byteLength(text) > noteBytesMax)
+        throw new Error(`the note ${name} is too long for a catalog`);
+    }
+    this.write(() => {
+      this.#facts.putSync(metaKey, Buffer.from(metaText(meta)));
+      this.meta = meta;
+    });
+  }
+
+  /** L2. */
+  async flush(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      synced(this.#root, (error) => {
+        if (error === null || error === undefined) resolve();
+        else reject(new Error(`the catalog could not be made durable: ${textOf(error)}`, { cause: error }));
+      });
+    });
+  }
+
+  clear(): void {
+    this.write(() => {
+      const { entries, ids, sequences, inodes, detached, places, placesOf } = this;
+      for (const table of [entries, ids, sequences, inodes, detached, places, placesOf]) table.clearSync();
+      this.buckets.clear();
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+
+  #readState(): State {
+    const bytes = this.#facts.getBinary(stateKey);
+    if (bytes === undefined) return newState();
+    const state = stateShape.parse(JSON.parse(bytes.toString()));
+    return { ...state, checksum: BigInt(state.checksum) };
+  }
+
+  #readMeta(): CatalogMeta {
+    const bytes = this.#facts.getBinary(metaKey);
+    if (bytes === undefined) return { epoch: 0n, history: [], complete: false, consistent: false, notes: {} };
+    const { epoch, history, ...others } = metaShape.parse(JSON.parse(bytes.toString()));
+    return {
+      ...others,
+      epoch: BigInt(epoch),
+      history: history.map((row) => ({ epoch: BigInt(row.epoch), sequence: row.sequence })),
+    };
+  }
+}
+
+/** For reading beside the thread that writes: a scan's workers. */
+export class ReadTables {
+  readonly entries: Table;
+  readonly ids: Table;
+  readonly #root: RootDatabase<Buffer, Buffer>;
+
+  constructor(dir: string) {
+    this.#root = openEnvironment(dir);
+    this.entries = this.#root.openDB<Buffer, Buffer>({ name: 'entries', ...binary });
+    this.ids = this.#root.openDB<Buffer, Buffer>({ name: 'ids', ...binary });
+  }
+
+  /** What is read from now on is at least as new as this call. */
+  renew(): void {
+    this.#root.resetReadTxn();
+  }
+
+  async close(): Promise<void> {
+    await this.#root.close();
+  }
+}
+
+export function newState(): State {
+  return {
+    lastSequence: 0,
+    nextId: rootId + 1,
+    horizon: 0,
+    exactSince: 0,
+    entries: 0,
+    detached: 0,
+    places: 0,
+    checksum: 0n,
+  };
+}
+
+function openEnvironment(dir: string): RootDatabase<Buffer, Buffer> {
+  return open<Buffer, Buffer>({ path: dir, maxDbs: 16, noMemInit: true, noSubdir: false, ...binary });
+}
+
+function stateText(state: State): string {
+  return JSON.stringify({ ...state, format, checksum: state.checksum.toString() });
+}
+
+function metaText(meta: CatalogMeta): string {
+  return JSON.stringify({
+    ...meta,
+    epoch: meta.epoch.toString(),
+    history: meta.history.map((row) => ({ epoch: row.epoch.toString(), sequence: row.sequence })),
+  });
+}
+
+/** lmdb has sync() but no type for it. */
+function synced(root: RootDatabase<Buffer, Buffer>, done: (error: unknown) => void): void {
+  const sync: unknown = Reflect.get(root, 'sync');
+  if (typeof sync !== 'function') throw new Error('this lmdb has no sync()');
+  Reflect.apply(sync, root, [done]);
+}
+
+function textOf(error: unknown): string {
+  return typeof error === 'object' && error !== null && 'message' in error
+    ? String(error.message)
+    : String(error);
+}
