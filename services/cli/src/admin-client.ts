@@ -13,7 +13,13 @@ export interface AdminClient {
   createToken(request: admin.CreateTokenRequest): Promise<Answer<admin.CreateTokenReply>>;
   apply(request: admin.ApplyRequest): Promise<Answer<admin.ApplyReply>>;
   setMaintenance(request: admin.SetMaintenanceRequest): Promise<Answer<admin.SetMaintenanceReply>>;
+  pauseMirror(request: admin.PauseMirrorRequest): Promise<Answer<admin.PauseMirrorReply>>;
   /** Asked once and never repeated: a switchover that is done twice is undone. */
   startOperation(request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;
+  /** What the mirror process of some member does. Asked once; the answers are bounded by the other end. */
+  runMirror(
+    request: admin.RunMirrorRequest,
+    signal?: AbortSignal,
+  ): AsyncIterable<Answer<admin.RunMirrorReply>>;
   close(): void;
 }

@@ -100,6 +100,24 @@ class MemberConnection implements AdminClient {
     }
   }
 
+  pauseMirror(request: admin.PauseMirrorRequest): Promise<Answer<admin.PauseMirrorReply>> {
+    return this.#change(this.#methods.pauseMirror, request);
+  }
+
+  /** Q2: asked of the member that has just answered. */
+  async *runMirror(
+    request: admin.RunMirrorRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Answer<admin.RunMirrorReply>, void, undefined> {
+    const client = await this.#answering();
+    if (client.kind === 'error') {
+      yield client;
+      return;
+    }
+    const options = { openMs: streamOpenMs, ...(signal !== undefined && { signal }) };
+    yield* client.value.stream(this.#methods.runMirror, request, options);
+  }
+
   createToken(request: admin.CreateTokenRequest): Promise<Answer<admin.CreateTokenReply>> {
     return this.#change(this.#methods.createToken, request);
   }
@@ -113,6 +131,18 @@ class MemberConnection implements AdminClient {
   }
 
   async startOperation(request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>> {
+    const client = await this.#answering();
+    if (client.kind === 'error') return client;
+    return client.value.call(this.#methods.startOperation, request, changeMs);
+  }
+
+  close(): void {
+    this.#one?.close();
+    this.#pool.close();
+  }
+
+  /** Q2: the one member that has just answered. */
+  async #answering(): Promise<Answer<RpcClient>> {
     const found = await this.status();
     if (found.kind === 'error') return found;
     const answered = this.#pool.preferred ?? this.#pool.members[0]?.id;
@@ -127,12 +157,7 @@ class MemberConnection implements AdminClient {
       port,
       member: id,
     });
-    return this.#one.call(this.#methods.startOperation, request, changeMs);
-  }
-
-  close(): void {
-    this.#one?.close();
-    this.#pool.close();
+    return ok(this.#one);
   }
 
   /** Q1. */

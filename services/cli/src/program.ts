@@ -13,6 +13,8 @@ import type { PlaceOptions, UpOptions } from './commands/lab.ts';
 import type { MaintenanceOptions } from './commands/maintenance.ts';
 import type { OperationCommand, OperationOptions } from './commands/operation.ts';
 import type { TokenOptions } from './commands/token.ts';
+import type { Act } from './act.ts';
+import { addMirrorCommands } from './mirror-program.ts';
 import type { Ended } from './trouble.ts';
 
 interface GlobalOptions {
@@ -73,6 +75,7 @@ export function program(surroundings: Surroundings): Program {
   addMemberCommands(root, act);
   addReadCommands(root, act);
   addOperationCommands(root, act);
+  addMirrorCommands(root, act, dryRun);
   addOtherCommands(root, act);
   return { root, ended: () => ended };
 }
@@ -88,10 +91,6 @@ function outputOf({ terminal }: Surroundings): OutputConfiguration {
     outputError: (text, write) => write(text.replace(/^error: /, 'holdfast: ')),
   };
 }
-
-type Act = <Args extends readonly unknown[]>(
-  work: (context: Context, ...args: Args) => Promise<Ended>,
-) => (...args: Args) => Promise<void>;
 
 const dryRun = (command: Command): Command =>
   command.option('--dry-run', 'show what would be done, and change nothing');
@@ -200,8 +199,8 @@ function addReadCommands(root: Command, act: Act): void {
     );
   root
     .command('get')
-    .description('list servers, groups, operations or events, or show one')
-    .argument('<what>', 'servers, groups, operations or events')
+    .description('list servers, groups, mirrors, operations or events, or show one')
+    .argument('<what>', 'servers, groups, mirrors, operations or events')
     .argument('[name]', 'only this one')
     .option('-w, --watch', 'draw again every second')
     .action(

@@ -9,9 +9,9 @@ describe('the command line', () => {
     const { status, out } = await run(new FakeCluster(), ['--help']);
     expect(status).toBe(0);
     const commands = `init run token join apply status get explain switchover failback failover approve deny
-      maintenance events check lab completion version`;
+      maintenance events check mirror lab completion version`;
     for (const command of commands.split(/\s+/)) expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
-    expect(out).not.toMatch(/^ {2}(mirror|replay) /m);
+    expect(out).not.toMatch(/^ {2}replay /m);
     expect(out).toContain('5 still running when --wait ended');
     const lab = await run(new FakeCluster(), ['lab', '--help']);
     for (const command of ['up', 'down', 'exec', 'fault', 'status'])

@@ -39,11 +39,12 @@ export function group(changes: Partial<admin.GroupStatus> = {}): admin.GroupStat
     sinceMs: nowMs - 7_500_000,
     identity: { mode: 'add', addresses: ['10.77.0.100/24'], hostname: 'd3-main' },
     resources: { app: { state: 'running', says: '' } },
-    objectives: { lossMs: 0, lossBytes: 0, takeoverMs: 450 },
+    objectives: { lossMs: 0, lossBytes: 0, takeoverMs: 450, lossUnknown: false },
     operation: '',
     maintenance: false,
     servers: ['a', 'b'],
     warnings: [],
+    mirrors: {},
     ...changes,
   };
 }
@@ -61,6 +62,7 @@ export function statusReply(changes: Partial<admin.StatusReply> = {}): admin.Sta
     },
     groups: { d3: group() },
     warnings: [],
+    mirrors: {},
     ...changes,
   };
 }
@@ -171,6 +173,21 @@ export class FakeCluster implements AdminClient {
       warnings: [],
     };
     return this.answers.startOperation?.(request) ?? Promise.resolve(ok(reply));
+  }
+
+  pauseMirror(request: admin.PauseMirrorRequest): Promise<Answer<admin.PauseMirrorReply>> {
+    this.#note('pauseMirror', request);
+    return this.answers.pauseMirror?.(request) ?? Promise.resolve(ok({ changed: true }));
+  }
+
+  async *runMirror(
+    request: admin.RunMirrorRequest,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Answer<admin.RunMirrorReply>> {
+    this.#note('runMirror', request);
+    const done = { member: 'a', what: { $case: 'done', value: { says: '' } } } as const;
+    yield* this.answers.runMirror?.(request, signal) ?? [ok(done)];
+    await Promise.resolve();
   }
 
   close(): void {

@@ -27,6 +27,7 @@ describe('status', () => {
     expect(JSON.parse(out)).toEqual({
       cluster: 'acme',
       time: '2026-11-20T10:00:00.000Z',
+      mirrors: {},
       quorum: {
         healthy: true,
         leader: 'w',

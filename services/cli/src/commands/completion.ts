@@ -51,7 +51,7 @@ function nodesOf(command: Command, path: readonly string[], inherited: readonly 
     .map((word) => ({ word, says: '' }));
   const lists =
     path.join(' ') === 'get'
-      ? ['servers', 'groups', 'operations', 'events'].map((word) => ({ word, says: '' }))
+      ? ['servers', 'groups', 'mirrors', 'operations', 'events'].map((word) => ({ word, says: '' }))
       : [];
   const own = path.length === 0 ? [] : optionsOf(command);
   const words = [

@@ -1,4 +1,4 @@
-/** `holdfast get servers|groups|operations|events [NAME]`: lists, or one of them. */
+/** `holdfast get servers|groups|mirrors|operations|events [NAME]`: lists, or one of them. */
 import type { AdminClient } from '../admin-client.ts';
 import { ask, withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
@@ -9,12 +9,14 @@ import { ok, wrong, type Ended, type Fallible } from '../trouble.ts';
 import { groupLines } from '../view/group-lines.ts';
 import { operationLines, operationsLines, operationView } from '../view/operation-view.ts';
 import { eventsLines, type EventView } from '../view/event-view.ts';
+import { mirrorLines } from '../view/mirror-lines.ts';
 import { serverLines } from '../view/server-lines.ts';
 import { statusView } from '../view/status-view.ts';
 import { showOrWatch } from '../watch.ts';
 import { historyOf } from './events.ts';
+import { allMirrors } from './mirror.ts';
 
-export const kinds = ['servers', 'groups', 'operations', 'events'] as const;
+export const kinds = ['servers', 'groups', 'mirrors', 'operations', 'events'] as const;
 type Kind = (typeof kinds)[number];
 
 export interface GetOptions {
@@ -44,6 +46,8 @@ function take(client: AdminClient, kind: Kind, name: string | undefined): Promis
     case 'servers':
     case 'groups':
       return fromStatus(client, kind, name);
+    case 'mirrors':
+      return mirrors(client, name);
     case 'operations':
       return name === undefined ? operations(client) : operation(client, name);
     case 'events':
@@ -81,6 +85,19 @@ async function fromStatus(
     value: { name, ...group },
     lines: (paint) => groupLines({ [name]: group }, nowMs, paint, true),
   });
+}
+
+async function mirrors(client: AdminClient, name: string | undefined): Promise<Fallible<Shown>> {
+  const reply = await ask(client.status(), 'status');
+  if (reply.kind === 'error') return reply;
+  const all = allMirrors(statusView(reply.value));
+  if (name === undefined) {
+    const value = Object.entries(all).map(([key, view]) => ({ name: key, ...view }));
+    return ok({ value, lines: (paint, wide) => mirrorLines(all, paint, wide) });
+  }
+  const found = all[name];
+  if (found === undefined) return unknownName('mirror', name, Object.keys(all));
+  return ok({ value: { name, ...found }, lines: (paint) => mirrorLines({ [name]: found }, paint, true) });
 }
 
 async function operations(client: AdminClient): Promise<Fallible<Shown>> {

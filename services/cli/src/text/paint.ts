@@ -18,6 +18,7 @@ export function styleOf(state: string): Style {
     case 'running':
     case 'done':
     case 'healthy':
+    case 'replicating':
       return 'green';
     case 'suspect':
     case 'starting':
@@ -29,12 +30,18 @@ export function styleOf(state: string): Style {
     case 'rolling-back':
     case 'rolled-back':
     case 'one-way':
+    case 'initial-copy':
+    case 'resync':
+    case 'paused':
+    case 'waiting':
+    case 'disconnected':
     case 'unknown':
       return 'yellow';
     case 'down':
     case 'fenced':
     case 'failed':
     case 'blocked':
+    case 'diverged':
     case 'denied':
       return 'red';
     case 'observe':

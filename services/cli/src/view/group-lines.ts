@@ -2,6 +2,7 @@
 import { amountOfBytes, amountOfTime } from '../text/amounts.ts';
 import { cell, table, type Row } from '../text/columns.ts';
 import { styleOf, type Paint } from '../text/paint.ts';
+import { mirrorsBelow } from './mirror-lines.ts';
 import type { GroupView } from './status-view.ts';
 
 /** "for 2 h 3 m"; `nowMs`: the time of the member that answered. */
@@ -40,6 +41,7 @@ function below(group: GroupView, paint: Paint): string[] {
   return [
     ...(group.reason === '' ? [] : [group.reason]),
     ...(resources.length === 0 ? [] : [`resources: ${resources.join(', ')}`]),
+    ...mirrorsBelow(group.mirrors, paint),
     ...(group.operation === null ? [] : [`operation ${group.operation} is under way`]),
     ...(group.maintenance ? [paint('yellow', 'maintenance: decisions are explained, not carried out')] : []),
     ...group.warnings.map((warning) => paint('yellow', `warning: ${warning}`)),

@@ -2,6 +2,7 @@
 import { count, shownTime } from '../text/amounts.ts';
 import type { Paint } from '../text/paint.ts';
 import { groupLines } from './group-lines.ts';
+import { mirrorsBelow } from './mirror-lines.ts';
 import { serverLines } from './server-lines.ts';
 import type { StatusView } from './status-view.ts';
 
@@ -40,5 +41,6 @@ export function statusLines(view: StatusView, paint: Paint, wide: boolean): stri
     ...servers,
     '',
     ...groups,
+    ...mirrorsBelow(view.mirrors, paint),
   ];
 }

@@ -1,6 +1,7 @@
 /** The status as scripts read it (`-o json`). Epochs are strings: they are 64-bit. Times of events are ISO 8601. */
 import type { admin } from '@holdfast/proto';
 import { isoTime, whole } from '../text/amounts.ts';
+import { mirrorView, type MirrorView } from './mirror-view.ts';
 
 export interface PathView {
   readonly address: string;
@@ -40,7 +41,7 @@ export interface GroupView {
     readonly hostname: string | null;
   };
   readonly resources: Readonly<Record<string, { readonly state: string; readonly says?: string }>>;
-  readonly mirrors: Readonly<Record<string, never>>;
+  readonly mirrors: Readonly<Record<string, MirrorView>>;
   readonly objectives: {
     readonly lossMs: number | null;
     readonly lossBytes: number | null;
@@ -61,6 +62,8 @@ export interface StatusView {
   };
   readonly servers: Readonly<Record<string, ServerView>>;
   readonly groups: Readonly<Record<string, GroupView>>;
+  /** Without a failover; those of groups are with their groups. */
+  readonly mirrors: Readonly<Record<string, MirrorView>>;
   readonly warnings: readonly string[];
 }
 
@@ -114,10 +117,11 @@ function groupView(group: admin.GroupStatus): GroupView {
       hostname: orNull(identity?.hostname ?? ''),
     },
     resources: mapped(group.resources, ({ state, says }) => (says === '' ? { state } : { state, says })),
-    mirrors: {},
+    mirrors: mapped(group.mirrors, mirrorView),
     objectives: {
-      lossMs: whole(objectives?.lossMs ?? 0),
-      lossBytes: whole(objectives?.lossBytes ?? 0),
+      // Null: nobody knows.
+      lossMs: objectives?.lossUnknown === true ? null : whole(objectives?.lossMs ?? 0),
+      lossBytes: objectives?.lossUnknown === true ? null : whole(objectives?.lossBytes ?? 0),
       takeoverMs: whole(objectives?.takeoverMs ?? 0),
     },
     warnings: group.warnings,
@@ -136,6 +140,7 @@ export function statusView(reply: admin.StatusReply): StatusView {
     },
     servers: mapped(reply.servers, serverView),
     groups: mapped(reply.groups, groupView),
+    mirrors: mapped(reply.mirrors, mirrorView),
     warnings: reply.warnings,
   };
 }

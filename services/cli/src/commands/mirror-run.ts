@@ -1,0 +1,97 @@
+/**
+ * One order to the mirror process of some member, and everything that it answers.
+ *
+ * M1. Answers are kept up to `rowsMax`; what differs or is kept beyond it is counted by the other end, not named here.
+ * M2. The end of --wait ends the watching, not a resync that is under way.
+ */
+import type { admin } from '@holdfast/proto';
+import type { AdminClient } from '../admin-client.ts';
+import type { Context } from '../context.ts';
+import { forPrograms } from '../show.ts';
+import { callTrouble, ok, type Fallible } from '../trouble.ts';
+import { progressText } from '../view/mirror-lines.ts';
+
+export interface KeptRow extends admin.MirrorKept {
+  /** The member that keeps it. */
+  readonly member: string;
+}
+
+export interface MirrorAnswers {
+  readonly verified: readonly admin.MirrorVerified[];
+  readonly differences: readonly admin.MirrorDifference[];
+  readonly kept: readonly KeptRow[];
+  /** What each member said at its end. */
+  readonly says: readonly string[];
+  /** False: --wait ended before. */
+  readonly over: boolean;
+}
+
+const rowsMax = 100_000;
+const waitMsMax = 2 ** 31 - 1;
+
+export const emptyRequest: admin.RunMirrorRequest = {
+  mirror: '',
+  target: '',
+  kind: '',
+  repair: false,
+  path: '',
+  to: '',
+  member: '',
+};
+
+/** `waitMs`: how long the end is waited for. */
+export async function runMirror(
+  context: Context,
+  client: AdminClient,
+  request: admin.RunMirrorRequest,
+  waitMs: number,
+): Promise<Fallible<MirrorAnswers>> {
+  const stop = new AbortController();
+  const late = setTimeout(() => stop.abort(), Math.min(waitMs, waitMsMax));
+  const found = { verified: [], differences: [], kept: [], says: [] } as Found;
+  const beganMs = context.now();
+  const shows = !forPrograms(context) && context.terminal.isTty;
+  try {
+    for await (const answer of client.runMirror(request, stop.signal)) {
+      if (stop.signal.aborted) break;
+      if (answer.kind === 'error') return callTrouble(answer.error, `${request.kind} ${request.mirror}`);
+      const progress = take(found, answer.value);
+      if (progress !== null && shows)
+        context.terminal.err(`\r\u001B[K${progressText(progress, context.now() - beganMs)}`);
+    }
+  } finally {
+    clearTimeout(late);
+    if (shows) context.terminal.err('\r\u001B[K');
+  }
+  return ok({ ...found, over: !stop.signal.aborted });
+}
+
+interface Found {
+  readonly verified: admin.MirrorVerified[];
+  readonly differences: admin.MirrorDifference[];
+  readonly kept: KeptRow[];
+  readonly says: string[];
+}
+
+/** M1. Returns what is to be shown meanwhile. */
+function take(found: Found, { member, what }: admin.RunMirrorReply): admin.MirrorProgress | null {
+  switch (what?.$case) {
+    case 'progress':
+      return what.value;
+    case 'verified':
+      found.verified.push(what.value);
+      return null;
+    case 'difference':
+      if (found.differences.length < rowsMax) found.differences.push(what.value);
+      return null;
+    case 'kept':
+      if (found.kept.length < rowsMax) found.kept.push({ ...what.value, member });
+      return null;
+    case 'done':
+      if (what.value.says !== '') found.says.push(what.value.says);
+      return null;
+    case undefined:
+      // A newer member says something that this one can't show.
+      return null;
+  }
+}

@@ -1,0 +1,108 @@
+/** Mirrors for people: how each copy stands, progress with rate and time left, what differs, what is kept aside. */
+import type { admin } from '@holdfast/proto';
+import { amountOfBytes, amountOfTime } from '../text/amounts.ts';
+import { cell, table } from '../text/columns.ts';
+import { styleOf, type Paint } from '../text/paint.ts';
+import type { KeptView, MirrorTargetView, MirrorView, VerifyView } from './mirror-view.ts';
+
+/** "in step", or "1.2 MiB, 0.4 s behind". */
+function behind({ behindBytes, behindMs }: MirrorTargetView): string {
+  if (behindBytes === null || behindMs === null) return 'unknown how far behind';
+  if (behindBytes === 0 && behindMs === 0) return 'in step';
+  return `${amountOfBytes(behindBytes)}, ${amountOfTime(behindMs)} behind`;
+}
+
+/** "45 % of 2 GiB at 80 MiB/s, 14 s left"; empty when nothing is copied. */
+function progress(target: MirrorTargetView): string {
+  const { totalBytes, doneBytes, rateBytesPerSecond: rate, state } = target;
+  if (state !== 'initial-copy' && state !== 'resync') return '';
+  if (totalBytes <= 0) return '';
+  const percent = Math.min(100, Math.floor((100 * doneBytes) / totalBytes));
+  const speed = rate > 0 ? ` at ${amountOfBytes(rate)}/s` : '';
+  const leftMs = rate > 0 ? ((totalBytes - doneBytes) * 1000) / rate : Number.NaN;
+  const left = Number.isFinite(leftMs) ? `, ${amountOfTime(leftMs)} left` : '';
+  return `${percent} % of ${amountOfBytes(totalBytes)}${speed}${left}`;
+}
+
+/** "data: a -> b replicating, in step": one line for each target, below its group. */
+export function mirrorsBelow(mirrors: Readonly<Record<string, MirrorView>>, paint: Paint): string[] {
+  return Object.entries(mirrors).flatMap(([name, { source, targets }]) => {
+    const from = `mirror ${name}: ${source ?? 'no source'}`;
+    const rows = Object.entries(targets);
+    if (rows.length === 0) return [`${from}, no target is known`];
+    return rows.map(([target, row]) => {
+      const incomplete = row.consistent ? '' : paint('yellow', ', not complete');
+      const details = [progress(row), row.says].filter((text) => text !== '').map((text) => `; ${text}`);
+      const state = paint(styleOf(row.state), row.state);
+      return `${from} -> ${target} ${state}, ${behind(row)}${incomplete}${details.join('')}`;
+    });
+  });
+}
+
+export function mirrorLines(
+  mirrors: Readonly<Record<string, MirrorView>>,
+  paint: Paint,
+  wide: boolean,
+): string[] {
+  const rows = Object.entries(mirrors).flatMap(([name, { source, targets }]) =>
+    Object.entries(targets).map(([target, row]) => [
+      name,
+      source ?? '',
+      target,
+      cell(row.state, styleOf(row.state)),
+      row.consistent ? 'yes' : cell('no', 'yellow'),
+      behind(row),
+      progress(row),
+      ...(wide ? [amountOfBytes(row.rateBytesPerSecond).concat('/s')] : []),
+      row.says,
+    ]),
+  );
+  const heading = ['MIRROR', 'SOURCE', 'TARGET', 'STATE', 'COMPLETE', 'BEHIND', 'PROGRESS'];
+  return table([...heading, ...(wide ? ['RATE'] : []), 'SAYS'], rows, paint);
+}
+
+/** One line that is drawn again and again while something runs. */
+export function progressText({ target, done, total, unit }: admin.MirrorProgress, elapsedMs: number): string {
+  const show = (value: bigint): string =>
+    unit === 'bytes' ? amountOfBytes(Number(value)) : value.toString();
+  const of = total === 0n ? '' : ` of ${show(total)}`;
+  const what = unit === 'bytes' ? '' : ` ${unit}`;
+  const perMs = elapsedMs > 0 ? Number(done) / elapsedMs : 0;
+  const left = total > done && perMs > 0 ? `, ${amountOfTime(Number(total - done) / perMs)} left` : '';
+  return `${target}: ${show(done)}${of}${what}${left}`;
+}
+
+const rowsShownMax = 200;
+
+export function verifyLines(views: readonly VerifyView[], paint: Paint): string[] {
+  return views.flatMap(({ target, compared, differing, differences }) => {
+    if (differing === 0) return [`${target}: ${paint('green', 'equal')}, ${compared} entries compared`];
+    const shown = differences.slice(0, rowsShownMax);
+    const more = differing - shown.length;
+    return [
+      `${target}: ${paint('red', `${differing} of ${compared} entries differ`)}`,
+      ...table(
+        ['PATH', 'DIFFERS IN'],
+        shown.map(({ path, kind }) => [path, kind]),
+        paint,
+      ).map((line) => `  ${line}`),
+      ...(more > 0 ? [`  ... and ${more} more`] : []),
+    ];
+  });
+}
+
+export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean): string[] {
+  if (rows.length === 0) return ['nothing diverged'];
+  return table(
+    ['PATH', 'CHANGE', 'SIZE', 'MODIFIED', 'FROM', ...(wide ? ['EPOCH', 'KEPT'] : [])],
+    rows.map((row) => [
+      row.path,
+      row.change,
+      amountOfBytes(row.size),
+      (row.modified ?? '').replace('T', ' ').replace(/\.\d+Z$/, ''),
+      row.from,
+      ...(wide ? [row.epoch, row.kept ? 'yes' : 'no'] : []),
+    ]),
+    paint,
+  );
+}

@@ -1,0 +1,205 @@
+/** `holdfast mirror ...` and mirrors in status and get, against a cluster that is made up. */
+import type { admin } from '@holdfast/proto';
+import { ok } from '../src/trouble.ts';
+import { bad, FakeCluster, group, nowMs, run, statusReply } from './fake-cluster.ts';
+
+const target = (changes: Partial<admin.MirrorTargetStatus> = {}): admin.MirrorTargetStatus => ({
+  state: 'replicating',
+  consistent: true,
+  behindBytes: 0,
+  behindMs: 0,
+  totalBytes: 0,
+  doneBytes: 0,
+  rateBytesPerSecond: 0,
+  says: '',
+  behindUnknown: false,
+  ...changes,
+});
+
+const mirrored = (changes: Partial<admin.MirrorTargetStatus> = {}): admin.StatusReply => {
+  const data = { kind: 'files', source: 'a', targets: { b: target(changes) } };
+  return statusReply({ groups: { d3: group({ mirrors: { data } }) } });
+};
+
+let cluster: FakeCluster;
+beforeEach(() => {
+  cluster = new FakeCluster();
+  cluster.answers.status = () => Promise.resolve(ok(mirrored()));
+});
+
+/** What the member answers, one after the other. */
+function answers(...what: readonly admin.RunMirrorReply['what'][]): void {
+  cluster.answers.runMirror = async function* () {
+    for (const one of what) yield ok({ member: 'a', what: one });
+    await Promise.resolve();
+  };
+}
+
+const verified = (differing: bigint) =>
+  ({ $case: 'verified', value: { target: 'b', compared: 1234n, differing } }) as const;
+const difference = (path: string, kind: string) =>
+  ({ $case: 'difference', value: { target: 'b', path, kind } }) as const;
+const kept = (path: string) =>
+  ({
+    $case: 'kept',
+    value: {
+      path,
+      size: 4096n,
+      modifiedMs: nowMs,
+      change: 'written',
+      from: 'a',
+      epoch: 9_007_199_254_740_993n,
+      kept: true,
+    },
+  }) as const;
+
+describe('a mirror in status and get', () => {
+  it('has the shape that scripts lean on', async () => {
+    const status = JSON.parse((await run(cluster, ['status', '-o', 'json'])).out) as {
+      groups: Record<string, { mirrors: unknown }>;
+    };
+    const data = {
+      kind: 'files',
+      source: 'a',
+      targets: {
+        b: {
+          state: 'replicating',
+          consistent: true,
+          behindBytes: 0,
+          behindMs: 0,
+          totalBytes: 0,
+          doneBytes: 0,
+          rateBytesPerSecond: 0,
+          says: '',
+        },
+      },
+    };
+    expect(status.groups['d3']?.mirrors).toEqual({ data });
+    const one = await run(cluster, ['get', 'mirrors', 'd3/data', '-o', 'json']);
+    expect(JSON.parse(one.out)).toEqual({ name: 'd3/data', ...data });
+    const all = await run(cluster, ['get', 'mirrors', '-o', 'json']);
+    expect(JSON.parse(all.out)).toEqual([{ name: 'd3/data', ...data }]);
+  });
+
+  it('tells a person how far a copy is, how fast it goes, and how long it still takes', async () => {
+    const copying = {
+      state: 'initial-copy',
+      consistent: false,
+      behindBytes: 3 * 2 ** 29,
+      behindMs: 9_000,
+      totalBytes: 2 ** 31,
+      doneBytes: 2 ** 29,
+      rateBytesPerSecond: 2 ** 27,
+    };
+    cluster.answers.status = () => Promise.resolve(ok(mirrored(copying)));
+    const { out } = await run(cluster, ['status']);
+    expect(out).toContain(
+      'mirror data: a -> b initial-copy, 1.5 GiB, 9.0 s behind, not complete; 25 % of 2 GiB at 128 MiB/s, 12.0 s left',
+    );
+    expect((await run(cluster, ['get', 'mirrors'])).out).toContain('25 % of 2 GiB at 128 MiB/s, 12.0 s left');
+  });
+
+  it('says that nobody knows, rather than a figure', async () => {
+    cluster.answers.status = () =>
+      Promise.resolve(ok(mirrored({ state: 'disconnected', behindUnknown: true, says: 'no route' })));
+    expect((await run(cluster, ['status'])).out).toContain(
+      'a -> b disconnected, unknown how far behind; no route',
+    );
+    const one = await run(cluster, ['get', 'mirrors', 'd3/data', '-o', 'json']);
+    expect(JSON.parse(one.out)).toMatchObject({ targets: { b: { behindBytes: null, behindMs: null } } });
+  });
+
+  it('suggests the name that was meant', async () => {
+    const { status, err } = await run(cluster, ['get', 'mirrors', 'd3/date']);
+    expect(status).toBe(2);
+    expect(err).toContain('Did you mean d3/data?');
+  });
+});
+
+describe('holdfast mirror', () => {
+  it('pauses and resumes', async () => {
+    const paused = await run(cluster, ['mirror', 'pause', 'd3/data', '--target', 'b', '--reason', 'backup']);
+    expect(paused).toMatchObject({ status: 0, out: 'd3/data to b is paused\n' });
+    await run(cluster, ['mirror', 'resume', 'd3/data']);
+    expect(cluster.requests('pauseMirror')).toEqual([
+      { mirror: 'd3/data', target: 'b', pause: true, reason: 'backup', dryRun: false },
+      { mirror: 'd3/data', target: '', pause: false, reason: '', dryRun: false },
+    ]);
+  });
+
+  it('verifies: 0 when equal, 1 and the list when not', async () => {
+    answers(verified(0n));
+    const equal = await run(cluster, ['mirror', 'verify', 'd3/data', '-o', 'json']);
+    expect(equal.status).toBe(0);
+    expect(JSON.parse(equal.out)).toEqual({ target: 'b', compared: 1234, differing: 0, differences: [] });
+    answers(difference('odd/\\xff', 'contents'), difference('gone', 'missing'), verified(2n));
+    const differs = await run(cluster, ['mirror', 'verify', 'd3/data', '--repair', '-o', 'json']);
+    expect(differs.status).toBe(1);
+    expect(JSON.parse(differs.out)).toMatchObject({
+      differences: [
+        { path: 'odd/\\xff', kind: 'contents' },
+        { path: 'gone', kind: 'missing' },
+      ],
+    });
+    expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'verify', repair: true, member: '' });
+  });
+
+  it('waits for a resync as long as it is told to, and then says that it goes on', async () => {
+    cluster.answers.runMirror = async function* (_request, signal) {
+      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+      yield bad('cancelled', 'the call was cancelled');
+    };
+    const { status, err } = await run(cluster, ['mirror', 'resync', 'd3/data', '--wait', '20ms']);
+    expect(status).toBe(5);
+    expect(err).toContain('the resync of d3/data is still running');
+  });
+
+  it('lists what diverged, and restores it to a folder', async () => {
+    answers(kept('database/orders.db'));
+    const list = await run(cluster, ['mirror', 'divergence', 'd3/data', 'list', '-o', 'json']);
+    expect(JSON.parse(list.out)).toEqual([
+      {
+        path: 'database/orders.db',
+        size: 4096,
+        modified: '2026-11-20T10:00:00.000Z',
+        change: 'written',
+        from: 'a',
+        epoch: '9007199254740993',
+        kept: true,
+      },
+    ]);
+    answers({ $case: 'done', value: { says: 'database/orders.db is in /tmp/kept on a' } });
+    const words = ['mirror', 'divergence', 'd3/data', 'restore', 'database/orders.db', '--to', '/tmp/kept'];
+    expect(await run(cluster, words)).toMatchObject({
+      status: 0,
+      out: 'database/orders.db is in /tmp/kept on a.\n',
+    });
+    expect(cluster.requests('runMirror').at(-1)).toMatchObject({
+      kind: 'restore',
+      path: 'database/orders.db',
+      to: '/tmp/kept',
+    });
+  });
+
+  it('discards nothing by mistake', async () => {
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/data', 'discard'])).status).toBe(2);
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/data', 'restore', 'x'])).status).toBe(2);
+    answers(kept('one'), kept('two'));
+    const dry = await run(cluster, ['mirror', 'divergence', 'd3/data', 'discard', '--all', '--dry-run']);
+    expect(dry.out).toBe('dry run: 2 entries would be discarded\n');
+    expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'list' });
+  });
+
+  it('passes on why a member could not do it', async () => {
+    cluster.answers.runMirror = async function* () {
+      yield bad('unreachable', 'no mirror process runs on a');
+      await Promise.resolve();
+    };
+    expect(await run(cluster, ['mirror', 'verify', 'd3/data'])).toMatchObject({ status: 3 });
+    cluster.answers.runMirror = async function* () {
+      yield bad('unsafe', 'd3/data has no source at the moment');
+      await Promise.resolve();
+    };
+    expect(await run(cluster, ['mirror', 'resync', 'd3/data'])).toMatchObject({ status: 4 });
+  });
+});
