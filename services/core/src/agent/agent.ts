@@ -17,10 +17,10 @@ import { strangersOf, withHeld } from './configuring.ts';
 import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
-import { heldEpoch, holdingBefore, newGroupState, type GroupState } from './holding.ts';
+import { type GroupState, heldEpoch, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askToHold, holdRequested, promiseReceived } from './promises.ts';
-import { renewalAnswered, renewWhenDue, type Account, type Proof } from './renewal.ts';
+import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
 import { observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
@@ -285,7 +285,12 @@ class Turn {
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
     // Others may take over at once: they should not have to wait for a period or a commit to learn it.
-    if (this.fencedNow()) this.state = { ...this.state, nextBeatAt: this.now };
+    if (newlyFenced(this.groupsBefore, this.state.groups))
+      this.state = {
+        ...this.state,
+        nextBeatAt: this.now,
+        renewal: afterTheBeat(this.state.renewal, this.now),
+      };
     this.renew();
     this.beat();
     this.ping();
@@ -295,13 +300,6 @@ class Turn {
     const actions = [...arming, ...ordering, ...this.actions];
     const next = wakeAt(this.state, this.account(), this.proofWanted());
     return { state: { ...this.state, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
-  }
-
-  private fencedNow(): boolean {
-    return [...this.state.groups.values()].some(
-      ({ group, holding }) =>
-        holding.kind === 'fenced' && this.groupsBefore.get(group)?.holding.kind !== 'fenced',
-    );
   }
 
   private settleGroup(name: GroupId): void {

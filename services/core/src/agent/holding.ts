@@ -120,6 +120,16 @@ export interface HoldRound {
   readonly refused: string | null;
 }
 
+/** Whether a group was fenced between two states of this server's groups. */
+export function newlyFenced(
+  before: ReadonlyMap<GroupId, GroupState>,
+  after: ReadonlyMap<GroupId, GroupState>,
+): boolean {
+  return [...after.values()].some(
+    ({ group, holding }) => holding.kind === 'fenced' && before.get(group)?.holding.kind !== 'fenced',
+  );
+}
+
 export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
   return {
     group,

@@ -12,6 +12,9 @@ import type { GroupReport, RenewalRecord } from '../records.ts';
 import type { AgentAction, RenewAnswer } from './events.ts';
 import { copiesAt } from './mirroring.ts';
 
+/** Far below R: a renewal that was due anyway is hardly late. */
+const afterBeatMs = 20;
+
 export interface Renewal {
   readonly server: MemberId;
   readonly incarnation: number;
@@ -125,6 +128,14 @@ export function renewWhenDue(
       { kind: 'renew', attempt: counter, previous: r.current, next: record, deadlineMs: pace.attemptMs },
     ],
   };
+}
+
+/**
+ * What a heartbeat tells at this moment need not be in the store at the same moment: the voters' disks are for the change
+ * of owner that follows from it.
+ */
+export function afterTheBeat(r: Renewal, now: BootMs): Renewal {
+  return { ...r, notBefore: Math.max(r.notBefore, now + afterBeatMs) };
 }
 
 /** When the next renewal is due: on its period, or now when there is news that others wait for. */
