@@ -173,6 +173,28 @@ describe('what is told', () => {
   });
 });
 
+describe('paths that are too long for the kernel', () => {
+  it('are told by a folder above them, as a whole, and outside the root not at all', async () => {
+    const here = await watching();
+    const parts = Array.from({ length: 40 }, (_, depth) => `${String(depth)}-${'x'.repeat(120)}`);
+    for (const dir of [here.at(''), here.dir]) {
+      const tree = Tree.open(dir);
+      const folders = parts.map((_, depth) => Buffer.from(parts.slice(0, depth + 1).join('/')));
+      for (const folder of folders) tree.makeFolder(folder, 0o755);
+      await here.settled();
+      here.told.clear();
+      tree.makeFifo(Buffer.from(`${parts.join('/')}/fifo`), 0o600);
+      await here.settled();
+      const told = [...here.told];
+      if (dir === here.dir) expect(told).toEqual([]);
+      else expect(told).toEqual([[expect.stringMatching(/^0-x+\/.*x$/), true]]);
+      tree.removeAll(Buffer.from(parts[0] ?? ''));
+      tree.close();
+    }
+    expect(here.lost).toEqual([]);
+  });
+});
+
 describe('folders that move', () => {
   it('are told by both names, and the new one as a whole', async () => {
     const here = await watching((root) => {

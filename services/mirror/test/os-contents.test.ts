@@ -121,6 +121,20 @@ describe('holes', () => {
     expect(readFileSync(here.at('copy')).equals(readFileSync(here.at('sparse')))).toBe(true);
   });
 
+  it('stay in a copy that is made in slices', () => {
+    opened('sparse', (fd) => {
+      sparse(fd);
+      opened('copy', (to) => {
+        const slices = here.tree.copySlices(fd, to);
+        let bytes = 0;
+        let step = slices.next();
+        for (; step.done !== true; step = slices.next()) bytes += step.value;
+        expect(step.value === 'cloned' ? MIB + 4096 : bytes).toBe(MIB + 4096);
+        expect(readFileSync(here.at('copy')).equals(readFileSync(here.at('sparse')))).toBe(true);
+      });
+    });
+  });
+
   it('are made without a change of size', () => {
     opened('sparse', (fd) => {
       sparse(fd);

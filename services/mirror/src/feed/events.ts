@@ -16,6 +16,7 @@ export const FAN_Q_OVERFLOW = 0x4000;
 export const FAN_ONDIR = 0x40000000;
 
 const METADATA_BYTES = 24;
+const MASK_AT = 8;
 const VERSION = 3;
 const DFID_NAME = 2;
 const DFID = 3;
@@ -33,20 +34,33 @@ export interface FeedEvent {
   readonly nameEnd: number;
 }
 
-/** Calls `use` for each event of the first `bytes` of the buffer. Throws when the kernel speaks another version. */
-export function eachEvent(buffer: Buffer, bytes: number, use: (event: FeedEvent) => void): void {
+interface EventFilter {
+  readonly all?: number;
+  readonly some?: number;
+}
+
+/**
+ * Calls `use` for each event of the first `bytes` of the buffer; with `all` only for those that have all these bits and
+ * one of `some`. Throws when the kernel speaks another version.
+ */
+export function eachEvent(
+  buffer: Buffer,
+  bytes: number,
+  use: (event: FeedEvent) => void,
+  { all = 0, some = -1 }: EventFilter = {},
+): void {
   for (let at = 0; at + METADATA_BYTES <= bytes;) {
     const length = buffer.readUInt32LE(at);
     const version = buffer[at + 4];
     if (version !== VERSION)
       throw new Error(`fanotify speaks version ${String(version)}, not ${String(VERSION)}`);
-    use(eventAt(buffer, at, at + length));
+    const mask = buffer.readUInt32LE(at + MASK_AT);
+    if ((mask & all) === all && (mask & some) !== 0) use(eventAt(buffer, at, at + length, mask));
     at += length;
   }
 }
 
-function eventAt(buffer: Buffer, start: number, end: number): FeedEvent {
-  const mask = buffer.readUInt32LE(start + 8);
+function eventAt(buffer: Buffer, start: number, end: number, mask: number): FeedEvent {
   for (let at = start + buffer.readUInt16LE(start + 6); at < end; at += buffer.readUInt16LE(at + 2)) {
     const type = buffer[at];
     if (type !== DFID_NAME && type !== DFID) continue;

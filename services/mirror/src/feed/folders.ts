@@ -5,6 +5,8 @@
  * D1. An answer is forgotten as soon as a folder is known to have moved into, out of or within the root. Between the move and
  *     its event an old path may be told; the caller looks at the whole of a folder that moved (FeedListener).
  * D2. At most CACHE_MAX answers; beyond, all are forgotten.
+ * D3. A path that is too long for the kernel to tell (4,096 bytes with what is above the root) is told as the whole of the
+ *     nearest folder above it that has a shorter one.
  *
  * Sources: open_by_handle_at(2), proc(5).
  */
@@ -26,15 +28,25 @@ import { OsError } from '../os/types.ts';
 const CACHE_MAX = 65_536;
 const HANDLE_MAX = 128;
 const HEAD_BYTES = 8;
+/** More than fit on any file system that answers in time. */
+const LEVELS_MAX = 1_000_000;
+const dots = cText('..');
 const SLASH = Buffer.from('/');
 
 /** What opening a handle says when the folder is gone; its parent's event tells that. */
 const gone = new Set(['ESTALE', 'ENOENT']);
 
+export interface Folder {
+  /** Beneath the root, empty for the root itself. */
+  readonly path: Buffer;
+  /** False: it is a folder above the one that was asked for (D3). */
+  readonly exact: boolean;
+}
+
 export class Folders {
   readonly #fd: number;
   readonly #excluded: readonly string[];
-  readonly #known = new Map<string, Buffer | null>();
+  readonly #known = new Map<string, Folder | null>();
   #rootPath: Buffer;
 
   /** `root` is absolute. Throws OsError. */
@@ -53,16 +65,16 @@ export class Folders {
     libc.close(this.#fd);
   }
 
-  /** Beneath the root, empty for the root itself; null: outside, excluded, or gone. `handle`: struct file_handle. */
-  pathOf(handle: Buffer): Buffer | null {
+  /** Null: outside, excluded, or gone. `handle`: struct file_handle. */
+  find(handle: Buffer): Folder | null {
     const key = handle.toString('latin1');
     const known = this.#known.get(key);
     if (known !== undefined) return known;
-    const path = this.#resolved(handle);
-    if (path === undefined) return null;
+    const folder = this.#resolved(handle);
+    if (folder === undefined) return null;
     if (this.#known.size >= CACHE_MAX) this.#known.clear(); // D2
-    this.#known.set(key, path);
-    return path;
+    this.#known.set(key, folder);
+    return folder;
   }
 
   /** D1. */
@@ -82,7 +94,7 @@ export class Folders {
   }
 
   /** Undefined: gone, and not worth remembering, because the number may be used again. */
-  #resolved(handle: Buffer): Buffer | null | undefined {
+  #resolved(handle: Buffer): Folder | null | undefined {
     const fd = libc.openByHandleAt(this.#fd, handle, O_PATH | O_CLOEXEC);
     if (fd < 0) {
       const code = errorCode();
@@ -91,8 +103,10 @@ export class Folders {
     }
     try {
       if (statOpen(fd, null).nlink === 0) return undefined;
-      const path = this.#beneath(pathOf(fd));
-      return path === null || this.isExcluded(path) ? null : path;
+      const nearest = nearestPath(fd);
+      const path = nearest === null ? null : this.#beneath(nearest.path);
+      if (nearest === null || path === null || this.isExcluded(path)) return null;
+      return { path, exact: nearest.exact };
     } finally {
       libc.close(fd);
     }
@@ -117,4 +131,31 @@ export function handleOf(path: string): Buffer {
 
 function pathOf(fd: number): Buffer {
   return readlinkSync(`/proc/self/fd/${String(fd)}`, { encoding: 'buffer' });
+}
+
+/** D3. Null: gone meanwhile. */
+function nearestPath(fd: number): Folder | null {
+  let at = fd;
+  try {
+    for (let levels = 0; levels < LEVELS_MAX; levels += 1) {
+      const path = shortPathOf(at);
+      if (path !== null) return { path, exact: levels === 0 };
+      const above = openat2(at, dots, O_PATH | O_CLOEXEC, 0, 0);
+      if (above < 0) return null;
+      if (at !== fd) libc.close(at);
+      at = above;
+    }
+    throw new OsError('ENAMETOOLONG', 'readlink', null);
+  } finally {
+    if (at !== fd) libc.close(at);
+  }
+}
+
+function shortPathOf(fd: number): Buffer | null {
+  try {
+    return pathOf(fd);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENAMETOOLONG') return null;
+    throw error;
+  }
 }

@@ -110,13 +110,13 @@ export class Reader {
   /** N3. */
   #noticeMoves(bytes: number): void {
     const moves: Buffer[] = [];
-    eachEvent(this.#buffer, bytes, ({ mask, handleStart, handleEnd }) => {
-      const moved = (mask & (FAN_MOVED_FROM | FAN_MOVED_TO)) !== 0 && (mask & FAN_ONDIR) !== 0;
-      if (moved) moves.push(this.#buffer.subarray(handleStart, handleEnd));
-    });
+    const use = ({ handleStart, handleEnd }: FeedEvent): void => {
+      moves.push(this.#buffer.subarray(handleStart, handleEnd));
+    };
+    eachEvent(this.#buffer, bytes, use, { all: FAN_ONDIR, some: FAN_MOVED_FROM | FAN_MOVED_TO });
     if (moves.length === 0) return;
     this.#folders.movedOutside();
-    if (moves.some((handle) => this.#folders.pathOf(handle) !== null)) this.#folders.forget();
+    if (moves.some((handle) => this.#folders.find(handle) !== null)) this.#folders.forget();
   }
 
   #take(event: FeedEvent, into: Reading): void {
@@ -133,11 +133,15 @@ export class Reader {
     }
     const marker = (event.mask & FAN_CREATE) !== 0 && handle.equals(this.#markers);
     if (marker) this.#takeMarker(this.#buffer.toString('latin1', event.nameStart, event.nameEnd), into);
-    const folder = this.#folders.pathOf(handle);
+    const folder = this.#folders.find(handle);
     if (folder === null) return;
+    if (!folder.exact) {
+      into.changes.set(folder.path.toString('latin1'), true);
+      return;
+    }
     const name = this.#buffer.toString('latin1', event.nameStart, event.nameEnd);
-    const between = folder.length === 0 || name === '' ? '' : '/';
-    const path = `${folder.toString('latin1')}${between}${name}`;
+    const between = folder.path.length === 0 || name === '' ? '' : '/';
+    const path = `${folder.path.toString('latin1')}${between}${name}`;
     if (this.#folders.isExcluded(Buffer.from(path, 'latin1'))) return;
     const whole = (event.mask & FAN_MOVED_TO) !== 0 && (event.mask & FAN_ONDIR) !== 0;
     into.changes.set(path, whole || (into.changes.get(path) ?? false));

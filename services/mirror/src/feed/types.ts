@@ -27,7 +27,7 @@ export interface ChangedPath {
   /** Relative to the root, the root itself is empty. */
   readonly path: Buffer;
   /**
-   * A folder that was moved here: everything beneath has to be looked at, because changes within it may have been told by
+   * A folder that was moved here, or beneath which a change has a path of more than 4,000 bytes: everything beneath has to be looked at, because changes within it may have been told by
    * its former path, and of what came from outside the root nothing was told. Of folders that are made here each entry
    * is told.
    */

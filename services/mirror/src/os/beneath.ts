@@ -32,7 +32,7 @@ const firstName = Buffer.alloc(NAME_MAX + 1);
 const secondName = Buffer.alloc(NAME_MAX + 1);
 
 /** B1. */
-export function checkPath(path: Uint8Array, call: string): void {
+function checkPath(path: Uint8Array, call: string): void {
   let start = 0;
   for (let at = 0; at <= path.length; at += 1) {
     const byte = at === path.length ? SLASH : path[at];
@@ -77,7 +77,7 @@ function openChecked(root: number, path: Buffer, flags: number, mode: number, ca
 }
 
 /** Where the second of two names comes from: its folder may be open already. */
-export interface SecondName {
+interface SecondName {
   readonly folder: number | null;
 }
 

@@ -15,7 +15,7 @@ const KEEP_SIZE = 1;
 const PUNCH_HOLE = 2;
 const FICLONE = 0x40049409;
 const PIECE = 1024 * 1024;
-const COPY_MAX = 1024 * 1024 * 1024;
+const SLICE = 8 * PIECE;
 
 /**
  * The ranges that may hold something else than zeros, from `from` on, at most `most` of them; go on at the end of the last
@@ -54,47 +54,54 @@ export function punch(fd: number, offset: number, length: number): void {
 }
 
 /** Shares all blocks of a file with another, that becomes its equal. False: this file system can't. */
-export function clone(fromFd: number, toFd: number): boolean {
+function clone(fromFd: number, toFd: number): boolean {
   return libc.ioctl(toFd, FICLONE, fromFd) === 0;
 }
 
 /** Copies a range within the kernel where it can; answers how many bytes (0 at the end of the file). */
-export function copyRange(fromFd: number, toFd: number, offset: number, length: number): number {
+function copyRange(fromFd: number, toFd: number, offset: number, length: number): number {
   const from = position(offset);
   const to = position(offset);
-  const wanted = Math.min(length, COPY_MAX);
-  const copied = libc.copyFileRange(fromFd, from, toFd, to, wanted, 0);
+  const copied = libc.copyFileRange(fromFd, from, toFd, to, length, 0);
   if (copied >= 0) return copied;
   const code = errorCode();
   if (!['EXDEV', 'EINVAL', 'EOPNOTSUPP', 'ENOSYS', 'EPERM'].includes(code)) {
     throw new OsError(code, 'copy_file_range', null);
   }
-  const piece = Buffer.allocUnsafe(Math.min(wanted, PIECE));
+  const piece = Buffer.allocUnsafe(Math.min(length, PIECE));
   const read = readSync(fromFd, piece, 0, piece.length, offset);
   return read === 0 ? 0 : writeSync(toFd, piece, 0, read, offset);
 }
 
 /** Makes an empty file the equal of another: shared blocks, or a copy with the same holes. */
 export function cloneOrCopy(fromFd: number, toFd: number): 'cloned' | 'copied' {
+  const slices = copySlices(fromFd, toFd);
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done === true) return value;
+  }
+}
+
+/** cloneOrCopy that stops after every slice of at most 8 MiB, with the bytes of it, so that other work has its turn. */
+export function* copySlices(fromFd: number, toFd: number): Generator<number, 'cloned' | 'copied', void> {
   if (clone(fromFd, toFd)) return 'cloned';
   const { size } = fstatSync(fromFd);
   for (let from = 0; ;) {
     const segments = dataSegments(fromFd, from);
-    for (const { offset, length } of segments) copySegment(fromFd, toFd, offset, length);
+    for (const { offset, length } of segments) {
+      for (let done = 0; done < length;) {
+        const copied = copyRange(fromFd, toFd, offset + done, Math.min(length - done, SLICE));
+        if (copied === 0) break; // The file became shorter.
+        yield copied;
+        done += copied;
+      }
+    }
     const last = segments.at(-1);
     if (last === undefined) break;
     from = last.offset + last.length;
   }
   if (fstatSync(toFd).size < size) ftruncateSync(toFd, size);
   return 'copied';
-}
-
-function copySegment(fromFd: number, toFd: number, offset: number, length: number): void {
-  for (let done = 0; done < length;) {
-    const copied = copyRange(fromFd, toFd, offset + done, length - done);
-    if (copied === 0) return; // The file became shorter.
-    done += copied;
-  }
 }
 
 function writeZeros(fd: number, offset: number, length: number): void {

@@ -63,6 +63,7 @@ export const libc = {
     [fd: number, path: Bytes, uid: number, gid: number, flags: number]
   >,
   chmod: text('int chmod(const void*, unsigned int)') as Call<[path: Bytes, mode: number]>,
+  fchmod: text('int fchmod(int, unsigned int)') as Call<[fd: number, mode: number]>,
   utimensat: text('int utimensat(int, const void*, const void*, int)') as Call<
     [fd: number, path: Bytes, times: Bytes, flags: number]
   >,

@@ -14,7 +14,7 @@
  */
 import { setOpen } from './attributes.ts';
 import { inParent, openBeneath, sameParent } from './beneath.ts';
-import { cloneOrCopy, dataSegments, punch } from './contents.ts';
+import { cloneOrCopy, copySlices, dataSegments, punch } from './contents.ts';
 import { readExtended, writeExtended } from './extended.ts';
 import { listed, listedStats } from './folder.ts';
 import {
@@ -58,12 +58,12 @@ const notThere = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
 const renameFlags = { replace: 0, keep: 1, exchange: 2 } as const;
 const linkBuffer = Buffer.alloc(LINK_MAX);
 
-export interface OtherTree {
+interface OtherTree {
   /** The tree that `to` belongs to; the same one when left out. */
   readonly toTree?: Tree;
 }
 
-export interface RenameOptions extends OtherTree {
+interface RenameOptions extends OtherTree {
   /** What is at `to`: it is replaced (default), or kept and EEXIST is thrown, or both change places. */
   readonly existing?: 'replace' | 'keep' | 'exchange';
 }
@@ -234,6 +234,11 @@ export class Tree {
   /** See contents.ts. */
   cloneOrCopy(fromFd: number, toFd: number): 'cloned' | 'copied' {
     return cloneOrCopy(fromFd, toFd);
+  }
+
+  /** See contents.ts: for files that are too large to be copied in one call (T3). */
+  copySlices(fromFd: number, toFd: number): Generator<number, 'cloned' | 'copied', void> {
+    return copySlices(fromFd, toFd);
   }
 
   #fd(): number {
