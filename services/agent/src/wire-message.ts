@@ -61,7 +61,12 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     bootId: beat.bootId ?? '',
     leaving: beat.leaving,
     addresses: [...beat.addresses],
-    groups: beat.groups.map(({ group, epoch, state }) => ({ group, epoch, state })),
+    groups: beat.groups.map(({ group, epoch, state, drained }) => ({
+      group,
+      epoch,
+      state,
+      drained: [...(drained ?? [])],
+    })),
     vantage: beat.vantage.map(({ member, path, ageMs, rttMs }) => ({
       member,
       path,
@@ -115,9 +120,11 @@ function fromHeartbeat(beat: wire.Heartbeat): Heartbeat | null {
     ...(beat.bootId === '' ? {} : { bootId: beat.bootId.slice(0, bootIdMax) }),
     leaving: beat.leaving,
     addresses: beat.addresses.slice(0, pathMax + 1),
-    groups: beat.groups.slice(0, rowsMax).flatMap(({ group, epoch, state }) => {
+    groups: beat.groups.slice(0, rowsMax).flatMap(({ group, epoch, state, drained }) => {
       const known = states.find((s) => s === state);
-      return group === '' || known === undefined ? [] : [{ group, epoch, state: known }];
+      return group === '' || known === undefined
+        ? []
+        : [{ group, epoch, state: known, ...(drained.length === 0 ? {} : { drained }) }];
     }),
     vantage: beat.vantage.slice(0, rowsMax).flatMap(({ member, path, ageMs, rttMs }) => {
       if (member === '' || path > pathMax || !isTime(ageMs) || !isTime(rttMs)) return [];

@@ -41,6 +41,8 @@ export interface HeldClaim {
   readonly group: GroupId;
   readonly epoch: Epoch;
   readonly state: HoldingState;
+  /** As in the renewal; here it comes together with the word that it is fenced. Absent: none. */
+  readonly drained?: readonly MemberId[] | undefined;
 }
 
 /** The sender heard this member on this path that long ago. */

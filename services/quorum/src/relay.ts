@@ -41,6 +41,7 @@ const line = z.object({
         group: z.string(),
         epoch,
         state: z.enum(['acquiring', 'active', 'releasing', 'fenced', 'failed']),
+        drained: z.array(z.string()).optional(),
       }),
     ),
     vantage: z.array(

@@ -13,7 +13,7 @@ import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { hear, heardHere, isRoutine } from '../vantage.ts';
 import { arming } from './arming.ts';
-import { strangersOf, withHeld } from './configuring.ts';
+import { giveOwnBack, ownBack, strangersOf, withHeld } from './configuring.ts';
 import { heartbeatTo } from './beat.ts';
 import { pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
@@ -36,7 +36,7 @@ import {
 } from './state.ts';
 import { identityMoved } from './step.ts';
 import type { Here, Moved } from './here.ts';
-import { mirrorNews, openNow, ordering } from './mirroring.ts';
+import { openNow, ordering, withReports } from './mirroring.ts';
 import { wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
@@ -50,6 +50,10 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
       const vantage = hear(state.vantage, from, path, message, now);
       return { state: { ...state, vantage }, actions: [], wakeAt: state.wakeAt, reason: null };
     }
+  }
+  if (event.kind === 'mirrors' && state.wakeAt !== null && now < state.wakeAt) {
+    // Nothing that is decided here hangs on it.
+    return { ...withReports(state, event.reports, now), wakeAt: state.wakeAt, reason: null };
   }
   const turn = new Turn(state, now);
   turn.keepDeadlines();
@@ -100,9 +104,12 @@ class Turn {
       case 'pauses':
         this.state = { ...this.state, pauses: event.pauses };
         return;
-      case 'mirrors':
-        this.mirrors(event.reports);
+      case 'mirrors': {
+        const heard = withReports(this.state, event.reports, this.now);
+        this.state = heard.state;
+        this.actions.push(...heard.actions);
         return;
+      }
       case 'renewed':
         this.renewed(event);
         return;
@@ -169,7 +176,8 @@ class Turn {
     const before = this.state.config;
     const first = before === null;
     const strangers: GroupConfig[] = [];
-    this.state = { ...this.state, config: withHeld(this.state, config), configRevision: revision };
+    const own = [...this.state.own, ...ownBack(this.state, config)];
+    this.state = { ...this.state, own, config: withHeld(this.state, config), configRevision: revision };
     for (const group of groupsOf(this.state)) {
       const g = this.groupState(group.name);
       if (!first) {
@@ -291,6 +299,7 @@ class Turn {
         nextBeatAt: this.now,
         renewal: afterTheBeat(this.state.renewal, this.now),
       };
+    this.giveOwnBack();
     this.renew();
     this.beat();
     this.ping();
@@ -316,6 +325,13 @@ class Turn {
     if (this.state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null) {
       this.putGroup({ ...g, wantsRelease: this.state.leaving });
     }
+  }
+
+  private giveOwnBack(): void {
+    const { own, actions } = giveOwnBack(this.state, this.now);
+    if (actions.length === 0) return;
+    this.state = { ...this.state, own };
+    this.actions.push(...actions);
   }
 
   private renew(): void {
@@ -377,12 +393,6 @@ class Turn {
     const { armed, actions } = arming(this.state);
     this.state = { ...this.state, armed };
     return actions;
-  }
-
-  private mirrors(reports: AgentState['mirrors']): void {
-    const news = mirrorNews(this.state.mirrorsTold, reports, this.now);
-    this.state = { ...this.state, mirrors: reports, mirrorsTold: news.told };
-    this.actions.push(...news.actions);
   }
 
   private orderMirrors(): readonly AgentAction[] {

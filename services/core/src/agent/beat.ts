@@ -17,7 +17,12 @@ export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: 
     bootId: state.renewal.bootId,
     leaving: state.leaving !== null,
     addresses: state.members.get(state.self)?.addresses ?? [],
-    groups: reportsOf(state).map((r) => ({ group: r.group, epoch: r.epoch, state: r.state })),
+    groups: reportsOf(state).map(({ group, epoch, state: held, drained }) => ({
+      group,
+      epoch,
+      state: held,
+      ...(drained === undefined ? {} : { drained }),
+    })),
     vantage: [...state.vantage.ears].flatMap(([member, ear]) =>
       [...ear.paths].map(([p, s]) => ({ member, path: p, ageMs: now - s.at, rttMs: s.rttMs })),
     ),

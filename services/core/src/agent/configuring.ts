@@ -1,10 +1,21 @@
-/** What a new configuration means for what is here: what is kept as it was, and what has to be stripped first. */
+/** What a new configuration means for what is here: what is kept as it was, what has to be stripped first, what is given back. */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
-import type { GroupId } from '../names.ts';
+import type { BootMs, GroupId } from '../names.ts';
+import type { AgentAction } from './events.ts';
 import { heldEpoch } from './holding.ts';
 import type { AgentState } from './state.ts';
 import { identityAddresses, spareAddress } from './step.ts';
+
+/** Asked for this often, at the pace of the spare address: somebody may have been in the way. */
+const ownTriesMax = 6;
+
+/** This server's own address, which a group of mode `replace` moved and moves no more. */
+export interface OwnAddress {
+  readonly group: GroupId;
+  readonly address: string;
+  readonly tries: number;
+}
 
 type Now = Pick<AgentState, 'config' | 'groups' | 'self'>;
 
@@ -35,4 +46,43 @@ export function strangersOf(
     return [...identityAddresses(identity), ...(spare === null ? [] : [spare])];
   });
   return { addresses, names: concerned.map((g) => g.name) };
+}
+
+/** The own address of this server that a group had and, by the new configuration, no group has any more. */
+export function ownBack(state: Now, after: ClusterConfig): readonly OwnAddress[] {
+  const moved = new Set(
+    [...after.groups.values()].flatMap(({ identity }) =>
+      identity.mode === 'replace' ? [identity.primaryAddress, identity.standbyAddress] : [],
+    ),
+  );
+  return [...(state.config?.groups.values() ?? [])].flatMap(({ name, identity, servers, takeover }) => {
+    if (identity.mode !== 'replace' || takeover === 'observe') return [];
+    const [primary, standby] = servers;
+    const own = { primary: identity.primaryAddress, standby: identity.standbyAddress };
+    const address = primary === state.self ? own.primary : standby === state.self ? own.standby : null;
+    return address === null || moved.has(address) ? [] : [{ group: name, address, tries: 0 }];
+  });
+}
+
+/** Asks for what is to be given back and is no longer in any group's hands here. */
+export function giveOwnBack(
+  state: Pick<AgentState, 'own' | 'groups' | 'stripped' | 'nextSpareAt' | 'config'>,
+  now: BootMs,
+): { readonly own: AgentState['own']; readonly actions: readonly AgentAction[] } {
+  if (state.own.length === 0 || !state.stripped || now < state.nextSpareAt)
+    return { own: state.own, actions: [] };
+  const due = new Set(state.own.filter(({ group, address }) => letGo(state, group, address)));
+  const own = state.own
+    .map((o) => (due.has(o) ? { ...o, tries: o.tries + 1 } : o))
+    .filter((o) => o.tries < ownTriesMax);
+  return { own, actions: [...due].map(({ group, address }) => ({ kind: 'keep-own', group, address })) };
+}
+
+function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: GroupId, address: string) {
+  const holding = groups.get(name)?.holding;
+  if (holding === undefined || heldEpoch(holding) === null) return true;
+  const identity = config?.groups.get(name)?.identity;
+  return (
+    holding.kind === 'active' && identity !== undefined && !identityAddresses(identity).includes(address)
+  );
 }

@@ -203,7 +203,8 @@ export type AgentAction =
       readonly addresses: readonly string[];
     }
   | {
-      readonly kind: 'keep-spare' | 'drop-spare';
+      /** `keep-own`: the group moves this address no more, and it is this server's own. */
+      readonly kind: 'keep-spare' | 'keep-own';
       readonly group: GroupId;
       readonly address: string;
     }

@@ -10,6 +10,7 @@ import { mirrorsOf, ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
 import type { BootMs, GroupId, MirrorId } from '../names.ts';
 import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
+import type { AgentState } from './state.ts';
 
 /** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
 const freshWordMs = 1_500;
@@ -20,13 +21,15 @@ const liveRowsMax = 4;
 const steadyMs = 5_000;
 
 export interface Ordering {
-  readonly orders: MirrorOrders;
+  readonly orders: MirrorOrders | null;
   readonly actions: readonly AgentAction[];
 }
 
 /** What is to be ordered now; an action only when it is not what was ordered before. */
-export function ordering(cast: Cast, before: MirrorOrders): Ordering {
-  const orders = ordersOf(cast);
+export function ordering(cast: Cast, before: MirrorOrders | null): Ordering {
+  // An earlier agent's orders stand until it is known what the new ones are.
+  if (cast.config === null) return { orders: before, actions: [] };
+  const orders = ordersOf(cast, cast.config);
   if (sameOrders(orders, before)) return { orders: before, actions: [] };
   return { orders, actions: [{ kind: 'order-mirrors', orders }] };
 }
@@ -88,8 +91,18 @@ export function liveAt(
 /** The state of each target that was last told as an event, by "mirror target". */
 export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;
 
+/** The reports of a turn: what is known from now on, and the events. */
+export function withReports(
+  state: AgentState,
+  reports: readonly MirrorReport[],
+  now: BootMs,
+): { readonly state: AgentState; readonly actions: readonly AgentAction[] } {
+  const { told, actions } = mirrorNews(state.mirrorsTold, reports, now);
+  return { state: { ...state, mirrors: reports, mirrorsTold: told }, actions };
+}
+
 /** Events for what changed and stayed so for a while. */
-export function mirrorNews(
+function mirrorNews(
   told: ToldMirrors,
   reports: readonly MirrorReport[],
   now: BootMs,

@@ -5,7 +5,6 @@ import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '.
 import type { Step } from '../node.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
 import type { MirrorReport } from '../mirror/report.ts';
-import { noOrders } from '../mirror/roles.ts';
 import {
   noMaintenance,
   noPauses,
@@ -15,6 +14,7 @@ import {
   type PauseRecord,
 } from '../records.ts';
 import { startListening, type Vantage } from '../vantage.ts';
+import type { OwnAddress } from './configuring.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
 import { reportOf, type GroupState } from './holding.ts';
@@ -32,8 +32,8 @@ export interface AgentState {
   readonly pauses: PauseRecord;
   /** The latest word of this member's mirror process. */
   readonly mirrors: readonly MirrorReport[];
-  /** What it was last ordered. */
-  readonly mirrorOrders: MirrorOrders;
+  /** What it was last ordered; null: nothing by this agent. */
+  readonly mirrorOrders: MirrorOrders | null;
   readonly mirrorsTold: ToldMirrors;
   /** Records of groups that this member is no server of, for copies of their mirrors. */
   readonly followed: ReadonlyMap<GroupId, GroupRecord>;
@@ -48,6 +48,8 @@ export interface AgentState {
   readonly exiting: boolean;
   readonly nextBeatAt: BootMs;
   readonly nextSpareAt: BootMs;
+  /** Own addresses of this server that are to be given back to it. */
+  readonly own: readonly OwnAddress[];
   readonly pings: Pings;
   readonly nextPingAt: BootMs | null;
   /** When there is something to do, if nothing happens before. */
@@ -81,7 +83,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     maintenance: noMaintenance,
     pauses: noPauses,
     mirrors: [],
-    mirrorOrders: noOrders,
+    mirrorOrders: null,
     mirrorsTold: new Map(),
     followed: new Map(),
     followedRevisions: new Map(),
@@ -95,6 +97,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     exiting: false,
     nextBeatAt: now,
     nextSpareAt: now,
+    own: [],
     pings: new Map(),
     nextPingAt: null,
     wakeAt: null,

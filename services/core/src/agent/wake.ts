@@ -15,6 +15,7 @@ export function wakeAt(state: AgentState, account: Account, proofWanted: boolean
   const times: (BootMs | null)[] = [state.nextBeatAt, state.nextPingAt];
   if (state.role === 'server')
     times.push(renewalDeadline(state.renewal, account, paceOf(state), proofWanted));
+  if (state.own.length > 0) times.push(state.nextSpareAt);
   for (const g of state.groups.values()) {
     const config = state.config?.groups.get(g.group);
     if (config === undefined) continue;

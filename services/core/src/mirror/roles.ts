@@ -18,6 +18,8 @@ export interface Cast {
   readonly config: ClusterConfig | null;
   readonly members: ReadonlyMap<MemberId, Member>;
   readonly vantage: Vantage;
+  /** The boot rule was carried out: until then a service of a former life may still write. */
+  readonly stripped: boolean;
   readonly pauses: PauseRecord;
   readonly groups: ReadonlyMap<GroupId, GroupState>;
   /** Records of groups that this member is not a server of. */
@@ -25,7 +27,6 @@ export interface Cast {
 }
 
 export const defaultMirrorPort = 7445;
-export const noOrders: MirrorOrders = { mirrors: [] };
 
 export function mirrorId(group: GroupId, mirror: string): MirrorId {
   return `${group}/${mirror}`;
@@ -42,9 +43,7 @@ export function copiesOf(config: ClusterConfig, group: GroupId, mirror: string):
   );
 }
 
-export function ordersOf(cast: Cast): MirrorOrders {
-  const { config } = cast;
-  if (config === null) return noOrders;
+export function ordersOf(cast: Cast, config: ClusterConfig): MirrorOrders {
   const orders: MirrorOrder[] = [];
   for (const group of config.groups.values()) {
     // An observed group belongs to somebody else (I8).
@@ -59,7 +58,7 @@ export function ordersOf(cast: Cast): MirrorOrders {
     if (order !== null) orders.push(order);
   }
   orders.sort((a, b) => (a.mirror < b.mirror ? -1 : 1));
-  return orders.length === 0 ? noOrders : { mirrors: orders };
+  return { mirrors: orders };
 }
 
 function groupOrder(
@@ -110,6 +109,7 @@ function heldRole(
       return { kind: 'idle', epoch: h.epoch, says: `${g.group} is being fenced here` };
     case 'idle':
     case 'fenced':
+      if (!cast.stripped) return { kind: 'idle', epoch: g.highestEpoch, says: 'this server has just begun' };
       return followRole(cast, g.seen, g.group);
   }
 }

@@ -11,7 +11,7 @@ import type { GroupConfig } from '../config/types.ts';
 import { formatDuration, formatSize } from '../config/quantity.ts';
 import type { MirrorCopy, MirrorState } from '../mirror/report.ts';
 import { mirrorsOf, pausedBy } from '../mirror/roles.ts';
-import type { Epoch, MemberId, MirrorId } from '../names.ts';
+import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { claimOf, lastSound } from '../vantage.ts';
 import { heardAt, lastOwner, reportFor, saysFenced, seconds, type Scene } from './candidates.ts';
@@ -46,6 +46,7 @@ const coarseMs = 2_000;
 /** A planned move drains what is left: more than this would keep the service waiting. */
 const inStepMs = 30_000;
 const silentMs = 5_000;
+const firstReadMs = 5_000;
 
 /** K1. Null: nobody ever wrote. */
 export function dataHolder(scene: Scene, group: string, record: GroupRecord | null): DataHolder | null {
@@ -118,10 +119,9 @@ function lossOf(
   server: MemberId,
   copy: MirrorCopy | null,
 ): Loss {
-  const report = reportFor(scene, holder.server, config.name);
   if (copy === null) return unknown;
-  if (report?.epoch === holder.epoch && report.drained?.includes(server) === true) return nothing;
-  const heardAt = lastSound(scene.vantage, holder.server) ?? scene.now;
+  if (isDrained(scene, config.name, holder, server)) return nothing;
+  const heardAt = aliveAt(scene, holder.server);
   const renewedAt = scene.view.renewals.get(server)?.changedAt ?? scene.now;
   const { epoch, lossMs, wordAgeMs } = copy;
   const known = epoch === holder.epoch && lossMs !== null && wordAgeMs !== null;
@@ -136,6 +136,25 @@ function lossOf(
   if (!known) return unknown;
   const gapMs = Math.max(0, heardAt - wordAt);
   return { ms: lossMs + gapMs, bytes: gapMs < coarseMs ? copy.lossBytes : null };
+}
+
+/** The copy on `to` holds everything of this epoch: its owner drained it before it was fenced, and says so. */
+export function isDrained(
+  scene: Scene,
+  group: string,
+  from: Pick<DataHolder, 'server' | 'epoch'>,
+  to: MemberId,
+): boolean {
+  const words = [reportFor(scene, from.server, group), claimOf(scene.vantage, from.server, group)];
+  return words.some((w) => w?.epoch === from.epoch && w.drained?.includes(to) === true);
+}
+
+/** When its host was last known to live. What this process only read when it began says nothing of when it was written. */
+function aliveAt(scene: Scene, server: MemberId): BootMs {
+  const heard = lastSound(scene.vantage, server);
+  const renewedAt = scene.view.renewals.get(server)?.changedAt ?? -Infinity;
+  const seen = renewedAt > scene.vantage.since + firstReadMs ? renewedAt : -Infinity;
+  return heard === null && seen === -Infinity ? scene.now : Math.max(heard ?? -Infinity, seen);
 }
 
 function worse(a: Loss, b: Loss): Loss {

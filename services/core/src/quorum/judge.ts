@@ -42,6 +42,7 @@ import {
   stay,
   withOwnership,
 } from './changes.ts';
+import { isDrained } from './copies.ts';
 import { failbackDue } from './failback.ts';
 import { servicePathDead } from './paths.ts';
 import { maintenanceOf } from './view.ts';
@@ -369,6 +370,7 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
 
 /** The owner said that it is fenced: on to the next one. */
 function released(c: Case, own: Releasing, op: Operation | null, told: readonly StepRecord[]): Judgement {
+  const { config } = c;
   const { owner, epoch, to } = own;
   const steps = told.some((s) => s.outcome === 'running') ? [] : told;
   const reason = c.record?.reason ?? 'released';
@@ -383,11 +385,14 @@ function released(c: Case, own: Releasing, op: Operation | null, told: readonly 
   const all = candidates(c.scene, c.config, c.record);
   const target = choose(all.filter((s) => s.server === to));
   if (target !== undefined) {
+    const drained =
+      config.mirrors.length === 0 || isDrained(c.scene, config.name, { server: owner, epoch }, to);
+    const because = drained ? reason : `${reason}${lossClause(all, to)}`;
     const next: Operation =
       op === null
         ? operation(c, { ...begin('switchover', owner, to, reason), steps })
         : { ...op, phase: 'acquiring', steps: [...op.steps, ...steps] };
-    return change('failing-over', 'released', givenTo(c, to, epoch + 1n, next, reason));
+    return change('failing-over', 'released', givenTo(c, to, epoch + 1n, next, because));
   }
   const other = choose(all, owner);
   const why = blockerOf(all, to);
