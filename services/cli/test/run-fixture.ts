@@ -1,4 +1,4 @@
-/** `runMember` in a process of its own, with a real guard and fake agent and quorum processes, for tests. */
+/** `runMember` in a process of its own, with a real guard and fake agent, mirror and quorum processes, for tests. */
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -89,7 +89,7 @@ export class Member {
     this.#compiled = compiled;
   }
 
-  behaves(name: 'agent' | 'quorum', behaviour: Behaviour): void {
+  behaves(name: 'agent' | 'mirror' | 'quorum', behaviour: Behaviour): void {
     writeFileSync(join(this.dir, `${name}.behaves`), behaviour);
   }
 
@@ -104,6 +104,7 @@ export class Member {
       guard: { entry: join(guard, 'main.js'), args: [], nodeFlags: [] },
       agent: fake('agent'),
       quorum: fake('quorum'),
+      mirror: fake('mirror'),
     };
     const given = { role: 'server', keep: false, ...options, dir: this.dir, programs };
     const modules = pathToFileURL(join(run, 'run-member.js')).href;

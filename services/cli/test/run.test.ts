@@ -39,10 +39,10 @@ function pidOf(name: string): number {
 }
 
 describe('holdfast run', () => {
-  it('starts guard, quorum and agent, says so once, and releases in order', async () => {
+  it('starts guard, quorum, mirror and agent, says so once, and releases in order', async () => {
     const run = await startedMember();
-    expect(run.out()).toBe(`holdfast: ready (guard, quorum, agent) in ${member.dir}\n`);
-    for (const name of ['run', 'guard', 'quorum', 'agent']) expect(member.runs(name)).toBe(true);
+    expect(run.out()).toBe(`holdfast: ready (guard, quorum, mirror, agent) in ${member.dir}\n`);
+    for (const name of ['run', 'guard', 'quorum', 'mirror', 'agent']) expect(member.runs(name)).toBe(true);
     expect(pidOf('run')).toBe(run.process.pid);
     run.process.kill('SIGTERM');
     expect(await run.ended()).toBe('0');
@@ -50,11 +50,13 @@ describe('holdfast run', () => {
     expect(ending).toEqual([
       'agent asked',
       'agent released',
+      'mirror asked',
+      'mirror released',
       'quorum asked',
       'quorum released',
       'lock released',
     ]);
-    for (const name of ['run', 'guard', 'quorum', 'agent']) expect(member.pid(name)).toBeNull();
+    for (const name of ['run', 'guard', 'quorum', 'mirror', 'agent']) expect(member.pid(name)).toBeNull();
     expect(member.log('agent')).toMatch(/Z hello from agent\n$/);
     expect(run.err()).not.toContain('hello');
   });
@@ -64,10 +66,11 @@ describe('holdfast run', () => {
     await until('the greeting', () => run.err().includes('agent | hello from agent\n'));
   });
 
-  it('runs no guard on a witness: it holds nothing that would have to be fenced', async () => {
+  it('runs neither guard nor mirrors on a witness: it holds nothing', async () => {
     const run = await startedMember({ role: 'witness' });
     expect(run.out()).toContain('ready (quorum, agent)');
     expect(member.pid('guard')).toBeNull();
+    expect(member.pid('mirror')).toBeNull();
     run.process.kill('SIGINT');
     expect(await run.ended()).toBe('0');
   });
@@ -110,6 +113,14 @@ describe('holdfast run', () => {
       }
     });
     expect(['agent', 'quorum'].map(pidOf)).toEqual(others);
+  });
+
+  it('starts a killed mirror process again and touches nothing else', async () => {
+    await startedMember();
+    const others = ['agent', 'quorum', 'guard'].map(pidOf);
+    process.kill(pidOf('mirror'), 'SIGKILL');
+    await until('the next', () => member.events().filter((e) => e === 'mirror started').length === 2);
+    expect(['agent', 'quorum', 'guard'].map(pidOf)).toEqual(others);
   });
 
   it('replaces a frozen guard', async () => {
@@ -162,6 +173,7 @@ describe('holdfast run --keep', () => {
     expect(await first.ended()).toBe('0');
     expect(member.events()).toContain('agent kept');
     expect(member.events()).not.toContain('agent asked');
+    expect(member.events()).toContain('mirror released');
     expect(runsNow(guardPid)).toBe(true);
     const second = await startedMember();
     expect(pidOf('guard')).toBe(guardPid);
@@ -226,13 +238,14 @@ describe('a release', () => {
 });
 
 describe('after a SIGKILL of run', () => {
-  it('agent and quorum end by themselves, the guard stays, and the next run starts', async () => {
+  it('agent, mirror and quorum end by themselves, the guard stays, and the next run starts', async () => {
     const first = await startedMember();
-    const [guardPid, agentPid, quorumPid] = ['guard', 'agent', 'quorum'].map(pidOf);
+    const guardPid = pidOf('guard');
+    const others = ['agent', 'mirror', 'quorum'].map(pidOf);
     await armGroup(await member.guard());
     first.process.kill('SIGKILL');
     await first.ended();
-    await until('them to end', () => !runsNow(agentPid ?? 0) && !runsNow(quorumPid ?? 0));
+    await until('them to end', () => !others.some(runsNow));
     expect(member.events()).toContain('agent orphaned');
     const second = await startedMember();
     expect(pidOf('guard')).toBe(guardPid);

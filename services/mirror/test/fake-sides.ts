@@ -27,6 +27,11 @@ export class FakeSides implements Sides {
     return done;
   };
 
+  release: Sides['release'] = (order) => {
+    this.#note(`release ${order.root}`);
+    return '';
+  };
+
   #note(what: string): void {
     this.events.push(what);
   }

@@ -1,5 +1,5 @@
 /**
- * One supervised process, `agent` or `quorum`: started, started again when it crashes, stopped. What it prints goes to
+ * One supervised process, `agent`, `mirror` or `quorum`: started, started again when it crashes, stopped. What it prints goes to
  * its log and, when asked, to the terminal. It has a lifeline to us (lifeline.ts) and a session of its own, so that
  * Ctrl-C reaches us alone.
  *

@@ -1,5 +1,5 @@
 /**
- * The lifeline: file descriptor 3 of `agent` and `quorum`, a duplex stream to the `holdfast run` that started them.
+ * The lifeline: file descriptor 3 of `agent`, `mirror` and `quorum`, a duplex stream to the `holdfast run` that started them.
  * HOLDFAST_LIFELINE=3 in their environment says that it is there; without it they run by hand, with no parent to watch.
  *
  * Child to parent, one JSON object per line:
@@ -10,11 +10,12 @@
  * Parent to child: on Windows, where there are no signals, {"type":"release"} and {"type":"keep"}. Elsewhere signals:
  *   agent    SIGTERM  release: give up every group in order, disarm the guard, exit 0
  *            SIGHUP   keep: exit 0 at once and touch nothing; the guard stays armed, the next agent re-attaches
+ *   mirror   SIGTERM  end every lane in order, with a clean mark on disk, exit 0
  *   quorum   SIGTERM  stop, and its etcd with it, exit 0
  *   guard    has no lifeline: it outlives everything. SIGTERM ends it only while nothing is armed
  *
- * End of the stream: `run` has died. The agent takes it as keep and the quorum service as SIGTERM, so that nothing is
- * left in the way of the next `run`.
+ * End of the stream: `run` has died. The agent takes it as keep, the others as SIGTERM, so that nothing is left in the
+ * way of the next `run`.
  */
 
 export const lifelineFd = 3;

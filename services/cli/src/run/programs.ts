@@ -7,6 +7,7 @@ import type { Program } from './child.ts';
 export interface Programs {
   readonly guard: Program;
   readonly quorum: Program;
+  readonly mirror: Program;
   readonly agent: Program;
 }
 
@@ -16,10 +17,11 @@ export function installedPrograms(dir: string, guardJournal: string): Programs {
   return {
     guard: { entry: guardEntry, args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
     quorum: { entry: mainOf('@holdfast/quorum'), args, nodeFlags: [] },
+    mirror: { entry: mainOf('@holdfast/mirror', 'process/main.js'), args, nodeFlags: [] },
     agent: { entry: mainOf('@holdfast/agent'), args, nodeFlags: [] },
   };
 }
 
-function mainOf(name: string): string {
-  return fileURLToPath(new URL('../dist/main.js', import.meta.resolve(name)));
+function mainOf(name: string, main = 'main.js'): string {
+  return fileURLToPath(new URL(`../dist/${main}`, import.meta.resolve(name)));
 }

@@ -2,8 +2,9 @@
  * `holdfast run`: supervises the processes of one member until it is asked to stop.
  *
  * Invariants: one run per directory (the lock); what an earlier run left is gone before anything is started, except a
- * guard that answers; the crash of one process doesn't touch the others; stopping takes the agent first, then the
- * quorum service, then the guard, each with a deadline.
+ * guard that answers; the crash of one process doesn't touch the others; stopping takes the agent first (its last steps
+ * need the mirrors), then the mirrors, the quorum service and the guard, each with a deadline. With --keep the mirrors
+ * rest until the next run: they go on from their position.
  *
  * Under systemd the unit needs KillMode=process: with --keep the guard stays when run ends.
  */
@@ -27,6 +28,8 @@ export interface RunLimits {
   readonly releaseMs: number;
   /** How long the agent may take to exit keeping everything. */
   readonly keepMs: number;
+  /** How long the mirrors may take to write down where they stand. */
+  readonly mirrorMs: number;
   readonly quorumMs: number;
   /** How long the guard may take to fence what is still armed. */
   readonly guardMs: number;
@@ -39,6 +42,7 @@ export interface RunLimits {
 export const usualLimits: RunLimits = {
   releaseMs: 60_000,
   keepMs: 10_000,
+  mirrorMs: 10_000,
   quorumMs: 10_000,
   guardMs: 20_000,
   leftoverMs: 3_000,
@@ -48,7 +52,7 @@ export const usualLimits: RunLimits = {
 export interface RunOptions {
   /** The member's directory. */
   readonly dir: string;
-  /** A witness has no guard: it holds nothing that would have to be fenced. Its agent only speaks and listens. */
+  /** A witness has neither guard nor mirrors: it holds nothing. Its agent only speaks and listens. */
   readonly role: 'server' | 'witness';
   /** SIGTERM leaves the services running; the next run re-attaches. */
   readonly keep: boolean;
@@ -69,6 +73,7 @@ type End =
 interface Member {
   readonly guard: GuardProcess | null;
   readonly quorum: Child;
+  readonly mirror: Child | null;
   readonly agent: Child;
 }
 
@@ -118,6 +123,7 @@ async function superviseMember(
     member = createMember(options, runDir, limits, (fatal) => settle({ kind: 'fatal', fatal }));
     member.guard?.start();
     member.quorum.start();
+    member.mirror?.start();
     member.agent.start();
   });
   const status = await finish(member, end, limits, { output, hurry: hurry.signal });
@@ -138,7 +144,7 @@ function createFolders(dir: string): string | null {
 }
 
 async function clearLeftovers(runDir: string, waitMs: number, output: RunOutput): Promise<boolean> {
-  const names = ['agent', 'quorum'];
+  const names = ['agent', 'mirror', 'quorum'];
   const results = await Promise.all(names.map((name) => endLeftover(runDir, name, waitMs)));
   for (const [index, name] of names.entries()) {
     if (results[index] === 'killed') output.warn(`holdfast: the ${name} of an earlier run was killed`);
@@ -160,7 +166,7 @@ function createMember(
   const { dir, output } = options;
   const programs = options.programs ?? installedPrograms(dir, join(dir, 'journal', 'guard.jsonl'));
   const server = options.role === 'server';
-  const awaited = new Set(server ? ['guard', 'quorum', 'agent'] : ['quorum', 'agent']);
+  const awaited = new Set(server ? ['guard', 'quorum', 'mirror', 'agent'] : ['quorum', 'agent']);
   const names = [...awaited].join(', ');
   const listener: ChildListener = {
     onReady(name) {
@@ -175,6 +181,7 @@ function createMember(
   return {
     guard: server ? new GuardProcess(programs.guard, runDir, listener, limits.guardHealthMs) : null,
     quorum: new Child('quorum', programs.quorum, runDir, listener),
+    mirror: server ? new Child('mirror', programs.mirror, runDir, listener) : null,
     agent: new Child('agent', programs.agent, runDir, listener),
   };
 }
@@ -199,7 +206,7 @@ async function finish(
   }
 }
 
-/** Agent, quorum, guard, in this order. False when something didn't end as it should. */
+/** Agent, mirror, quorum, guard, in this order. False when something didn't end as it should. */
 async function stopMember(
   member: Member,
   mode: StopMode,
@@ -210,9 +217,11 @@ async function stopMember(
   const agent = await member.agent.stop(mode, agentMs, hurry);
   if (agent === 'killed') output.warn('holdfast: the agent did not end in time and was killed');
   if (agent === 'failed') output.warn('holdfast: the agent ended with an error');
+  const mirror = (await member.mirror?.stop('release', limits.mirrorMs)) ?? 'not-running';
+  if (mirror === 'killed') output.warn('holdfast: the mirror process did not end in time and was killed');
   const quorum = await member.quorum.stop('release', limits.quorumMs);
   if (quorum === 'killed') output.warn('holdfast: the quorum service did not end in time and was killed');
-  const orderly = agent !== 'killed' && agent !== 'failed' && quorum !== 'killed';
+  const orderly = agent !== 'failed' && ![agent, mirror, quorum].includes('killed');
   if (member.guard === null) return orderly;
   if (mode === 'keep') {
     await member.guard.leave();

@@ -104,7 +104,7 @@ export class Seat {
 
   run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const now = this.#now;
-    if (now.kind === 'closed') return Promise.resolve(this.#ports.sides.kept(this.#order, run));
+    if (now.kind === 'closed') return Promise.resolve(this.#ports.sides.kept(this.#order, run, ports));
     return now.side.run(run, ports);
   }
 
@@ -114,7 +114,10 @@ export class Seat {
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#next(async () => {
       await this.#shut();
-      if (forget) await this.#write({ kind: 'none' });
+      if (!forget) return;
+      const says = [this.#ports.sides.release(this.#order), await this.#write({ kind: 'none' })];
+      for (const why of says)
+        if (why !== null && why !== '') this.#ports.says(`${this.#order.mirror}: ${why}`);
     });
   }
 

@@ -48,7 +48,9 @@ export interface Sides {
   source(order: MirrorOrder, role: SourceRole, grantUntil: () => number | null): Promise<Opened<SourceSide>>;
   target(order: MirrorOrder, role: TargetRole | null): Promise<Opened<TargetSide>>;
   /** What diverged, of a mirror that has no role open here. */
-  kept(order: MirrorOrder, run: MirrorRun): Answered;
+  kept(order: MirrorOrder, run: MirrorRun, ports: RunPorts): Answered;
+  /** It is nobody's target any more: whoever works here may write to its root again. Empty when it is so. */
+  release(order: MirrorOrder): string;
 }
 
 export type Opened<Side> =

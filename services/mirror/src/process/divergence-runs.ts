@@ -1,0 +1,81 @@
+/** What a person asks of the divergence store: list, show, restore, discard. */
+
+import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
+import type { Divergence, Kept, KeptAnswer } from '../files/target/types.ts';
+import { pathsMeant, shownPath } from './shown-path.ts';
+import type { Answered, RunPorts } from './side.ts';
+
+/** More are not listed at once; the answer says how many there are. */
+const rowsMax = 50_000;
+
+export type DivergenceRun = MirrorRun & { readonly kind: 'list' | 'show' | 'restore' | 'discard' };
+
+export const isOfDivergence = (run: MirrorRun): run is DivergenceRun =>
+  run.kind !== 'verify' && run.kind !== 'resync';
+
+/** `self`: this member, which keeps it. */
+export function runDivergence(
+  store: Divergence,
+  run: DivergenceRun,
+  self: string,
+  { row }: Pick<RunPorts, 'row'>,
+): Answered {
+  switch (run.kind) {
+    case 'list': {
+      const all = store.list();
+      for (const kept of all.slice(0, rowsMax)) row(rowOf(kept));
+      const more = all.length - rowsMax;
+      return done(more > 0 ? `${more} more are kept on ${self}` : '');
+    }
+    case 'show': {
+      const [kept] = pathsMeant(run.path).flatMap((path) => store.show(path) ?? []);
+      if (kept === undefined) return nothing(run, self);
+      row(rowOf(kept));
+      return done('');
+    }
+    case 'restore':
+      return answered(
+        run,
+        self,
+        pathsMeant(run.path).map((path) => () => store.restore(path, run.to)),
+        `${run.path} is in ${run.to} on ${self}`,
+      );
+    case 'discard': {
+      const paths = run.path === '' ? [null] : pathsMeant(run.path);
+      const what = run.path === '' ? 'what was kept' : run.path;
+      return answered(
+        run,
+        self,
+        paths.map((path) => () => store.discard(path)),
+        `${what} is discarded on ${self}`,
+      );
+    }
+  }
+}
+
+/** The first that works; what a person typed may mean several paths. */
+function answered(
+  run: DivergenceRun,
+  self: string,
+  tries: readonly (() => KeptAnswer)[],
+  says: string,
+): Answered {
+  let last: Answered = nothing(run, self);
+  for (const attempt of tries) {
+    const answer = attempt();
+    if (answer.kind === 'done') return done(says);
+    const unknown = answer.says.startsWith('nothing is kept');
+    last = { kind: 'failed', as: unknown ? 'not-found' : 'failed', says: `${self}: ${answer.says}` };
+  }
+  return last;
+}
+
+function nothing({ path }: DivergenceRun, self: string): Answered {
+  return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing of ${path}` };
+}
+
+const done = (says: string): Answered => ({ kind: 'done', says });
+
+function rowOf({ path, size, modifiedMs, change, from, epoch, kept }: Kept): MirrorRunRow {
+  return { kind: 'kept', path: shownPath(path), size, modifiedMs, change, from, epoch, kept };
+}

@@ -1,0 +1,130 @@
+/**
+ * A mirror as a target: whose connections are taken, and what is told of it.
+ *
+ *   T1  only the members that the order names are taken as sources, at its epoch or a higher one
+ *   T2  what the source said last of its lead is kept with the time at which it said it
+ */
+
+import type { Epoch, MirrorOrder, MirrorState } from '@holdfast/core';
+import { bootMs } from '@holdfast/wire/directory';
+import type { MirrorRun } from '@holdfast/wire/mirror';
+import type { Catalog } from '../catalog/types.ts';
+import type { FileTarget } from '../files/target/file-target.ts';
+import type { TargetPhase } from '../files/target/types.ts';
+import type { Connection, Hello, RefusalCode } from '../transport/types.ts';
+import { isOfDivergence, runDivergence } from './divergence-runs.ts';
+import type { Door } from './door.ts';
+import { HeardBeats } from './heard-beats.ts';
+import type { Answered, RunPorts, TargetReport, TargetRole, TargetSide } from './side.ts';
+
+export interface TargetRolePorts {
+  readonly target: FileTarget;
+  /** Opened for this role; closed with it. */
+  readonly catalog: Catalog;
+  readonly door: Door;
+  readonly self: string;
+  readonly says: (sentence: string) => void;
+  readonly closed: () => void;
+}
+
+type Word = NonNullable<TargetReport['word']>;
+
+export class TargetRoleSide implements TargetSide {
+  readonly #ports: TargetRolePorts;
+  readonly #mirror: string;
+  readonly #leave: () => void;
+  #role: TargetRole | null;
+  #word: Word | null = null;
+  #heardEpoch: Epoch = 0n;
+
+  constructor(order: MirrorOrder, role: TargetRole | null, ports: TargetRolePorts) {
+    this.#ports = ports;
+    this.#mirror = order.mirror;
+    this.#role = role;
+    this.#leave = ports.door.register(order.mirror, {
+      // Whether it is encrypted is the source's configuration; who it is was proven either way.
+      plain: true,
+      accept: (connection, hello) => void this.#accept(connection, hello),
+    });
+  }
+
+  get consistent(): boolean {
+    return this.#ports.target.state().consistent;
+  }
+
+  change(_order: MirrorOrder, role: TargetRole | null): void {
+    this.#role = role;
+  }
+
+  report(): TargetReport {
+    const { phase, says, position, consistent } = this.#ports.target.state();
+    return {
+      kind: 'target',
+      mirror: this.#mirror,
+      epoch: this.#heardEpoch,
+      sequence: position?.sequence ?? 0,
+      consistent,
+      state: stateOf(phase),
+      word: this.#word,
+      says,
+    };
+  }
+
+  async promote(epoch: Epoch): Promise<Answered> {
+    this.#role = null;
+    const { position } = await this.#ports.target.promote();
+    const at = position === null ? 'with nothing received' : `at ${String(position.sequence)}`;
+    return { kind: 'done', says: `${this.#mirror} was opened ${at} for epoch ${epoch.toString()}` };
+  }
+
+  run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+    const { self, target } = this.#ports;
+    if (isOfDivergence(run)) return Promise.resolve(runDivergence(target.divergence, run, self, ports));
+    const says = `${self} is a target of ${this.#mirror}: its source does that`;
+    return Promise.resolve({ kind: 'failed', as: 'invalid', says });
+  }
+
+  async close(): Promise<void> {
+    this.#leave();
+    await this.#ports.target.close();
+    await this.#ports.catalog.close();
+    this.#ports.closed();
+  }
+
+  /** T1. */
+  async #accept(connection: Connection, hello: Hello): Promise<void> {
+    const role = this.#role;
+    const { self } = this.#ports;
+    if (role === null) {
+      this.#refuse(connection, 'role', `${this.#mirror} is not a target on ${self} now`);
+      return;
+    }
+    if (hello.epoch < role.epoch) {
+      const says = `epoch ${hello.epoch.toString()} is over: ${this.#mirror} is at ${role.epoch.toString()}`;
+      this.#refuse(connection, 'epoch', says);
+      return;
+    }
+    if (!role.sources.includes(connection.peer.id)) {
+      const says = `${connection.peer.id} is not the source of ${this.#mirror}, as far as ${self} knows`;
+      this.#refuse(connection, 'role', says);
+      return;
+    }
+    const heard = new HeardBeats(connection, (beat) => {
+      this.#word = { at: bootMs(), behindMs: beat.behindMs, behindBytes: beat.behindBytes }; // T2
+    });
+    const accepted = await this.#ports.target.accept(heard, hello);
+    if (accepted.kind === 'accepted') this.#heardEpoch = hello.epoch;
+    else this.#ports.says(`${this.#mirror}: ${hello.member} is refused: ${accepted.says}`);
+  }
+
+  #refuse(connection: Connection, code: RefusalCode, says: string): void {
+    const { epoch } = this.#ports.target.state();
+    const ordered = this.#role?.epoch ?? 0n;
+    connection.send({ kind: 'refuse', code, says, epoch: epoch > ordered ? epoch : ordered });
+    connection.close(says);
+  }
+}
+
+function stateOf(phase: TargetPhase): MirrorState {
+  return phase === 'promoted' ? 'disconnected' : phase;
+}
