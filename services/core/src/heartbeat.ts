@@ -25,7 +25,7 @@ export interface Heartbeat {
   readonly echo: { readonly sentAt: BootMs; readonly ageMs: number } | null;
   readonly version: string;
   /** Boot of the sender's host: a renewal of another boot says nothing about it. Absent: not told. */
-  readonly bootId?: string;
+  readonly bootId?: string | undefined;
   readonly leaving: boolean;
   /** Current address of each path of the sender. */
   readonly addresses: readonly string[];
