@@ -1,4 +1,12 @@
-import { chmodSync, existsSync, readFileSync, readdirSync, readlinkSync, statSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Stage } from './target-fixture.ts';
 import {
@@ -43,7 +51,9 @@ describe('a target of a file mirror', () => {
       folder('b/deep'),
       put('b/deep/er', ''),
     ]);
-    await stage.target.foreignChanges();
+    expect(
+      (await stage.target.foreignChanges()).named.map(({ path, kind }) => `${path.toString()} ${kind}`),
+    ).toEqual([]);
     expect(readFileSync(stage.at('b/one'), 'utf8')).toBe('second');
     expect(readFileSync(stage.at('b/two'), 'utf8')).toBe('first');
     expect(readlinkSync(stage.at('b/pointer'))).toBe('../nowhere');
@@ -62,8 +72,21 @@ describe('a target of a file mirror', () => {
   test('swaps names, and replaces files by folders and folders by files', async () => {
     stage = await openStage();
     const { source } = await stage.dial();
-    await source.batch(1, [folder('x'), put('x/in', 'x'), folder('y'), put('y/in', 'y'), put('f', 'file'), folder('d')]);
-    await source.batch(2, [move('x', 1), move('y', 2), placed(1, 'y'), placed(2, 'x'), put('d', 'now a file')]);
+    await source.batch(1, [
+      folder('x'),
+      put('x/in', 'x'),
+      folder('y'),
+      put('y/in', 'y'),
+      put('f', 'file'),
+      folder('d'),
+    ]);
+    await source.batch(2, [
+      move('x', 1),
+      move('y', 2),
+      placed(1, 'y'),
+      placed(2, 'x'),
+      put('d', 'now a file'),
+    ]);
     await source.batch(3, [removal('f'), folder('f'), put('f/in', 'now a folder')]);
     expect((await stage.target.foreignChanges()).named).toEqual([]);
     expect(readFileSync(stage.at('x/in'), 'utf8')).toBe('y');
@@ -81,7 +104,9 @@ describe('a target of a file mirror', () => {
     await stage.target.foreignChanges();
     const { ino } = statSync(stage.at('large'));
     const changed = [{ offset: 4_096, contents: Buffer.alloc(4_096, 'z') }];
-    await source.batch(2, [patch('large', size - 1, 2)], { contents: [{ stream: 2, pieces: changed, bytes: 4_096 }] });
+    await source.batch(2, [patch('large', size - 1, 2)], {
+      contents: [{ stream: 2, pieces: changed, bytes: 4_096 }],
+    });
     expect((await stage.target.foreignChanges()).named).toEqual([]);
     const expected = Buffer.concat(pieces.map(({ contents }) => contents)).subarray(0, size - 1);
     expected.fill('z', 4_096, 8_192);
@@ -97,7 +122,9 @@ describe('a target of a file mirror', () => {
     source.connection.send({ kind: 'begin', number: 1, consistent: false });
     source.connection.send({ kind: 'operations', operations: [big('large', size, 1, 'v1')] });
     for (let i = 0; i < 8; i += 1) {
-      if (!source.connection.send({ kind: 'data', stream: 1, offset: i << 20, contents: Buffer.from(contents) })) {
+      if (
+        !source.connection.send({ kind: 'data', stream: 1, offset: i << 20, contents: Buffer.from(contents) })
+      ) {
         await source.connection.writable();
       }
     }
@@ -107,7 +134,9 @@ describe('a target of a file mirror', () => {
     const again = await stage.dial();
     expect(again.hello.parts).toMatchObject([{ bytes: 8 << 20 }]);
     const pieces = [8, 9, 10, 11].map((i) => ({ offset: i << 20, contents: Buffer.from(contents) }));
-    await again.source.batch(1, [big('large', size, 1, 'v1')], { contents: [{ stream: 1, pieces, bytes: 4 << 20 }] });
+    await again.source.batch(1, [big('large', size, 1, 'v1')], {
+      contents: [{ stream: 1, pieces, bytes: 4 << 20 }],
+    });
     await stage.target.foreignChanges();
     expect(readFileSync(stage.at('large')).equals(Buffer.alloc(size, 'p'))).toBe(true);
   });

@@ -31,7 +31,11 @@ export const folderOf = (more: Partial<Attributes> = {}): Attributes =>
   fileOf(0, { kind: 'folder', mode: 0o755, ...more });
 
 /** Operations as a source writes them. */
-export const put = (path: string, contents: string | Buffer, more: Partial<Attributes> = {}): FileOperation => {
+export const put = (
+  path: string,
+  contents: string | Buffer,
+  more: Partial<Attributes> = {},
+): FileOperation => {
   const content = Buffer.from(contents);
   const attributes = fileOf(content.length, more);
   return { kind: 'put', path: bytes(path), attributes, contents: content, stream: 0, version: empty };
@@ -65,7 +69,11 @@ export const hardLink = (path: string, to: string): FileOperation => ({
   path: bytes(path),
   to: bytes(to),
 });
-export const move = (from: string, slot: number): FileOperation => ({ kind: 'move', from: bytes(from), slot });
+export const move = (from: string, slot: number): FileOperation => ({
+  kind: 'move',
+  from: bytes(from),
+  slot,
+});
 export const placed = (slot: number, to: string): FileOperation => ({ kind: 'place', slot, to: bytes(to) });
 export const removal = (path: string): FileOperation => ({ kind: 'remove', path: bytes(path) });
 export const patch = (path: string, size: number, stream: number): FileOperation => ({
@@ -172,7 +180,11 @@ export interface Stage {
   readonly target: FileTarget;
   at(path: string): string;
   /** A source that was accepted and answered; with a plan sent when `from` is a number. */
-  dial(epoch?: bigint, from?: number | null, sequence?: number): Promise<{ source: HandSource; hello: Hello }>;
+  dial(
+    epoch?: bigint,
+    from?: number | null,
+    sequence?: number,
+  ): Promise<{ source: HandSource; hello: Hello }>;
   hello(more?: Partial<Hello>): Hello;
   reopen(more?: Partial<TargetOptions>): Promise<Stage>;
   close(): Promise<void>;
@@ -250,6 +262,6 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
   };
 }
 
-export function newFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'holdfast-target-'));
+export function newFolder(within = tmpdir()): string {
+  return mkdtempSync(join(within, 'holdfast-target-'));
 }

@@ -66,6 +66,8 @@ export class FileTarget {
   #says = '';
   #closed = '';
   #promoted = false;
+  /** Whether the staging folder is gone. */
+  #cleared = false;
   /** Whether protecting the root was tried. */
   #guarded = false;
   #emptying: Promise<void> | null = null;
@@ -209,7 +211,7 @@ export class FileTarget {
     await this.#commits.close();
     await this.#emptying;
     const { log, ground } = this.#parts;
-    if (this.#promoted) {
+    if (this.#promoted && !this.#cleared) {
       await emptyGone(ground, () => false);
       this.#removeStaging();
     }
@@ -220,6 +222,7 @@ export class FileTarget {
 
   #removeStaging(): void {
     const { ground, records } = this.#parts;
+    this.#cleared = true;
     keepingTimes(ground.tree, records, () => {
       ground.staging.close();
     });
@@ -412,6 +415,7 @@ async function openParts(options: TargetOptions, opened: { close(): void }[]): P
   opened.push(tree);
   const records = new Records(catalog, tree);
   const staging = keepingTimes(tree, records, () => new Staging(stagingFolder(writable, name)));
+  records.begin();
   const stage = Tree.open(staging.folder);
   opened.push(stage);
   const log = new Log(join(dir, 'log'), segmentBytes);

@@ -47,7 +47,9 @@ export async function searchForeign(
         found(path, 'extra');
         continue;
       }
-      if (catalog.differs(entry, stat)) {
+      if (relinked(entry, stat)) {
+        catalog.recordLocal(entry.id, stat);
+      } else if (catalog.differs(entry, stat)) {
         const contents =
           stat.kind !== entry.attributes.kind || (stat.kind === 'file' && touched(entry, stat));
         found(path, contents ? 'contents' : 'metadata');
@@ -68,6 +70,14 @@ export async function searchForeign(
 }
 
 const slash = Buffer.from('/');
+
+/** Another name of the file came or went by a batch: that changed its number of names, and with it the time of change. */
+function relinked({ attributes, inode, nlink }: Entry, stat: ChildStat['stat']): boolean {
+  if (attributes.kind !== 'file' || nlink === stat.nlink || inode !== stat.inode) return false;
+  const { mode, uid, gid, size, mtimeS, mtimeNs } = attributes;
+  const sameOwner = mode === stat.mode && uid === stat.uid && gid === stat.gid;
+  return sameOwner && size === stat.size && mtimeS === stat.mtimeS && mtimeNs === stat.mtimeNs;
+}
 
 function touched(
   { attributes, inode }: Entry,

@@ -100,6 +100,14 @@ export class Records {
     return this.#standing.position?.epoch ?? 0n;
   }
 
+  /** The root is an entry from the start: whatever comes has its place in it. */
+  begin(): void {
+    const root = Buffer.alloc(0);
+    const stat = this.#statOf(root);
+    if (stat === null || this.#catalog.byPath(root) !== null) return;
+    this.#catalog.recordPut(root, onDisk(stat), stat, this.#catalog.lastSequence, false);
+  }
+
   /** Why the batch can't be applied to what the catalog knows; null: it fits. */
   unfit(batch: Batch): string | null {
     return unfit(this.#catalog, batch);
@@ -131,6 +139,18 @@ export class Records {
       this.#keepStanding(standing, { applied: number, reconciled: sequence, position: standing.position });
     });
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
+    this.settle(batch);
+  }
+
+  /** Folders in which a batch worked keep the times that the source told of them. Can be repeated. */
+  settle(batch: Batch): void {
+    const folders = new Map<string, Buffer>();
+    for (const operation of batch.operations) {
+      for (const folder of workedIn(operation)) folders.set(folder.toString('latin1'), folder);
+    }
+    this.#catalog.write(() => {
+      for (const folder of folders.values()) this.#settleFolder(folder);
+    });
   }
 
   /** Batches up to this number are passed over: the standing stays as it is. */
@@ -235,6 +255,17 @@ export class Records {
     }
   }
 
+  #settleFolder(folder: Buffer): void {
+    const entry = this.#catalog.byPath(folder);
+    const stat = entry === null ? null : this.#statOf(folder);
+    if (entry?.attributes.kind !== 'folder' || stat?.kind !== 'folder') return;
+    const { mtimeS, mtimeNs } = entry.attributes;
+    const same = stat.mtimeS === mtimeS && stat.mtimeNs === mtimeNs;
+    if (!same) this.#tree.setAttributes(folder, { mtimeS, mtimeNs });
+    const now = same ? stat : this.#statOf(folder);
+    if (now !== null) this.#catalog.recordLocal(entry.id, now);
+  }
+
   #recordAll(operations: readonly Redo[], sequence: number, taken: Map<number, number>): void {
     for (const operation of operations) this.#recordOne(operation, sequence, taken);
   }
@@ -299,7 +330,7 @@ export class Records {
       if (this.#catalog.byPath(folder)?.attributes.kind === 'folder') continue;
       const stat = this.#statOf(folder);
       if (stat?.kind !== 'folder') return false;
-      this.#replace(folder, { ...stat, size: 0, deviceMajor: 0, deviceMinor: 0 }, stat, sequence, false);
+      this.#replace(folder, onDisk(stat), stat, sequence, false);
     }
     return true;
   }
@@ -345,6 +376,35 @@ function entryAttributes(attributes: Attributes): EntryAttributes {
   const deviceMajor = device ? attributes.deviceMajor : 0;
   const deviceMinor = device ? attributes.deviceMinor : 0;
   return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor };
+}
+
+/** Folders whose lists of names an operation changes, as they are called after the batch. */
+function workedIn(operation: Redo): readonly Buffer[] {
+  switch (operation.kind) {
+    case 'move':
+      return [folderOf(operation.from)];
+    case 'place':
+      return [folderOf(operation.to), operation.to];
+    case 'put':
+      return operation.attributes.kind === 'folder'
+        ? [folderOf(operation.path), operation.path]
+        : [folderOf(operation.path)];
+    case 'remove':
+    case 'hard-link':
+      return [folderOf(operation.path)];
+    case 'patch':
+    case 'set':
+      return [];
+  }
+}
+
+function folderOf(path: Buffer): Buffer {
+  return path.subarray(0, Math.max(0, path.lastIndexOf(0x2f)));
+}
+
+/** A folder as it is here. */
+function onDisk({ kind, mode, uid, gid, mtimeS, mtimeNs }: Stat): EntryAttributes {
+  return { kind, mode, uid, gid, size: 0, mtimeS, mtimeNs, deviceMajor: 0, deviceMinor: 0 };
 }
 
 function joined(folder: Buffer, name: Buffer): Buffer {

@@ -1,0 +1,151 @@
+import { spawn } from 'node:child_process';
+import { existsSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { newFolder, openStage } from './target-fixture.ts';
+import { snapshot, story } from './target-story.ts';
+import { typescriptFlags } from './typescript-child.ts';
+
+interface Run {
+  readonly acknowledged: number;
+  readonly killedAt: string;
+  readonly points: number;
+  /** Of a whole run: the names of the points, in order. */
+  readonly names: readonly string[];
+}
+
+let compiled: string;
+let flags: string[];
+const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000);
+
+/** After each batch; the first is of an empty tree. */
+const expected: string[] = [];
+
+beforeAll(async () => {
+  compiled = newFolder();
+  flags = typescriptFlags(compiled);
+  const stage = await openStage();
+  expected.push(snapshot(stage.root));
+  const { source } = await stage.dial();
+  for (const [i, { operations, contents }] of story().entries()) {
+    await source.batch(i + 1, operations, contents === undefined ? {} : { contents });
+    await stage.target.foreignChanges();
+    expected.push(snapshot(stage.root));
+  }
+  await stage.close();
+}, 30_000);
+
+afterAll(() => {
+  rmSync(compiled, { recursive: true, force: true });
+});
+
+/** A crash loses nothing of what the kernel has, so memory is as good as a disk here, and does not wait. */
+function inMemory(): string {
+  return newFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);
+}
+
+/** Each point by its name once, and more of them by chance; all with HOLDFAST_ALL_POINTS. */
+function choice(names: readonly string[]): number[] {
+  const numbers = names.map((_, i) => i + 1);
+  if (process.env['HOLDFAST_ALL_POINTS'] !== undefined) return numbers;
+  return numbers.filter(
+    (at) => names.indexOf(names[at - 1] ?? '') === at - 1 || (at * 2_654_435_761 + seed) % 8 === 0,
+  );
+}
+
+function run(dir: string, at: number): Promise<Run> {
+  const child = spawn(
+    process.execPath,
+    [...flags, join(import.meta.dirname, 'target-child.ts'), dir, String(at)],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      timeout: 30_000,
+      killSignal: 'SIGKILL',
+    },
+  );
+  let text = '';
+  child.stdout.on('data', (some: Buffer) => {
+    text += some.toString();
+  });
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      const killedAt = /killed at (.*)/.exec(text)?.[1] ?? '';
+      if (code !== 0 && killedAt === '') reject(new Error(`the child ended with ${String(code)}: ${text}`));
+      const acknowledged = Math.max(0, ...[...text.matchAll(/ack (\d+)/g)].map((match) => Number(match[1])));
+      resolve({
+        acknowledged,
+        killedAt,
+        points: Number(/points (\d+)/.exec(text)?.[1] ?? 0),
+        names: (/names (.*)/.exec(text)?.[1] ?? '').split(' '),
+      });
+    });
+  });
+}
+
+/** Opens what a crash left, and says what is wrong with it. */
+async function judge(dir: string, { acknowledged, killedAt }: Run): Promise<string[]> {
+  const wrong: string[] = [];
+  const stage = await openStage(dir);
+  const sequence = stage.target.state().position?.sequence ?? 0;
+  if (sequence < acknowledged)
+    wrong.push(`${killedAt}: ${String(acknowledged)} was acknowledged, ${String(sequence)} is there`);
+  if (snapshot(stage.root) !== expected[sequence]) {
+    wrong.push(
+      `${killedAt}: not the state after batch ${String(sequence)}:\n${snapshot(stage.root)}\nbut\n${expected[sequence] ?? ''}`,
+    );
+  }
+  const foreign = await stage.target.foreignChanges();
+  const named = foreign.named.map(({ path, kind }) => `${path.toString()} ${kind}`);
+  // Before the first batch nothing was ever recorded, not even the root.
+  if (named.length > 0) wrong.push(`${killedAt}: the catalog differs from the disk: ${named.join(', ')}`);
+  if (stage.catalog.checksum !== stage.catalog.recomputeChecksum())
+    wrong.push(`${killedAt}: the checksum is wrong`);
+  await stage.close();
+  return wrong;
+}
+
+test('SIGKILL at every point leaves the state before or after a batch, and what was acknowledged', async () => {
+  const whole = inMemory();
+  const { points, names: all } = await run(whole, 0);
+  rmSync(whole, { recursive: true, force: true });
+  expect(points).toBeGreaterThan(40);
+  const wrong: string[] = [];
+  const names = new Set<string>();
+  const wanted = choice(all);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < wanted.length; i = next++) {
+      const at = wanted[i] ?? 0;
+      const dir = inMemory();
+      const done = await run(dir, at);
+      names.add(done.killedAt);
+      // Every third is killed once more, while it starts.
+      if (at % 3 === 0) await run(dir, 1 + (at % 7));
+      wrong.push(...(await judge(dir, done)));
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  expect({ seed, wrong }).toEqual({ seed, wrong: [] });
+  expect([...names]).toEqual(
+    expect.arrayContaining([
+      'commit:staged',
+      'commit:written',
+      'commit:durable',
+      'commit:acknowledged',
+      'apply:move',
+      'apply:remove',
+      'apply:place',
+      'apply:put',
+      'apply:written',
+      'apply:hard-link',
+      'apply:block',
+      'apply:patch',
+      'apply:set',
+      'apply:recorded',
+      'apply:marked',
+      'checkpoint:synced',
+      'checkpoint:freed',
+    ]),
+  );
+}, 120_000);
