@@ -100,7 +100,7 @@ export class Performer {
         void this.#parts.sightings.look(action);
         return;
       case 'keep-spare':
-      case 'drop-spare':
+      case 'keep-own':
         this.#spare(action);
         return;
       case 'announce':
@@ -199,12 +199,11 @@ export class Performer {
     const work = queue.add(group, async () => {
       const state = this.#host.state();
       const holding = state.groups.get(group)?.holding;
-      // O1 of the spare: an owner has given it up.
-      if (holding !== undefined && heldEpoch(holding) !== null) return;
-      const ended =
-        kind === 'keep-spare'
-          ? await addresses.keepSpare(group, address, groupConfig(state, group))
-          : await addresses.drop(group, [address]);
+      const config = groupConfig(state, group);
+      const holds = holding !== undefined && heldEpoch(holding) !== null;
+      // O1 of the spare: an owner has given it up. And what it owns is not its own.
+      if (holds && (kind === 'keep-spare' || addresses.addressesOf(config).includes(address))) return;
+      const ended = await addresses.keepSpare(group, address, config);
       const says = ended.kind === 'failed' ? `${address}: ${ended.says}` : '';
       if (says !== '' && this.#spareTrouble.get(group) !== says) this.#host.note(group, 'spare-failed', says);
       this.#spareTrouble.set(group, says);

@@ -1,6 +1,16 @@
 /** The desired state: validated whole, compared, stored by compare-and-swap. A bad file changes nothing. */
 
-import { configToJson, diffConfig, keys, parseConfig, withEpochs, type Member } from '@holdfast/core';
+import {
+  configToJson,
+  diffConfig,
+  keys,
+  parseConfig,
+  refuseReplacing,
+  replacingGroups,
+  withEpochs,
+  type Compare,
+  type Member,
+} from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
 import { parseDocument } from 'yaml';
@@ -23,6 +33,9 @@ export async function apply(
   const parsed = parseConfig(document.toJS({ maxAliasCount: 100 }), file, members);
   if (parsed.kind === 'invalid') return failure('invalid', parsed.errors.join('\n'));
   const before = view.config;
+  const records = new Map([...view.groups].map(([name, held]) => [name, held.value]));
+  const unsafe = refuseReplacing(before?.value ?? null, parsed.config, records);
+  if (unsafe.length > 0) return failure('unsafe', unsafe.map((says) => `${file}: ${says}`).join('\n'));
   const differences = diffConfig(before?.value ?? null, parsed.config);
   const reply = (changed: boolean, revision: bigint): Answer<admin.ApplyReply> => ({
     kind: 'ok',
@@ -36,7 +49,15 @@ export async function apply(
   });
   const answer = await service.storeNow.txn(
     {
-      compares: [{ kind: 'mod-revision', key: keys.config, revision: before?.modRevision ?? 0n }],
+      compares: [
+        { kind: 'mod-revision', key: keys.config, revision: before?.modRevision ?? 0n },
+        // What was refused or not by where a group is must still be so.
+        ...replacingGroups(before?.value ?? null).map((name): Compare => ({
+          kind: 'mod-revision',
+          key: keys.group(name),
+          revision: view.groups.get(name)?.modRevision ?? 0n,
+        })),
+      ],
       puts: [{ key: keys.config, value }],
       deletes: [],
       reads: [keys.config],
@@ -51,7 +72,7 @@ export async function apply(
       service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
       return failure(
         'unsafe',
-        'somebody else changed the configuration just now; look at it and apply again',
+        'somebody else changed the configuration just now, or a group moved; look at it and apply again',
       );
     case 'unknown':
       return failure(

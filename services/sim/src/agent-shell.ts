@@ -267,11 +267,9 @@ export class AgentShell {
         });
         return;
       case 'keep-spare':
+      case 'keep-own':
         if (steps.holderOf(action.address) === null && !machine.addresses.has(action.address))
           machine.setAddress(action.address, action.group, null, null);
-        return;
-      case 'drop-spare':
-        machine.dropAddress(action.address);
         return;
       case 'fence-server':
         sim.after(1_000, () => this.around.powerOff(action.server));

@@ -210,6 +210,25 @@ export const stories: readonly Story[] = [
     text: `${begin}\n 60s the outage becomes 3s\n until 100s: a serves\n 100s the outage becomes 60s\n until 200s: a serves`,
   },
   {
+    name: 'replace becomes add: both servers get their own addresses back',
+    group: { identity: { mode: 'replace' }, resources: [] },
+    text: `by 30s: a is active and a has 10.77.0.11/24
+      by 40s: b has 10.77.0.12/24
+      60s    g1 gets an address of its own
+      by 75s: a has the address and a has 10.77.0.11/24 and b has 10.77.0.12/24
+      until 150s: a has the address and a has 10.77.0.11/24 and b has 10.77.0.12/24`,
+  },
+  {
+    name: 'a replace group is removed: both servers get their own addresses back',
+    group: { identity: { mode: 'replace' }, resources: [] },
+    text: `by 30s: a is active and a has 10.77.0.11/24
+      by 40s: b has 10.77.0.12/24
+      60s    g1 is removed
+      by 62s: nobody is active
+      by 75s: a has 10.77.0.11/24 and b has 10.77.0.12/24
+      until 150s: a has 10.77.0.11/24 and b has 10.77.0.12/24`,
+  },
+  {
     name: '29 two operators give contrary commands',
     text: `${begin}
       60s    olga asks for a switchover

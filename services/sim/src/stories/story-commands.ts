@@ -149,6 +149,16 @@ const commands: readonly (readonly [RegExp, Do])[] = [
   [/^maintenance ends$/, (c) => c.maintain({ cluster: null, servers: {}, groups: {} })],
   [/^(\w) is shut down in order$/, (c, [id = '']) => c.host(id).release('the operator stops holdfast')],
   [
+    /^g1 gets an address of its own$/,
+    (c) => {
+      const identity = { mode: 'add', addresses: [address] };
+      c.apply(
+        parsed({ groups: { g1: { servers: ['a', 'b'], outage: '35s', identity } } }, twoServersAndWitness),
+      );
+    },
+  ],
+  [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
+  [
     /^the outage becomes (\d+)s$/,
     (c, [seconds = '35']) => {
       const identity = { mode: 'add', addresses: [address] };

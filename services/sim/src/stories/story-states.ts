@@ -20,6 +20,7 @@ const states: readonly (readonly [RegExp, State])[] = [
     /^(\w) serves$/,
     (c, [id = '']) => c.host(id).machine.addresses.has(address) && c.host(id).machine.resources.has('g1/app'),
   ],
+  [/^(\w) has (10\.[\d./]+)$/, (c, [id = '', own = '']) => c.host(id).machine.addresses.has(own)],
   [/^(\w) has the address$/, (c, [id = '']) => c.host(id).machine.addresses.has(address)],
   [/^(\w) has no address$/, (c, [id = '']) => !c.host(id).machine.addresses.has(address)],
   [
