@@ -15,9 +15,9 @@ import { hear, heardHere, isRoutine } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { giveOwnBack, ownBack, strangersOf, withHeld } from './configuring.ts';
 import { heartbeatTo } from './beat.ts';
-import { pingSilentPaths } from './diagnosis.ts';
+import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
-import { type GroupState, heldEpoch, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
+import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askToHold, holdRequested, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
@@ -28,6 +28,7 @@ import {
   follow,
   groupsOf,
   heartbeatMsOf,
+  mayExit,
   paceOf,
   pathsBetween,
   reportsOf,
@@ -136,14 +137,9 @@ class Turn {
       case 'promise-kept':
         this.promiseKept(event);
         return;
-      case 'pinged': {
-        const key = `${event.member}/${String(event.path)}`;
-        const ping = this.state.pings.get(key);
-        if (ping === undefined) return;
-        const answered = { ...ping, answers: event.answers, gatewayAnswers: event.gatewayAnswers };
-        this.state = { ...this.state, pings: new Map(this.state.pings).set(key, answered) };
+      case 'pinged':
+        this.state = { ...this.state, pings: pinged(this.state.pings, event) };
         return;
-      }
       case 'sighted':
         this.move(event.group, (g) => sighted(g, event.round, event.verdict, event.says, this.now));
         return;
@@ -403,12 +399,7 @@ class Turn {
   }
 
   private maybeExit(): void {
-    const { state } = this;
-    if (state.leaving === null || state.exiting) return;
-    const held = [...state.groups.values()].some((g) => heldEpoch(g.holding) !== null);
-    const told = state.renewal.current?.leaving === true && state.renewal.inFlight === null;
-    const mute = state.renewal.failingSince !== null || state.role !== 'server';
-    if (held || !(told || mute)) return;
+    if (!mayExit(this.state)) return;
     this.state = { ...this.state, exiting: true };
     this.actions.push({ kind: 'exit' });
   }

@@ -6,7 +6,7 @@
 import type { DiagnosisRow } from '../heartbeat.ts';
 import type { BootMs, Member, MemberId } from '../names.ts';
 import { heardHere, heardOnPath, lastHeard, hearsUs, pathKey, type Vantage } from '../vantage.ts';
-import type { AgentAction } from './events.ts';
+import type { AgentAction, AgentEvent } from './events.ts';
 
 export interface Ping {
   readonly askedAt: BootMs;
@@ -52,6 +52,15 @@ export function pingSilentPaths(
     }
   }
   return { pings: next, actions, nextAt };
+}
+
+/** The answer to a ping that was asked for. */
+export function pinged(pings: Pings, answer: Extract<AgentEvent, { kind: 'pinged' }>): Pings {
+  const key = pathKey(answer.member, answer.path);
+  const ping = pings.get(key);
+  if (ping === undefined) return pings;
+  const { answers, gatewayAnswers } = answer;
+  return new Map(pings).set(key, { ...ping, answers, gatewayAnswers });
 }
 
 function soonest(a: BootMs | null, b: BootMs): BootMs {

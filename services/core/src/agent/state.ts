@@ -17,7 +17,7 @@ import { startListening, type Vantage } from '../vantage.ts';
 import type { OwnAddress } from './configuring.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
-import { reportOf, type GroupState } from './holding.ts';
+import { heldEpoch, reportOf, type GroupState } from './holding.ts';
 import type { ToldMirrors } from './mirroring.ts';
 import { newRenewal, type Renewal, type RenewalPace } from './renewal.ts';
 
@@ -152,6 +152,15 @@ export function reportsOf(state: Pick<AgentState, 'groups' | 'self'>): readonly 
 }
 
 const reports = new WeakMap<AgentState['groups'], readonly GroupReport[]>();
+
+/** It was asked to leave, gave everything up, and said so, or can't say anything. */
+export function mayExit(state: AgentState): boolean {
+  if (state.leaving === null || state.exiting) return false;
+  const held = [...state.groups.values()].some((g) => heldEpoch(g.holding) !== null);
+  const told = state.renewal.current?.leaving === true && state.renewal.inFlight === null;
+  const mute = state.renewal.failingSince !== null || state.role !== 'server';
+  return !held && (told || mute);
+}
 
 /** Path i joins the i-th addresses of two members; it exists where both have one. */
 export function pathsBetween(state: Pick<AgentState, 'members' | 'self'>, to: MemberId): readonly number[] {
