@@ -2,6 +2,7 @@ import { afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { WireCredentials } from '@holdfast/wire/directory';
+import { slowLine } from '../../lab/src/slow-line.ts';
 import { dial } from '../src/transport/dial.ts';
 import type { Connection, DialOptions, Ended, Frame, Hello, Listener } from '../src/transport/types.ts';
 import { credentials, dialed, helloOf, listening, testCluster, until } from './transport-cluster.ts';
@@ -264,5 +265,35 @@ describe('strangers at the port', () => {
     const socket = raw(listener.port);
     socket.write(Buffer.concat([Buffer.of(0, 0, 0, 49, 21), randomBytes(48)]));
     await until('it is dropped', () => listener.counters().garbage === 1);
+  });
+});
+
+describe('a line that goes dead', () => {
+  test.each(['always', 'never'] as const)('is told as silent by both ends, encrypt: %s', async (encrypt) => {
+    const listener = await target({ beatMs: 20, silentMs: 300 });
+    const line = await slowLine({ to: { host: '127.0.0.1', port: listener.port }, delayMs: 5 });
+    closing.push(() => line.close());
+    const ends: string[] = [];
+    listener.register('d3/data', {
+      plain: true,
+      accept: (connection) => {
+        connection.onFrame(() => undefined);
+        connection.onEnd((ended) => ends.push(`target: ${ended.kind}`));
+      },
+    });
+    const connection = await source(to(line.port, { encrypt, beatMs: 20, silentMs: 300 }));
+    connection.onFrame(() => undefined);
+    connection.onEnd((ended) => ends.push(`source: ${ended.kind}`));
+    connection.send(helloOf('acme', 'anna'));
+    await until('it is accepted and beats pass', () => connection.rttMs !== null);
+    expect(connection.rttMs).toBeGreaterThanOrEqual(9);
+    // Shorter than the limit: nobody notices.
+    const fromMs = performance.now();
+    line.silence(100);
+    await until('the silence is over', () => performance.now() - fromMs > 250);
+    expect(ends).toEqual([]);
+    line.silence(Infinity);
+    await until('both know', () => ends.length === 2);
+    expect(ends.sort()).toEqual(['source: silent', 'target: silent']);
   });
 });

@@ -33,6 +33,12 @@ export class Assembly {
     this.limit = limit;
   }
 
+  /** Bytes that came and are in no frame yet. */
+  get unread(): number {
+    const begun = this.#payload === null ? this.#headerFilled : headerBytes + this.#filled;
+    return begun + (this.#chunk === null ? 0 : this.#chunk.length - this.#at);
+  }
+
   /** Throws unless `next` had answered null before. The chunk belongs to the assembly from now on. */
   push(chunk: Buffer): void {
     if (this.#chunk !== null) throw new Error('bytes came before the last ones were read');

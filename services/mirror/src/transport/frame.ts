@@ -5,6 +5,8 @@
  *   data   stream u32, offset u48, flags u8, contents                     flag 1: contents are compressed (brotli)
  *   hole   stream u32, offset u48, flags u8 = 2, length u48
  *
+ * Kind 15 is the line's own, from one end of it to the other: how many bytes were heard since the beginning, u48.
+ *
  * F1. What decodes is what was encoded, and nothing else decodes: decodeFrame answers every payload with a frame or with
  *     garbage, and allocates no more than a small multiple of its length, contents that are decompressed included.
  */
@@ -39,7 +41,8 @@ const flagCompressed = 1;
 const flagHole = 2;
 const u48Max = 2 ** 48 - 1;
 
-export const dataKind = 14;
+const dataKind = 14;
+export const heardKind = 15;
 
 /** Numbers of the kinds on the line; they are part of the contract. */
 const kinds: Readonly<Record<ControlFrame['kind'], number>> = {
@@ -57,6 +60,8 @@ const kinds: Readonly<Record<ControlFrame['kind'], number>> = {
   ack: 12,
   beat: 13,
 };
+
+export const beatKind = kinds.beat;
 
 const readers = new Map<number, (r: WireReader) => ControlFrame>([
   [kinds.hello, readHello],
@@ -115,6 +120,18 @@ function encodeHole(frame: Hole): Buffer {
   const bytes = streamHeader(frame, flagHole, 0, holeBytes);
   bytes.writeUIntBE(frame.length, headerBytes + dataHeaderBytes, 6);
   return bytes;
+}
+
+/** The line's own frame: so many bytes were heard. */
+export function encodeHeard(totalBytes: number): Uint8Array {
+  const bytes = header(heardKind, 0, 6);
+  bytes.writeUIntBE(totalBytes, headerBytes, 6);
+  return bytes;
+}
+
+/** Null: it is none. */
+export function decodeHeard(payload: Buffer): number | null {
+  return payload.length === 6 ? payload.readUIntBE(0, 6) : null;
 }
 
 /** What a payload of this kind is; buffers in it are views of the payload (types.ts, T2). */

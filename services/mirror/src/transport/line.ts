@@ -3,17 +3,29 @@
  *
  * N1. The system never has more than `unsentBytesMax` of ours to take, nor the line more than the window allows: what
  *     waits, waits in the outbox, where beats overtake it.
- * N2. Nothing is read while the consumer holds; what was parsed already is one chunk at most.
+ * N2. While the consumer holds, frames are kept in the inbox until it is full; then nothing is read any more. Until then beats and
+ *     reports are heard, so that a side that holds can still send, and notices a dead line.
  * N3. The end is told once, whatever comes first; after it nothing is delivered.
  */
 
 import type { Peer } from '@holdfast/wire/directory';
-import { Assembly } from './assembly.ts';
+import { Assembly, type RawFrame } from './assembly.ts';
 import { Compression } from './compression.ts';
-import { decodeFrame, encodeCompressed, encodeFrame } from './frame.ts';
+import {
+  beatKind,
+  decodeFrame,
+  decodeHeard,
+  encodeCompressed,
+  encodeFrame,
+  encodeHeard,
+  heardKind,
+} from './frame.ts';
+import { Inbox } from './inbox.ts';
 import { Outbox } from './outbox.ts';
 import { Pulse } from './pulse.ts';
+import { newTally, type Tally } from './tally.ts';
 import { Throttle } from './throttle.ts';
+import { Window } from './window.ts';
 import type { BeatFacts, Connection, Counters, Ended, Frame, LineOptions } from './types.ts';
 
 /** What a line needs of a socket. */
@@ -29,28 +41,6 @@ export interface Wire {
   wireBytes(bytes: number): number;
 }
 
-interface Tally {
-  sentWireBytes: number;
-  receivedWireBytes: number;
-  sentContentBytes: number;
-  receivedContentBytes: number;
-  sentFrames: number;
-  receivedFrames: number;
-  plainFrames: number;
-  compressedFrames: number;
-}
-
-const noTally: Tally = {
-  sentWireBytes: 0,
-  receivedWireBytes: 0,
-  sentContentBytes: 0,
-  receivedContentBytes: 0,
-  sentFrames: 0,
-  receivedFrames: 0,
-  plainFrames: 0,
-  compressedFrames: 0,
-};
-
 /** One write to the system. */
 const writeBytesMax = 524_288;
 /** N1. Two writes: one is on its way while the next is made. */
@@ -62,6 +52,9 @@ const dataBytesMin = 4_096;
 /** A data frame is worth at most this of the rate: a beat waits for it. */
 const dataFrameMs = 50;
 const lingerDefaultMs = 1_000;
+/** What was heard is told after so many bytes, and so many milliseconds later (window.ts). */
+const reportBytes = 16_384;
+const reportMs = 5;
 /** How much of a low rate beats may take. */
 const beatShare = 0.25;
 const beatWireBytes = 120;
@@ -77,12 +70,17 @@ export class Line implements Connection {
   readonly #pulse: Pulse;
   readonly #silentMs: number;
   readonly #beatMs: number;
-  readonly #tally: Tally = { ...noTally };
+  readonly #tally: Tally = newTally();
   readonly #forgetThrottle: () => void;
   #timer: NodeJS.Timeout;
   #throttled: NodeJS.Timeout | null = null;
   #lingering: NodeJS.Timeout | null = null;
+  #reporting: NodeJS.Timeout | null = null;
   #unsent = 0;
+  readonly #window = new Window();
+  /** Bytes of the other side since the beginning, and what it knows of them. */
+  #heardBytes: number;
+  #reportedBytes = 0;
   /** Bytes for each millisecond in the last period, when there was always something to send; else null. */
   #carried: number | null = null;
   #drained = true;
@@ -92,6 +90,8 @@ export class Line implements Connection {
   #beatAtMs = 0;
   #ended: Ended | null = null;
   #held = true;
+  readonly #inbox = new Inbox();
+  #paused = false;
   #delivering = false;
   #endListener: ((ended: Ended) => void) | null = null;
   #listener: ((frame: Frame) => void) | null = null;
@@ -109,6 +109,7 @@ export class Line implements Connection {
     this.encrypted = encrypted;
     this.#wire = wire;
     this.#assembly = assembly;
+    this.#heardBytes = assembly.unread;
     this.#throttle = options.throttle ?? new Throttle();
     this.#compression = new Compression(options.compression ?? 'auto');
     this.#beatMs = options.beatMs ?? 250;
@@ -120,7 +121,7 @@ export class Line implements Connection {
     this.#forgetThrottle = this.#throttle.onChange(() => {
       this.#pump();
     });
-    wire.pause();
+    this.#keep();
   }
 
   get ended(): Ended | null {
@@ -133,9 +134,8 @@ export class Line implements Connection {
 
   get dataBytes(): number {
     const rate = this.#throttle.bitsPerSecond;
-    if (rate === null) return dataBytesDefault;
-    const bytes = Math.floor((rate / 8_000) * dataFrameMs);
-    return Math.min(dataBytesDefault, Math.max(dataBytesMin, bytes));
+    const bytesPerMs = Math.min(rate === null ? Infinity : rate / 8_000, this.#carried ?? Infinity);
+    return Math.floor(Math.min(dataBytesDefault, Math.max(dataBytesMin, bytesPerMs * dataFrameMs)));
   }
 
   send(frame: Frame): boolean {
@@ -172,17 +172,13 @@ export class Line implements Connection {
   }
 
   hold(): void {
-    if (this.#held || this.#ended !== null) return;
     this.#held = true;
-    this.#wire.pause();
   }
 
   go(): void {
     if (!this.#held || this.#ended !== null || this.#listener === null) return;
     this.#held = false;
     this.#deliver();
-    // The listener may have held again, or ended it.
-    if (this.#reading()) this.#wire.resume();
   }
 
   beats(facts: () => BeatFacts): void {
@@ -218,9 +214,12 @@ export class Line implements Connection {
   received(chunk: Buffer): void {
     this.#tally.receivedWireBytes += this.#wire.wireBytes(chunk.length);
     if (this.#ended !== null) return;
+    this.#heardBytes += chunk.length;
+    this.#reportSoon();
     this.#pulse.silentMs = 0;
     this.#assembly.push(chunk);
-    this.#deliver();
+    if (this.#held) this.#keep();
+    else this.#deliver();
   }
 
   /** The wire is over. */
@@ -239,22 +238,76 @@ export class Line implements Connection {
     this.#delivering = true;
     try {
       while (this.#reading()) {
-        const raw = this.#assembly.next();
+        const raw = this.#inbox.take() ?? this.#next();
         if (raw === null) break;
-        const frame = typeof raw === 'string' ? raw : decodeFrame(raw.kind, raw.payload);
-        if (typeof frame === 'string') this.#end({ kind: 'garbage', says: frame }, 0);
-        else if (frame.kind === 'garbage') this.#end({ kind: 'garbage', says: frame.says }, 0);
+        const frame = decodeFrame(raw.kind, raw.payload);
+        if (frame.kind === 'garbage') this.#end({ kind: 'garbage', says: frame.says }, 0);
         else this.#hand(frame);
       }
     } finally {
       this.#delivering = false;
     }
+    if (this.#held) this.#keep();
+    else if (this.#paused && this.#ended === null) {
+      this.#paused = false;
+      this.#wire.resume();
+    }
+  }
+
+  /** N2. Always reads to the end of what came, which is one chunk. */
+  #keep(): void {
+    for (let raw = this.#next(); raw !== null; raw = this.#next()) {
+      this.#inbox.add(raw);
+    }
+    if (!this.#inbox.full || this.#paused) return;
+    this.#paused = true;
+    this.#wire.pause();
+  }
+
+  /** The next frame that is not the line's own; null when there is none, or no more. */
+  #next(): RawFrame | null {
+    while (this.#ended === null) {
+      const raw = this.#assembly.next();
+      if (raw === null) return null;
+      if (typeof raw === 'string') this.#end({ kind: 'garbage', says: raw }, 0);
+      else if (raw.kind === heardKind) this.#heard(raw.payload);
+      else {
+        if (raw.kind === beatKind) this.#beatCame(raw.payload);
+        return raw;
+      }
+    }
+    return null;
+  }
+
+  /** Before it may lie in the inbox: the round trip is that of the line. */
+  #beatCame(payload: Buffer): void {
+    const beat = decodeFrame(beatKind, payload);
+    if (beat.kind === 'beat') this.#pulse.heard(beat, performance.now());
+  }
+
+  /** The other side tells how much it heard. */
+  #heard(payload: Buffer): void {
+    const total = decodeHeard(payload);
+    if (total === null || !this.#window.heard(total, performance.now())) {
+      this.#end({ kind: 'garbage', says: 'it heard what was never sent' }, 0);
+    } else {
+      this.#pump();
+    }
+  }
+
+  #reportSoon(): void {
+    if (this.#reporting !== null || this.#heardBytes - this.#reportedBytes < reportBytes) return;
+    this.#reporting = setTimeout(() => {
+      this.#reporting = null;
+      this.#reportedBytes = this.#heardBytes;
+      this.#outbox.setReport(encodeHeard(this.#heardBytes));
+      this.#pump();
+    }, reportMs);
   }
 
   #hand(frame: Frame): void {
     this.#tally.receivedFrames += 1;
     if (frame.kind === 'data') this.#tally.receivedContentBytes += frame.contents.length;
-    if (frame.kind === 'beat') this.#pulse.heard(frame, performance.now());
     this.#listener?.(frame);
   }
 
@@ -279,7 +332,8 @@ export class Line implements Connection {
 
   #pump(): void {
     while (!this.#outbox.empty && this.#unsent < unsentBytesMax && this.#throttled === null) {
-      const wanted = Math.min(writeBytesMax, Math.max(1, this.#outbox.bytes));
+      const wanted = this.#wanted();
+      if (wanted === 0) return;
       const room = this.#throttle.room(this.#wire.wireBytes(wanted));
       if (room === 0) {
         this.#waitForRate(wanted);
@@ -287,6 +341,15 @@ export class Line implements Connection {
       }
       this.#write(Math.min(wanted, this.#payloadOf(room)));
     }
+  }
+
+  /** What is to be written next, as far as the window goes; 0: the other side has to be heard first. */
+  #wanted(): number {
+    const wanted = Math.min(writeBytesMax, Math.max(1, this.#outbox.bytes));
+    const room = this.#window.room(wanted, performance.now());
+    if (room > 0) return room;
+    // Beat and report are small, and the other side may wait for the report.
+    return this.#outbox.urgent && this.#outbox.between ? 1 : 0;
   }
 
   /** Of `room` bytes on the line, those that are ours. */
@@ -301,6 +364,7 @@ export class Line implements Connection {
     this.#throttle.take(wireBytes);
     this.#tally.sentWireBytes += wireBytes;
     this.#unsent += taken;
+    this.#window.sent(taken, performance.now());
     this.#wire.write(pieces, () => {
       this.#unsent -= taken;
       if (this.#outbox.bytes === 0) this.#drained = true;
@@ -342,7 +406,7 @@ export class Line implements Connection {
   #tick(): void {
     const now = performance.now();
     this.#measure(now);
-    this.#pulse.tick(now, this.#reading());
+    this.#pulse.tick(now, !this.#paused);
     if (this.#pulse.silentMs > this.#silentMs) {
       this.#end({ kind: 'silent', says: `nothing was heard for ${String(this.#silentMs)} ms` }, 0);
     } else if (this.#beating && now - this.#beatAtMs >= this.#beatEveryMs()) {
@@ -376,7 +440,7 @@ export class Line implements Connection {
       this.#lingering = setTimeout(() => {
         this.#destroy();
       }, lingerMs);
-      this.#wire.resume();
+      if (this.#paused) this.#wire.resume();
       this.#finish();
     } else {
       this.#destroy();
@@ -394,6 +458,7 @@ export class Line implements Connection {
     this.#forgetThrottle();
     if (this.#throttled !== null) clearTimeout(this.#throttled);
     if (this.#lingering !== null) clearTimeout(this.#lingering);
+    if (this.#reporting !== null) clearTimeout(this.#reporting);
     this.#outbox.clear();
     this.#unsent = 0;
     this.#wire.destroy();

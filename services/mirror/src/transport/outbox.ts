@@ -1,6 +1,6 @@
 /**
- * What waits to be sent, as pieces of bytes. Beats have a place of their own and leave between two frames, never
- * within one.
+ * What waits to be sent, as pieces of bytes. Beats and reports of what was heard have a place of their own and leave
+ * between two frames, never within one.
  *
  * O1. A frame that was begun is finished before anything else leaves.
  */
@@ -13,15 +13,21 @@ export class Outbox {
   readonly #ends: boolean[] = [];
   #bytes = 0;
   #urgent: readonly Uint8Array[] | null = null;
+  #report: Uint8Array | null = null;
   #between = true;
 
-  /** Of frames; the beat does not count. */
+  /** Of frames; beat and report do not count. */
   get bytes(): number {
     return this.#bytes;
   }
 
   get empty(): boolean {
-    return this.#bytes === 0 && this.#urgent === null;
+    return this.#bytes === 0 && !this.urgent;
+  }
+
+  /** A beat or a report waits; it is small, and leaves whatever the window says. */
+  get urgent(): boolean {
+    return this.#urgent !== null || this.#report !== null;
   }
 
   add(frame: readonly Uint8Array[]): void {
@@ -38,17 +44,17 @@ export class Outbox {
     this.#urgent = frame;
   }
 
+  /** The newest report is the only one that counts, too. */
+  setReport(frame: Uint8Array): void {
+    this.#report = frame;
+  }
+
   /** Takes out pieces of up to `room` bytes and appends them to `to`; the answer is how many bytes they are. */
   take(room: number, to: Uint8Array[]): number {
     let taken = 0;
     while (taken < room) {
-      if (this.#between && this.#urgent !== null) {
-        // A beat is small and never cut.
-        for (const piece of this.#urgent) {
-          to.push(piece);
-          taken += piece.length;
-        }
-        this.#urgent = null;
+      if (this.#between && this.urgent) {
+        taken += this.#takeUrgent(to);
         continue;
       }
       const piece = this.#pieces[this.#first];
@@ -64,6 +70,22 @@ export class Outbox {
     this.#first = 0;
     this.#bytes = 0;
     this.#urgent = null;
+    this.#report = null;
+    this.#between = true;
+  }
+
+  /** They are small and never cut. */
+  #takeUrgent(to: Uint8Array[]): number {
+    const pieces = [...(this.#report === null ? [] : [this.#report]), ...(this.#urgent ?? [])];
+    this.#report = null;
+    this.#urgent = null;
+    to.push(...pieces);
+    return pieces.reduce((sum, piece) => sum + piece.length, 0);
+  }
+
+  /** Within a frame nothing overtakes. */
+  get between(): boolean {
+    return this.#between;
   }
 
   #takeOf(piece: Uint8Array, room: number, to: Uint8Array[]): number {

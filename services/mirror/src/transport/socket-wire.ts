@@ -43,6 +43,8 @@ export class SocketWire implements Wire {
     socket.once('close', () => {
       line.lost({ kind: 'broken', says: 'the connection is gone' });
     });
+    // A handshake leaves it paused.
+    socket.resume();
   }
 
   write(pieces: readonly Uint8Array[], taken: () => void): void {

@@ -324,11 +324,14 @@ export interface Connection {
   writable(): Promise<void>;
   /** When everything that was sent left this process, or the connection ended. */
   flushed(): Promise<void>;
-  /** One listener; until there is one, nothing is read. A later one takes its place. Never called after hold(). */
+  /** One listener; until there is one, the connection holds. A later one takes its place. Never called after hold(). */
   onFrame(listener: (frame: Frame) => void): void;
   /** One listener; called once, at once when it has ended already. */
   onEnd(listener: (ended: Ended) => void): void;
-  /** Stops delivering and reading, so that the other side has to wait. Silence is not judged meanwhile. */
+  /**
+   * Stops delivering. About 1 MiB is kept, then nothing is read, the other side has to wait, and silence is not judged
+   * any more. What is kept when the connection ends meanwhile is dropped.
+   */
   hold(): void;
   go(): void;
   /** What the beats tell from now on. Without it they tell nothing. */
