@@ -1,6 +1,7 @@
 /**
  * A target in memory: the state of a copy at one number, brought to the present by what a catalog says changed since. It
- * does what mirror.proto says a batch does: take out what moved, remove, place and put, and set attributes.
+ * does what a batch does: what moved or is gone leaves its place, the deepest first; then what moved is placed, and what is
+ * new or differs is put.
  */
 import { contentsDiffer } from '../src/catalog/catalog.ts';
 import type { Catalog, Change } from '../src/catalog/types.ts';
@@ -36,12 +37,14 @@ export function caughtUp(old: Replica, since: number, catalog: Catalog, disk: Fa
     const to = catalog.pathOf(change.id)?.toString();
     if (from !== undefined && to !== undefined) moved.push({ from, to, taken: new Map() });
   }
-  moved.sort((a, b) => depth(b.from) - depth(a.from));
-  for (const move of moved) move.taken = taken(replica, move.from);
+  // Deepest first: what leaves a folder, or is removed in it, before the folder itself does.
+  const leaving: { readonly from: string; taken: Replica }[] = [...moved];
   for (const change of changes) {
     const path = change.kind === 'gone' ? catalog.pathAt(change.id, since)?.toString() : undefined;
-    if (path !== undefined) taken(replica, path);
+    if (path !== undefined) leaving.push({ from: path, taken: new Map() });
   }
+  leaving.sort((a, b) => depth(b.from) - depth(a.from));
+  for (const one of leaving) one.taken = taken(replica, one.from);
   moved.sort((a, b) => depth(a.to) - depth(b.to));
   for (const { to, taken: subtree } of moved) {
     for (const [path, copied] of subtree) replica.set(path === '' ? to : `${to}/${path}`, copied);

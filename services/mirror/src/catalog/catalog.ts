@@ -123,9 +123,13 @@ class LmdbCatalog implements Catalog {
     return this.#entries.rowsIn(parent, after, limit).map(entryOf);
   }
 
+  countIn(parent: number): number {
+    return this.#entries.countIn(parent);
+  }
+
   linked(inode: number): Entry[] {
-    const ids = this.#entries.idsOfInode(inode, 'live');
-    return ids.map((id) => this.byId(id)).filter((entry) => entry !== null);
+    const { live } = this.#entries.idsOfInode(inode);
+    return live.map((id) => this.byId(id)).filter((entry) => entry !== null);
   }
 
   pathOf(id: number): Buffer | null {

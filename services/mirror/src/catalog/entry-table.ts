@@ -17,6 +17,8 @@ const slashByte = 0x2f;
 /** Folders in each other: half of the 4,096 bytes that a path may have. */
 export const depthMax = 2_048;
 const linkedMax = 1_000;
+/** Fills pages to the last byte. */
+const append = { append: true } as const;
 
 export interface Place {
   readonly parent: number;
@@ -95,22 +97,24 @@ export class EntryTable {
     return this.#tables.entries.getKeysCount(rangeOfFolder(parent, null));
   }
 
-  /** Ids with this inode: live ones, or detached ones. */
-  idsOfInode(inode: number, which: 'live' | 'detached'): number[] {
-    const ids: number[] = [];
-    const wanted = which === 'live' ? LIVE[0] : GONE[0];
+  /** Ids with this inode. */
+  idsOfInode(inode: number): { readonly live: readonly number[]; readonly detached: readonly number[] } {
+    const live: number[] = [];
+    const detached: number[] = [];
     const range = { start: rangeKey(inode, 0), end: rangeKey(inode, Infinity), limit: linkedMax };
     for (const { key, value } of this.#tables.inodes.getRange(range)) {
-      if (value[0] === wanted) ids.push(key.readDoubleBE(8));
+      (value[0] === LIVE[0] ? live : detached).push(key.readDoubleBE(8));
     }
-    return ids;
+    return { live, detached };
   }
 
-  insert(row: Row): void {
+  /** `fresh`: its id is new, and its number the last: both are the last of their tables. */
+  insert(row: Row, fresh = false): void {
     const { entries, ids, sequences, inodes, buckets, state } = this.#tables;
     entries.putSync(keyOfPlace(row.parent, row.name), encodeRow(row));
-    if (row.id !== rootId) ids.putSync(keyOfOne(row.id), this.#placeBytes(row));
-    sequences.putSync(keyOfTwo(row.sequence, row.id), LIVE);
+    const options = fresh ? append : {};
+    if (row.id !== rootId) ids.putSync(keyOfOne(row.id), this.#placeBytes(row), options);
+    sequences.putSync(keyOfTwo(row.sequence, row.id), LIVE, options);
     if (!row.foreign) inodes.putSync(keyOfTwo(row.inode, row.id), LIVE);
     buckets.addEntries(row.sequence, 1);
     buckets.addBytes(contentsNumber(row), bytesOf(row));

@@ -87,12 +87,13 @@ export class Observing {
   #movedHere(parent: number, stat: Stat): Row | 'stale' | null {
     if (stat.dev !== this.#device) return null;
     const one = stat.kind === 'folder' || stat.nlink === 1;
-    for (const id of this.#entries.idsOfInode(stat.inode, 'detached')) {
+    const { live, detached } = this.#entries.idsOfInode(stat.inode);
+    for (const id of detached) {
       const row = this.#placing.detachedRow(id);
       if (row?.kind === stat.kind) return row;
     }
     if (!one) return null;
-    for (const id of this.#entries.idsOfInode(stat.inode, 'live')) {
+    for (const id of live) {
       const row = this.#entries.rowById(id);
       if (row?.kind !== stat.kind || id === rootId) continue;
       if (stat.kind === 'folder' && this.#placing.contains(id, parent)) return 'stale';
@@ -125,7 +126,7 @@ export class Observing {
     this.#take(row, stat, sequence, lookedAtMs);
     row.placed = sequence;
     row.contents = sequence;
-    this.#entries.insert(row);
+    this.#entries.insert(row, !root);
     return { kind: 'new', id: row.id };
   }
 
@@ -140,7 +141,7 @@ export class Observing {
   /** Other names of the same file changed with it. */
   #refreshOthers(id: number, stat: Stat, lookedAtMs: number): void {
     if (stat.kind !== 'file' || stat.nlink < 2 || stat.dev !== this.#device) return;
-    for (const other of this.#entries.idsOfInode(stat.inode, 'live')) {
+    for (const other of this.#entries.idsOfInode(stat.inode).live) {
       const row = other === id ? null : this.#entries.rowById(other);
       if (row?.kind === 'file') this.#refresh(row, stat, lookedAtMs);
     }

@@ -44,7 +44,7 @@ export class Recording {
     if (before === null) {
       if (id !== rootId) state.nextId += 1;
       row.placed = sequence;
-      this.#entries.insert(row);
+      this.#entries.insert(row, id !== rootId);
     } else {
       this.#entries.replace(before, row);
     }

@@ -14,11 +14,11 @@
  * | facts     | `state` and `meta`   | JSON                                                         |
  *
  * L1. A transaction is one write(): after a crash of the process all of it is there or nothing.
- * L2. Commits do not wait for the disk. LMDB (overlapping sync) keeps the last state that was flushed intact, and returns to
- *     it after a power failure; flush() makes the present one that state.
+ * L2. A commit is on stable storage when write() returns (LMDB has no synchronous commit that is not): one fdatasync(2) each,
+ *     none when nothing was written.
  * L3. The numbers in `state` are written in the same transaction as what they count, and read again when one is undone.
  */
-import { type Database, type RootDatabase, TransactionFlags, open } from 'lmdb';
+import { type Database, type RootDatabase, open } from 'lmdb';
 import { z } from 'zod';
 import { Buckets } from './buckets.ts';
 import { type CatalogMeta, rootId } from './types.ts';
@@ -26,9 +26,6 @@ import { type CatalogMeta, rootId } from './types.ts';
 export type Table = Database<Buffer, Buffer>;
 
 const format = 1;
-/** Transactions that can be undone, are visible when they return, and are not flushed (L2). */
-const { ABORTABLE, SYNCHRONOUS_COMMIT, NO_SYNC_FLUSH } = TransactionFlags;
-const transactionFlags: TransactionFlags = ABORTABLE | SYNCHRONOUS_COMMIT | NO_SYNC_FLUSH;
 const noteBytesMax = 64 * 1024;
 const stateKey = Buffer.from('state');
 const metaKey = Buffer.from('meta');
@@ -92,6 +89,8 @@ export class Tables {
   readonly #facts: Table;
   readonly #ends: TransactionEnds;
   #writing = false;
+  /** The state as it was written last. */
+  #written = '';
 
   /** Makes the folder when missing. Throws when it was written by an unknown version, or is damaged. */
   constructor(dir: string, ends: TransactionEnds) {
@@ -122,9 +121,9 @@ export class Tables {
         const answer = work();
         this.#ends.committing();
         this.buckets.store();
-        this.#facts.putSync(stateKey, Buffer.from(stateText(this.state)));
+        this.#writeState();
         return answer;
-      }, transactionFlags);
+      });
     } catch (error) {
       this.state = this.#readState();
       this.meta = this.#readMeta();
@@ -147,7 +146,7 @@ export class Tables {
     });
   }
 
-  /** L2. */
+  /** L2: whatever a future LMDB does. */
   async flush(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       synced(this.#root, (error) => {
@@ -169,8 +168,16 @@ export class Tables {
     await this.#root.close();
   }
 
+  #writeState(): void {
+    const text = stateText(this.state);
+    if (text === this.#written) return;
+    this.#facts.putSync(stateKey, Buffer.from(text));
+    this.#written = text;
+  }
+
   #readState(): State {
     const bytes = this.#facts.getBinary(stateKey);
+    this.#written = '';
     if (bytes === undefined) return newState();
     const state = stateShape.parse(JSON.parse(bytes.toString()));
     return { ...state, checksum: BigInt(state.checksum) };
@@ -203,10 +210,6 @@ export class ReadTables {
   /** What is read from now on is at least as new as this call. */
   renew(): void {
     this.#root.resetReadTxn();
-  }
-
-  async close(): Promise<void> {
-    await this.#root.close();
   }
 }
 

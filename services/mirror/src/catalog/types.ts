@@ -14,7 +14,7 @@
  * C4. An entry that is gone is at first only detached, with everything beneath it, because the same inode may turn up
  *     elsewhere (a move); it keeps its id when it does. sweep() makes it final. A batch is closed, the checksum compared
  *     and changesSince() read only when `detached` is 0.
- * C5. All that one write() does is there after a crash, or none of it. What flush() resolved for survives a power failure.
+ * C5. All that one write() does is there after a crash, or none of it. When it returned, it survives a power failure too.
  * C6. Whenever the contents of a file may have changed, its `contents` number rises or it becomes `suspect`: moved ones
  *     too, because an inode number is used again and a time of modification can be set. Contents are sent, or compared,
  *     for each entry with contentsDiffer(entry, s). A false "moved" therefore costs a comparison, never wrong contents.
@@ -149,10 +149,11 @@ export interface Catalog {
   setMeta(meta: Partial<CatalogMeta>): void;
   /**
    * One transaction: all of it or, when `work` throws, nothing. Bound it to some thousand changes. Calls inside a call are
-   * part of the outer one. Every writing method below that is called outside makes a transaction of its own, which is slow.
+   * part of the outer one. Every writing method below that is called outside makes a transaction of its own, which is slow:
+   * each that changes something costs one fdatasync(2).
    */
   write<T>(work: () => T): T;
-  /** Resolves when everything written before is on stable storage. */
+  /** Resolves when everything written before is on stable storage, which it is already (C5): cheap. */
   flush(): Promise<void>;
   /** Writes nothing any more; waits for what is under way. */
   close(): Promise<void>;
@@ -166,6 +167,8 @@ export interface Catalog {
   child(parent: number, name: Buffer): Entry | null;
   /** By name, in slices: `after` is the last name of the one before, null at the start. Default limit 1,000. */
   children(parent: number, after?: Buffer | null, limit?: number): Entry[];
+  /** How many entries a folder holds. */
+  countIn(parent: number): number;
   /** Live entries with this inode, in order of id: hard links of one file. At most 1,000. */
   linked(inode: number): Entry[];
   /** Null: is gone, or lies beneath something that is. */

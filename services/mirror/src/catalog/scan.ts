@@ -1,0 +1,211 @@
+/**
+ * Compares a whole tree, or a part of it, with the catalog, and observes what differs. It is the truth behind every change
+ * feed: only a scan sees what happened while nobody watched.
+ *
+ * K1. Folders before what is in them, so that every entry has its place. What is not in its folder any more is looked at
+ *     last, because it may have been found elsewhere by then (a move).
+ * K2. Slices of `sliceMs` between turns of the event loop, each one transaction. Listing one folder is not divided.
+ * K3. Where it pays, folders are looked through by worker threads that only read. What they find different is looked at
+ *     again here, so that nothing is decided by what a thread saw a moment ago.
+ * K4. Folders that wait are kept by id, the innermost go first: memory grows with the width of the tree, not with its files.
+ */
+import { setImmediate } from 'node:timers/promises';
+import type { Tree } from '../os/tree.ts';
+import { type ChildStat, type EntryKind, OsError } from '../os/types.ts';
+import { ScanThreads } from './scan-threads.ts';
+import { type Catalog, rootId } from './types.ts';
+
+const sliceMsDefault = 10;
+/** Fewer entries are not worth the start of threads. */
+const threadsFrom = 20_000;
+/** Folders that a thread is given at once. */
+const batchFolders = 32;
+const unreadableMax = 100;
+/** Entries between two looks at the clock. */
+const stride = 64;
+const slash = Buffer.from('/');
+
+export interface ScanOptions {
+  readonly tree: Pick<Tree, 'root' | 'stat' | 'statChildren'>;
+  readonly catalog: Catalog;
+  /** Relative to the root. False: neither it nor anything in it is part of the mirror. */
+  readonly includes: (path: Buffer, kind: EntryKind) => boolean;
+  /** Where to begin; the folders above it are in the catalog. Default: the root. */
+  readonly from?: Buffer;
+  /** Worker threads. Default: 2 where the catalog holds many entries, else none. */
+  readonly threads?: 0 | 1 | 2;
+  readonly sliceMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+export interface Scanned {
+  /** False: it was stopped by the signal; the tree was not seen as a whole. */
+  readonly complete: boolean;
+  /** Entries that were looked at. */
+  readonly entries: number;
+  /** Entries that are new, changed, moved or gone. */
+  readonly different: number;
+  /** At most 100 folders that could not be listed, with the kernel's reason. What is in them stays as it was known. */
+  readonly unreadable: readonly Unreadable[];
+}
+
+interface Unreadable {
+  readonly path: Buffer;
+  readonly code: string;
+}
+
+/** A folder that is being compared. */
+interface Listed {
+  readonly id: number;
+  readonly prefix: Buffer;
+  readonly children: readonly ChildStat[];
+  readonly lookedAtMs: number;
+  next: number;
+  included: number;
+}
+
+/** Throws OsError when the root is not there or the disk fails. What is gone still has to be swept (C4). */
+export async function scan(options: ScanOptions): Promise<Scanned> {
+  const { catalog, tree } = options;
+  const threads = options.threads ?? (catalog.entries >= threadsFrom && options.from === undefined ? 2 : 0);
+  const pool = threads === 0 ? null : new ScanThreads({ dir: catalog.dir, root: tree.root, threads });
+  try {
+    return await new Scan(options, pool).run();
+  } finally {
+    await pool?.close();
+  }
+}
+
+class Scan {
+  readonly #options: ScanOptions;
+  readonly #threads: ScanThreads | null;
+  /** To be looked through, and to be looked through here (K3). */
+  readonly #folders: number[] = [];
+  readonly #different: number[] = [];
+  readonly #missing: number[] = [];
+  readonly #unreadable: Unreadable[] = [];
+  #listed: Listed | null = null;
+  #entries = 0;
+  #differences = 0;
+
+  constructor(options: ScanOptions, threads: ScanThreads | null) {
+    this.#options = options;
+    this.#threads = threads;
+  }
+
+  async run(): Promise<Scanned> {
+    this.#look(this.#options.from ?? Buffer.alloc(0));
+    let complete = true;
+    for (let more = true; more && complete;) {
+      more = this.#threads === null ? this.#slice(this.#folders) : await this.#threaded(this.#threads);
+      await setImmediate();
+      complete = this.#options.signal?.aborted !== true;
+    }
+    return { complete, entries: this.#entries, different: this.#differences, unreadable: this.#unreadable };
+  }
+
+  /** K3. False when nothing is left. */
+  async #threaded(threads: ScanThreads): Promise<boolean> {
+    while (threads.free > 0 && this.#folders.length > 0) threads.give(this.#folders.splice(-batchFolders));
+    if (this.#slice(this.#different)) return true;
+    if (threads.busy === 0) return false;
+    const answer = await threads.answer();
+    this.#entries += answer.entries;
+    for (const id of answer.folders) this.#folders.push(id);
+    for (const id of answer.different) this.#different.push(id);
+    return true;
+  }
+
+  /** K2. False when nothing is left that could be done here. */
+  #slice(folders: number[]): boolean {
+    const until = performance.now() + (this.#options.sliceMs ?? sliceMsDefault);
+    return this.#options.catalog.write(() => {
+      while (performance.now() < until) {
+        if (this.#listed !== null) {
+          this.#compare(this.#listed, until);
+          continue;
+        }
+        const id = folders.pop();
+        if (id !== undefined) {
+          this.#list(id);
+          continue;
+        }
+        if (this.#folders.length > 0 || (this.#threads?.busy ?? 0) > 0) return false;
+        const missing = this.#missing.pop();
+        if (missing === undefined) return false;
+        const path = this.#options.catalog.pathOf(missing);
+        if (path !== null) this.#look(path);
+      }
+      return true;
+    });
+  }
+
+  #list(id: number): void {
+    const { catalog, tree } = this.#options;
+    const path = catalog.pathOf(id);
+    if (path === null) return;
+    const lookedAtMs = Date.now();
+    try {
+      const children = tree.statChildren(path);
+      const prefix = path.length === 0 ? path : Buffer.concat([path, slash]);
+      this.#listed = { id, prefix, children, lookedAtMs, next: 0, included: 0 };
+    } catch (error) {
+      if (!(error instanceof OsError)) throw error;
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP')
+        this.#missing.push(id);
+      else if (error.code !== 'EACCES') throw error;
+      else if (this.#unreadable.length < unreadableMax) this.#unreadable.push({ path, code: error.code });
+    }
+  }
+
+  #compare(listed: Listed, until: number): void {
+    const { catalog, includes } = this.#options;
+    for (; listed.next < listed.children.length; listed.next += 1) {
+      if (listed.next % stride === 0 && performance.now() >= until) {
+        return;
+      }
+      const child = listed.children[listed.next];
+      if (child === undefined) break;
+      const { name, stat } = child;
+      if (stat.kind === 'socket' || !includes(Buffer.concat([listed.prefix, name]), stat.kind)) continue;
+      this.#entries += 1;
+      listed.included += 1;
+      const observed = catalog.observeChild(listed.id, name, stat, listed.lookedAtMs);
+      if (observed.kind === 'no-parent' || observed.kind === 'absent') continue;
+      if (observed.kind !== 'same') this.#differences += 1;
+      if (stat.kind === 'folder') this.#folders.push(observed.id);
+    }
+    this.#listed = null;
+    this.#findMissing(listed);
+  }
+
+  /** K1. */
+  #findMissing(listed: Listed): void {
+    const { catalog, includes } = this.#options;
+    if (catalog.countIn(listed.id) <= listed.included) return;
+    const names = new Set<string>();
+    for (const { name, stat } of listed.children) {
+      const path = Buffer.concat([listed.prefix, name]);
+      if (stat.kind !== 'socket' && includes(path, stat.kind)) names.add(name.toString('latin1'));
+    }
+    let known = catalog.children(listed.id);
+    while (known.length > 0) {
+      for (const { id, name } of known) if (!names.has(name.toString('latin1'))) this.#missing.push(id);
+      known = catalog.children(listed.id, known.at(-1)?.name ?? null);
+    }
+  }
+
+  /** One path; a folder is looked through afterwards. */
+  #look(path: Buffer): void {
+    const { catalog, tree, includes } = this.#options;
+    const lookedAtMs = Date.now();
+    const there = tree.stat(path);
+    const stat = there === null || there.kind === 'socket' || !includes(path, there.kind) ? null : there;
+    const observed = catalog.observe(path, stat, lookedAtMs);
+    if (observed.kind === 'no-parent' || observed.kind === 'absent') return;
+    if (observed.kind !== 'same') this.#differences += 1;
+    // What is missing in its folder was looked through already, unless it came back meanwhile.
+    const known = observed.kind === 'same' && observed.id !== rootId && path !== this.#options.from;
+    if (stat?.kind === 'folder' && !known) this.#folders.push(observed.id);
+  }
+}
