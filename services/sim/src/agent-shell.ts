@@ -29,6 +29,7 @@ import type { Guard } from './guard.ts';
 import type { Machine } from './machine.ts';
 import { look, ping } from './looking.ts';
 import { Mailbox } from './mailbox.ts';
+import type { MirrorProcess } from './mirror-process.ts';
 import type { Network } from './network.ts';
 import type { News, QuorumShell } from './quorum-shell.ts';
 import type { Simulation } from './simulation.ts';
@@ -49,6 +50,7 @@ export interface Surroundings {
   readonly machineOf: (id: MemberId) => Machine | null;
   readonly agentOf: (id: MemberId) => AgentShell | null;
   readonly localQuorum: () => QuorumShell | null;
+  readonly mirror: () => MirrorProcess | null;
   readonly powerOff: (id: MemberId) => void;
   readonly exit: () => void;
 }
@@ -199,8 +201,17 @@ export class AgentShell {
         const config = this.state.config?.groups.get(action.group);
         if (config === undefined) return;
         const { group, epoch, run } = action;
-        steps.run(action, config, this.mailbox, (ended, ms, occupied) =>
-          this.mailbox.deliver({ kind: 'step-ended', group, epoch, run, ended, ms, occupied }),
+        steps.run(action, config, this.mailbox, (ended, ms, occupied, drained) =>
+          this.mailbox.deliver({
+            kind: 'step-ended',
+            group,
+            epoch,
+            run,
+            ended,
+            ms,
+            occupied,
+            ...(drained === undefined ? {} : { drained }),
+          }),
         );
         return;
       }
@@ -274,8 +285,10 @@ export class AgentShell {
       case 'fence-server':
         sim.after(1_000, () => this.around.powerOff(action.server));
         return;
-      case 'announce':
       case 'order-mirrors':
+        this.around.mirror()?.order(action.orders);
+        return;
+      case 'announce':
         return;
       case 'note':
         sim.log(machine.id, `${action.group ?? 'agent'}: ${action.what}: ${action.reason}`);

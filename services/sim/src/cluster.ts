@@ -17,6 +17,7 @@ import { Commands } from './commands.ts';
 import { Etcd } from './etcd.ts';
 import { Host } from './host.ts';
 import { Machine } from './machine.ts';
+import { MirrorsAudit } from './mirrors-audit.ts';
 import { Network } from './network.ts';
 import type { QuorumShell } from './quorum-shell.ts';
 import { RecordsAudit } from './records-audit.ts';
@@ -31,6 +32,7 @@ export class Cluster {
   readonly etcd: Etcd;
   readonly audit: Audit;
   readonly records: RecordsAudit;
+  readonly mirrors: MirrorsAudit;
   /** The desired state as last written, whether or not anybody read it yet. */
   config: ClusterConfig;
   private readonly byId: ReadonlyMap<MemberId, Host>;
@@ -50,12 +52,14 @@ export class Cluster {
       machines.filter((m) => m.voter),
     );
     this.records = new RecordsAudit(sim, machines);
+    this.mirrors = new MirrorsAudit(sim, this.audit, this.records);
     this.etcd.onCommit = (txn, _revision, before) => this.records.committed(txn, before);
     const around = {
       sim,
       network: this.network,
       etcd: this.etcd,
       audit: this.audit,
+      mirrors: this.mirrors,
       tampering,
       members: scenario.members,
       host: (id: MemberId) => this.byId.get(id) ?? null,

@@ -4,7 +4,7 @@
  * that only a person can do away with.
  */
 
-import type { GroupConfig } from '@holdfast/core';
+import { lastCommon, type GroupConfig } from '@holdfast/core';
 import type { Cluster } from './cluster.ts';
 
 /** What may hold a group for good, by the words of its judgement. */
@@ -15,6 +15,7 @@ const heldFor: readonly (readonly [string, RegExp])[] = [
   ['failovers', /held after \d+ failovers/],
   ['failed', /could not take it over/],
   ['rule 10', /was down together/],
+  ['mirror', /nothing was ever copied|the copy of .* is not complete|how much is not known|the gate allows/],
 ];
 
 export interface Ending {
@@ -55,6 +56,8 @@ function endOf(cluster: Cluster, group: GroupConfig): string | null {
   const active = own?.kind === 'owned' && holding?.kind === 'active' && holding.epoch === own.epoch;
   if (active) {
     complete(cluster, group, owner?.id ?? '', fail);
+    inStep(cluster, group, owner?.id ?? '', fail);
+    cluster.mirrors.nothingVanished(group.name, cluster.host(own.owner).machine);
     const op = record?.operation ?? null;
     if (op !== null && op.phase !== 'awaiting-approval') fail(`${op.id} (${op.phase}) never ended`);
     return null;
@@ -67,6 +70,26 @@ function endOf(cluster: Cluster, group: GroupConfig): string | null {
     return null;
   }
   return why[0];
+}
+
+/** Writes that may be under way. */
+const behindMax = 100;
+
+/** Every other server holds what the owner holds, and nothing else. */
+function inStep(cluster: Cluster, group: GroupConfig, owner: string, fail: (says: string) => void): void {
+  const { now } = cluster.sim;
+  const data = cluster.host(owner).machine.copyOf(group.name).historyAt(now);
+  for (const server of group.servers) {
+    if (server === owner) continue;
+    const copy = cluster.host(server).machine.copyOf(group.name);
+    const theirs = copy.historyAt(now);
+    const held = theirs.at(-1)?.sequence ?? 0;
+    const common = held === 0 ? 0 : (lastCommon(theirs, data) ?? 0);
+    const behind = (data.at(-1)?.sequence ?? 0) - common;
+    if (!copy.consistent) fail(`the copy on ${server} is not complete`);
+    else if (common !== held || behind > behindMax)
+      fail(`the copy on ${server} holds ${String(held)} writes and lacks ${String(behind)}`);
+  }
 }
 
 /** Nothing of the group is left anywhere else. */

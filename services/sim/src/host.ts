@@ -1,12 +1,14 @@
 /** One host with our processes on it, and the supervisor (`holdfast run`) that restarts those that die. */
 
-import type { Member, MemberId } from '@holdfast/core';
+import type { Member, MemberId, MirrorOrders } from '@holdfast/core';
 import { AgentShell } from './agent-shell.ts';
 import type { Audit } from './audit.ts';
 import type { Commands } from './commands.ts';
 import type { Etcd, EtcdMember } from './etcd.ts';
 import { Guard } from './guard.ts';
 import type { Machine } from './machine.ts';
+import { MirrorProcess } from './mirror-process.ts';
+import type { MirrorsAudit } from './mirrors-audit.ts';
 import type { Network } from './network.ts';
 import { QuorumShell } from './quorum-shell.ts';
 import type { Simulation } from './simulation.ts';
@@ -14,6 +16,7 @@ import { Steps } from './steps.ts';
 import type { Tampering } from './tampering.ts';
 
 export type ProcessName = 'agent' | 'quorum' | 'guard' | 'etcd';
+const none: MirrorOrders = { mirrors: [] };
 export const processNames: readonly ProcessName[] = ['agent', 'quorum', 'guard', 'etcd'];
 
 /** What a host knows of the other hosts. */
@@ -22,6 +25,7 @@ export interface Neighbourhood {
   readonly network: Network;
   readonly etcd: Etcd;
   readonly audit: Audit;
+  readonly mirrors: MirrorsAudit;
   readonly tampering: Tampering;
   readonly members: readonly Member[];
   readonly host: (id: MemberId) => Host | null;
@@ -34,6 +38,8 @@ export class Host {
   agent: AgentShell | null = null;
   quorum: QuorumShell | null = null;
   guard: Guard | null = null;
+  /** Not killed alone: what it holds in memory goes with the rest of ours. */
+  mirror: MirrorProcess | null = null;
   readonly etcd: EtcdMember | null;
   /** `holdfast run` is there: what dies is restarted. */
   supervised = false;
@@ -67,6 +73,7 @@ export class Host {
     if (!this.machine.up) return;
     this.around.sim.log(this.id, 'power off');
     for (const name of processNames) this.kill(name, false);
+    this.stopMirror();
     this.supervised = false;
     this.machine.powerOff();
   }
@@ -76,11 +83,34 @@ export class Host {
     const { sim } = this.around;
     this.supervised = true;
     this.steps = null;
+    this.startMirror();
     for (const name of processNames) {
       // The guard is there before the agent: run waits for it.
       const extra = name === 'guard' ? 0 : sim.random.between(20, 400);
       this.startLater(name, delayMs + extra);
     }
+  }
+
+  private startMirror(): void {
+    const { sim, network, mirrors, host, tampering } = this.around;
+    this.mirror?.die();
+    const mirror = new MirrorProcess({
+      sim,
+      machine: this.machine,
+      network,
+      audit: mirrors,
+      configOf: (group) => this.agent?.state.config?.groups.get(group) ?? null,
+      processOf: (id) => host(id)?.mirror ?? null,
+      report: (reports) => this.agent?.mailbox.deliver({ kind: 'mirrors', reports }),
+      ignoresGrants: tampering.ignoresGrants,
+    });
+    mirror.order(this.agent?.mailbox.alive === true ? (this.agent.state.mirrorOrders ?? none) : none);
+    this.mirror = mirror;
+  }
+
+  private stopMirror(): void {
+    this.mirror?.die();
+    this.mirror = null;
   }
 
   private startLater(name: ProcessName, delayMs: number): void {
@@ -135,7 +165,15 @@ export class Host {
   private startAgent(): void {
     const { sim, network, audit, tampering, members, host } = this.around;
     const { machine } = this;
-    this.steps ??= new Steps(sim, machine, network, this.commands, audit, tampering.kernelLifetime);
+    this.steps ??= new Steps(
+      sim,
+      machine,
+      network,
+      this.commands,
+      audit,
+      tampering.kernelLifetime,
+      () => this.mirror,
+    );
     const agent = new AgentShell(
       {
         sim,
@@ -149,6 +187,7 @@ export class Host {
         machineOf: (id) => host(id)?.machine ?? null,
         agentOf: (id) => host(id)?.agent ?? null,
         localQuorum: () => this.quorum,
+        mirror: () => this.mirror,
         powerOff: (id) => host(id)?.powerOff(),
         exit: () => this.exited(),
       },
@@ -237,6 +276,7 @@ export class Host {
   /** Everything of ours, the supervisor included; the host and its services run on. */
   killEverything(): void {
     this.supervised = false;
+    this.stopMirror();
     for (const name of processNames) this.kill(name, false);
   }
 
@@ -284,6 +324,7 @@ export class Host {
   private exited(): void {
     this.around.sim.log(this.id, 'the agent exits');
     this.supervised = false;
+    this.stopMirror();
     for (const name of processNames) this.kill(name, false);
   }
 }

@@ -8,6 +8,7 @@
  */
 
 import type { ClusterConfig, Epoch, GroupId, HoldingState, MemberId, Role } from '@holdfast/core';
+import { Copy } from './copy.ts';
 import type { Simulation } from './simulation.ts';
 
 export interface HeldAddress {
@@ -39,6 +40,7 @@ export interface Disk {
   /** The last configuration that the agent knew. */
   config: { readonly config: ClusterConfig; readonly revision: bigint } | null;
   incarnation: number;
+  readonly copies: Map<GroupId, Copy>;
 }
 
 /** Told of everything that touches clients. */
@@ -78,6 +80,7 @@ export class Machine {
     promises: new Map(),
     config: null,
     incarnation: 0,
+    copies: new Map(),
   };
   private boots = 0;
   private readonly sim: Simulation;
@@ -108,6 +111,7 @@ export class Machine {
   }
 
   powerOff(): void {
+    if (!this.frozen) this.stopWriting();
     this.up = false;
     this.frozen = false;
     for (const [address, held] of [...this.addresses]) {
@@ -138,7 +142,21 @@ export class Machine {
     return this.up && !this.frozen;
   }
 
+  /** The data of a group here, made when it is first asked for. */
+  copyOf(group: GroupId): Copy {
+    const known = this.disk.copies.get(group);
+    if (known !== undefined) return known;
+    const fresh = new Copy(group);
+    this.disk.copies.set(group, fresh);
+    return fresh;
+  }
+
+  private stopWriting(): void {
+    for (const copy of this.disk.copies.values()) copy.end(this.sim.now);
+  }
+
   freeze(): void {
+    this.stopWriting();
     this.frozen = true;
     this.frozenAt = this.sim.now;
   }
@@ -147,6 +165,7 @@ export class Machine {
   thaw(): void {
     this.frozen = false;
     this.thawedAt = this.sim.now;
+    for (const { group, epoch } of this.resources.values()) this.copyOf(group).begin(epoch, this.sim.now);
     for (const [address, held] of [...this.addresses]) {
       if (held.goneAt !== null && held.goneAt <= this.sim.now) this.dropAddress(address);
     }
@@ -188,6 +207,7 @@ export class Machine {
     const key = `${group}/${name}`;
     const running: RunningResource = { group, epoch, broken: false };
     this.resources.set(key, running);
+    this.copyOf(group).begin(epoch, this.sim.now);
     this.sim.log(this.id, `${key} runs at epoch ${epoch.toString()}`);
     this.witnesses.resourceRuns(this, key, running);
   }
@@ -200,6 +220,8 @@ export class Machine {
     const running = this.resources.get(key);
     if (running === undefined) return;
     this.resources.delete(key);
+    const others = [...this.resources.values()].some((r) => r.group === running.group);
+    if (!others) this.copyOf(running.group).end(this.sim.now);
     this.sim.log(this.id, `${key} stopped`);
     this.witnesses.resourceGone(this, key, running);
   }

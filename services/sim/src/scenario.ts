@@ -20,6 +20,8 @@ export interface RawGroup {
   identity: { mode: string; addresses?: string[]; hostname?: string };
   resources?: object[];
   hooks?: Record<string, string[][]>;
+  mirrors?: Record<string, object>;
+  gate?: { maxLag?: string; maxBytes?: string; onStale: string };
 }
 
 export interface RawConfig {
@@ -104,5 +106,19 @@ function drawGroup(random: Random, index: number, members: readonly Member[], ou
       if (random.chance(0.5)) group.hooks[point] = [['/usr/local/bin/hook', point]];
     }
   }
-  return group;
+  // Not drawn, so that a seed's cluster is what it was without mirrors.
+  const gate = gates[(outageS + index) % gates.length];
+  return { ...group, mirrors: mirrorsOf(index), ...(gate === undefined ? {} : { gate }) };
+}
+
+const gates = [
+  undefined,
+  { maxLag: '30s', onStale: 'wait' },
+  { maxLag: '5s', maxBytes: '1MiB', onStale: 'takeover' },
+  { maxLag: '10s', onStale: 'ask' },
+];
+
+/** The one mirror of a group. */
+export function mirrorsOf(index: number): Record<string, object> {
+  return { data: { files: { root: `/srv/g${String(index)}` } } };
 }

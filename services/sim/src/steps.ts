@@ -17,15 +17,17 @@ import {
   type Epoch,
   type GroupConfig,
   type GroupId,
+  type MemberId,
 } from '@holdfast/core';
 import type { Audit } from './audit.ts';
 import type { Commands } from './commands.ts';
 import type { Machine } from './machine.ts';
+import type { MirrorProcess } from './mirror-process.ts';
 import type { Network } from './network.ts';
 import type { Simulation } from './simulation.ts';
 
 export type RunStep = Extract<AgentAction, { kind: 'run-step' }>;
-export type StepEnded = (ended: Ended, ms: number, occupied: boolean) => void;
+export type StepEnded = (ended: Ended, ms: number, occupied: boolean, drained?: readonly MemberId[]) => void;
 
 /** The agent that ordered a step: what it does itself waits while it is frozen, and dies with it. */
 export interface Awake {
@@ -50,6 +52,7 @@ export class Steps {
   private readonly commands: Commands;
   private readonly audit: Audit;
   private readonly kernelLifetime: boolean;
+  private readonly mirror: () => MirrorProcess | null;
 
   constructor(
     sim: Simulation,
@@ -58,6 +61,7 @@ export class Steps {
     commands: Commands,
     audit: Audit,
     kernelLifetime: boolean,
+    mirror: () => MirrorProcess | null,
   ) {
     this.sim = sim;
     this.machine = machine;
@@ -65,6 +69,7 @@ export class Steps {
     this.commands = commands;
     this.audit = audit;
     this.kernelLifetime = kernelLifetime;
+    this.mirror = mirror;
   }
 
   run(order: RunStep, config: GroupConfig, awake: Awake, ended: StepEnded): void {
@@ -112,9 +117,21 @@ export class Steps {
         this.command(order, ended, () => this.machine.stopResource(group, step.resource));
         return;
       case 'open-mirrors':
-      case 'drain-mirrors':
-        ended(failed('no mirror here'), 0, false);
+        this.onHost(random.between(5, 50), () => {
+          const open = this.mirror()?.open(config, epoch, order.forced);
+          ended(open ?? failed('the mirror process does not run'), 20, false);
+        });
         return;
+      case 'drain-mirrors': {
+        const began = this.sim.now;
+        const mirror = this.mirror();
+        if (mirror === null) ended(failed('the mirror process does not run'), 0, false);
+        else
+          mirror.drain(group, step.to, order.limitMs, (end, drained) =>
+            ended(end, Math.round(this.sim.now - began), false, drained),
+          );
+        return;
+      }
     }
   }
 

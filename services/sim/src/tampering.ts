@@ -26,6 +26,8 @@ export interface Tampering {
   readonly heldAtStart: (machine: Machine, held: readonly HeldBefore[]) => readonly HeldBefore[];
   readonly guard: 'works' | 'absent' | 'polls';
   readonly kernelLifetime: boolean;
+  /** The mirror process sends as long as its orders say so, whatever became of its grant. */
+  readonly ignoresGrants: boolean;
 }
 
 export const honest: Tampering = {
@@ -35,4 +37,5 @@ export const honest: Tampering = {
   heldAtStart: (_machine, held) => held,
   guard: 'works',
   kernelLifetime: true,
+  ignoresGrants: false,
 };

@@ -179,6 +179,25 @@ const ruleTenIgnored = seeing((state) => ({
   },
 }));
 
+/** Rule 10 does not know of mirrors. */
+const copiesIgnored = seeing((state) => {
+  const { config } = state.view;
+  if (config === null) return state;
+  return { ...state, view: { ...state.view, config: { ...config, value: withoutMirrors(config.value) } } };
+});
+
+const stripped = new WeakMap<ClusterConfig, ClusterConfig>();
+
+function withoutMirrors(config: ClusterConfig): ClusterConfig {
+  const known = stripped.get(config);
+  if (known !== undefined) return known;
+  const groups = new Map([...config.groups].map(([name, g]) => [name, { ...g, mirrors: [] }] as const));
+  const changed = { ...config, groups };
+  stripped.set(config, changed);
+  stripped.set(changed, changed);
+  return changed;
+}
+
 export const variants: readonly Variant[] = [
   { name: 'no S in the inequality: others wait F', within: 300, tampering: withWait((r) => r.fenceMs) },
   { name: 'a renewal counts from its answer', within: 300, tampering: countedFromAnswer },
@@ -195,4 +214,10 @@ export const variants: readonly Variant[] = [
   { name: 'silence alone is enough, G is ignored', within: 300, tampering: withWait(() => 0) },
   { name: 'a hint is enough to act', within: 300, tampering: actsOnHint },
   { name: 'rule 10 is ignored', within: 300, tampering: ruleTenIgnored },
+  { name: 'a copy that is not complete is taken over to', within: 300, tampering: copiesIgnored },
+  {
+    name: 'a source sends without a live grant',
+    within: 300,
+    tampering: { ...honest, ignoresGrants: true },
+  },
 ];

@@ -254,6 +254,31 @@ export const stories: readonly Story[] = [
       until 200s: a serves`,
   },
   {
+    name: 'a server that failed is tried again after a rest, nobody else being able',
+    text: `${begin}
+      60s    power off a
+      60s    commands on b fail
+      by 110s: b has nothing and the reason says could not take it over
+      by 112s: the reason says it rests
+      115s   commands on b are well
+      until 150s: nobody is active
+      by 175s: b serves
+      until 200s: b serves`,
+  },
+  {
+    name: 'a preferred server that failed is not failed back to again and again',
+    group: { failback: 'automatic' },
+    text: `${begin}
+      60s    power off a
+      by 97s: b serves
+      100s   commands on a fail
+      100s   power on a
+      by 160s: b serves and no operation
+      until 900s: b owns
+      900s   power off b
+      by 937s: a owns`,
+  },
+  {
     name: 'manual takeover waits for a person',
     group: { takeover: 'manual' },
     text: `${begin}

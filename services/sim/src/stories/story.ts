@@ -11,7 +11,7 @@
 
 import { Cluster } from '../cluster.ts';
 import { Random } from '../random.ts';
-import { parsed, resource, twoServersAndWitness, type RawGroup } from '../scenario.ts';
+import { mirrorsOf, parsed, resource, twoServersAndWitness, type RawGroup } from '../scenario.ts';
 import { Simulation, type Violation } from '../simulation.ts';
 import { command } from './story-commands.ts';
 import { stateOf } from './story-states.ts';
@@ -37,6 +37,7 @@ export function tell(story: Story, seed: number): Told {
     outage: '35s',
     identity: { mode: 'add', addresses: ['10.77.0.100/24'] },
     resources: [resource('app', 2)],
+    mirrors: mirrorsOf(0),
     ...story.group,
   };
   const raw = { groups: { g1: group } };
