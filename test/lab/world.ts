@@ -16,7 +16,7 @@ import { watchKernel, type KernelWatch } from './kernel.ts';
 import { until } from './until.ts';
 
 export type Status = NonNullable<Awaited<ReturnType<LabCluster['status']>>>;
-export type OurProcess = 'run' | 'agent' | 'guard' | 'quorum';
+export type OurProcess = 'run' | 'agent' | 'guard' | 'quorum' | 'mirror';
 
 export interface WorldOptions {
   /** Default a, b, w and client. Members are those that are not called client. */

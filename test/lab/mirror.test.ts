@@ -1,0 +1,208 @@
+/** A group whose folder is mirrored: faults 1, 7, 10 and 11 with data, and what a person does with a mirror. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { describe, expect } from '@jest/globals';
+import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
+import { alike, behindBack, copyIn, diverged, inStep, mirror, mirrorLines, root, sh } from './mirrored.ts';
+import { stories, type Scene } from './story.ts';
+import { until } from './until.ts';
+
+const takeoverMs = 5_000;
+const stepMs = 20_000;
+
+/** Everything that a file is: contents, holes, links, times, modes, names that are not UTF-8. */
+const someFiles = `mkdir -p ${root}/some/empty && cd ${root}/some
+  for i in $(seq 100); do echo "file $i" >f$i; done
+  head -c 3000000 /dev/urandom >big
+  truncate -s 10M holes && printf x | dd of=holes bs=1 seek=5000000 conv=notrunc status=none
+  ln big hard && ln -s ../nowhere soft && mkfifo pipe
+  chmod 4751 f1 && touch -d '2001-02-03 04:05:06.123456789' f2
+  touch "$(printf 'odd-\\377-name')"`;
+
+/** The owner and the standby, with everything of the last story out of the way and the copy in step. */
+async function ready({ world, owner, standby }: Scene): Promise<void> {
+  await inStep(world, standby, 60_000);
+  await sh(
+    world,
+    owner,
+    `cd ${root} && find . -mindepth 1 -maxdepth 1 ! -name '.holdfast-*' -exec rm -rf {} +`,
+  );
+  if ((await diverged(world, 'w')).length > 0)
+    await world.cluster.must('w', 'mirror', 'divergence', mirror, 'discard', '--all');
+  await alike(world, owner, standby, stepMs);
+  await inStep(world, standby, stepMs);
+}
+
+describe('a group with a mirror', () => {
+  const story = stories({
+    config: () => clusterYaml(group({ more: mirrorLines })),
+    targets: [web, `udp:${virtualAddress}`],
+  });
+
+  story('has a copy at the standby: made once, then every change', 60_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await ready(scene);
+    await sh(world, owner, someFiles);
+    await alike(world, owner, standby, stepMs);
+    await sh(
+      world,
+      owner,
+      `cd ${root}/some && mv f3 moved && rm f4 && echo more >>f5 && mkdir deep && mv f6 deep/ && chmod 600 f7 &&
+       printf y | dd of=big bs=1 seek=2000000 conv=notrunc status=none && mv empty full`,
+    );
+    await alike(world, owner, standby, stepMs);
+    const status = await inStep(world, standby, stepMs);
+    expect(status.groups['d3']?.mirrors['data']).toMatchObject({ kind: 'files', source: owner });
+    expect(status.groups['d3']?.objectives).toMatchObject({ lossMs: 0, lossBytes: 0 });
+    // Nobody but the mirror writes to a copy.
+    await expect(sh(world, standby, `touch ${root}/intruder`)).rejects.toThrow();
+  });
+
+  story(
+    '1: the owner loses its power; its data is at the standby, and it returns as a copy',
+    120_000,
+    async (scene) => {
+      const { world, owner, standby } = scene;
+      await ready(scene);
+      await sh(world, owner, someFiles);
+      await inStep(world, standby, stepMs);
+      await alike(world, owner, standby, stepMs);
+      await world.lab.host(owner).powerOff();
+      await world.active('d3', standby, outageMs + takeoverMs);
+      await sh(world, standby, `cat ${root}/some/f100 && echo 'written by the new owner' >${root}/some/new`);
+      await world.boot(owner);
+      await inStep(world, owner, 60_000);
+      await alike(world, standby, owner, stepMs);
+      expect(await diverged(world, 'w')).toEqual([]);
+      // Back, in order, while somebody writes to the last moment.
+      const { ended } = await world.operate('w', 'switchover', 'd3', '--to', owner);
+      expect(ended).toMatchObject({ outcome: 'done' });
+      await inStep(world, standby, stepMs);
+      expect(await sh(world, owner, `cat ${root}/some/new`)).toBe('written by the new owner\n');
+      await alike(world, owner, standby, stepMs);
+    },
+  );
+
+  story(
+    '10: no link between owner and standby: the mirror waits, and goes on afterwards',
+    90_000,
+    async (scene) => {
+      const { world, owner, standby } = scene;
+      await ready(scene);
+      await world.lab.partition(owner, standby);
+      await sh(world, owner, `echo 'while cut off' >${root}/late`);
+      await world.until('w', 'the mirror says that it is cut off', 20_000, (status) => {
+        const copy = copyIn(status, standby);
+        return copy?.state === 'disconnected' && (copy.behindBytes === null || copy.behindBytes > 0);
+      });
+      expect((await world.status('w')).groups['d3']).toMatchObject({ owner, phase: 'active' });
+      await world.lab.heal();
+      await alike(world, owner, standby, stepMs);
+      await inStep(world, standby, stepMs);
+    },
+  );
+
+  story('11: what a cut-off owner wrote is kept, listed, and only then gone over', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await ready(scene);
+    await sh(world, owner, `echo common >${root}/orders`);
+    await alike(world, owner, standby, stepMs);
+    for (const other of [standby, 'w']) await world.lab.partition(owner, other);
+    await sh(world, owner, `echo 'only at the former owner' >${root}/orders && echo alone >${root}/extra`);
+    await world.active('d3', standby, outageMs + takeoverMs + 5_000);
+    await sh(world, standby, `echo 'of the new owner' >${root}/orders`);
+    await world.lab.heal();
+    await inStep(world, owner, 60_000);
+    await alike(world, standby, owner, stepMs);
+    const kept = await diverged(world, 'w');
+    expect(kept.map(({ path, from }) => `${from}:${path}`).sort()).toEqual(
+      expect.arrayContaining([`${owner}:extra`, `${owner}:orders`]),
+    );
+    await sh(world, owner, 'mkdir -p /srv/kept && rm -rf /srv/kept/*');
+    await world.cluster.must('w', 'mirror', 'divergence', mirror, 'restore', 'orders', '--to', '/srv/kept');
+    expect(await sh(world, owner, 'cat /srv/kept/orders')).toBe('only at the former owner\n');
+    expect(await sh(world, owner, `cat ${root}/orders`)).toBe('of the new owner\n');
+  });
+
+  story(
+    '7: the standby dies: the owner serves on, and counts; it catches up on return',
+    90_000,
+    async (scene) => {
+      const { world, owner, standby } = scene;
+      await ready(scene);
+      await world.lab.host(standby).powerOff();
+      await sh(world, owner, someFiles);
+      await world.until(
+        'w',
+        'the copy is missed',
+        20_000,
+        (status) => copyIn(status, standby)?.state === 'disconnected',
+      );
+      await world.client.answeredBy(web, owner, 5_000);
+      await world.boot(standby);
+      await inStep(world, standby, 60_000);
+      await alike(world, owner, standby, stepMs);
+    },
+  );
+
+  story('goes on when the mirror process of either side is killed', 90_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await ready(scene);
+    for (const host of [owner, standby]) {
+      const agent = world.mustPid(host, 'agent');
+      const before = world.mustPid(host, 'mirror');
+      await sh(
+        world,
+        owner,
+        `cd ${root} && mkdir -p of-${host} && for i in $(seq 300); do echo $i >of-${host}/$i; done`,
+      );
+      await world.lab.host(host).killProcess(before);
+      await until('another one runs', 5_000, () => (world.pidOf(host, 'mirror') ?? before) !== before);
+      await alike(world, owner, standby, stepMs);
+      await inStep(world, standby, stepMs);
+      expect(world.mustPid(host, 'agent')).toBe(agent);
+    }
+    expect((await world.status('w')).groups['d3']?.owner).toBe(owner);
+  });
+
+  story('pauses, counts, and resumes', 60_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await ready(scene);
+    await world.cluster.must('w', 'mirror', 'pause', mirror, '--target', standby, '--reason', 'backup');
+    await world.until('w', 'it is paused', stepMs, (status) => copyIn(status, standby)?.state === 'paused');
+    await sh(world, owner, `head -c 100000 /dev/urandom >${root}/later`);
+    await world.until('w', 'it counts', stepMs, (status) => (copyIn(status, standby)?.behindBytes ?? 0) > 0);
+    await world.cluster.must('w', 'mirror', 'resume', mirror);
+    await alike(world, owner, standby, stepMs);
+    await inStep(world, standby, stepMs);
+  });
+
+  story('finds what others changed in a copy, and mends it', 90_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await ready(scene);
+    await sh(world, owner, someFiles);
+    await inStep(world, standby, stepMs);
+    const verify = async (...args: readonly string[]) => {
+      const ran = await world.cluster.holdfast('w', 'mirror', 'verify', mirror, ...args, '-o', 'json');
+      return {
+        ...ran,
+        found: ran.stdout.startsWith('{') ? (JSON.parse(ran.stdout) as { differences: object[] }) : null,
+      };
+    };
+    expect(await verify()).toMatchObject({ status: 0, found: { target: standby, differences: [] } });
+    writeFileSync(behindBack(world, standby, 'some/f10'), 'FILE 10\n');
+    rmSync(behindBack(world, standby, 'some/f11'));
+    writeFileSync(behindBack(world, standby, 'some/extra'), 'extra\n');
+    const differs = await verify();
+    expect(differs.status).toBe(1);
+    expect(differs.found?.differences).toEqual(
+      expect.arrayContaining([
+        { path: 'some/f10', kind: 'contents' },
+        { path: 'some/f11', kind: 'missing' },
+        { path: 'some/extra', kind: 'extra' },
+      ]),
+    );
+    expect((await verify('--repair')).status).toBe(1);
+    await alike(world, owner, standby, stepMs);
+    expect((await verify()).status).toBe(0);
+  });
+});

@@ -1,0 +1,79 @@
+/** A group's folder and its copies, as a story looks at them: from the hosts themselves, past everything of ours. */
+import { join } from 'node:path';
+import { until } from './until.ts';
+import type { Status, World } from './world.ts';
+
+/** The folder that is mirrored; /srv is each host's own. */
+export const root = '/srv/d3';
+export const mirror = 'd3/data';
+
+/** Lines of a group. */
+export const mirrorLines = `    mirrors:
+      data: { files: { root: ${root} } }
+`;
+
+/** Where a host's /srv really is: written to from there, nothing of ours is in the way. */
+export const behindBack = (world: World, host: string, path: string): string =>
+  join(world.lab.dir, 'hosts', host, 'disk', root, path);
+
+export type CopyState = NonNullable<Status['groups'][string]>['mirrors'][string]['targets'][string];
+
+export const copyIn = (status: Status, target: string): CopyState | undefined =>
+  status.groups['d3']?.mirrors['data']?.targets[target];
+
+/** A shell's words on a host; must succeed. Standard output. */
+export async function sh(world: World, host: string, script: string): Promise<string> {
+  const { status, stdout, stderr } = await world.lab.host(host).exec(['sh', '-ec', script]);
+  if (status !== 0) throw new Error(`on ${host}: ${script}: status ${status}: ${stderr}`);
+  return stdout;
+}
+
+/** Every entry with its kind, mode, owner, time to the nanosecond, size, link target and contents; ours left out. */
+export const listing = (world: World, host: string): Promise<string> =>
+  sh(
+    world,
+    host,
+    `cd ${root} && find . -path './.holdfast-*' -prune -o -printf '%p %y %m %U %G %T@ %n %l\\n' | sort &&
+     find . -path './.holdfast-*' -prune -o -type f -print0 | sort -z | xargs -0r sha256sum`,
+  );
+
+/** Until the copy is replicating with nothing behind. */
+export function inStep(world: World, target: string, limitMs: number, from = 'w'): Promise<Status> {
+  return world.until(from, `${target} in step`, limitMs, (status) => {
+    const copy = copyIn(status, target);
+    return copy?.state === 'replicating' && copy.consistent && copy.behindBytes === 0 && copy.behindMs === 0;
+  });
+}
+
+/** Until both hosts have the same files, with everything that belongs to a file. */
+export async function alike(world: World, one: string, other: string, limitMs: number): Promise<void> {
+  let seen: readonly string[] = [];
+  await until(
+    `${one} and ${other} have the same files`,
+    limitMs,
+    async () => {
+      seen = await Promise.all([listing(world, one), listing(world, other)]);
+      return seen[0] === seen[1];
+    },
+    () => differing(seen),
+  );
+}
+
+function differing([one = '', other = '']: readonly string[]): string {
+  const [mine, theirs] = [one.split('\n'), other.split('\n')];
+  const only = (a: readonly string[], b: readonly string[]): string[] =>
+    a.filter((line) => !b.includes(line));
+  return [...only(mine, theirs).map((line) => `- ${line}`), ...only(theirs, mine).map((line) => `+ ${line}`)]
+    .slice(0, 20)
+    .join('\n');
+}
+
+export interface KeptEntry {
+  readonly path: string;
+  readonly change: string;
+  readonly from: string;
+  readonly kept: boolean;
+}
+
+export const diverged = (world: World, from: string): Promise<KeptEntry[]> =>
+  world.json<KeptEntry[]>(from, 'mirror', 'divergence', mirror, 'list');
