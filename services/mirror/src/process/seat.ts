@@ -71,7 +71,7 @@ export class Seat {
         return null;
       case 'source':
         if (now.kind === 'source') return now.side.report();
-        return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says: this.#says, targets: [] };
+        return closedSource(mirror, role, this.#says);
       case 'target':
         if (now.kind === 'target') return now.side.report();
         return {
@@ -104,8 +104,10 @@ export class Seat {
 
   run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const now = this.#now;
-    if (now.kind === 'closed') return Promise.resolve(this.#ports.sides.kept(this.#order, run, ports));
-    return now.side.run(run, ports);
+    if (now.kind !== 'closed') return now.side.run(run, ports);
+    const answered = this.#ports.sides.kept(this.#order, run, ports);
+    if (answered.kind !== 'failed' || this.#says === '') return Promise.resolve(answered);
+    return Promise.resolve({ ...answered, says: `${answered.says}: ${this.#says}` });
   }
 
   /** `forget`: its order was taken away, so that a later one begins anew. */
@@ -283,6 +285,22 @@ export class Seat {
     this.#delayMs = Math.min(retryMs.most, delayMs * 2);
     return delayMs;
   }
+}
+
+/** Its targets, as they stand while it can't work. */
+function closedSource(mirror: string, role: SourceRole, says: string): MirrorReport {
+  const targets = role.targets.map(({ member }) => ({
+    target: member,
+    state: says === '' ? ('disconnected' as const) : ('failed' as const),
+    consistent: false,
+    behindBytes: 0,
+    behindMs: 0,
+    totalBytes: 0,
+    doneBytes: 0,
+    rateBytesPerSecond: 0,
+    says,
+  }));
+  return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says, targets };
 }
 
 function fixedOf({ root, include, exclude, devices, keepMaxBytes, scanEveryMs }: MirrorOrder): string {
