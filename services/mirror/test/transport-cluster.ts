@@ -5,7 +5,7 @@ import { dial } from '../src/transport/dial.ts';
 import { listen } from '../src/transport/listener.ts';
 import type { Connection, DialOptions, Hello, Listener, ListenOptions } from '../src/transport/types.ts';
 
-export interface TestCluster {
+interface TestCluster {
   readonly name: string;
   readonly authority: Authority;
 }

@@ -124,7 +124,7 @@ export const sessionKey = (socket: TLSSocket, ticket: Buffer): Buffer =>
   socket.exportKeyingMaterial(32, keyLabel, ticket);
 
 /** What both sides of a plain connection know once the nonces were exchanged. */
-export interface Exchange {
+interface Exchange {
   readonly key: Buffer;
   readonly ticket: Buffer;
   readonly dialerNonce: Buffer;

@@ -8,7 +8,7 @@
  * Kind 15 is the line's own, from one end of it to the other: how many bytes were heard since the beginning, u48.
  *
  * F1. What decodes is what was encoded, and nothing else decodes: decodeFrame answers every payload with a frame or with
- *     garbage, and allocates no more than a small multiple of its length, contents that are decompressed included.
+ *     garbage, and makes no more of it than the limits allow, contents that are decompressed included.
  */
 
 import { brotliDecompressSync } from 'node:zlib';

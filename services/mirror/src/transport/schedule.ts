@@ -5,7 +5,7 @@
 
 import { isInWindow, type Throttle } from '@holdfast/core';
 
-export interface RateNow {
+interface RateNow {
   readonly bitsPerSecond: number | null;
   /** Wall time in milliseconds at which another rate begins; null: never. */
   readonly changesAtMs: number | null;

@@ -90,7 +90,7 @@ function brokenSays(error: unknown): string {
   return `the connection broke: ${errorText(error)}`;
 }
 
-export type Awaited =
+type Awaited =
   | { readonly kind: 'frame'; readonly frame: RawFrame }
   | { readonly kind: 'garbage' | 'ended' | 'stopped'; readonly says: string };
 

@@ -8,8 +8,8 @@
  */
 
 /** Bits per second. */
-export const rateMin = 1_000;
-export const rateMax = 999_000_000_000;
+const rateMin = 1_000;
+const rateMax = 999_000_000_000;
 
 const depthMs = 40;
 /** Below this, headers of TLS and TCP would be most of what is sent. */
