@@ -89,6 +89,7 @@ const report = z.object({
   wantsRelease: words.nullable(),
   releaseRefused: words.nullable(),
   drained: z.array(id).optional(),
+  rested: z.boolean().optional(),
 });
 
 const copy = z.object({

@@ -147,6 +147,8 @@ export interface GroupReport {
   readonly releaseRefused: string | null;
   /** Servers whose copies hold everything that was ever written at this epoch: it was drained to them. Absent: none. */
   readonly drained?: readonly MemberId[] | undefined;
+  /** It failed long enough ago to be tried again, where nobody else can. Absent: no. */
+  readonly rested?: boolean | undefined;
 }
 
 export type ResourceState = 'running' | 'stopped' | 'starting' | 'stopping' | 'failed' | 'unknown';

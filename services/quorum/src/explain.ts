@@ -7,6 +7,7 @@ import {
   lossClause,
   seconds,
   judge,
+  type Candidate,
   type Case,
   type Ear,
   type GroupConfig,
@@ -32,13 +33,18 @@ export function explain(
   const all = candidates(c.scene, c.config, c.record);
   const own = c.record?.ownership;
   const owner = own === undefined || own.kind === 'unowned' ? null : own.owner;
-  const blockers = all.flatMap((s) => (s.server === owner ? [] : [s.blocker ?? s.ask ?? []])).flat();
+  const blockers = all.flatMap((s) => (s.server === owner ? [] : [s.blocker ?? s.ask ?? again(s)])).flat();
   return {
     now: `${judged.reason}.${since}`,
     prospects: c.config.servers.map((server) => ({ server, says: ifDied(c, server, owner) })),
     blockers: [...new Set([...judged.warnings, ...blockers])],
     rules: rulesOf(c.config),
   };
+}
+
+/** C3 of candidates.ts, in words. */
+function again({ failed }: Candidate): string | [] {
+  return failed === null ? [] : `${failed}; it has rested and is tried again if nobody else can`;
 }
 
 /** Judges the same scene as it would be once the server had been silent for long enough. */

@@ -12,6 +12,7 @@ import type { BootMs, Epoch, GroupId, MemberId, MirrorId, Revision } from '../na
 import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
 import type { HeldBefore } from './events.ts';
+import type { Failures } from './resting.ts';
 import { stepName, type TakeoverStep } from './step.ts';
 
 export type Holding =
@@ -101,6 +102,8 @@ export interface GroupState {
   readonly opened: { readonly epoch: Epoch; readonly mirrors: readonly MirrorId[] } | null;
   /** Servers to whose copies the last epoch that was held here was drained. */
   readonly drained: readonly MemberId[];
+  /** Acquisitions that failed here one after the other. */
+  readonly failures: Failures | null;
   /** Rule 11, as the one who asks. */
   readonly round: HoldRound | null;
   /** Rule 11, as the one who promised: no takeover is accepted before that. */
@@ -145,6 +148,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     releaseRefused: null,
     opened: null,
     drained: [],
+    failures: null,
     round: null,
     promisedUntil: null,
     promisedTo: null,
@@ -200,8 +204,10 @@ export function reportOf(g: GroupState, self: MemberId): GroupReport | null {
       return { ...base, state: 'releasing', says: h.reason, steps: [] };
     case 'stuck':
       return { ...base, state: 'releasing', says: h.says, steps: [] };
-    case 'fenced':
-      return { ...base, state: h.after, says: h.says, steps: h.done };
+    case 'fenced': {
+      const rested = h.after === 'failed' && g.failures?.rested === true;
+      return { ...base, state: h.after, says: h.says, steps: h.done, ...(rested ? { rested } : {}) };
+    }
   }
 }
 

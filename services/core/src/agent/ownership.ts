@@ -18,6 +18,7 @@ import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
+import { resting } from './resting.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**
@@ -158,10 +159,13 @@ export function onTime(g: GroupState, here: Here): Moved {
         here,
       );
     case 'idle':
-    case 'fenced':
-      return g.promisedUntil !== null && here.now >= g.promisedUntil
-        ? stay({ ...g, promisedUntil: null, promisedTo: null })
-        : stay(g);
+    case 'fenced': {
+      const failures = resting(g.failures, here.now);
+      const rested = failures === g.failures ? g : { ...g, failures };
+      return rested.promisedUntil !== null && here.now >= rested.promisedUntil
+        ? stay({ ...rested, promisedUntil: null, promisedTo: null })
+        : stay(rested);
+    }
   }
 }
 
@@ -174,6 +178,7 @@ export function nextDeadline(g: GroupState): BootMs | null {
   if (h.kind === 'acquiring' && h.retryAt !== null) times.push(h.retryAt);
   if (h.kind === 'fencing' || h.kind === 'stuck') times.push(h.retryAt);
   if ((h.kind === 'idle' || h.kind === 'fenced') && g.promisedUntil !== null) times.push(g.promisedUntil);
+  if (h.kind === 'fenced' && g.failures?.rested === false) times.push(g.failures.restsUntil);
   return times.length === 0 ? null : Math.min(...times);
 }
 

@@ -160,9 +160,17 @@ function isNews(current: RenewalRecord, { reports, waits, leaving }: Account): b
 function digest(r: GroupReport): string {
   const resources = Object.entries(r.resources).map(([name, state]) => `${name}=${state}`);
   const drained = (r.drained ?? []).join();
-  return [r.epoch.toString(), r.state, r.says, r.wantsRelease, r.releaseRefused, drained, ...resources].join(
-    '|',
-  );
+  const rested = r.rested === true ? 'rested' : '';
+  return [
+    r.epoch.toString(),
+    r.state,
+    r.says,
+    r.wantsRelease,
+    r.releaseRefused,
+    drained,
+    rested,
+    ...resources,
+  ].join('|');
 }
 
 /** Deadline of the attempt under way, or the next due time. */

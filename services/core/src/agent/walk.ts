@@ -11,6 +11,7 @@ import type { StepRecord } from '../records.ts';
 import type { AgentAction, AgentEvent, Ended } from './events.ts';
 import { heldEpoch, type Acquiring, type GroupState, type Releasing, type Walk } from './holding.ts';
 import type { Here, Moved } from './here.ts';
+import { failedAgain } from './resting.ts';
 import { startMonitoring } from './resources.ts';
 import {
   beforePointOfNoReturn,
@@ -110,7 +111,7 @@ function walkBack(
 export function runCurrent(g: GroupState, walk: Acquiring | Releasing, here: Here): Moved {
   const step = walk.steps[walk.at];
   if (step === undefined)
-    return walk.kind === 'acquiring' ? becomeActive(g, walk, here) : becomeFenced(g, walk);
+    return walk.kind === 'acquiring' ? becomeActive(g, walk, here) : becomeFenced(g, walk, here);
   const started = { ...walk, run: walk.run + 1, startedAt: here.now };
   const planned =
     g.seen?.operation !== null && g.seen?.operation?.forced === false && plannedKind(g.seen.operation.kind);
@@ -140,6 +141,7 @@ function becomeActive(g: GroupState, walk: Acquiring, here: Here): Moved {
   const active: GroupState = {
     ...g,
     holding: { kind: 'active', epoch: walk.epoch, done: walk.done },
+    failures: null,
     resources: startMonitoring(here.config, here.now),
     // Also a mirror that came with a new configuration meanwhile: what the owner has is what is mirrored.
     opened: { epoch: walk.epoch, mirrors: mirrorsOf(here.config) },
@@ -154,10 +156,11 @@ function becomeActive(g: GroupState, walk: Acquiring, here: Here): Moved {
   };
 }
 
-function becomeFenced(g: GroupState, walk: Releasing): Moved {
+function becomeFenced(g: GroupState, walk: Releasing, { now }: Here): Moved {
   return {
     group: {
       ...declareFenced(g, walk.epoch, walk.reason),
+      failures: walk.then === 'failed' ? failedAgain(g.failures, now) : g.failures,
       holding: { kind: 'fenced', epoch: walk.epoch, after: walk.then, says: walk.reason, done: walk.done },
     },
     actions: [
@@ -331,7 +334,7 @@ function firstStep(epoch: Epoch, steps: readonly TakeoverStep[], here: Here): Ac
 export function reconfigured(g: GroupState, before: GroupConfig, here: Here): Moved {
   if (g.holding.kind === 'fenced' && g.holding.after === 'failed') {
     // It failed under the old configuration; the new one deserves a try.
-    return stay({ ...g, holding: { ...g.holding, after: 'fenced' } });
+    return stay({ ...g, failures: null, holding: { ...g.holding, after: 'fenced' } });
   }
   const after = here.config;
   if (g.holding.kind !== 'active') return stay(g);
@@ -394,6 +397,7 @@ export function fenceEnded(g: GroupState, epoch: Epoch, ended: Ended, here: Here
     return {
       group: {
         ...declareFenced(g, epoch, says),
+        failures: afterwards(g) === 'failed' ? failedAgain(g.failures, here.now) : g.failures,
         holding: { kind: 'fenced', epoch, after: afterwards(g), says, done: [] },
       },
       actions: [

@@ -46,11 +46,11 @@ export function copiesOf(config: ClusterConfig, group: GroupId, mirror: string):
 export function ordersOf(cast: Cast, config: ClusterConfig): MirrorOrders {
   const orders: MirrorOrder[] = [];
   for (const group of config.groups.values()) {
-    // An observed group belongs to somebody else (I8).
-    if (group.takeover === 'observe') continue;
     for (const mirror of group.mirrors) {
       const order = groupOrder(cast, config, group, mirror);
-      if (order !== null) orders.push(order);
+      // An observed group belongs to somebody else (I8), unless it was owned before.
+      const none = order === null || (group.takeover === 'observe' && order.role.kind === 'idle');
+      if (!none) orders.push(order);
     }
   }
   for (const copy of config.mirrors.values()) {

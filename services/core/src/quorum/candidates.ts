@@ -3,6 +3,7 @@
  *
  *   C1  a candidate is heard and renews; a commanded leader that slept can do no harm, but a dead candidate would
  *       and its renewal must be of the boot that is heard, or an old one would hide that it was down
+ *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
  *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
  */
 
@@ -30,6 +31,8 @@ export interface Candidate {
   readonly forceable: boolean;
   /** It could, and a person has to be asked first: why. */
   readonly ask: string | null;
+  /** It could not, the last time, and nobody else being able it is tried again: in words; null when it did not fail. */
+  readonly failed: string | null;
   /** What would be lost of the group's mirrors; null when it has none. */
   readonly loss: Loss | null;
 }
@@ -111,6 +114,7 @@ export function assess(
     blocker,
     forceable,
     ask: null,
+    failed: null,
     loss,
   });
   const renewal = scene.view.renewals.get(server);
@@ -134,11 +138,17 @@ export function assess(
     return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
-  const report = reportFor(scene, server, config.name);
-  if (report?.state === 'failed' && !despiteFailure) {
-    return no(`${server} could not take it over at epoch ${report.epoch.toString()}: ${report.says}`);
-  }
-  if (forcedTo(record, server)) return { server, blocker: null, forceable: false, ask: null, loss };
+  const failed = despiteFailure ? null : failureOf(scene, server, config.name);
+  if (failed?.rested === false) return no(`${failed.says}; it rests before it is tried again`);
+  const able: Candidate = {
+    server,
+    blocker: null,
+    forceable: false,
+    ask: null,
+    failed: failed?.says ?? null,
+    loss,
+  };
+  if (forcedTo(record, server)) return able;
   if (wasDownToo(scene, record, server)) {
     const last = lastOwner(record) ?? 'the last owner';
     return no(
@@ -147,7 +157,23 @@ export function assess(
     );
   }
   if (copies.blocker !== null) return no(copies.blocker, true);
-  return { server, blocker: null, forceable: false, ask: copies.ask, loss };
+  return { ...able, ask: copies.ask };
+}
+
+/** The server's own word that it could not take the group over, renewed or, until it renews, heard; null: it does not say so. */
+function failureOf(
+  scene: Scene,
+  server: MemberId,
+  group: string,
+): { readonly says: string; readonly rested: boolean } | null {
+  const report = reportFor(scene, server, group);
+  const says = (epoch: bigint, why: string) =>
+    `${server} could not take it over at epoch ${epoch.toString()}: ${why}`;
+  if (report?.state === 'failed')
+    return { says: says(report.epoch, report.says), rested: report.rested === true };
+  const claim = claimOf(scene.vantage, server, group);
+  if (claim?.state !== 'failed' || claim.epoch < (report?.epoch ?? 0n)) return null;
+  return { says: says(claim.epoch, 'it says so itself'), rested: false };
 }
 
 /** As `assess`, for a move that is not urgent: what would have to be drained for long stays where it is. */
@@ -157,7 +183,7 @@ export function plannedCandidates(
   record: GroupRecord | null,
 ): readonly Candidate[] {
   return candidates(scene, config, record).map((s) =>
-    s.blocker === null ? { ...s, blocker: notInStep(scene, config, record, s.server) } : s,
+    s.blocker === null ? { ...s, blocker: s.failed ?? notInStep(scene, config, record, s.server) } : s,
   );
 }
 
@@ -207,7 +233,9 @@ export function seconds(ms: number): string {
 export function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
   const able = all.filter((s) => s.blocker === null);
   const unasked = able.filter((s) => s.ask === null);
-  const best = unasked.length > 0 ? unasked : able;
+  const asked = unasked.length > 0 ? unasked : able;
+  const proven = asked.filter((s) => s.failed === null);
+  const best = proven.length > 0 ? proven : asked;
   return (best.find((s) => s.server === first) ?? best[0])?.server;
 }
 

@@ -20,7 +20,8 @@ export function failbackDue(c: Case): Failback | null {
   if (config.failback !== 'automatic' || own?.kind !== 'owned' || record === null || preferred === undefined)
     return null;
   if (own.owner === preferred) return null;
-  if (assess(scene, config, record, preferred).blocker !== null) return null;
+  const candidate = assess(scene, config, record, preferred);
+  if (candidate.blocker !== null || candidate.failed !== null) return null; // C3
   if (notInStep(scene, config, record, preferred) !== null) return null;
   if (config.failbackWindow !== null && !insideWindow(config.failbackWindow, wall)) {
     return { kind: 'at', at: scene.now + lookAgainMs };

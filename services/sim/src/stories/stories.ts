@@ -273,7 +273,8 @@ export const stories: readonly Story[] = [
       by 97s: b serves
       100s   commands on a fail
       100s   power on a
-      by 160s: b serves and no operation
+      by 160s: a has the address
+      by 190s: b serves and no operation
       until 900s: b owns
       900s   power off b
       by 937s: a owns`,
