@@ -24,7 +24,7 @@ const yaml = {
   },
   mirrors: {
     offsite: { from: { group: 'd3', mirror: 'data' }, to: ['c'], root: '/backup/d3' },
-    home: { from: { server: 'b', files: { root: '/home/x' } }, to: ['c'] },
+    home: { from: { server: 'b', files: { root: '/srv/x' } }, to: ['c'] },
   },
 };
 
