@@ -13,7 +13,7 @@ export interface ReportingPorts {
   readonly nowMs: () => number;
 }
 
-const lookMs = 50;
+const lookMs = 100;
 const everyMs = 200;
 
 export class Reporting {
