@@ -65,6 +65,7 @@ export class FileTarget {
   #waiting = '';
   #says = '';
   #closed = '';
+  #ended = false;
   #promoted = false;
   /** Whether the staging folder is gone. */
   #cleared = false;
@@ -183,15 +184,11 @@ export class FileTarget {
   }
 
   /** Looks for what others changed here, now. Throws what the disk says. */
-  async foreignChanges(): Promise<ForeignSearch> {
+  async foreignChanges(namedMax?: number): Promise<ForeignSearch> {
     await this.#commits.idle();
     const { catalog, selection } = this.#options;
-    const search = await searchForeign(
-      this.#parts.ground.tree,
-      catalog,
-      selection,
-      () => this.#closed !== '',
-    );
+    const { tree } = this.#parts.ground;
+    const search = await searchForeign(tree, catalog, selection, () => this.#closed !== '', namedMax);
     this.#foreign = search;
     return search;
   }
@@ -204,6 +201,8 @@ export class FileTarget {
 
   /** What is durable stays so, and is applied at the next start. */
   async close(): Promise<void> {
+    if (this.#ended) return;
+    this.#ended = true;
     if (this.#closed === '') this.#closed = 'the target stops';
     if (this.#foreignTimer !== null) clearInterval(this.#foreignTimer);
     this.#session?.close(this.#closed);
@@ -318,7 +317,8 @@ export class FileTarget {
     const { records, kept, ground, seen } = this.#parts;
     const { selection } = this.#options;
     const unclean = records.wasOwner
-      ? async (): Promise<readonly Buffer[]> => (await this.foreignChanges()).named.map(({ path }) => path)
+      ? async (): Promise<readonly Buffer[]> =>
+          (await this.foreignChanges(Infinity)).named.map(({ path }) => path)
       : null;
     return new Session(connection, hello, {
       commits: this.#commits,

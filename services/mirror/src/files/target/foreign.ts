@@ -12,7 +12,7 @@ import { isMisfit } from './trouble.ts';
 
 const sliceMs = 8;
 const childrenMax = 10_000;
-export const foreignNamedMax = 10_000;
+const foreignNamedMax = 10_000;
 
 export interface ForeignSearch {
   readonly count: number;
@@ -26,17 +26,19 @@ export async function searchForeign(
   catalog: Catalog,
   selection: TargetSelection,
   until: () => boolean,
+  namedMax = foreignNamedMax,
 ): Promise<ForeignSearch> {
   const named: Foreign[] = [];
   let count = 0;
   const found = (path: Buffer, kind: Foreign['kind']): void => {
     count += 1;
-    if (named.length < foreignNamedMax) named.push({ path, kind });
+    if (named.length < namedMax) named.push({ path, kind });
   };
-  const folders: { path: Buffer; id: number }[] = [{ path: Buffer.alloc(0), id: 1 }];
+  /** `id` null: the folder is not in the catalog, and nothing beneath it is. */
+  const folders: { path: Buffer; id: number | null }[] = [{ path: Buffer.alloc(0), id: 1 }];
   let sliceEnd = performance.now() + sliceMs;
   for (let folder = folders.pop(); folder !== undefined && !until(); folder = folders.pop()) {
-    const known = childrenOf(catalog, folder.id);
+    const known = folder.id === null ? new Map<string, Entry>() : childrenOf(catalog, folder.id);
     for (const { name, stat } of onDisk(tree, folder.path)) {
       const path = folder.path.length === 0 ? name : Buffer.concat([folder.path, slash, name]);
       const key = name.toString('latin1');
@@ -45,6 +47,7 @@ export async function searchForeign(
       if (stat.kind === 'socket' || !selection.includes(path)) continue;
       if (entry === undefined) {
         found(path, 'extra');
+        if (stat.kind === 'folder') folders.push({ path, id: null });
         continue;
       }
       if (relinked(entry, stat)) {
@@ -57,10 +60,9 @@ export async function searchForeign(
       if (stat.kind === 'folder' && entry.attributes.kind === 'folder') folders.push({ path, id: entry.id });
     }
     for (const entry of known.values()) {
-      found(
-        folder.path.length === 0 ? entry.name : Buffer.concat([folder.path, slash, entry.name]),
-        'missing',
-      );
+      const path = folder.path.length === 0 ? entry.name : Buffer.concat([folder.path, slash, entry.name]);
+      found(path, 'missing');
+      if (entry.attributes.kind === 'folder') folders.push({ path, id: entry.id });
     }
     if (performance.now() < sliceEnd) continue;
     await setImmediate();

@@ -1,0 +1,152 @@
+import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { xxh3 } from '@node-rs/xxhash';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { Tree } from '../src/os/tree.ts';
+import type { OfferedEntry } from '../src/transport/types.ts';
+import type { HandSource, Stage } from './target-fixture.ts';
+import { bytes, fileOf, folder, openStage, put, removal } from './target-fixture.ts';
+
+let stage: Stage;
+
+afterEach(async () => {
+  await stage.close();
+});
+
+/** As the source has it: contents in one block. */
+function offered(path: string, contents: string | null): OfferedEntry {
+  if (contents === null)
+    return { path: bytes(path), attributes: null, blockBytes: 0, hashes: Buffer.alloc(0) };
+  const hash = xxh3.xxh128(bytes(contents)).toString(16).padStart(32, '0');
+  const attributes = fileOf(contents.length);
+  return { path: bytes(path), attributes, blockBytes: 4_096, hashes: Buffer.from(hash, 'hex') };
+}
+
+/** A target at 10 of epoch 7 becomes the owner of epoch 8, writes, and is a target again. */
+async function formerOwner(keepMaxBytes: number | null = null): Promise<void> {
+  stage = await openStage(undefined, { keepMaxBytes });
+  const { source } = await stage.dial();
+  const files = ['written', 'deleted', 'same', 'untouched'].map((name) => put(name, `${name} at 10`));
+  await source.batch(10, [folder('d'), put('d/written', 'deep at 10'), ...files]);
+  await stage.target.promote();
+  await stage.target.close();
+  writeFileSync(stage.at('written'), 'written by the former owner');
+  writeFileSync(stage.at('d/written'), 'deep by the former owner');
+  writeFileSync(stage.at('created'), 'created by the former owner');
+  rmSync(stage.at('deleted'));
+  utimesSync(stage.at('same'), 1_700_000_000, 1_700_000_000);
+  const tree = Tree.open(stage.root);
+  for (const path of ['written', 'd/written', 'created', 'deleted', 'same']) {
+    stage.catalog.observe(bytes(path), tree.stat(bytes(path)), Date.now() + 1_000);
+  }
+  while (!stage.catalog.sweep(Infinity));
+  tree.close();
+  const { history } = stage.catalog.meta;
+  stage.catalog.setMeta({ history: [...history, { epoch: 8n, sequence: stage.catalog.lastSequence }] });
+  // Written in the last moment, and noticed by no feed.
+  writeFileSync(stage.at('unnoticed'), 'unnoticed');
+  stage = await stage.reopen();
+}
+
+async function newSource(): Promise<{ source: HandSource; candidates: string[] }> {
+  const { source, hello } = await stage.dial(9n, 10, 12);
+  expect(hello.history.map(({ epoch }) => epoch)).toEqual([7n, 8n]);
+  const { paths, last } = await source.next('candidates');
+  expect(last).toBe(true);
+  return { source, candidates: [...new Set(paths.map(String))].sort() };
+}
+
+const offers = [
+  offered('written', 'written at 10'),
+  offered('d/written', 'deep at 10'),
+  offered('deleted', 'deleted at 10'),
+  offered('same', 'same at 10'),
+  offered('created', null),
+  offered('unnoticed', null),
+];
+
+test('what only a former owner has is found, kept aside whole, listed, and only then overwritten', async () => {
+  await formerOwner();
+  const { source, candidates } = await newSource();
+  for (const path of ['created', 'd/written', 'deleted', 'same', 'unnoticed', 'written']) {
+    expect(candidates).toContain(path);
+  }
+  expect(candidates).not.toContain('untouched');
+  source.connection.send({ kind: 'offer', number: 1, entries: offers });
+  const { entries } = await source.next('wants');
+  expect(entries.map(({ path }) => path.toString()).sort()).toEqual([
+    'created',
+    'd/written',
+    'deleted',
+    'same',
+    'unnoticed',
+    'written',
+  ]);
+  const listed = stage.target.divergence.list().map(({ path, change, from, epoch, kept }) => ({
+    path: path.toString(),
+    change,
+    from,
+    epoch,
+    kept,
+  }));
+  const row = { from: 'bert', epoch: 8n };
+  expect(listed).toEqual(
+    expect.arrayContaining([
+      { ...row, path: 'written', change: 'written', kept: true },
+      { ...row, path: 'd/written', change: 'written', kept: true },
+      { ...row, path: 'created', change: 'created', kept: true },
+      { ...row, path: 'unnoticed', change: 'created', kept: true },
+      { ...row, path: 'deleted', change: 'deleted', kept: false },
+    ]),
+  );
+  // Its contents are the source's: only its time is set back.
+  expect(entries.find(({ path }) => path.toString() === 'same')).toMatchObject({ whole: false, blocks: [] });
+
+  await source.batch(12, [
+    removal('created'),
+    removal('unnoticed'),
+    put('written', 'written at 10'),
+    put('d/written', 'deep at 10'),
+    put('deleted', 'deleted at 10'),
+    put('same', 'same at 10'),
+  ]);
+  expect((await stage.target.foreignChanges()).named).toEqual([]);
+  expect(stage.target.state().position).toMatchObject({ epoch: 9n, sequence: 12 });
+
+  const to = join(stage.dir, 'restored');
+  mkdirSync(to);
+  expect(stage.target.divergence.restore(bytes('written'), to)).toEqual({ kind: 'done' });
+  expect(stage.target.divergence.restore(bytes('d'), to)).toEqual({ kind: 'done' });
+  expect(readFileSync(join(to, 'written'), 'utf8')).toBe('written by the former owner');
+  expect(readFileSync(join(to, 'd/written'), 'utf8')).toBe('deep by the former owner');
+  expect(stage.target.divergence.restore(bytes('written'), to)).toMatchObject({ kind: 'failed' });
+
+  stage = await stage.reopen();
+  const before = stage.target.divergence.list().length;
+  expect(stage.target.divergence.discard(bytes('written'))).toEqual({ kind: 'done' });
+  expect(stage.target.divergence.list()).toHaveLength(before - 1);
+  expect(stage.target.divergence.show(bytes('written'))).toBeNull();
+  expect(stage.target.divergence.discard(null)).toEqual({ kind: 'done' });
+  expect(stage.target.state().kept).toMatchObject({ entries: 0, bytes: 0 });
+  // In step: nothing is a candidate any more.
+  const { source: again } = await stage.dial(9n, 12, 12);
+  expect((await again.next('candidates')).paths).toEqual([]);
+});
+
+test('when the store is full it waits, says so, and overwrites nothing until a person makes room', async () => {
+  await formerOwner(60);
+  const { source } = await newSource();
+  source.connection.send({
+    kind: 'offer',
+    number: 1,
+    entries: [offers[0] as OfferedEntry, offers[1] as OfferedEntry],
+  });
+  expect((await source.next('wants')).number).toBe(1);
+  source.connection.send({ kind: 'offer', number: 2, entries: [offers[4] as OfferedEntry] });
+  while (stage.target.state().phase !== 'waiting') await new Promise(setImmediate);
+  expect(stage.target.state().says).toMatch(/does not fit into the store of diverged files: 51 of 60 bytes/);
+  expect(readFileSync(stage.at('created'), 'utf8')).toBe('created by the former owner');
+  stage.target.divergence.discard(bytes('written'));
+  expect((await source.next('wants')).number).toBe(2);
+  expect(stage.target.state().phase).not.toBe('waiting');
+});
