@@ -194,7 +194,7 @@ function parseSet(text: Buffer, open: number): { has: Uint8Array; end: number } 
 /** Every choice of {a,b}, one pattern each. */
 function spelledOut(pattern: string): readonly Buffer[] {
   const done: Buffer[] = [];
-  const open = [Buffer.from(pattern)];
+  const open: Buffer[] = [Buffer.from(pattern)];
   for (let one = open.pop(); one !== undefined; one = open.pop()) {
     const choice = firstChoice(one);
     if (choice === null) done.push(one);

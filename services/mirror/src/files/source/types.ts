@@ -5,6 +5,7 @@
 
 import type { BootMs, Epoch, MirrorSourceReport } from '@holdfast/core';
 import type { Feed, FeedListener } from '../../feed/types.ts';
+import type { EntryKind } from '../../os/types.ts';
 import type { Dialed } from '../../transport/types.ts';
 import type { Foreign } from '../target/types.ts';
 
@@ -22,7 +23,7 @@ export interface SourceTarget {
 export interface SourceSelection {
   readonly digest: Uint8Array;
   /** Relative to the root. False: not part of the mirror. */
-  includes(path: Buffer): boolean;
+  includes(path: Buffer, kind?: EntryKind): boolean;
   /** False: neither the folder nor anything beneath it is part of the mirror. */
   enters(folder: Buffer): boolean;
 }
@@ -64,15 +65,12 @@ export type SourceStarted =
   /** The root, the catalog or the epoch does not allow it. */
   | { readonly kind: 'failed'; readonly says: string };
 
+/** One target after drain(). */
 export type Drained =
-  /** Durable on the target: everything that happened before drain() was called. */
-  | { readonly kind: 'in-step'; readonly sequence: number; readonly ms: number }
-  | {
-      readonly kind: 'behind';
-      readonly behindBytes: number;
-      readonly behindMs: number;
-      readonly says: string;
-    };
+  /** Durable there: everything that happened before drain() was called. */
+  | { readonly kind: 'in-step'; readonly member: string; readonly sequence: number }
+  /** The deadline came first; `says` has the reason. */
+  | { readonly kind: 'behind'; readonly member: string; readonly says: string };
 
 export type Verified =
   | { readonly kind: 'compared'; readonly compared: number; readonly differences: readonly Foreign[] }

@@ -1,0 +1,305 @@
+/**
+ * Carries out a plan: reads what it names and hands the frames on, in the order of the wire contract.
+ *
+ * B1. What is not there any more is left out, with the links that lead to it, and counted among what moved: the change
+ *     that took it away has a higher number and follows. Folders are never left out, because others need them.
+ * B2. The source never sends more inside of operations, and never more streams at once, than the target's limits.
+ */
+
+import { closeSync } from 'node:fs';
+import type { Catalog, Entry } from '../../catalog/types.ts';
+import { statOpen } from '../../os/stat.ts';
+import type { Tree } from '../../os/tree.ts';
+import type { Segment } from '../../os/types.ts';
+import type { Attributes, PartFile } from '../../transport/types.ts';
+import type { BlockRecords } from '../../catalog/blocks.ts';
+import type { BatchOutlet } from './outlet.ts';
+import { keyOf } from './path.ts';
+import type { BatchPlan, Made, SetFolder } from './plan.ts';
+import { patchBytesMin } from './plan-changes.ts';
+import {
+  attributesOf,
+  digestOf,
+  isGone,
+  isSame,
+  readAttributes,
+  readSmall,
+  readWhole,
+  standInAttributes,
+  versionOf,
+  type SmallFile,
+} from './reading.ts';
+import type { Slice } from './slice.ts';
+
+/** Contents that travel inside of an operation. */
+export const inlineBytesMax = 64 << 10;
+/** B2: of one batch. */
+const inlineTotalMax = 4 << 20;
+const dataBytes = 512 << 10;
+/** Below this, knowing the digest of contents saves less than it costs. */
+const digestBytesMin = 4_097;
+const empty = Buffer.alloc(0);
+
+/** What earlier readings of the same batch found, by id: used again when the entry did not change. */
+export type Readings = Map<number, { readonly sequence: number; readonly file: SmallFile }>;
+
+export interface WriterOptions {
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly blocks: BlockRecords;
+  readonly outlet: BatchOutlet;
+  readonly slice: Slice;
+  readonly readings: Readings;
+  /** Files of which the target holds the beginning, by key of their path. */
+  readonly parts: ReadonlyMap<string, PartFile>;
+  /** Where an entry is on the disk now; null: nowhere. */
+  readonly placeOf: (made: { readonly path: Buffer; readonly entry: Entry }) => Buffer | null;
+  /** Number of the next stream. */
+  readonly nextStream: () => number;
+  /** Bytes of contents that were read. */
+  readonly sent: (bytes: number) => void;
+}
+
+export interface Confirmation {
+  readonly id: number;
+  readonly sequence: number;
+  readonly digest: Buffer | null;
+  readonly readAtMs: number;
+  readonly changed: boolean | null;
+}
+
+export class BatchWriter {
+  readonly #options: WriterOptions;
+  /** Places on the disk of what did not hold still, or was not there. */
+  readonly moving: Buffer[] = [];
+  readonly confirmed: Confirmation[] = [];
+  readonly #left = new Set<string>();
+  #inlineBytes = 0;
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+  }
+
+  /** Throws SessionOver, and what the disk says that is no mere absence. */
+  async write(plan: BatchPlan): Promise<void> {
+    const { outlet, slice } = this.#options;
+    for (const operation of plan.taken) await outlet.add(operation);
+    for (const made of plan.made) {
+      if (slice.isOver) await slice.turn();
+      await this.#make(made);
+    }
+    for (const set of plan.set) {
+      if (slice.isOver) await slice.turn();
+      await this.#set(set);
+    }
+  }
+
+  async #make(made: Made): Promise<void> {
+    const { outlet } = this.#options;
+    switch (made.kind) {
+      case 'place':
+        await outlet.add({ kind: 'place', slot: made.slot, to: made.path });
+        return;
+      case 'stand-in':
+        await this.#putEmpty(made.path, standInAttributes);
+        return;
+      case 'hard-link':
+        if (this.#left.has(keyOf(made.to))) this.#leave(made.path, made.path);
+        else await outlet.add({ kind: 'hard-link', path: made.path, to: made.to });
+        return;
+      case 'put':
+        await this.#present(made, (place) => this.#put(made.path, place, made.entry));
+        return;
+      case 'patch':
+      case 'ranges':
+        await this.#present(made, (place) => this.#patch(made, place));
+    }
+  }
+
+  /** B1. */
+  async #present(made: { path: Buffer; entry: Entry }, use: (place: Buffer) => Promise<void>): Promise<void> {
+    const { kind } = made.entry.attributes;
+    const place = this.#options.placeOf(made);
+    try {
+      if (place !== null) {
+        await use(place);
+        return;
+      }
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+    if (kind === 'folder') await this.#putEmpty(made.path, attributesOf(made.entry, empty, []));
+    else this.#leave(made.path, place ?? made.path);
+  }
+
+  #leave(path: Buffer, place: Buffer): void {
+    this.#left.add(keyOf(path));
+    this.moving.push(place);
+  }
+
+  async #putEmpty(path: Buffer, attributes: Attributes): Promise<void> {
+    await this.#options.outlet.add({
+      kind: 'put',
+      path,
+      attributes,
+      contents: empty,
+      stream: 0,
+      version: empty,
+    });
+  }
+
+  async #put(path: Buffer, place: Buffer, entry: Entry): Promise<void> {
+    const { tree } = this.#options;
+    if (entry.attributes.kind !== 'file') {
+      await this.#putEmpty(path, readAttributes(tree, place, entry));
+    } else if (entry.attributes.size > inlineBytesMax) {
+      await this.#stream(path, place, entry);
+    } else {
+      await this.#small(path, place, entry);
+    }
+  }
+
+  async #small(path: Buffer, place: Buffer, entry: Entry): Promise<void> {
+    const { outlet, readings, tree } = this.#options;
+    const known = readings.get(entry.id);
+    const file = known?.sequence === entry.sequence ? known.file : readSmall(tree, place, entry);
+    const { contents, attributes } = file;
+    if (!file.heldStill) this.moving.push(place);
+    else {
+      if (outlet.isHeld) readings.set(entry.id, { sequence: entry.sequence, file });
+      if (entry.racy || entry.suspect || contents.length >= digestBytesMin) {
+        this.#confirm(entry, digestOf(contents), file.readAtMs, null);
+      }
+    }
+    this.#options.sent(contents.length);
+    const inline = contents.length === 0 || this.#inlineBytes + contents.length <= inlineTotalMax;
+    if (inline) {
+      this.#inlineBytes += contents.length;
+      await outlet.add({ kind: 'put', path, attributes, contents, stream: 0, version: empty });
+      return;
+    }
+    const stream = this.#options.nextStream();
+    await outlet.add({ kind: 'put', path, attributes, contents: empty, stream, version: empty });
+    await outlet.frame({ kind: 'data', stream, offset: 0, contents }, contents.length);
+    await outlet.frame({ kind: 'stream-end', stream, bytes: contents.length }, 16);
+  }
+
+  /** A large file as a whole, from where the target's part of it ends. */
+  async #stream(path: Buffer, place: Buffer, entry: Entry): Promise<void> {
+    const { tree, blocks, outlet, parts } = this.#options;
+    const { size } = entry.attributes;
+    const readAtMs = Date.now();
+    const fd = tree.openRead(place);
+    try {
+      const attributes = attributesOf(entry, empty, tree.extended(fd));
+      // Before anything is read that is sent (blocks.ts, X1).
+      if (size >= patchBytesMin) await blocks.note(entry, fd);
+      const version = versionOf(entry);
+      const part = parts.get(keyOf(path));
+      const from = part?.version.equals(version) === true ? Math.min(part.bytes, size) : 0;
+      const stream = this.#options.nextStream();
+      await outlet.add({ kind: 'put', path, attributes, contents: empty, stream, version });
+      const bytes = await this.#ranges(fd, stream, [{ offset: from, length: size - from }]);
+      await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
+      const heldStill = isSame(entry, statOpen(fd, place));
+      if (!heldStill) this.moving.push(place);
+      if (heldStill) this.#confirm(entry, null, readAtMs, true);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Only what changed. */
+  async #patch(made: Extract<Made, { kind: 'patch' | 'ranges' }>, place: Buffer): Promise<void> {
+    const { tree, blocks, outlet } = this.#options;
+    const { entry, path } = made;
+    const readAtMs = Date.now();
+    const fd = tree.openRead(place);
+    try {
+      const attributes = attributesOf(entry, empty, tree.extended(fd));
+      await blocks.note(entry, fd);
+      const ranges = made.kind === 'patch' ? blocks.changedSince(entry, made.since) : made.ranges;
+      const stream = this.#options.nextStream();
+      await outlet.add({ kind: 'patch', path, attributes, stream });
+      const bytes = await this.#ranges(fd, stream, ranges);
+      await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
+      if (!isSame(entry, statOpen(fd, place))) this.moving.push(place);
+      else this.#confirm(entry, null, readAtMs, ranges.length > 0);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Data and holes of these ranges, in order. Answers the bytes that were described. */
+  async #ranges(fd: number, stream: number, ranges: readonly Segment[]): Promise<number> {
+    let bytes = 0;
+    for (const { offset, length } of ranges) {
+      for (const piece of pieces(this.#options.tree, fd, offset, offset + length)) {
+        if (piece.isHole) {
+          await this.#options.outlet.frame(
+            { kind: 'hole', stream, offset: piece.offset, length: piece.length },
+            32,
+          );
+        } else {
+          await this.#data(fd, stream, piece);
+        }
+        bytes += piece.length;
+      }
+    }
+    return bytes;
+  }
+
+  async #data(fd: number, stream: number, { offset, length }: Segment): Promise<void> {
+    const { outlet, slice } = this.#options;
+    for (let done = 0; done < length;) {
+      if (slice.isOver) await slice.turn();
+      const contents = Buffer.allocUnsafeSlow(Math.min(dataBytes, length - done));
+      readWhole(fd, contents, offset + done);
+      await outlet.frame({ kind: 'data', stream, offset: offset + done, contents }, contents.length);
+      done += contents.length;
+      this.#options.sent(contents.length);
+    }
+  }
+
+  async #set({ path, entry }: SetFolder): Promise<void> {
+    const { outlet, tree, placeOf } = this.#options;
+    if (this.#left.has(keyOf(path))) return;
+    const place = placeOf({ path, entry });
+    let attributes = attributesOf(entry, empty, []);
+    try {
+      if (place !== null) attributes = readAttributes(tree, place, entry);
+    } catch (error) {
+      if (!isGone(error)) throw error;
+      this.moving.push(path);
+    }
+    await outlet.add({ kind: 'set', path, attributes });
+  }
+
+  #confirm(entry: Entry, digest: Buffer | null, readAtMs: number, changed: boolean | null): void {
+    if (!entry.racy && !entry.suspect && digest === null) return;
+    this.confirmed.push({ id: entry.id, sequence: entry.sequence, digest, readAtMs, changed });
+  }
+}
+
+interface Piece extends Segment {
+  readonly isHole: boolean;
+}
+
+/** A range cut into data and holes. */
+function* pieces(tree: Tree, fd: number, from: number, end: number): Generator<Piece> {
+  let at = from;
+  while (at < end) {
+    const segments = tree.dataSegments(fd, at, 1_024);
+    if (segments.length === 0) break;
+    for (const { offset, length } of segments) {
+      if (offset >= end) break;
+      if (offset > at) yield { offset: at, length: offset - at, isHole: true };
+      const stop = Math.min(end, offset + length);
+      const start = Math.max(at, offset);
+      if (stop > start) yield { offset: start, length: stop - start, isHole: false };
+      at = Math.max(at, stop);
+    }
+    if ((segments.at(-1)?.offset ?? end) >= end) break;
+  }
+  if (at < end) yield { offset: at, length: end - at, isHole: true };
+}

@@ -1,0 +1,373 @@
+/**
+ * Keeps the catalog of a source in step with its tree: what the feed tells is looked at, and everything is walked at the
+ * start, when changes were lost, and on a period. All sessions share it.
+ *
+ * C1. One pass at a time. A pass takes everything that was told before it began, looks at it, and makes what is gone final:
+ *     at its end, and until something else happens, the catalog is the tree as far as it was told.
+ * C2. While everything is walked, what is gone stays undecided (it may turn up elsewhere); batches wait for that.
+ * C3. A number is on disk before it is sent (onDisk), so that it never means two things, whatever loses power.
+ * C4. A feed that ended is made again; without a feed everything is walked on a short period.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { scan } from '../../catalog/scan.ts';
+import type { Catalog } from '../../catalog/types.ts';
+import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import { Dirty, type Told } from './dirty.ts';
+import { Looking } from './looking.ts';
+import { pathOfKey } from './path.ts';
+import { Slice } from './slice.ts';
+import { TellingTimes } from './telling-times.ts';
+import type { SourceSelection } from './types.ts';
+
+const sweepMs = 8;
+const lookEvery = 64;
+const walkEveryMsMin = 1_000;
+/** Without a feed, a walk takes at most this part of the time. */
+const walkShare = 10;
+const feedRetryMs = 5_000;
+
+export interface CaptureOptions {
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly selection: SourceSelection;
+  readonly makeFeed: (listener: FeedListener) => Feed;
+  readonly scanEveryMs: number;
+  readonly says: (sentence: string) => void;
+  /** Something has a new number. */
+  readonly changed: () => void;
+  /** What else has to be on disk with the numbers. */
+  readonly beforeFlush: () => void;
+}
+
+/** The catalog at the end of a pass. */
+export interface Point {
+  readonly sequence: number;
+  readonly checksum: string;
+}
+
+export class Capture {
+  readonly times: TellingTimes;
+  readonly #options: CaptureOptions;
+  readonly #dirty = new Dirty();
+  readonly #looking: Looking;
+  #feed: Feed | null = null;
+  #watching = false;
+  #turn: Promise<void> = Promise.resolve();
+  #passWaits = false;
+  #walking: Promise<void> | null = null;
+  #walkWanted = false;
+  #walked = false;
+  #timer: NodeJS.Timeout | null = null;
+  #closed = false;
+  readonly #stopped = new AbortController();
+  #durable = 0;
+  #flushing: Promise<void> | null = null;
+  #says = '';
+
+  constructor(options: CaptureOptions) {
+    this.#options = options;
+    this.#looking = new Looking(options);
+    this.times = new TellingTimes(options.catalog.lastSequence);
+  }
+
+  /** Everything was walked once since the start. */
+  get walked(): boolean {
+    return this.#walked;
+  }
+
+  /** Why the tree can't be read; empty when it can. */
+  get trouble(): string {
+    return this.#says;
+  }
+
+  get watching(): boolean {
+    return this.#watching;
+  }
+
+  async start(): Promise<void> {
+    await this.#startFeed();
+    this.#walk();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#stopped.abort();
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    await this.#feed?.close();
+    await this.#walking;
+    await this.#turn;
+    await this.#flushing;
+  }
+
+  /** A path was seen to differ by somebody else than the feed. */
+  tell(path: Buffer): void {
+    this.#dirty.add(path, false, performance.now());
+    this.#soon();
+  }
+
+  /** Whether something was told of one of these paths since the last pass. */
+  touches(keys: ReadonlySet<string>): string[] {
+    if (this.#dirty.overflowed) return [...keys];
+    return [...keys].filter((key) => this.#dirty.has(key));
+  }
+
+  /** When the oldest change was told that was not looked at; null: there is none. By performance.now(). */
+  get waitingSinceMs(): number | null {
+    return this.#dirty.sinceMs;
+  }
+
+  /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. */
+  async still<T>(use: (point: Point) => T): Promise<T> {
+    for (;;) {
+      const used = await this.#next(async () => {
+        await this.#pass();
+        const { catalog } = this.#options;
+        if (catalog.detached > 0) return null;
+        return { value: use({ sequence: catalog.lastSequence, checksum: catalog.checksum }) };
+      });
+      if (used !== null) return used.value;
+      // C2.
+      await this.#walking;
+      if (this.#closed) throw new Error('a capture was used after its end');
+    }
+  }
+
+  /** Everything that happened before this call was told. False: that can't be known, only a walk would tell. */
+  async barrier(): Promise<boolean> {
+    return this.#watching && this.#feed !== null ? this.#feed.barrier() : false;
+  }
+
+  /** Everything that happened before this call is in the catalog, whatever it takes. */
+  async catchUp(): Promise<void> {
+    if (!this.#walked || !(await this.barrier())) {
+      await this.#walking;
+      this.#walk();
+      await this.#walking;
+    }
+    await this.still(() => undefined);
+  }
+
+  /** C3. */
+  async onDisk(sequence: number): Promise<void> {
+    while (this.#durable < sequence) {
+      await (this.#flushing ??= this.#flush());
+    }
+  }
+
+  async #flush(): Promise<void> {
+    const { catalog } = this.#options;
+    const { lastSequence } = catalog;
+    this.#options.beforeFlush();
+    try {
+      await catalog.flush();
+      this.#durable = lastSequence;
+    } finally {
+      this.#flushing = null;
+    }
+  }
+
+  async #startFeed(): Promise<void> {
+    const feed = this.#options.makeFeed({
+      changed: (paths) => {
+        this.#told(paths);
+      },
+      lost: (lost) => {
+        this.#lost(lost);
+      },
+    });
+    this.#feed = feed;
+    const started = await feed.start();
+    this.#watching = started.kind === 'watching';
+    if (started.kind === 'none')
+      this.#options.says(`changes are found by looking at everything: ${started.says}`);
+  }
+
+  #told(paths: readonly ChangedPath[]): void {
+    const atMs = performance.now();
+    for (const { path, whole } of paths) this.#dirty.add(path, whole, atMs);
+    this.#soon();
+  }
+
+  #lost({ says, ended }: LostFeed): void {
+    this.#options.says(`${says}; everything is looked at`);
+    if (ended) {
+      this.#watching = false;
+      void this.#feedAgain();
+    }
+    this.#walk();
+  }
+
+  async #feedAgain(): Promise<void> {
+    await delay(feedRetryMs, undefined, { ref: false });
+    if (this.#closed) return;
+    await this.#feed?.close();
+    await this.#startFeed();
+    // What happened between the two feeds.
+    this.#walk();
+  }
+
+  #soon(): void {
+    if (this.#passWaits || this.#closed) return;
+    this.#passWaits = true;
+    void this.#next(async () => {
+      this.#passWaits = false;
+      await this.#pass();
+    });
+  }
+
+  /** C1. */
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  async #pass(): Promise<void> {
+    const before = this.#options.catalog.lastSequence;
+    const told = this.#dirty.take();
+    const slice = new Slice();
+    await this.#lookAt(told, slice);
+    await this.#settle(slice);
+    const { lastSequence } = this.#options.catalog;
+    if (lastSequence > before) {
+      this.times.note(lastSequence, oldest(told) ?? performance.now());
+      this.#options.changed();
+    }
+    if (this.#dirty.overflowed) this.#walk();
+  }
+
+  async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
+    const { catalog } = this.#options;
+    const paths = told.entries();
+    const wholes: Buffer[] = [];
+    for (let done = false; !done;) {
+      catalog.write(() => {
+        for (let i = 0; i < lookEvery; i += 1) {
+          const next = paths.next();
+          if (next.done === true) {
+            done = true;
+            return;
+          }
+          const [key, { whole }] = next.value;
+          const path = pathOfKey(key);
+          const observed = this.#tried(path, () => this.#looking.look(path));
+          if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
+        }
+      });
+      if (slice.isOver) await slice.turn();
+    }
+    for (const folder of wholes) await this.#scan(folder);
+  }
+
+  /** A folder with everything beneath it; the root is empty. False: not everything was seen. */
+  async #scan(from: Buffer): Promise<boolean> {
+    const { tree, catalog, selection } = this.#options;
+    try {
+      const scanned = await scan({
+        tree,
+        catalog,
+        from,
+        includes: (path, kind) => selection.includes(path, kind),
+        signal: this.#stopped.signal,
+      });
+      const [unreadable] = scanned.unreadable;
+      this.#says = unreadable === undefined ? '' : cantRead(unreadable.path, unreadable.code);
+      return scanned.complete;
+    } catch (error) {
+      if (!isTrouble(error)) throw error;
+      this.#says = cantRead(from, String(error));
+      return false;
+    }
+  }
+
+  /** V2, and what is gone is gone; not while everything is walked (C2). */
+  async #settle(slice: Slice): Promise<void> {
+    const { catalog } = this.#options;
+    catalog.write(() => {
+      this.#looking.lookAtFolders();
+    });
+    if (this.#walking !== null) return;
+    while (!catalog.sweep(Math.min(slice.endMs, performance.now() + sweepMs))) await slice.turn();
+  }
+
+  /** A path that can't be looked at is looked at again by the next walk. */
+  #tried<T>(path: Buffer, look: () => T): T | null {
+    try {
+      const value = look();
+      this.#says = '';
+      return value;
+    } catch (error) {
+      if (!isTrouble(error)) throw error;
+      this.#says = cantRead(path, String(error));
+      return null;
+    }
+  }
+
+  /** Looks at everything; one walk at a time, and another one when something was lost meanwhile. */
+  #walk(): void {
+    if (this.#closed) return;
+    if (this.#walking !== null) {
+      this.#walkWanted = true;
+      return;
+    }
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const begun = performance.now();
+    this.#dirty.forgetOverflow();
+    this.#walking = this.#walkAll().finally(() => {
+      this.#walking = null;
+      if (this.#closed) return;
+      if (this.#walkWanted) {
+        this.#walkWanted = false;
+        this.#walk();
+        return;
+      }
+      this.#soon();
+      this.#arm(performance.now() - begun);
+    });
+  }
+
+  async #walkAll(): Promise<void> {
+    const { catalog, changed } = this.#options;
+    const before = catalog.lastSequence;
+    const begun = performance.now();
+    const complete = await this.#scan(pathOfKey(''));
+    if (this.#closed || !complete) return;
+    const slice = new Slice();
+    while (!catalog.sweep(performance.now() + sweepMs)) await slice.turn();
+    this.#walked = true;
+    if (!catalog.meta.complete) catalog.setMeta({ complete: true });
+    if (catalog.lastSequence > before) this.times.note(catalog.lastSequence, begun);
+    changed();
+  }
+
+  /** C4. */
+  #arm(tookMs: number): void {
+    const { scanEveryMs } = this.#options;
+    const everyMs = this.#watching
+      ? scanEveryMs
+      : Math.min(scanEveryMs, Math.max(walkEveryMsMin, tookMs * walkShare));
+    this.#timer = setTimeout(() => {
+      this.#walk();
+    }, everyMs);
+  }
+}
+
+function oldest(told: ReadonlyMap<string, Told>): number | null {
+  for (const { atMs } of told.values()) return atMs;
+  return null;
+}
+
+function cantRead(path: Buffer, why: string): string {
+  return `${JSON.stringify(path.toString())} can't be read: ${why}`;
+}
+
+/** What a disk may answer to one path, and not to the next one. */
+function isTrouble(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string';
+}

@@ -1,0 +1,279 @@
+/**
+ * The source side of a file mirror: notices changes and brings them to every target.
+ *
+ * S1. Nothing is sent without a live grant: it is asked for before every frame, and again with every beat.
+ * S2. The epoch is in the history, on disk, before anything is sent at it. Numbers go on from where they were.
+ * S3. What is gone is remembered until every target that is configured acknowledged it.
+ */
+
+import { advanceHistory, type History } from '@holdfast/core';
+import type { Catalog } from '../../catalog/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import type { BlockRecords } from '../../catalog/blocks.ts';
+import { Capture } from './capture.ts';
+import { readNote, writeNote, type TargetNote } from './notes.ts';
+import type { SourceGround } from './source-ground.ts';
+import { TargetLine } from './target-line.ts';
+import type {
+  Drained,
+  Ordered,
+  SourceOptions,
+  SourceReport,
+  SourceStarted,
+  SourceTarget,
+  Verified,
+} from './types.ts';
+
+const scanEveryMsDefault = 600_000;
+/** How often it is noted what targets hold, and what nobody needs is forgotten. */
+const notePeriodMs = 10_000;
+const collectMs = 8;
+
+export interface SourceParts {
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly blocks: BlockRecords;
+}
+
+export class FileSource {
+  readonly #options: SourceOptions;
+  readonly #parts: SourceParts;
+  readonly #capture: Capture;
+  readonly #lines = new Map<string, TargetLine>();
+  readonly #ground: SourceGround;
+  readonly #copyEnds = new Map<string, number>();
+  #history: History = [];
+  #timer: NodeJS.Timeout | null = null;
+  #firstWalk: { readonly promise: Promise<void>; readonly done: () => void };
+  #closed = false;
+  #failure = '';
+
+  constructor(options: SourceOptions, parts: SourceParts) {
+    this.#options = options;
+    this.#parts = parts;
+    this.#firstWalk = later();
+    this.#capture = new Capture({
+      ...parts,
+      selection: options.selection,
+      makeFeed: (listener) => options.makeFeed(listener),
+      scanEveryMs: options.scanEveryMs ?? scanEveryMsDefault,
+      says: (sentence) => {
+        options.says?.(sentence);
+      },
+      changed: () => {
+        if (parts.catalog.meta.complete) this.#firstWalk.done();
+        for (const line of this.#lines.values()) line.wake();
+      },
+      beforeFlush: () => {
+        parts.catalog.setMeta({ history: this.#historyAt(parts.catalog.lastSequence) });
+      },
+    });
+    this.#ground = {
+      ...parts,
+      options,
+      capture: this.#capture,
+      stopped: () => this.#stopped(),
+      history: (sequence) => this.#historyAt(sequence),
+      copyEnd: (member) => this.#copyEnds.get(member) ?? null,
+      keepCopyEnd: (member, end) => {
+        this.#keepCopyEnd(member, end);
+      },
+      firstWalk: () => this.#firstWalk.promise,
+      failed: (error) => {
+        this.#failure = `the source failed: ${String(error)}`;
+        options.says?.(this.#failure);
+      },
+    };
+  }
+
+  /** S2. Then changes are noticed, and targets are dialled. */
+  async start(): Promise<SourceStarted> {
+    const { catalog } = this.#parts;
+    const { epoch } = this.#options;
+    const note = readNote(catalog);
+    const { history } = catalog.meta;
+    const last = history.at(-1);
+    if (last !== undefined && last.epoch > epoch) {
+      return {
+        kind: 'failed',
+        says: `this copy has seen epoch ${last.epoch.toString()}, and is to be the source at ${epoch.toString()}`,
+      };
+    }
+    const own = last !== undefined && note?.epoch === last.epoch;
+    const sequence = Math.max(catalog.lastSequence, last?.sequence ?? 0);
+    if (sequence > catalog.lastSequence) catalog.recordSequence(sequence);
+    const ended = own ? advanceHistory(history, last.epoch, sequence) : history;
+    this.#history = advanceHistory(ended, epoch, sequence);
+    for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
+      if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
+    }
+    catalog.setMeta({ history: this.#history, epoch, consistent: true });
+    writeNote(catalog, { epoch, targets: note?.targets ?? {} });
+    await catalog.flush();
+    await this.#capture.start();
+    if (catalog.meta.complete) this.#firstWalk.done();
+    this.setTargets(this.#options.targets);
+    this.#timer = setInterval(() => {
+      this.#note();
+      this.#collect();
+    }, notePeriodMs);
+    return { kind: 'started' };
+  }
+
+  /** Those that are to be kept in step from now on. */
+  setTargets(targets: readonly SourceTarget[]): void {
+    if (this.#closed) return;
+    const acked = readNote(this.#parts.catalog)?.targets ?? {};
+    for (const target of targets) {
+      const line = this.#lines.get(target.member);
+      if (line !== undefined) line.change(target);
+      else
+        this.#lines.set(
+          target.member,
+          new TargetLine(this.#ground, target, acked[target.member]?.acked ?? null),
+        );
+    }
+    for (const [member, line] of this.#lines) {
+      if (targets.some((target) => target.member === member)) continue;
+      this.#lines.delete(member);
+      void line.close('it is no target of this mirror any more');
+    }
+  }
+
+  /** Dials a target again, because the terms of its connection changed. */
+  redial(member: string): Ordered {
+    return this.#order(member, (line) => {
+      line.redial();
+    });
+  }
+
+  /** Everything is compared, and what differs is sent. */
+  resync(member: string): Ordered {
+    return this.#order(member, (line) => {
+      line.resync();
+    });
+  }
+
+  /** Everything is compared; `repair`: and what differs is sent. */
+  async verify(member: string, repair: boolean): Promise<Verified> {
+    const line = this.#lines.get(member);
+    if (line === undefined)
+      return { kind: 'failed', says: `${member} is no target of ${this.#options.name}` };
+    return (await line.verify(repair)) ?? { kind: 'failed', says: `${member} is being compared already` };
+  }
+
+  /**
+   * After everything that writes was stopped: resolves when every target (or the one) holds all that happened before this
+   * call, or after `limitMs`.
+   */
+  async drain(member: string | null, limitMs: number): Promise<readonly Drained[]> {
+    const untilMs = performance.now() + limitMs;
+    const lines = [...this.#lines.values()].filter((line) => member === null || line.member === member);
+    const caught = await within(this.#capture.catchUp(), untilMs);
+    const { lastSequence: sequence } = this.#parts.catalog;
+    return Promise.all(
+      lines.map(async (line): Promise<Drained> => {
+        if (!caught)
+          return { kind: 'behind', member: line.member, says: 'the last changes were not all found in time' };
+        if (await line.holdsBy(sequence, untilMs)) return { kind: 'in-step', member: line.member, sequence };
+        const { state, says, behindBytes } = line.row();
+        const why = says === '' ? `it is ${state}` : `it is ${state}: ${says}`;
+        return { kind: 'behind', member: line.member, says: `${why}; it lacks ${String(behindBytes)} bytes` };
+      }),
+    );
+  }
+
+  state(): SourceReport {
+    return {
+      kind: 'source',
+      mirror: this.#options.name,
+      epoch: this.#options.epoch,
+      sequence: this.#parts.catalog.lastSequence,
+      says: this.#stopped() ?? (this.#failure === '' ? this.#capture.trouble : this.#failure),
+      targets: [...this.#lines.values()].map((line) => line.row()),
+    };
+  }
+
+  /** Hangs up, and leaves everything on disk so that the next start goes on from here. The catalog is the caller's. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await Promise.all([...this.#lines.values()].map((line) => line.close('the source is closed')));
+    await this.#capture.close();
+    this.#note();
+    await this.#capture.onDisk(this.#parts.catalog.lastSequence);
+    await this.#parts.catalog.flush();
+  }
+
+  /** S1. */
+  #stopped(): string | null {
+    if (this.#closed) return 'the source is closed';
+    const until = this.#options.grantUntil();
+    return until === null || until > this.#options.bootMs() ? null : 'its grant has ended';
+  }
+
+  #order(member: string, give: (line: TargetLine) => void): Ordered {
+    const line = this.#lines.get(member);
+    if (line === undefined)
+      return { kind: 'failed', says: `${member} is no target of ${this.#options.name}` };
+    give(line);
+    return { kind: 'done' };
+  }
+
+  #historyAt(sequence: number): History {
+    return advanceHistory(
+      this.#history,
+      this.#options.epoch,
+      Math.max(sequence, this.#history.at(-1)?.sequence ?? 0),
+    );
+  }
+
+  #keepCopyEnd(member: string, end: number | null): void {
+    if ((this.#copyEnds.get(member) ?? null) === end) return;
+    if (end === null) this.#copyEnds.delete(member);
+    else this.#copyEnds.set(member, end);
+    this.#note();
+  }
+
+  #note(): void {
+    const { catalog } = this.#parts;
+    const before = readNote(catalog)?.targets ?? {};
+    const targets: Record<string, TargetNote> = {};
+    for (const [member, line] of this.#lines) {
+      const acked = line.acked ?? before[member]?.acked ?? 0;
+      targets[member] = { acked, copyEnd: this.#copyEnds.get(member) ?? null };
+    }
+    writeNote(catalog, { epoch: this.#options.epoch, targets });
+  }
+
+  /** S3. */
+  #collect(): void {
+    const { catalog } = this.#parts;
+    const acked = [...this.#lines.values()].map((line) => line.acked ?? 0);
+    const lowest = Math.min(...acked, ...this.#copyEnds.values());
+    if (Number.isFinite(lowest) && lowest > catalog.horizon)
+      catalog.collect(lowest, performance.now() + collectMs);
+  }
+}
+
+function later(): { promise: Promise<void>; done: () => void } {
+  let done: () => void = () => undefined;
+  const promise = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  return { promise, done };
+}
+
+/** False: the time (performance.now()) came first. */
+async function within(work: Promise<void>, untilMs: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | null = null;
+  const late = new Promise<false>((resolve) => {
+    timer = setTimeout(resolve, Math.max(0, untilMs - performance.now()), false);
+  });
+  try {
+    return await Promise.race([work.then(() => true as const), late]);
+  } finally {
+    if (timer !== null) clearTimeout(timer);
+  }
+}

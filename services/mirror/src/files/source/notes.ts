@@ -1,0 +1,37 @@
+/** What a source keeps about its targets and itself in the catalog, besides the entries. */
+
+import { z } from 'zod';
+import type { Epoch } from '@holdfast/core';
+import type { Catalog } from '../../catalog/types.ts';
+
+const key = 'source';
+
+const shape = z.object({
+  /** Of the last time as a source. */
+  epoch: z.string().regex(/^\d+$/).transform(BigInt),
+  /** By member: what it acknowledged, and the moment of the names of a copy that is not complete. */
+  targets: z.record(z.string(), z.object({ acked: z.int().min(0), copyEnd: z.int().min(0).nullable() })),
+});
+
+export interface TargetNote {
+  readonly acked: number;
+  readonly copyEnd: number | null;
+}
+
+export interface SourceNote {
+  readonly epoch: Epoch;
+  readonly targets: Readonly<Record<string, TargetNote>>;
+}
+
+/** Null: this copy was never a source, or what it noted is of no use. */
+export function readNote(catalog: Catalog): SourceNote | null {
+  const text = catalog.meta.notes[key];
+  if (text === undefined) return null;
+  const parsed = shape.safeParse(JSON.parse(text));
+  return parsed.success ? parsed.data : null;
+}
+
+export function writeNote(catalog: Catalog, { epoch, targets }: SourceNote): void {
+  const text = JSON.stringify({ epoch: epoch.toString(), targets });
+  catalog.setMeta({ notes: { ...catalog.meta.notes, [key]: text } });
+}

@@ -1,0 +1,139 @@
+/**
+ * The way of frames to one target.
+ *
+ * U1. Nothing is sent after the grant ended, nor after the connection did, nor while somebody paused it.
+ * U2. A batch may be held back until it is known that what was read of it held still, up to a limit; beyond it, everything
+ *     that was held goes out and the rest follows at once.
+ */
+
+import type { Connection, FileOperation, Frame } from '../../transport/types.ts';
+
+/** Of operations in one frame. */
+const operationsBytes = 256 << 10;
+const operationsMost = 4_000;
+
+/** The session can't go on; `says` has the reason. */
+export class SessionOver extends Error {}
+
+export interface OutletOptions {
+  readonly connection: Connection;
+  /** Why nothing may be sent; null: it may. */
+  readonly stopped: () => string | null;
+}
+
+export class Outlet {
+  readonly connection: Connection;
+  readonly #stopped: () => string | null;
+  /** Since when the line has taken nothing more, by performance.now(); null: it has room. */
+  fullSinceMs: number | null = null;
+
+  constructor({ connection, stopped }: OutletOptions) {
+    this.connection = connection;
+    this.#stopped = stopped;
+  }
+
+  /** U1. Throws SessionOver. */
+  async send(frame: Frame): Promise<void> {
+    this.check();
+    if (this.connection.send(frame)) return;
+    const since = performance.now();
+    this.fullSinceMs ??= since;
+    await this.connection.writable();
+    this.check();
+    // A line that had to be waited for only a moment is not full.
+    if (performance.now() - since < 5) this.fullSinceMs = null;
+  }
+
+  check(): void {
+    const { ended } = this.connection;
+    const stopped = this.#stopped();
+    if (stopped !== null) throw new SessionOver(stopped);
+    if (ended !== null) throw new SessionOver(ended.says);
+  }
+}
+
+/** The frames of one batch, operations gathered into large ones. U2. */
+export class BatchOutlet {
+  readonly #outlet: Outlet;
+  #held: Frame[] | null;
+  #heldBytes = 0;
+  readonly #heldBytesMax: number;
+  #operations: FileOperation[] = [];
+  #operationsBytes = 0;
+
+  /** `heldBytesMax` 0: everything goes out at once. */
+  constructor(outlet: Outlet, heldBytesMax: number) {
+    this.#outlet = outlet;
+    this.#heldBytesMax = heldBytesMax;
+    this.#held = heldBytesMax === 0 ? null : [];
+  }
+
+  /** Nothing of it went out. */
+  get isHeld(): boolean {
+    return this.#held !== null;
+  }
+
+  async add(operation: FileOperation): Promise<void> {
+    const bytes = bytesOf(operation);
+    if (this.#operationsBytes + bytes > operationsBytes && this.#operations.length > 0)
+      await this.#gathered();
+    this.#operations.push(operation);
+    this.#operationsBytes += bytes;
+    if (this.#operations.length >= operationsMost) await this.#gathered();
+  }
+
+  async frame(frame: Frame, bytes: number): Promise<void> {
+    await this.#gathered();
+    await this.#put(frame, bytes);
+  }
+
+  /** Everything that was held goes out. */
+  async release(): Promise<void> {
+    await this.#gathered();
+    const held = this.#held;
+    if (held === null) return;
+    this.#held = null;
+    for (const frame of held) await this.#outlet.send(frame);
+  }
+
+  async #gathered(): Promise<void> {
+    if (this.#operations.length === 0) return;
+    const operations = this.#operations;
+    const bytes = this.#operationsBytes;
+    this.#operations = [];
+    this.#operationsBytes = 0;
+    await this.#put({ kind: 'operations', operations }, bytes);
+  }
+
+  async #put(frame: Frame, bytes: number): Promise<void> {
+    if (this.#held === null) {
+      await this.#outlet.send(frame);
+      return;
+    }
+    this.#held.push(frame);
+    this.#heldBytes += bytes;
+    if (this.#heldBytes > this.#heldBytesMax) await this.release();
+  }
+}
+
+/** On the line, about. */
+export function bytesOf(operation: FileOperation): number {
+  switch (operation.kind) {
+    case 'move':
+      return operation.from.length + 16;
+    case 'remove':
+      return operation.path.length + 8;
+    case 'place':
+      return operation.to.length + 16;
+    case 'hard-link':
+      return operation.path.length + operation.to.length + 16;
+    case 'put':
+    case 'patch':
+    case 'set': {
+      let bytes = operation.path.length + operation.attributes.link.length + 128;
+      if (operation.kind === 'put') bytes += operation.contents.length;
+      for (const [name, value] of operation.attributes.extended) bytes += name.length + value.length + 16;
+      return bytes;
+    }
+  }
+}

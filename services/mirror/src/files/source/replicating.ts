@@ -1,0 +1,205 @@
+/**
+ * Sends each change as it happens: consistent batches, one after the other, each from the number that the last one came to.
+ *
+ * Y1. A batch begins when there is something new and few enough are under way; what happens meanwhile is the next one's.
+ * Y2. A batch is closed when all that it read held still, as far as the feed tells: then it is what the tree was at one
+ *     moment. What changed meanwhile is planned anew, with what is new, as long as nothing went out; for at most settleMs.
+ *     Then it is closed all the same, and names what never held still (hot).
+ * Y3. After a batch with hot files the next ones wait only a moment for them, so that one busy file does not delay others.
+ */
+
+import type { Change } from '../../catalog/types.ts';
+import type { Readings } from './batch-writer.ts';
+import { allChanges } from './copying.ts';
+import { keyOf, pathOfKey } from './path.ts';
+import { PlanTooLarge, type BatchPlan } from './plan.ts';
+import { patchBytesMin, planChanges, type ChangesOptions, type Wanted } from './plan-changes.ts';
+import { digestOf, isGone, readSmall } from './reading.ts';
+import { readBatch } from './sending.ts';
+import type { SessionGround } from './session-ground.ts';
+
+const heldBytesMax = 8 << 20;
+const batchesUnderWay = 2;
+const hotPatienceMs = 50;
+const planAttempts = 3;
+/** A batch with more is not staged as a whole; everything is compared instead. */
+export const consistentEntriesMax = 150_000;
+
+/** What is not as the histories say, in the first batch of a session. */
+export interface FirstBatch {
+  readonly isDoubtful: ChangesOptions['isDoubtful'];
+  readonly wanted: readonly Wanted[];
+  /** The last number when both compared. */
+  readonly offered: number;
+  /** It is sent even when nothing changed: the target has to hear of the epoch, or that it is consistent. */
+  readonly always: boolean;
+}
+
+export const certain: FirstBatch = { isDoubtful: () => false, wanted: [], offered: 0, always: false };
+
+interface Planned {
+  readonly plan: BatchPlan;
+  readonly sequence: number;
+  readonly checksum: string;
+}
+
+export class Replicating {
+  readonly #ground: SessionGround;
+  #from: number;
+  #first: FirstBatch;
+  #patienceMs: number;
+
+  constructor(ground: SessionGround, from: number, first: FirstBatch) {
+    this.#ground = ground;
+    this.#from = from;
+    this.#first = first;
+    this.#patienceMs = ground.settleMs;
+  }
+
+  /** Up to which number was sent. */
+  get sequence(): number {
+    return this.#from;
+  }
+
+  /** Until the session is over: throws SessionOver, or PlanTooLarge. */
+  async run(): Promise<never> {
+    const { link, catalog } = this.#ground;
+    for (;;) {
+      while (catalog.lastSequence <= this.#from && !this.#first.always) await link.sleep(null);
+      await link.room(batchesUnderWay); // Y1.
+      await this.batch();
+    }
+  }
+
+  /** One batch; nothing is sent when nothing changed. */
+  async batch(): Promise<void> {
+    const { capture, catalog, history } = this.#ground;
+    const until = performance.now() + this.#patienceMs;
+    const readings: Readings = new Map();
+    for (;;) {
+      const planned = await this.#plan();
+      if (planned.sequence <= this.#from && !this.#first.always && this.#first.wanted.length === 0) return;
+      const { plan, sequence, checksum } = planned;
+      const batch = await readBatch(this.#ground, {
+        plan,
+        consistent: true,
+        sequence,
+        checksum,
+        history: history(sequence),
+        readings,
+        heldBytesMax,
+        placeOf: ({ path, entry }) => catalog.pathOf(entry.id) ?? path,
+      });
+      for (const place of batch.moving) capture.tell(place);
+      await capture.barrier();
+      const touched = batch.moving.length > 0 ? batch.moving : capture.touches(namesOf(plan)).map(pathOfKey);
+      if (touched.length > 0 && batch.isHeld && performance.now() < until) continue; // Y2.
+      await batch.commit(touched);
+      this.#closed(sequence, touched.length > 0);
+      return;
+    }
+  }
+
+  /** Y3. */
+  #closed(sequence: number, hot: boolean): void {
+    this.#from = sequence;
+    this.#first = certain;
+    this.#patienceMs = hot ? hotPatienceMs : Math.min(this.#ground.settleMs, this.#patienceMs * 2);
+  }
+
+  /** Everything that was told, as one plan that belongs to one number. */
+  async #plan(): Promise<Planned> {
+    const { capture, catalog, slice } = this.#ground;
+    await capture.still(() => undefined);
+    await this.#settleSuspects();
+    for (let attempt = 0; attempt < planAttempts; attempt += 1) {
+      const { lastSequence: sequence, checksum, detached } = catalog;
+      const plan = await slice.run(this.#planning());
+      if (detached === 0 && catalog.detached === 0 && catalog.lastSequence === sequence)
+        return { plan, sequence, checksum };
+      await capture.still(() => undefined);
+    }
+    return capture.still((point) => ({ plan: atOnce(this.#planning()), ...point }));
+  }
+
+  *#planning(): Generator<undefined, BatchPlan> {
+    const { catalog, blocks } = this.#ground;
+    const changes: Change[] = [];
+    for (const change of allChanges(this.#ground, this.#from)) {
+      changes.push(change);
+      if (changes.length > consistentEntriesMax)
+        throw new PlanTooLarge('more changed than one batch can hold');
+      if (changes.length % 256 === 0) yield;
+    }
+    const { isDoubtful, wanted, offered } = this.#first;
+    const isPatchable: ChangesOptions['isPatchable'] = (entry) => blocks.has(entry, this.#from);
+    return yield* planChanges({
+      catalog,
+      from: this.#from,
+      changes,
+      isDoubtful,
+      isPatchable,
+      wanted,
+      offered,
+    });
+  }
+
+  /** Files of which only their digest tells whether they changed, because they were moved, or got other attributes. */
+  async #settleSuspects(): Promise<void> {
+    const { catalog, tree, slice } = this.#ground;
+    for (const change of allChanges(this.#ground, this.#from)) {
+      if (slice.isOver) await slice.turn();
+      if (change.kind !== 'entry') continue;
+      const { entry } = change;
+      if (!entry.suspect || entry.digest === null || entry.attributes.size >= patchBytesMin) continue;
+      const path = catalog.pathOf(entry.id);
+      if (path === null) continue;
+      try {
+        const { contents, heldStill, readAtMs } = readSmall(tree, path, entry);
+        if (heldStill) catalog.confirmContents(entry.id, digestOf(contents), readAtMs);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+      }
+    }
+  }
+}
+
+function atOnce<T>(work: Generator<undefined, T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Where the contents of a batch were read. */
+function namesOf(plan: BatchPlan): Set<string> {
+  const names = new Set<string>();
+  for (const made of plan.made) names.add(keyOf(made.path));
+  for (const { path, entry } of plan.set) if (entry.attributes.kind !== 'folder') names.add(keyOf(path));
+  return names;
+}
+
+/** Paths at which a target may hold something else than the histories say, and what lies above and beneath them. */
+export class DoubtfulPaths {
+  readonly #paths = new Set<string>();
+  readonly #above = new Set<string>();
+
+  constructor(paths: readonly Buffer[]) {
+    for (const path of paths) {
+      const key = keyOf(path);
+      this.#paths.add(key);
+      for (let at = key.lastIndexOf('/'); at > 0; at = key.lastIndexOf('/', at - 1))
+        this.#above.add(key.slice(0, at));
+    }
+  }
+
+  has(path: Buffer): boolean {
+    if (this.#paths.size === 0) return false;
+    const key = keyOf(path);
+    if (this.#paths.has(key) || this.#above.has(key)) return true;
+    for (let at = key.lastIndexOf('/'); at > 0; at = key.lastIndexOf('/', at - 1)) {
+      if (this.#paths.has(key.slice(0, at))) return true;
+    }
+    return false;
+  }
+}

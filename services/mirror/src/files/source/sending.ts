@@ -1,0 +1,90 @@
+/** One batch on its way: from its plan to its commit. */
+
+import type { History } from '@holdfast/core';
+import { BatchOutlet } from './outlet.ts';
+import type { BatchPlan } from './plan.ts';
+import type { SessionGround } from './session-ground.ts';
+import { BatchWriter, type Confirmation, type Readings, type WriterOptions } from './batch-writer.ts';
+
+export interface BatchTerms {
+  readonly plan: BatchPlan;
+  /** The target is at a point in time of the source afterwards. */
+  readonly consistent: boolean;
+  /** The number that the target holds afterwards. */
+  readonly sequence: number;
+  readonly checksum: string;
+  readonly history: History;
+  readonly readings: Readings;
+  /** Bytes that may wait for what was read to be judged; 0: everything goes out at once. */
+  readonly heldBytesMax: number;
+  readonly placeOf: WriterOptions['placeOf'];
+}
+
+/** A batch that was read, and that went out as far as it could not be held. */
+export interface ReadBatch {
+  /** Nothing of it went out: it may be forgotten. */
+  readonly isHeld: boolean;
+  /** Places of what did not hold still. */
+  readonly moving: readonly Buffer[];
+  /** Sends what was held, and the commit. `hot`: files that never held still. */
+  commit(hot: readonly Buffer[]): Promise<void>;
+}
+
+/** Paths in one commit. */
+const hotMax = 1_000;
+
+/** Throws SessionOver. */
+export async function readBatch(ground: SessionGround, terms: BatchTerms): Promise<ReadBatch> {
+  const { link, progress, capture } = ground;
+  const { consistent, sequence, checksum, history } = terms;
+  const outlet = new BatchOutlet(link.outlet, terms.heldBytesMax);
+  const number = link.nextNumber();
+  await outlet.frame({ kind: 'begin', number, consistent }, 16);
+  const writer = new BatchWriter({
+    tree: ground.tree,
+    catalog: ground.catalog,
+    blocks: ground.blocks,
+    outlet,
+    slice: ground.slice,
+    readings: terms.readings,
+    parts: ground.parts,
+    placeOf: terms.placeOf,
+    nextStream: () => link.nextStream(),
+    sent: (bytes) => {
+      progress.sent(bytes);
+    },
+  });
+  await writer.write(terms.plan);
+  return {
+    get isHeld() {
+      return outlet.isHeld;
+    },
+    moving: writer.moving,
+    async commit(hot) {
+      confirm(ground, writer.confirmed);
+      await outlet.release();
+      // No number is sent before it can't be given again.
+      await capture.onDisk(sequence);
+      await link.commit({
+        kind: 'commit',
+        number,
+        sequence,
+        checksum,
+        consistent,
+        hot: hot.slice(0, hotMax),
+        history,
+      });
+    },
+  };
+}
+
+function confirm({ catalog }: SessionGround, confirmed: readonly Confirmation[]): void {
+  if (confirmed.length === 0) return;
+  catalog.write(() => {
+    for (const { id, sequence, digest, readAtMs, changed } of confirmed) {
+      if (catalog.byId(id)?.sequence !== sequence) continue;
+      if (changed === null) catalog.confirmContents(id, digest, readAtMs);
+      else catalog.confirmContents(id, digest, readAtMs, changed);
+    }
+  });
+}

@@ -1,0 +1,404 @@
+/**
+ * One target of a source, for as long as it is one: dials again and again, runs a session on each connection, and knows what
+ * the target holds.
+ *
+ * T1. While it is paused nothing is kept of it but the number that it acknowledged.
+ * T2. Every wait between two connections is bounded and grows; what a target refuses is tried again, too, because a refusal
+ *     may pass (a configuration that reaches it later).
+ * T3. The line can't keep up when it is full and what the target lacks grows, for longer than `waitingAfterMs`.
+ */
+
+import type { MirrorRow, MirrorState } from '@holdfast/core';
+import type { Ack, Beat, BeatFacts, Connection, Refuse } from '../../transport/types.ts';
+import { protocolVersion } from '../../transport/types.ts';
+import { historyUpTo, join } from './joining.ts';
+import { Link } from './link.ts';
+import { SessionOver } from './outlet.ts';
+import { keyOf } from './path.ts';
+import { Progress } from './progress.ts';
+import { CompareInstead, runSession } from './session.ts';
+import type { SessionGround } from './session-ground.ts';
+import { Slice } from './slice.ts';
+import type { SourceGround } from './source-ground.ts';
+import type { SourceTarget, Verified } from './types.ts';
+
+const retryMsMin = 100;
+const retryMsMax = 5_000;
+/** T3. */
+const waitingAfterMs = 10_000;
+const firstWalkPollMs = 1_000;
+
+interface VerifyOrder {
+  readonly repair: boolean;
+  readonly done: (verified: Verified) => void;
+}
+
+export class TargetLine {
+  readonly member: string;
+  readonly #ground: SourceGround;
+  #target: SourceTarget;
+  #link: Link | null = null;
+  #progress = new Progress();
+  #stop = new AbortController();
+  #running: Promise<void> | null = null;
+  #closed = false;
+  #acked: number | null;
+  #caughtUpAt: number | null = null;
+  #refused: Refuse | null = null;
+  #says = '';
+  #compare = false;
+  #verify: VerifyOrder | null = null;
+  #fullBacklog: { readonly sinceMs: number; readonly bytes: number } | null = null;
+  /** Called whenever something was acknowledged, or a session ended. */
+  readonly #waiters = new Set<() => void>();
+
+  /** `acked`: what it acknowledged in a former life; null: nothing is known. */
+  constructor(ground: SourceGround, target: SourceTarget, acked: number | null) {
+    this.#ground = ground;
+    this.#target = target;
+    this.member = target.member;
+    this.#acked = acked;
+    this.#run();
+  }
+
+  /** The number that it holds for certain; null: not known. */
+  get acked(): number | null {
+    return this.#acked;
+  }
+
+  /** It holds one point in time of the source, and nothing is known that it lacks. */
+  holds(sequence: number): boolean {
+    return this.#progress.consistent && this.#link !== null && (this.#acked ?? -1) >= sequence;
+  }
+
+  change(target: SourceTarget): void {
+    const before = this.#target;
+    this.#target = target;
+    if (target.paused !== null && before.paused === null) this.#hangUp(`paused: ${target.paused}`);
+    if (target.paused === null) this.#run();
+  }
+
+  /** Dials anew: the terms of the connection changed. */
+  redial(): void {
+    this.#hangUp('the terms of the connection changed');
+  }
+
+  /** Everything is compared. */
+  resync(): void {
+    this.#compare = true;
+    this.#hangUp('a person wants everything to be compared');
+  }
+
+  /** Null: it is compared already. Resolves when the connection ended, at the latest. */
+  verify(repair: boolean): Promise<Verified> | null {
+    if (this.#verify !== null) return null;
+    return new Promise((resolve) => {
+      this.#verify = {
+        repair,
+        done: (verified) => {
+          this.#verify = null;
+          resolve(verified);
+        },
+      };
+      this.#hangUp('everything is compared');
+    });
+  }
+
+  wake(): void {
+    this.#link?.wake();
+  }
+
+  /** Until `holds(sequence)`, or the time (performance.now()) has come. */
+  async holdsBy(sequence: number, untilMs: number): Promise<boolean> {
+    while (!this.holds(sequence)) {
+      const left = untilMs - performance.now();
+      if (left <= 0 || this.#closed) return false;
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, left);
+        const waiters = this.#waiters;
+        function done(): void {
+          clearTimeout(timer);
+          waiters.delete(done);
+          resolve();
+        }
+        waiters.add(done);
+      });
+    }
+    return true;
+  }
+
+  async close(says: string): Promise<void> {
+    this.#closed = true;
+    this.#hangUp(says);
+    this.#verify?.done({ kind: 'failed', says });
+    await this.#running;
+  }
+
+  row(): MirrorRow {
+    const { bytes, ms } = this.#behind();
+    const { consistent, totalBytes, doneBytes, rateBytesPerSecond } = this.#progress;
+    const { state, says } = this.#state();
+    return {
+      target: this.member,
+      state,
+      consistent,
+      behindBytes: bytes,
+      behindMs: ms,
+      totalBytes,
+      doneBytes,
+      rateBytesPerSecond,
+      says,
+    };
+  }
+
+  #state(): { state: MirrorState; says: string } {
+    const { paused } = this.#target;
+    if (paused !== null) return { state: 'paused', says: paused };
+    const { phase, targetWaits } = this.#progress;
+    if (this.#link === null || phase === 'joining') {
+      if (targetWaits !== '') return { state: 'diverged', says: targetWaits };
+      if (this.#refused === null) return { state: 'disconnected', says: this.#says };
+      return { state: this.#refused.code === 'diverged' ? 'diverged' : 'failed', says: this.#refused.says };
+    }
+    if (targetWaits !== '') return { state: 'waiting', says: targetWaits };
+    const slow = this.#slowLine();
+    return slow === null ? { state: phase, says: '' } : { state: 'waiting', says: slow };
+  }
+
+  #behind(): { bytes: number; ms: number } {
+    const { catalog, capture } = this.#ground;
+    const acked = this.#acked ?? 0;
+    const now = performance.now();
+    const waiting = capture.waitingSinceMs;
+    const waitingMs = waiting === null ? 0 : now - waiting;
+    if (catalog.lastSequence <= acked) return { bytes: 0, ms: waitingMs };
+    const { bytes } = catalog.countSince(acked);
+    const told = capture.times.oldestAbove(acked);
+    const ms = told === null ? this.#ageOfOldest(acked) : now - told;
+    return { bytes, ms: Math.max(ms, waitingMs) };
+  }
+
+  /** Of a change that was told in a former life: by the time of the change itself. */
+  #ageOfOldest(acked: number): number {
+    const [oldest] = this.#ground.catalog.changesSince(acked, 1);
+    if (oldest?.kind !== 'entry') return 0;
+    const { ctimeS, ctimeNs } = oldest.entry;
+    return Math.max(0, Date.now() - (ctimeS * 1_000 + ctimeNs / 1e6));
+  }
+
+  /** T3. */
+  #slowLine(): string | null {
+    const since = this.#link?.outlet.fullSinceMs ?? null;
+    const { bytes } = this.#behind();
+    if (since === null || this.#progress.phase !== 'replicating') {
+      this.#fullBacklog = null;
+      return null;
+    }
+    this.#fullBacklog ??= { sinceMs: since, bytes };
+    const longer = performance.now() - this.#fullBacklog.sinceMs > waitingAfterMs;
+    if (!longer || bytes <= this.#fullBacklog.bytes) return null;
+    const rate = String(this.#progress.rateBytesPerSecond);
+    return `the line can't keep up: ${rate} bytes a second go out, and more is changed`;
+  }
+
+  #hangUp(says: string): void {
+    this.#stop.abort();
+    this.#stop = new AbortController();
+    this.#link?.close(says);
+  }
+
+  #run(): void {
+    if (this.#closed || this.#target.paused !== null) return;
+    this.#running ??= this.#dialing().finally(() => {
+      this.#running = null;
+      this.#run();
+    });
+  }
+
+  async #dialing(): Promise<void> {
+    let waitMs = retryMsMin;
+    while (!this.#closed && this.#target.paused === null) {
+      const { signal } = this.#stop;
+      const stopped = this.#ground.stopped();
+      let good = false;
+      if (stopped !== null) this.#says = stopped;
+      else if (this.#ground.catalog.meta.complete) good = await this.#once(signal);
+      else await pause(firstWalkPollMs, signal, this.#ground.firstWalk());
+      this.#wakeWaiters();
+      waitMs = good ? retryMsMin : Math.min(retryMsMax, waitMs * 2);
+      // Hung up by us: at once.
+      if (!signal.aborted) await pause(waitMs, signal, null);
+    }
+  }
+
+  /** One connection; true when it came to something. */
+  async #once(signal: AbortSignal): Promise<boolean> {
+    const dialed = await this.#target.dial(signal);
+    if (dialed.kind === 'failed') {
+      this.#says = dialed.failure.says;
+      return false;
+    }
+    if (signal.aborted) {
+      dialed.connection.close(this.#says);
+      return false;
+    }
+    return this.#session(dialed.connection);
+  }
+
+  async #session(connection: Connection): Promise<boolean> {
+    const link = new Link(connection, () => this.#ground.stopped(), {
+      acknowledged: (ack) => {
+        this.#acknowledged(ack);
+      },
+      refused: (refuse) => {
+        this.#refused = refuse;
+      },
+      heard: (beat) => {
+        this.#heard(beat);
+      },
+    });
+    this.#link = link;
+    this.#progress = new Progress();
+    this.#caughtUpAt = null;
+    connection.beats(() => this.#facts(link));
+    try {
+      await this.#join(link);
+    } catch (error) {
+      if (error instanceof CompareInstead) this.#compare = true;
+      else if (!(error instanceof SessionOver)) {
+        link.close('the source failed');
+        this.#ground.failed(error);
+      }
+      this.#says = error instanceof Error ? error.message : String(error);
+    }
+    link.close(this.#says);
+    this.#link = null;
+    return this.#progress.phase !== 'joining';
+  }
+
+  async #join(link: Link): Promise<void> {
+    const { catalog, options, history } = this.#ground;
+    const { lastSequence: sequence, checksum } = catalog;
+    const position = { epoch: options.epoch, sequence, checksum };
+    const selection = Buffer.from(options.selection.digest);
+    await this.#ground.capture.onDisk(sequence);
+    await link.outlet.send({
+      kind: 'hello',
+      protocol: protocolVersion,
+      cluster: options.cluster,
+      member: options.self,
+      mirror: options.name,
+      role: 'source',
+      epoch: options.epoch,
+      position,
+      history: history(sequence),
+      selection,
+      consistent: true,
+      parts: [],
+      foreign: false,
+    });
+    const hello = await link.hello();
+    const verify = this.#verify;
+    const facts = {
+      cluster: options.cluster,
+      mirror: options.name,
+      member: this.member,
+      epoch: options.epoch,
+      history: history(sequence),
+      selection,
+      lastSequence: sequence,
+      horizon: catalog.horizon,
+      copyEnd: this.#ground.copyEnd(this.member),
+      compare: this.#compare || verify !== null,
+    };
+    const joined = join(facts, hello);
+    if (joined.kind === 'refused') {
+      const refuse: Refuse = { kind: 'refuse', code: joined.code, says: joined.says, epoch: options.epoch };
+      this.#refused = refuse;
+      await link.outlet.send(refuse);
+      throw new SessionOver(joined.says);
+    }
+    this.#refused = null;
+    this.#acked = joined.kind === 'compare' ? 0 : joined.from;
+    this.#progress.consistent = hello.consistent && joined.kind === 'continue';
+    await runSession(
+      this.#sessionGround(link, new Map(hello.parts.map((part) => [keyOf(part.path), part]))),
+      {
+        joined,
+        knowsEpoch: hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch,
+        consistent: hello.consistent,
+        verify,
+      },
+    );
+  }
+
+  #sessionGround(link: Link, parts: SessionGround['parts']): SessionGround {
+    const { tree, catalog, capture, blocks, options, history } = this.#ground;
+    return {
+      tree,
+      catalog,
+      capture,
+      blocks,
+      link,
+      parts,
+      history: (upTo = catalog.lastSequence) => historyUpTo(history(catalog.lastSequence), upTo),
+      slice: new Slice(),
+      progress: this.#progress,
+      settleMs: options.settleMs ?? 2_000,
+      keepCopyEnd: (end) => {
+        this.#ground.keepCopyEnd(this.member, end);
+      },
+      caughtUp: (sequence) => {
+        this.#caughtUpAt = sequence;
+        this.#compare = false;
+        this.#catchUp();
+      },
+    };
+  }
+
+  #acknowledged({ sequence }: Ack): void {
+    this.#acked = Math.max(this.#acked ?? 0, sequence);
+    this.#catchUp();
+    this.#wakeWaiters();
+  }
+
+  /** The copy or resync is complete when what made it so is durable. */
+  #catchUp(): void {
+    if (this.#caughtUpAt === null || (this.#acked ?? -1) < this.#caughtUpAt) return;
+    // A copy in slices reaches its number before the batch that makes it consistent.
+    if (this.#link !== null && this.#link.underWay > 0 && !this.#progress.consistent) return;
+    this.#progress.phase = 'replicating';
+    this.#progress.consistent = true;
+    this.#ground.keepCopyEnd(this.member, null);
+  }
+
+  #heard(beat: Beat): void {
+    this.#progress.targetWaits = beat.waiting;
+  }
+
+  /** Asked for each beat; the end of the grant is noticed here, too. */
+  #facts(link: Link): BeatFacts {
+    const stopped = this.#ground.stopped();
+    if (stopped !== null) link.close(stopped);
+    const { bytes, ms } = this.#behind();
+    const sequence = this.#ground.catalog.lastSequence;
+    return { behindBytes: bytes, behindMs: ms, waiting: '', sequence, receivedBytes: 0, says: '' };
+  }
+
+  #wakeWaiters(): void {
+    for (const done of [...this.#waiters]) done();
+  }
+}
+
+function pause(ms: number, signal: AbortSignal, sooner: Promise<unknown> | null): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done);
+    if (sooner !== null) void sooner.then(done, done);
+  });
+}
