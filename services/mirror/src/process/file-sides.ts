@@ -1,19 +1,26 @@
 /** The roles of file mirrors, opened on disk: root, selection, catalog, and the side itself. */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MirrorOrder } from '@holdfast/core';
-import { errorCode, errorText, pathIn, type MemberDirectory } from '@holdfast/wire/directory';
+import { bootMs, errorCode, errorText, pathIn, type MemberDirectory } from '@holdfast/wire/directory';
 import type { Log } from '@holdfast/wire/log';
+import { BlockRecords } from '../catalog/blocks.ts';
 import { openCatalog } from '../catalog/catalog.ts';
+import type { Catalog } from '../catalog/types.ts';
+import { createFeed } from '../feed/feed.ts';
 import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
+import { FileSource } from '../files/source/file-source.ts';
+import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
 import { unprotect } from '../os/read-only.ts';
+import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import type { Door } from './door.ts';
 import { folderOf } from './seat.ts';
-import type { Answered, Opened, Sides, TargetRole, TargetSide } from './side.ts';
+import type { Opened, Sides, TargetRole, TargetSide } from './side.ts';
+import { Lines, SourceRoleSide } from './source-role.ts';
 import { TargetRoleSide } from './target-role.ts';
 
 export interface FileSidesPorts {
@@ -32,7 +39,7 @@ interface Place {
 }
 
 export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
-  const { path, record } = directory;
+  const { path, record, credentials } = directory;
   const self = record.id;
   const says = (sentence: string): void => log.info('mirror', sentence);
   /** Roots of the targets that are open here, by mirror. */
@@ -85,21 +92,95 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
     );
   };
 
+  const kept: Sides['kept'] = (order, run, ports) => {
+    if (!isOfDivergence(run))
+      return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
+    const dir = pathIn(path, 'mirror', folderOf(order.mirror));
+    return runDivergence(new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes), run, self, ports);
+  };
+
+  const source: Sides['source'] = async (order, role, grantUntil) => {
+    const place = placeOf(order);
+    if (place.kind === 'failed') return place;
+    const { dir, root, selection } = place.side;
+    const covered = uncover(place.side);
+    if (covered !== '') return { kind: 'failed', says: covered };
+    const parts = openParts(place.side);
+    if (parts.kind === 'failed') return parts;
+    const { catalog, blocks, tree } = parts.side;
+    const lines = new Lines(credentials);
+    const closed = async (): Promise<void> => {
+      await blocks.close();
+      await catalog.close();
+      tree.close();
+    };
+    const { mirror: name, devices, scanEveryMs } = order;
+    const markers = markersOf(dir, root, name);
+    const options: SourceOptions = {
+      dir,
+      root,
+      name,
+      cluster: record.cluster,
+      self,
+      epoch: role.epoch,
+      grantUntil,
+      bootMs,
+      selection,
+      devices,
+      scanEveryMs,
+      makeFeed: (listener) => createFeed({ root, markers, excluded: [ownFolder(name)], listener }),
+      targets: lines.change(role.targets).targets,
+      says,
+    };
+    const made = new FileSource(options, { tree, catalog, blocks });
+    const started = await made.start();
+    if (started.kind === 'failed') {
+      lines.close();
+      await made.close();
+      await closed();
+      return started;
+    }
+    return open(new SourceRoleSide(order, made, lines, { credentials, kept, closed }));
+  };
+
   return {
     target,
-    source: () => Promise.resolve({ kind: 'failed', says: 'this version does not send files' }),
-    kept: (order, run, ports): Answered => {
-      if (!isOfDivergence(run))
-        return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
-      const dir = pathIn(path, 'mirror', folderOf(order.mirror));
-      return runDivergence(new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes), run, self, ports);
-    },
+    source,
+    kept,
     release: (order) => {
       const place = placeOf(order);
       return place.kind === 'failed' ? place.says : uncover(place.side);
     },
   };
 }
+
+interface SourceParts {
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly blocks: BlockRecords;
+}
+
+function openParts({ dir, root }: Place): Opened<SourceParts> {
+  try {
+    const tree = Tree.open(root);
+    return open({
+      tree,
+      catalog: openCatalog(join(dir, 'catalog')),
+      blocks: new BlockRecords(join(dir, 'blocks')),
+    });
+  } catch (error) {
+    return refused(error);
+  }
+}
+
+/** On the file system of the root, because the feed tells of one file system; outside of the root where it can be. */
+function markersOf(dir: string, root: string, mirror: string): string {
+  const same = statSync(dir).dev === statSync(root).dev;
+  return same ? join(dir, 'markers') : join(root, ownFolder(mirror).toString(), 'markers');
+}
+
+/** Within the root, and never mirrored (files/selection.ts). */
+const ownFolder = (mirror: string): Buffer => Buffer.from(`.holdfast-${mirror.replaceAll('/', '-')}`);
 
 const open = <Side>(side: Side): Opened<Side> => ({ kind: 'open', side });
 
