@@ -117,7 +117,12 @@ const renewal = z.object({
   mirrors: z.array(copy).optional(),
 });
 
-const leader = z.object({ member: id, incarnation: z.number().int(), term: z.number().int() });
+const leader = z.object({
+  member: id,
+  incarnation: z.number().int(),
+  term: z.number().int(),
+  left: z.boolean().optional(),
+});
 
 const maintenance = z.object({
   cluster: words.nullable(),

@@ -158,6 +158,8 @@ export interface LeaderRecord {
   readonly incarnation: number;
   /** Rises with every change of leader. */
   readonly term: number;
+  /** It let go: whoever can may lead at once. Absent: no. */
+  readonly left?: boolean | undefined;
 }
 
 /** Somebody's word that decisions are to be explained and not carried out. */

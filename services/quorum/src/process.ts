@@ -56,6 +56,8 @@ const enrolCallMs = 6_000;
 const healthMs = 2_000;
 const healthCallMs = 300;
 const pruneEveryMs = 600_000;
+/** As long as a store that is well may take to hear that we lead no more. */
+const leaveMs = 1_000;
 const stopMs = 5_000;
 const pathEveryMs = 500;
 const pathCallMs = 2_000;
@@ -109,6 +111,7 @@ export class QuorumProcess {
   async close(): Promise<void> {
     this.closing = true;
     for (const timer of this.timers) clearTimeout(timer);
+    await this.service?.leave(leaveMs);
     this.relay?.close();
     await this.server?.close(1_000);
     this.service?.close();

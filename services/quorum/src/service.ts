@@ -4,6 +4,7 @@
  */
 
 import {
+  leads,
   newQuorum,
   stepQuorum,
   watchedPrefix,
@@ -51,6 +52,8 @@ export class QuorumService {
   private nextId = 1;
   private busy = false;
   private closed = false;
+  /** Somebody waits for us to let go of leadership. */
+  private left: (() => void) | null = null;
 
   constructor(options: QuorumServiceOptions) {
     this.options = options;
@@ -79,6 +82,23 @@ export class QuorumService {
     this.openWatch();
     before.close();
     this.dispatch({ kind: 'watch-lost' });
+  }
+
+  /** Lets go of leadership, so that another service leads at once. Resolves when it is done or overdue. */
+  leave(deadlineMs: number): Promise<void> {
+    this.dispatch({ kind: 'leaving' });
+    if (!this.leads()) return Promise.resolve();
+    return new Promise((resolve) => {
+      const overdue = setTimeout(resolve, deadlineMs);
+      this.left = () => {
+        clearTimeout(overdue);
+        resolve();
+      };
+    });
+  }
+
+  private leads(): boolean {
+    return leads(this.current.view, this.options.self, this.options.incarnation);
   }
 
   close(): void {
@@ -127,6 +147,7 @@ export class QuorumService {
     const now = bootMs();
     const { state, actions, wakeAt } = stepQuorum(this.current, event, now, Date.now());
     this.current = state;
+    if (this.left !== null && !this.leads()) this.left();
     for (const action of actions) this.perform(action);
     this.arm(wakeAt, now);
   }

@@ -73,7 +73,8 @@ function quorumStatus(
   const well = rows.filter(([, m]) => m.voter && m.healthy).length;
   const majority = externalEtcd ? 1 : Math.floor(voters.length / 2) + 1;
   const answered = state.storeAnsweredAt !== null && scene.now - state.storeAnsweredAt < storeFreshMs;
-  const leader = state.view.leader?.value.member ?? '';
+  const record = state.view.leader?.value;
+  const leader = record === undefined || record.left === true ? '' : record.member;
   return {
     healthy: answered && leader !== '' && well >= majority,
     leader: answered || leads(state.view, state.self, state.incarnation) ? leader : '',

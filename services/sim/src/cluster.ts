@@ -7,6 +7,7 @@ import {
   type ClusterConfig,
   type CommandResult,
   type Judgement,
+  type LeaderRecord,
   type MaintenanceRecord,
   type Member,
   type MemberId,
@@ -102,7 +103,8 @@ export class Cluster {
   leader(): QuorumShell | null {
     const row = this.etcd.rows.get(keys.leader);
     if (row === undefined) return null;
-    const { member, incarnation } = JSON.parse(row.value) as { member: MemberId; incarnation: number };
+    const { member, incarnation, left } = JSON.parse(row.value) as LeaderRecord;
+    if (left === true) return null;
     const found = this.services().find((q) => q.machine.id === member && q.state.incarnation === incarnation);
     return found ?? null;
   }

@@ -273,6 +273,18 @@ export class Host {
     if (restart && this.supervised) this.startLater(name, sim.random.between(100, 1_500));
   }
 
+  /** SIGTERM to the quorum service: it may let go of leadership, and is gone soon. */
+  endQuorum(): void {
+    if (!this.isAlive('quorum')) return;
+    const { sim } = this.around;
+    const { quorum } = this;
+    sim.log(this.id, 'quorum is asked to end');
+    quorum?.mailbox.deliver({ kind: 'leaving' });
+    sim.after(sim.random.between(20, 300), () => {
+      if (this.quorum === quorum) this.kill('quorum');
+    });
+  }
+
   /** Everything of ours, the supervisor included; the host and its services run on. */
   killEverything(): void {
     this.supervised = false;

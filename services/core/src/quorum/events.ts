@@ -43,6 +43,8 @@ export type QuorumEvent =
       readonly command: Command;
       readonly dryRun: boolean;
     }
+  /** The process is asked to end. */
+  | { readonly kind: 'leaving' }
   | { readonly kind: 'wake' };
 
 export type RenewResult =

@@ -3,6 +3,7 @@
  * the leader record, so a leader that was deposed in its sleep changes nothing.
  *
  *   L1  the leader beats; who has not seen the beat change for a while, on its own clock, may take over
+ *   L3  one that is asked to end lets go by a record that the others see at once, and leads no more
  *   L2  a leader that hears nobody, itself included, is blind and lets go
  */
 
@@ -12,6 +13,8 @@ import type { BootMs, MemberId } from '../names.ts';
 import type { Txn } from '../store.ts';
 import { beatText, clusterMs } from './cluster-clock.ts';
 import type { StoreView } from './view.ts';
+
+const leftPatienceMs = 50;
 
 export interface LeaderPace {
   readonly beatMs: number;
@@ -26,7 +29,7 @@ export function leaderPace(heartbeatMs: number): LeaderPace {
 
 export function leads(view: StoreView, self: MemberId, incarnation: number): boolean {
   const leader = view.leader?.value;
-  return leader?.member === self && leader.incarnation === incarnation;
+  return leader?.member === self && leader.incarnation === incarnation && leader.left !== true;
 }
 
 /** When this service may try to become leader; null while it leads. Witnesses go first: they own nothing that dies. */
@@ -41,6 +44,8 @@ export function candidateAt(
   if (leads(view, self, incarnation)) return null;
   const patience = witness ? 0 : pace.beatMs;
   if (view.leader === null) return since + patience;
+  // L3. Witnesses first all the same; a tie costs one of the two a failed compare.
+  if (view.leader.value.left === true) return view.leader.changedAt + (witness ? 0 : leftPatienceMs);
   const beatAt = Math.max(view.leader.changedAt, view.beat?.changedAt ?? -Infinity);
   return beatAt + pace.deadMs + patience;
 }
@@ -58,6 +63,17 @@ export function takeLeadership(view: StoreView, self: MemberId, incarnation: num
     ],
     deletes: [],
     reads: [keys.leader, keys.beat],
+  };
+}
+
+/** L3. Null when it does not lead. */
+export function letGo(view: StoreView, self: MemberId, incarnation: number): Txn | null {
+  if (view.leader === null || !leads(view, self, incarnation)) return null;
+  return {
+    compares: [{ kind: 'mod-revision', key: keys.leader, revision: view.leader.modRevision }],
+    puts: [{ key: keys.leader, value: encode({ ...view.leader.value, left: true }) }],
+    deletes: [],
+    reads: [keys.leader],
   };
 }
 

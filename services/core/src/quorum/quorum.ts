@@ -20,7 +20,7 @@ import { command, decideApproval, type Commanded } from './command.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
-import { beat, candidateAt, leaderPace, leads, takeLeadership } from './leadership.ts';
+import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
 import { batchEnded, enqueue, nextBatch } from './renewing.ts';
 import { caseOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
@@ -74,6 +74,9 @@ class Turn {
         this.state = { ...this.state, vantage };
         return;
       }
+      case 'leaving':
+        this.state = { ...this.state, leaving: true };
+        return;
       case 'relay':
         this.state = { ...this.state, relayed: event.connected };
         return;
@@ -127,6 +130,7 @@ class Turn {
         if (answer.kind === 'succeeded') this.note(null, 'leader', `${this.state.self} leads now`);
         return;
       case 'beat':
+      case 'let-go':
         return;
       case 'change':
         if (answer.kind === 'succeeded')
@@ -157,6 +161,11 @@ class Turn {
 
   private lead(): void {
     const { state, now } = this;
+    if (state.leaving) {
+      const txn = this.busyWith('let-go') ? null : letGo(state.view, state.self, state.incarnation);
+      if (txn !== null) this.txn(txn, { kind: 'let-go', since: now });
+      return;
+    }
     if (state.storeAnsweredAt === null || this.busyWith('lead') || this.busyWith('beat')) return;
     const pace = this.pace();
     if (leads(state.view, state.self, state.incarnation)) {
@@ -189,7 +198,7 @@ class Turn {
 
   private judgeAll(): void {
     const judgements = new Map<GroupId, Judgement>();
-    const leading = leads(this.state.view, this.state.self, this.state.incarnation) && !this.blind();
+    const leading = this.leading() && !this.blind();
     const groups = leading ? this.state.view.config?.value.groups.keys() : undefined;
     for (const group of groups ?? []) {
       const c = caseOf(this.state, group, this.now, this.wall);
@@ -303,7 +312,7 @@ class Turn {
     const answer = (result: Extract<QuorumAction, { kind: 'answer-command' }>['result']) =>
       this.actions.push({ kind: 'answer-command', id: event.id, result });
     const leader = this.state.view.leader?.value.member ?? null;
-    if (!leads(this.state.view, this.state.self, this.state.incarnation)) {
+    if (!this.leading()) {
       answer({ kind: 'not-leader', leader });
       return;
     }
@@ -360,6 +369,11 @@ class Turn {
     const id = this.state.nextTxn;
     this.state = { ...this.state, nextTxn: id + 1, underway: new Map(this.state.underway).set(id, purpose) };
     this.actions.push({ kind: 'txn', id, txn, deadlineMs });
+  }
+
+  private leading(): boolean {
+    const { view, self, incarnation, leaving } = this.state;
+    return !leaving && leads(view, self, incarnation);
   }
 
   private changing(group: GroupId): boolean {

@@ -25,6 +25,8 @@ export interface QuorumState {
   readonly nextBeatAt: BootMs;
   readonly beats: number;
   readonly relayed: boolean;
+  /** It is asked to end: it leads no more (L3). */
+  readonly leaving: boolean;
   /** When the store last answered, and since when it has not. */
   readonly storeAnsweredAt: BootMs | null;
   /** Of the leader; the others judge only when somebody asks. */
@@ -36,7 +38,7 @@ export interface QuorumState {
 /** What a transaction under way is for. */
 export type Purpose =
   | { readonly kind: 'renewals' }
-  | { readonly kind: 'lead' | 'beat'; readonly since: BootMs }
+  | { readonly kind: 'lead' | 'beat' | 'let-go'; readonly since: BootMs }
   | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
 
 export type QuorumStep = Step<QuorumState, QuorumAction>;
@@ -57,6 +59,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     nextBeatAt: now,
     beats: 0,
     relayed: false,
+    leaving: false,
     storeAnsweredAt: null,
     judgements: new Map(),
     wakeAt: now,

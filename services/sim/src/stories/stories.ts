@@ -1,5 +1,6 @@
 /** The list of faults as stories. A is the owner, B the standby, W the witness; the outage is 35 s unless said. */
 
+import { mirrorStories } from './mirror-stories.ts';
 import type { Story } from './story.ts';
 
 const begin = 'by 30s: a serves';
@@ -142,6 +143,22 @@ export const stories: readonly Story[] = [
     name: '20 etcd of W is frozen and thawed',
     text: `${begin}\n 60s freeze etcd of w\n 90s thaw etcd of w\n until 200s: a serves`,
   },
+  {
+    name: '21 the leading quorum service ends in order, and another leads at once',
+    text: `${begin}
+      60s    the leader ends in order
+      by 60.4s: another leads
+      until 200s: a serves`,
+  },
+  {
+    name: '21 the leading quorum service ends in order while A is silent',
+    text: `${begin}
+      60s    power off a
+      93s    the leader ends in order
+      until 93.6s: a owns
+      by 95.4s: b owns
+      by 97s: b serves`,
+  },
   ...['takes over because', 'g1: add addresses', 'g1: start app', 'g1: active'].map((says): Story => ({
     name: `21 the leading quorum service is killed during a takeover, at "${says}"`,
     text: `${begin}
@@ -220,7 +237,7 @@ export const stories: readonly Story[] = [
   },
   {
     name: 'a replace group is removed: both servers get their own addresses back',
-    group: { identity: { mode: 'replace' }, resources: [] },
+    group: { identity: { mode: 'replace' }, resources: [], mirrors: {} },
     text: `by 30s: a is active and a has 10.77.0.11/24
       by 40s: b has 10.77.0.12/24
       60s    g1 is removed
@@ -302,4 +319,5 @@ export const stories: readonly Story[] = [
     name: 'A is shut down in order',
     text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
+  ...mirrorStories,
 ];

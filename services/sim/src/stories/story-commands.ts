@@ -44,11 +44,30 @@ function etcd(cluster: Cluster, change: { alive?: boolean; frozen?: boolean }): 
 const process = (name: string) => name as ProcessName;
 const frozenOne = (name: string) => name as Exclude<ProcessName, 'guard'>;
 
+/** The term of the leader that a story ended. */
+const ended = new WeakMap<Cluster, number>();
+
+/** Of the leader that the store names and that runs; 0: none. */
+function termOf(cluster: Cluster): number {
+  return cluster.leader()?.state.view.leader?.value.term ?? 0;
+}
+
+export function leadsAnew(cluster: Cluster): boolean {
+  return termOf(cluster) > (ended.get(cluster) ?? Infinity);
+}
+
 const commands: readonly (readonly [RegExp, Do])[] = [
   [/^power off (\w)$/, (c, [id = '']) => c.host(id).powerOff()],
   [/^power on (\w)$/, (c, [id = '']) => c.host(id).powerOn()],
   [/^kill (agent|quorum|guard|etcd) of (\w)$/, (c, [name = '', id = '']) => c.host(id).kill(process(name))],
   [/^kill the leader$/, (c) => c.host(c.leader()?.machine.id ?? 'w').kill('quorum')],
+  [
+    /^the leader ends in order$/,
+    (c) => {
+      ended.set(c, termOf(c));
+      c.host(c.leader()?.machine.id ?? 'w').endQuorum();
+    },
+  ],
   [/^kill everything of (\w)$/, (c, [id = '']) => c.host(id).killEverything()],
   [/^start (\w)$/, (c, [id = '']) => c.host(id).startAll(100)],
   [

@@ -1,6 +1,8 @@
 /** What a story may expect, in words. */
 
+import { lastCommon } from '@holdfast/core';
 import type { Cluster } from '../cluster.ts';
+import { leadsAnew } from './story-commands.ts';
 
 type State = (cluster: Cluster, words: readonly string[]) => boolean;
 
@@ -30,6 +32,19 @@ const states: readonly (readonly [RegExp, State])[] = [
       return !machine.addresses.has(address) && !machine.resources.has('g1/app');
     },
   ],
+  [/^another leads$/, leadsAnew],
+  [/^(\w) is in step$/, (c, [id = '']) => inStep(c, id)],
+  [/^(\w) kept something aside$/, (c, [id = '']) => c.host(id).machine.copyOf('g1').kept.length > 0],
+  [/^(\w) kept nothing aside$/, (c, [id = '']) => c.host(id).machine.copyOf('g1').kept.length === 0],
+  [
+    /^the mirror to (\w) is ([\w-]+)$/,
+    (c, [id = '', state = '']) => {
+      const reports = c.host(owner(c) ?? 'w').agent?.state.mirrors ?? [];
+      const rows = reports.flatMap((r) => (r.kind === 'source' ? r.targets : []));
+      return rows.find((row) => row.target === id)?.state === state;
+    },
+  ],
+  [/^the record says (.+)$/, (c, [text = '']) => (c.records.recordOf('g1')?.reason ?? '').includes(text)],
   [/^no operation$/, (c) => (c.records.recordOf('g1')?.operation ?? null) === null],
   [/^an approval is wanted$/, (c) => c.records.recordOf('g1')?.operation?.phase === 'awaiting-approval'],
   [/^the reason says (.+)$/, (c, [text = '']) => (c.judgement('g1')?.reason ?? '').includes(text)],
@@ -47,6 +62,22 @@ const states: readonly (readonly [RegExp, State])[] = [
 function owner(cluster: Cluster): string | null {
   const own = cluster.records.recordOf('g1')?.ownership;
   return own?.kind === 'owned' ? own.owner : null;
+}
+
+/** Two seconds' worth: a beat may be under way. */
+const behindMax = 20;
+
+function inStep(cluster: Cluster, id: string): boolean {
+  const { now } = cluster.sim;
+  const copy = cluster.host(id).machine.copyOf('g1');
+  const data = cluster
+    .host(owner(cluster) ?? id)
+    .machine.copyOf('g1')
+    .historyAt(now);
+  const held = copy.historyAt(now);
+  const behind = (data.at(-1)?.sequence ?? 0) - (held.at(-1)?.sequence ?? 0);
+  const common = held.length === 0 || lastCommon(held, data) === held.at(-1)?.sequence;
+  return copy.consistent && common && behind <= behindMax;
 }
 
 /** Several states may be joined by "and". */

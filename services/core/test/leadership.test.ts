@@ -1,0 +1,51 @@
+/** A leader that ends lets go, and the others need not wait until its beat is dead. */
+
+import {
+  encode,
+  keys,
+  newQuorum,
+  stepQuorum,
+  type QuorumState,
+  type QuorumStep,
+  type Row,
+} from '../src/index.ts';
+
+const rows = (leader: object): readonly Row[] => [
+  { key: keys.leader, value: encode({ member: 'w', incarnation: 1, term: 4, ...leader }), modRevision: 4n },
+  { key: keys.beat, value: 'w 7 1000', modRevision: 5n },
+];
+
+/** A quorum service that read the store at 1 s of its clock, and hears its agent. */
+function reader(self: string, leader: object): QuorumState {
+  const fresh = newQuorum(self, self === 'w', 1, 0);
+  const relayed = stepQuorum(fresh, { kind: 'relay', connected: true }, 0, 0).state;
+  const answer = { kind: 'read', revision: 5n, rows: rows(leader) } as const;
+  return stepQuorum(relayed, { kind: 'read', answer }, 1_000, 0).state;
+}
+
+const leaderPut = ({ actions }: QuorumStep): string | undefined =>
+  actions.flatMap((a) => (a.kind === 'txn' ? a.txn.puts : [])).find(({ key }) => key === keys.leader)?.value;
+
+describe('leadership', () => {
+  it('is let go of by a record that compares the one it replaces, once', () => {
+    const step = stepQuorum(reader('w', {}), { kind: 'leaving' }, 1_100, 0);
+    expect(leaderPut(step)).toBe('{"incarnation":1,"left":true,"member":"w","term":4}');
+    const txn = step.actions.flatMap((a) => (a.kind === 'txn' ? [a.txn] : [])).at(-1);
+    expect(txn?.compares).toEqual([{ kind: 'mod-revision', key: keys.leader, revision: 4n }]);
+    expect(leaderPut(stepQuorum(step.state, { kind: 'wake' }, 1_200, 0))).toBeUndefined();
+  });
+
+  it('is taken at once when it was let go of, and not before', () => {
+    const left = reader('b', { left: true });
+    expect(left.wakeAt).toBeLessThanOrEqual(1_100);
+    expect(leaderPut(stepQuorum(left, { kind: 'wake' }, 1_100, 0))).toBe(
+      '{"incarnation":1,"member":"b","term":5}',
+    );
+    expect(leaderPut(stepQuorum(reader('b', {}), { kind: 'wake' }, 1_100, 0))).toBeUndefined();
+  });
+
+  it('is not taken by one that ends itself', () => {
+    const ending = stepQuorum(reader('b', { left: true }), { kind: 'leaving' }, 1_010, 0).state;
+    expect(leaderPut(stepQuorum(ending, { kind: 'wake' }, 60_000, 0))).toBeUndefined();
+  });
+});
