@@ -17,15 +17,20 @@
  * L2. A commit is on stable storage when write() returns (LMDB has no synchronous commit that is not): one fdatasync(2) each,
  *     none when nothing was written.
  * L3. The numbers in `state` are written in the same transaction as what they count, and read again when one is undone.
+ * L4. Pages of the database that were read do not stay in this process: a million entries are 300 MiB of it.
  */
+import { join } from 'node:path';
 import { type Database, type RootDatabase, open } from 'lmdb';
 import { z } from 'zod';
 import { Buckets } from './buckets.ts';
 import { type CatalogMeta, rootId } from './types.ts';
+import { releaseResident } from '../os/resident.ts';
 
 export type Table = Database<Buffer, Buffer>;
 
 const format = 1;
+/** Between two times that pages are let go. */
+const releaseMs = 1_000;
 const noteBytesMax = 64 * 1024;
 const stateKey = Buffer.from('state');
 const metaKey = Buffer.from('meta');
@@ -89,6 +94,7 @@ export class Tables {
   readonly #facts: Table;
   readonly #ends: TransactionEnds;
   #writing = false;
+  #releasedMs = performance.now();
   /** The state as it was written last. */
   #written = '';
 
@@ -132,6 +138,7 @@ export class Tables {
       throw error;
     } finally {
       this.#writing = false;
+      this.#release();
     }
   }
 
@@ -166,6 +173,14 @@ export class Tables {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  /** L4. */
+  #release(): void {
+    const now = performance.now();
+    if (now - this.#releasedMs < releaseMs) return;
+    this.#releasedMs = now;
+    releaseResident(join(this.dir, 'data.mdb'));
   }
 
   #writeState(): void {
