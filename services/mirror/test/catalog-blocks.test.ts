@@ -1,0 +1,141 @@
+/** Blocks of a big file: what changed since any number is told, and nothing that changed is left out. */
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { BlockRecords } from '../src/catalog/blocks.ts';
+import { blankRow, entryOf } from '../src/catalog/row.ts';
+import type { Entry } from '../src/catalog/types.ts';
+
+const block = 4_096;
+const aChange = fc.oneof(
+  fc.record({
+    do: fc.constant('write' as const),
+    at: fc.nat(3_000_000),
+    bytes: fc.integer({ min: 1, max: 9_000 }),
+  }),
+  fc.record({
+    do: fc.constant('zero' as const),
+    at: fc.nat(3_000_000),
+    bytes: fc.integer({ min: 1, max: 300_000 }),
+  }),
+  fc.record({ do: fc.constant('size' as const), at: fc.nat(9_000_000), bytes: fc.constant(0) }),
+);
+
+describe('blocks of a big file', () => {
+  let dir: string;
+  let path: string;
+  let fd: number;
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'holdfast-blocks-'));
+    path = join(dir, 'file');
+    fd = openSync(path, 'w+');
+  });
+
+  afterEach(() => {
+    closeSync(fd);
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  test('a copy at any earlier number, with what changed since, is the file', async () => {
+    let id = 1;
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.array(aChange, { maxLength: 4 }), { minLength: 1, maxLength: 5 }),
+        async (steps) => {
+          id += 1;
+          const records = new BlockRecords(join(dir, 'blocks'));
+          const states: { sequence: number; contents: Buffer }[] = [];
+          ftruncateSync(fd, 0);
+          ftruncateSync(fd, 2_500_000);
+          for (const [i, changes] of steps.entries()) {
+            for (const change of changes) {
+              if (change.do === 'size') ftruncateSync(fd, change.at);
+              else
+                writeSync(
+                  fd,
+                  Buffer.alloc(change.bytes, change.do === 'zero' ? 0 : i + 1),
+                  0,
+                  change.bytes,
+                  change.at,
+                );
+            }
+            const entry = entryAt(id, 10 + i, statSync(path).size);
+            await records.note(entry, fd);
+            const now = readFileSync(path);
+            for (const { sequence, contents } of states) {
+              const copy = Buffer.alloc(now.length);
+              contents.copy(copy);
+              for (const { offset, length } of records.changedSince(entry, sequence))
+                now.copy(copy, offset, offset, offset + length);
+              expect(copy.equals(now)).toBe(true);
+            }
+            states.push({ sequence: 10 + i, contents: now });
+          }
+          await records.close();
+        },
+      ),
+      { numRuns: 40 },
+    );
+  }, 60_000);
+
+  test('only what differs is told, in whole blocks', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    writeSync(fd, Buffer.alloc(2_000_000, 7));
+    await records.note(entryAt(5, 1, 2_000_000), fd);
+    writeSync(fd, Buffer.from('x'), 0, 1, 3 * block + 5);
+    writeSync(fd, Buffer.from('x'), 0, 1, 4 * block);
+    writeSync(fd, Buffer.from('x'), 0, 1, 1_999_999);
+
+    const changed = await records.changed(entryAt(5, 2, 2_000_000), fd, 1);
+
+    const last = Math.floor(1_999_999 / block) * block;
+    expect(changed).toEqual([
+      { offset: 3 * block, length: 2 * block },
+      { offset: last, length: 2_000_000 - last },
+    ]);
+    expect(records.changedSince(entryAt(5, 2, 2_000_000), 2)).toEqual([]);
+    await records.close();
+  });
+
+  test('what was never noted by then is told as a whole', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    ftruncateSync(fd, 10_000);
+    const entry = entryAt(6, 20, 10_000);
+    expect(records.has(entry)).toBe(false);
+    await records.note(entry, fd);
+    expect([records.has(entry), records.has(entry, 19), records.has(entry, 20)]).toEqual([true, false, true]);
+    expect(records.changedSince(entry, 19)).toEqual([{ offset: 0, length: 10_000 }]);
+    records.prune(() => false);
+    expect(records.has(entry)).toBe(false);
+    await records.close();
+  });
+
+  test('a sparse file of a terabyte costs little time and space', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    const size = 2 ** 40;
+    ftruncateSync(fd, size);
+    writeSync(fd, Buffer.from('x'), 0, 1, size - 1);
+    await records.note(entryAt(7, 1, size), fd);
+    writeSync(fd, Buffer.from('y'), 0, 1, 2 ** 39);
+
+    expect(await records.changed(entryAt(7, 2, size), fd, 1)).toEqual([{ offset: 2 ** 39, length: block }]);
+    expect(statSync(join(dir, 'blocks', '07', '7')).blocks * 512).toBeLessThan(200_000);
+    await records.close();
+  });
+});
+
+function entryAt(id: number, sequence: number, size: number): Entry {
+  return entryOf({ ...blankRow(id, 1, Buffer.from('file')), size, sequence, contents: sequence });
+}
