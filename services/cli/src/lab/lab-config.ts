@@ -1,9 +1,11 @@
-/** The cluster.yaml of the lab: one group, an address, and a service that tells who answers. */
+/** The cluster.yaml of the lab: one group, an address, a service that tells who answers, and a folder that is mirrored. */
 import { fileURLToPath } from 'node:url';
 
 export const labGroup = 'd3';
 export const labAddress = '10.77.0.100';
 export const labPort = 8080;
+/** /srv is each host's own (the lab's disk.ts). */
+export const labRoot = '/srv/d3';
 
 const service = fileURLToPath(new URL('../../assets/lab-service.js', import.meta.url));
 
@@ -39,5 +41,8 @@ groups:
         monitor: { every: 2s, timeout: 2s, restarts: 3 }
         startTimeout: 10s
         stopTimeout: 2s
+    mirrors:
+      data:
+        files: { root: ${labRoot} }
 `;
 }
