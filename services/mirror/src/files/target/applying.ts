@@ -1,7 +1,7 @@
 /**
  * Carries out one committed batch on the tree, and can be called again after anything: an error of the disk, or a crash
- * followed by a start from the marker. The steps are those of the wire contract: moves into slots, removals, what is
- * placed and put, attributes of folders.
+ * followed by a start from the marker. The steps are those of the wire contract: moves into slots and removals, what
+ * is placed and put, attributes of folders.
  *
  * Invariants:
  * A1  Doing a step again gives what doing it once gives. A slot that is filled proves that its move was done; in the
@@ -29,7 +29,7 @@ import { codeOf, isMisfit } from './trouble.ts';
 const sliceMs = 8;
 const temporary = Buffer.from('t');
 const canOwn = process.getuid?.() === 0;
-const stepOf = { move: 0, remove: 1, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
+const stepOf = { move: 0, remove: 0, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
 const steps = [0, 1, 2, 3] as const;
 
 export interface Ground {

@@ -4,8 +4,8 @@
  *
  * Invariants:
  * O1  Nothing of a batch touches the tree before its commit is durable: contents go to memory or to the staging folder.
- * O2  A slot is filled once and placed at most once, after it was filled; moves come before everything else and
- *     removals before whatever is made, as the wire contract says. Redoing a batch relies on that order.
+ * O2  A slot is filled once and placed at most once, after it was filled; moves and removals come, in the source's
+ *     order, before whatever is made, as the wire contract says. Redoing a batch relies on that order.
  * O3  A name is made once in a batch, so that doing an operation again can't destroy what a later one made.
  * O4  A commit with a stream that did not end is refused.
  */
@@ -36,7 +36,7 @@ export const batchLimits = {
 /** Null: it is right so. Else what is wrong with it. */
 export type Nonsense = string | null;
 
-const phases = { move: 0, remove: 1, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
+const phases = { move: 0, remove: 0, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
 
 export interface StagedBatch {
   readonly number: number;
@@ -53,6 +53,7 @@ export class OpenBatch {
   readonly #streams = new Map<number, Stream>();
   readonly #slots = new Map<number, 'filled' | 'placed'>();
   readonly #made = new Set<string>();
+  readonly #placed = new Set<string>();
   #addedOfFrame = 0;
   #phase = 0;
   #openStreams = 0;
@@ -180,7 +181,8 @@ export class OpenBatch {
       case 'patch':
         if (operation.attributes.kind !== 'file') return 'a patch of what is no file';
         if (operation.stream === 0) return 'a patch without a stream';
-        return this.#checkName(operation.path);
+        // Of a file that was moved here: doing both again comes to the same.
+        return this.#placed.has(operation.path.toString('latin1')) ? null : this.#checkName(operation.path);
       case 'set':
         return null;
     }
@@ -196,6 +198,7 @@ export class OpenBatch {
     if (operation.kind === 'place') {
       this.#slots.set(operation.slot, 'placed');
       this.#made.add(operation.to.toString('latin1'));
+      this.#placed.add(operation.to.toString('latin1'));
     }
     if (operation.kind === 'hard-link' || operation.kind === 'put' || operation.kind === 'patch') {
       this.#made.add(operation.path.toString('latin1'));
