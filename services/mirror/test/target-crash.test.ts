@@ -49,7 +49,7 @@ function choice(names: readonly string[]): number[] {
   const numbers = names.map((_, i) => i + 1);
   if (process.env['HOLDFAST_ALL_POINTS'] !== undefined) return numbers;
   return numbers.filter(
-    (at) => names.indexOf(names[at - 1] ?? '') === at - 1 || (at * 2_654_435_761 + seed) % 8 === 0,
+    (at) => names.indexOf(names[at - 1] ?? '') === at - 1 || (at * 2_654_435_761 + seed) % 16 === 0,
   );
 }
 

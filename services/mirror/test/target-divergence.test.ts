@@ -1,7 +1,7 @@
 import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { xxh3 } from '@node-rs/xxhash';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, expect, test } from '@jest/globals';
 import { Tree } from '../src/os/tree.ts';
 import type { OfferedEntry } from '../src/transport/types.ts';
 import type { HandSource, Stage } from './target-fixture.ts';

@@ -51,7 +51,7 @@ async function refusal(): Promise<string> {
   try {
     for (;;) await source.next('wants', 5_000);
   } catch (error) {
-    return String((error as { message: string }).message);
+    return (error as { message: string }).message;
   }
 }
 
@@ -146,9 +146,9 @@ const orders: readonly [string, readonly Frame[], string][] = [
   ['a commit without a batch', [commit(1, 11)], 'commit came outside of a batch'],
   ['a commit of another batch', [begin, commit(6, 11)], 'a commit is for another batch'],
   ['a commit twice', [begin, commit(5, 10), commit(5, 10)], 'commit came outside of a batch'],
-  ['a batch number that goes back', [{ ...begin, number: 1 } as Frame], 'numbers of batches go back'],
+  ['a batch number that goes back', [{ ...begin, number: 1 }], 'numbers of batches go back'],
   ['a sequence that goes back', [begin, commit(5, 3)], 'sequences go back'],
-  ['a batch within a batch', [begin, { ...begin, number: 6 } as Frame], 'within another one'],
+  ['a batch within a batch', [begin, { ...begin, number: 6 }], 'within another one'],
   ['a second plan', [{ kind: 'plan', mode: 'continue', from: 0, entries: 0, bytes: 0 }], 'a second plan'],
   [
     'words of a target',

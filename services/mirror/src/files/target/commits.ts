@@ -25,7 +25,6 @@ import { waitingReason } from './trouble.ts';
 
 const syncSinglyMax = 8;
 const retryMsMin = 100;
-const retryMsMax = 2_000;
 const progressMs = 20;
 /** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
 const checkpointMs = 5_000;
@@ -49,6 +48,8 @@ export interface CommitsOptions {
   readonly listener: CommitsListener;
   readonly nextNumber: number;
   readonly retryMs: number;
+  /** The longest pause between two tries, in milliseconds. */
+  readonly pauseMs: number;
 }
 
 interface Numbered {
@@ -178,12 +179,12 @@ export class Commits {
       for (const { number, payload } of group) log.append(number, payload);
       ground.failPoint('commit:written');
       await log.sync();
+      ground.failPoint('commit:durable');
     } catch (error) {
       // A sync that failed is not repeated by the kernel: the records are written again.
       log.rewind(mark);
       throw error;
     }
-    ground.failPoint('commit:durable');
   }
 
   async #apply(): Promise<void> {
@@ -200,7 +201,7 @@ export class Commits {
       const done =
         (await this.#persist(() => applying.run(), Infinity)) &&
         (await this.#persist(async () => {
-          await records.record(number, staged.batch);
+          if (records.applied < number) await records.record(number, staged.batch);
           ground.failPoint('apply:recorded');
           ground.staging.mark({ number, step: 0 });
           ground.failPoint('apply:marked');
@@ -280,7 +281,7 @@ export class Commits {
   async #persist(what: () => Promise<void>, retryMs: number): Promise<boolean> {
     const until = performance.now() + retryMs;
     let waited = false;
-    for (let wait = retryMsMin; ; wait = Math.min(wait * 2, retryMsMax)) {
+    for (let wait = retryMsMin; ; wait = Math.min(wait * 2, this.#options.pauseMs)) {
       try {
         await what();
         if (waited) this.#options.listener.waiting('');

@@ -39,6 +39,7 @@ import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, Target
 
 const segmentBytes = 32 << 20;
 const retryMsDefault = 60_000;
+const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
 /** A new source waits so long for what the former one left. */
 const settleMs = 10_000;
@@ -89,6 +90,7 @@ export class FileTarget {
       records,
       nextNumber,
       retryMs,
+      pauseMs: options.pauseMs ?? pauseMsDefault,
       listener: {
         durable: (staged) => {
           this.#noteDurable(staged);
@@ -104,7 +106,7 @@ export class FileTarget {
           this.#wait(reason);
         },
         gaveUp: (reason) => {
-          this.#session?.close(`waiting: ${reason}`);
+          this.#session?.refuse('shutdown', `waiting: ${reason}`);
         },
       },
     });

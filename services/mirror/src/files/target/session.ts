@@ -156,7 +156,7 @@ export class Session {
         if (reason === null) throw error;
         this.#ground.waiting(reason);
         if (performance.now() + wait > until) {
-          this.close(`waiting: ${reason}`);
+          this.refuse('shutdown', `waiting: ${reason}`);
           return;
         }
       }

@@ -38,6 +38,8 @@ export interface TargetOptions {
   readonly privateMount: string | null;
   /** How long something that the disk refused is tried again before the connection is dropped. Default 60,000. */
   readonly retryMs?: number;
+  /** The longest pause between two tries. Default 2,000. */
+  readonly pauseMs?: number;
   /** Period of the search for foreign changes, in milliseconds. Default 3,600,000; 0 searches on demand only. */
   readonly foreignPeriodMs?: number;
   /** Tests end the process at a point by its name. */
