@@ -6,7 +6,7 @@ import { keepalivedKilled, keepalivedOutages } from './peers/keepalived.ts';
 import { needPackages } from './peers/package.ts';
 import { pacemakerOutages } from './peers/pacemaker.ts';
 import { ourPids, withPair, type Pair } from './pair.ts';
-import type { Part, Plan } from './plan.ts';
+import type { FailoverPart, FailoverPlan } from './plan.ts';
 import { powerOff, type PowerOff } from './power-off.ts';
 import { series, tellError, type Say, type Series } from './series.ts';
 import { silenceOwner, type Silence } from './silenced.ts';
@@ -30,8 +30,8 @@ interface Peers {
   readonly killed: Peer[];
 }
 
-export async function failoverFigures(plan: Plan, say: Say): Promise<readonly Figure[]> {
-  const wants = (part: Part): boolean => plan.parts.includes(part);
+export async function failoverFigures(plan: FailoverPlan, say: Say): Promise<readonly Figure[]> {
+  const wants = (part: FailoverPart): boolean => plan.parts.includes(part);
   const ours: Ours = {
     long: nothing,
     short: nothing,
@@ -63,7 +63,7 @@ async function attempt(what: string, say: Say, act: () => Promise<void>): Promis
 const tellPowerOff = ({ silenceMs, answerMs, gapMs, stallMs }: PowerOff): string =>
   `declared after ${ms(silenceMs)}, answered ${ms(answerMs)} later, gap ${ms(gapMs)} (probe stalled ${ms(stallMs)})`;
 
-async function withDefaultOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): Promise<void> {
+async function withDefaultOutage(pair: Pair, plan: FailoverPlan, ours: Ours, say: Say): Promise<void> {
   if (plan.parts.includes('switchover'))
     await series({
       name: 'switchover',
@@ -95,7 +95,7 @@ async function withDefaultOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): 
     });
 }
 
-async function withShortOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): Promise<void> {
+async function withShortOutage(pair: Pair, plan: FailoverPlan, ours: Ours, say: Say): Promise<void> {
   if (plan.parts.includes('short-outage'))
     await series({
       name: `power off, ${plan.shortOutageSeconds} s`,
@@ -117,7 +117,7 @@ async function withShortOutage(pair: Pair, plan: Plan, ours: Ours, say: Say): Pr
     });
 }
 
-async function measurePeers({ quick, runs }: Plan, say: Say): Promise<Peers> {
+async function measurePeers({ quick, runs }: FailoverPlan, say: Say): Promise<Peers> {
   const outages: Peer[] = [];
   const killed: Peer[] = [];
   const peer = async (
@@ -165,7 +165,7 @@ async function measurePeers({ quick, runs }: Plan, say: Say): Promise<Peers> {
   return { outages, killed };
 }
 
-function figuresOf({ shortOutageSeconds, parts }: Plan, ours: Ours, peers: Peers): readonly Figure[] {
+function figuresOf({ shortOutageSeconds, parts }: FailoverPlan, ours: Ours, peers: Peers): readonly Figure[] {
   const { long, short, planned, silenced, costs } = ours;
   const blank = { safety: false, lost: 0, peers: [], notes: [] };
   const of = (each: Series<PowerOff>, take: (run: PowerOff) => number): number[] => each.values.map(take);
@@ -184,7 +184,7 @@ function figuresOf({ shortOutageSeconds, parts }: Plan, ours: Ours, peers: Peers
     lost: silenced[silence].lost,
     peers: silence === 'killed' ? peers.killed : [],
   });
-  const all: readonly (Figure & { readonly part: readonly Part[] })[] = [
+  const all: readonly (Figure & { readonly part: readonly FailoverPart[] })[] = [
     {
       ...blank,
       part: ['default-outage'],

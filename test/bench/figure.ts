@@ -5,6 +5,8 @@ export interface Goal {
   readonly medianMax?: number;
   readonly min?: number;
   readonly max?: number;
+  /** Why it can't be judged: what it is compared with could not be measured. */
+  readonly unknown?: string;
 }
 
 export interface Peer {
@@ -20,7 +22,7 @@ export interface Figure {
   readonly name: string;
   /** For people: "35.0 to 35.3 s". */
   readonly mustReach: string;
-  readonly unit: 'ms' | 's' | 'runs' | '% of a core' | 'MiB';
+  readonly unit: 'ms' | 's' | 'runs' | '% of a core' | 'MiB' | '%' | 'times';
   readonly goal: Goal;
   /** A figure of safety: to miss it is never acceptable. */
   readonly safety: boolean;
@@ -36,7 +38,7 @@ export type Verdict = 'reached' | 'missed' | 'not measured';
 export function verdictOf({ goal, values, lost }: Figure): Verdict {
   const spread = spreadOf(values);
   if (lost > 0) return 'missed';
-  if (spread === null) return 'not measured';
+  if (spread === null || goal.unknown !== undefined) return 'not measured';
   return reaches(goal, spread) ? 'reached' : 'missed';
 }
 

@@ -1,5 +1,5 @@
 /**
- * `scripts/bench failover`: measures in a lab, with real processes, and prints what came out beside what must be reached.
+ * `scripts/bench failover|mirror`: measures in a lab, with real processes, and prints what came out beside what must be reached.
  *
  * Exit status: 0 all well; 1 a figure of safety was missed or could not be measured (with --check: any figure); 2 wrong
  * words. It cannot hang: the whole run has a limit, and the lab goes with this process.
@@ -8,6 +8,7 @@ import { writeFileSync } from 'node:fs';
 import { cpus, loadavg, release } from 'node:os';
 import { failoverFigures } from './failover.ts';
 import { verdictOf, type Figure } from './figure.ts';
+import { mirrorFigures } from './mirror.ts';
 import { planOf, usage, type Plan } from './plan.ts';
 import { spreadOf } from './spread.ts';
 import { markdown } from './table.ts';
@@ -22,9 +23,15 @@ const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
 };
 
-function writeJson(file: string, figures: readonly Figure[], startedAt: Date, load: number): void {
+function writeJson(
+  file: string,
+  { benchmark }: Plan,
+  figures: readonly Figure[],
+  startedAt: Date,
+  load: number,
+): void {
   const value = {
-    benchmark: 'failover',
+    benchmark,
     startedAt: startedAt.toISOString(),
     machine: machine(),
     loadBefore: load,
@@ -58,11 +65,12 @@ async function main(): Promise<number> {
   const load = loadavg()[0] ?? 0;
   if (load > quietLoadMax)
     say(`this machine is busy (load ${load.toFixed(1)}): times will be longer than they are`);
-  const figures = await failoverFigures(plan, say);
+  const figures =
+    plan.benchmark === 'failover' ? await failoverFigures(plan, say) : await mirrorFigures(plan, say);
   process.stdout.write(
     `\nMachine: ${machine()}; ${startedAt.toISOString()}; load before: ${load.toFixed(1)}\n\n${markdown(figures)}`,
   );
-  if (plan.jsonFile !== null) writeJson(plan.jsonFile, figures, startedAt, load);
+  if (plan.jsonFile !== null) writeJson(plan.jsonFile, plan, figures, startedAt, load);
   return exitStatusOf(figures, plan);
 }
 

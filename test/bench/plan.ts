@@ -1,17 +1,35 @@
-/** What a benchmark run does: which figures, how many runs of each, and for how long. */
+/** What a benchmark run does: which benchmark, which figures of it, how many runs of each, and for how long. */
 import { parseArgs } from 'node:util';
 
-export const parts = ['default-outage', 'short-outage', 'switchover', 'silenced', 'cost', 'peers'] as const;
-export type Part = (typeof parts)[number];
+export const failoverParts = [
+  'default-outage',
+  'short-outage',
+  'switchover',
+  'silenced',
+  'cost',
+  'peers',
+] as const;
+export type FailoverPart = (typeof failoverParts)[number];
 
-export interface Plan {
+export const mirrorParts = [
+  'small',
+  'mixed',
+  'big',
+  'reconnect',
+  'restart',
+  'blocks',
+  'lag',
+  'burst',
+  'throttle',
+  'far',
+  'memory',
+  'beats',
+] as const;
+export type MirrorPart = (typeof mirrorParts)[number];
+
+interface CommonPlan {
   readonly quick: boolean;
   readonly runs: number;
-  /** Runs with the default outage, 40 s each. */
-  readonly longRuns: number;
-  readonly costMs: number;
-  readonly shortOutageSeconds: number;
-  readonly parts: readonly Part[];
   readonly jsonFile: string | null;
   /** Exit status 1 when any figure misses, not only a figure of safety. */
   readonly check: boolean;
@@ -19,13 +37,33 @@ export interface Plan {
   readonly limitMs: number;
 }
 
-export const usage = `usage: scripts/bench failover [--runs N] [--quick] [--check] [--json FILE] [--only PART,...]
+export interface FailoverPlan extends CommonPlan {
+  readonly benchmark: 'failover';
+  /** Runs with the default outage, 40 s each. */
+  readonly longRuns: number;
+  readonly costMs: number;
+  readonly shortOutageSeconds: number;
+  readonly parts: readonly FailoverPart[];
+}
 
-  --runs N      runs of each figure (default 20; the default outage of 35 s is measured in 5)
-  --quick       the short form for every commit: 2 runs of each, one with the default outage
+export interface MirrorPlan extends CommonPlan {
+  readonly benchmark: 'mirror';
+  readonly parts: readonly MirrorPart[];
+}
+
+export type Plan = FailoverPlan | MirrorPlan;
+
+export const usage = `usage: scripts/bench failover|mirror [--runs N] [--quick] [--check] [--json FILE] [--only PART,...]
+
+  failover      how long clients wait, beside keepalived, Corosync and Pacemaker
+  mirror        how fast and how exactly data is copied, beside rsync and lsyncd
+
+  --runs N      runs of each figure (failover: 20, of the default outage of 35 s 5; mirror: 3)
+  --quick       the short form for every commit: few runs, small copies
   --check       exit status 1 when any figure misses what it must reach; without it only those of safety count
   --json FILE   also write the figures, with every single value, to FILE
-  --only PARTS  of ${parts.join(', ')}
+  --only PARTS  failover: ${failoverParts.join(', ')}
+                mirror: ${mirrorParts.join(', ')}
 `;
 
 export type PlanResult =
@@ -45,31 +83,71 @@ export function planOf(argv: readonly string[]): PlanResult {
         outage: { type: 'string', default: '3' },
       },
     });
-    if (positionals.length !== 1 || positionals[0] !== 'failover')
-      return wrong(`"${positionals.join(' ')}" is no benchmark; the one there is: failover`);
-    const runs = Number(values.runs ?? (values.quick ? 2 : 20));
+    const [benchmark, ...more] = positionals;
+    if ((benchmark !== 'failover' && benchmark !== 'mirror') || more.length > 0)
+      return wrong(`"${positionals.join(' ')}" is no benchmark; those there are: failover, mirror`);
+    const usual = { failover: { quick: 2, long: 20 }, mirror: { quick: 1, long: 3 } }[benchmark];
+    const runs = Number(values.runs ?? usual[values.quick ? 'quick' : 'long']);
     if (!Number.isInteger(runs) || runs < 1 || runs > 100)
       return wrong('--runs takes a number from 1 to 100');
     const outage = Number(values.outage);
     if (!(outage >= 1 && outage <= 60)) return wrong('--outage takes seconds from 1 to 60');
-    const only = values.only?.split(',') ?? [...parts];
-    const chosen = parts.filter((part) => only.includes(part));
-    if (chosen.length !== only.length) return wrong(`--only takes some of ${parts.join(', ')}`);
-    const plan: Plan = {
-      quick: values.quick,
-      runs,
-      longRuns: values.quick ? 1 : Math.min(5, runs),
-      costMs: values.quick ? 20_000 : 60_000,
-      shortOutageSeconds: outage,
-      parts: chosen,
-      jsonFile: values.json ?? null,
-      check: values.check,
-      limitMs: (values.quick ? 400 : 900 + runs * 180) * 1000,
-    };
-    return { kind: 'ok', plan };
+    const common = { quick: values.quick, runs, jsonFile: values.json ?? null, check: values.check };
+    const plan =
+      benchmark === 'failover' ? failoverPlan(common, outage, values.only) : mirrorPlan(common, values.only);
+    return typeof plan === 'string' ? wrong(plan) : { kind: 'ok', plan };
   } catch (error) {
     return wrong(error instanceof Error ? error.message : String(error));
   }
 }
 
 const wrong = (says: string): PlanResult => ({ kind: 'wrong', says });
+
+type Wished = Omit<CommonPlan, 'limitMs'>;
+
+/** Those that were named, in the order in which they are measured; a string: what is wrong. */
+function chosen<Part extends string>(
+  parts: readonly Part[],
+  only: string | undefined,
+): readonly Part[] | string {
+  const named = only?.split(',') ?? parts;
+  const found = parts.filter((part) => named.includes(part));
+  return found.length === named.length ? found : `--only takes some of ${parts.join(', ')}`;
+}
+
+function failoverPlan(
+  common: Wished,
+  shortOutageSeconds: number,
+  only: string | undefined,
+): FailoverPlan | string {
+  const parts = chosen(failoverParts, only);
+  if (typeof parts === 'string') return parts;
+  const { quick, runs } = common;
+  return {
+    ...common,
+    benchmark: 'failover',
+    longRuns: quick ? 1 : Math.min(5, runs),
+    costMs: quick ? 20_000 : 60_000,
+    shortOutageSeconds,
+    parts,
+    limitMs: (quick ? 400 : 900 + runs * 180) * 1000,
+  };
+}
+
+/** The short form leaves out what only large amounts show. */
+const quickMirrorParts: readonly MirrorPart[] = [
+  'small',
+  'mixed',
+  'blocks',
+  'reconnect',
+  'restart',
+  'lag',
+  'burst',
+];
+
+function mirrorPlan(common: Wished, only: string | undefined): MirrorPlan | string {
+  const { quick, runs } = common;
+  const parts = only === undefined && quick ? quickMirrorParts : chosen(mirrorParts, only);
+  if (typeof parts === 'string') return parts;
+  return { ...common, benchmark: 'mirror', parts, limitMs: (quick ? 100 : 1500 + runs * 420) * 1000 };
+}

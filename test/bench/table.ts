@@ -8,6 +8,8 @@ const digits: Readonly<Record<Figure['unit'], number>> = {
   runs: 0,
   '% of a core': 2,
   MiB: 0,
+  '%': 2,
+  times: 2,
 };
 
 function amount(value: number, unit: Figure['unit']): string {

@@ -87,6 +87,7 @@ describe('a figure', () => {
     expect(verdictOf({ ...figure, lost: 1 })).toBe('missed');
     expect(verdictOf({ ...figure, goal: { min: 11 } })).toBe('missed');
     expect(verdictOf({ ...figure, values: [] })).toBe('not measured');
+    expect(verdictOf({ ...figure, goal: { unknown: 'rsync is missing' } })).toBe('not measured');
   });
 
   it('stands in the table beside its peers', () => {
@@ -161,11 +162,16 @@ describe('the words of the benchmark', () => {
     expect(planOf(['failover', '--runs', '3', '--only', 'silenced'])).toMatchObject({
       plan: { runs: 3, longRuns: 3, parts: ['silenced'] },
     });
+    expect(planOf(['mirror', '--only', 'lag,small'])).toMatchObject({
+      plan: { benchmark: 'mirror', runs: 3, parts: ['small', 'lag'] },
+    });
+    expect(planOf(['mirror', '--quick'])).toMatchObject({ plan: { benchmark: 'mirror', runs: 1 } });
   });
 
   it.each([
     [[], 'no benchmark'],
-    [['mirror'], 'no benchmark'],
+    [['speed'], 'no benchmark'],
+    [['mirror', '--only', 'silenced'], '--only'],
     [['failover', '--runs', 'many'], '--runs'],
     [['failover', '--only', 'luck'], '--only'],
     [['failover', '--fast'], '--fast'],

@@ -1,0 +1,180 @@
+/**
+ * Two servers with real processes and a folder for data on each, for mirrors without a failover. A group without
+ * resources is there too, so that renewals and heartbeats have somebody to serve.
+ *
+ *   G1  the lab is tied to this process, and the folders are inside of it: no end of the benchmark leaves anything
+ *   G2  every measurement begins with nothing waiting to be written to the disk
+ *   G3  a mirror has a name that was never used before: it starts with an empty catalog
+ */
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { bringUp, type LabCluster } from '@holdfast/cli';
+import { createLab, type Lab } from '@holdfast/lab';
+import { monotonicMs } from '../lines.ts';
+import type { Say } from '../series.ts';
+import { until } from '../until.ts';
+
+export const sourceName = 'a';
+export const targetName = 'b';
+export type Side = typeof sourceName | typeof targetName;
+
+export interface Copy {
+  readonly name: string;
+  /** Folders of a and of b, absolute. */
+  readonly from: string;
+  readonly to: string;
+  /** More lines of its configuration: `throttle: 100Mbit`. */
+  readonly terms?: readonly string[];
+}
+
+export interface Ground {
+  readonly lab: Lab;
+  readonly cluster: LabCluster;
+  /** What was compared at the end of a part: how many entries were not the same on both sides. */
+  readonly compared: { readonly what: string; readonly differing: number }[];
+  /** A folder that is not there yet, in which to put data. */
+  fresh(side: Side, what: string): string;
+  freshName(what: string): string;
+  /**
+   * Applies a configuration with these mirrors and no others. Resolves, when the source's mirror process got its order
+   * for the last one, to that moment (CLOCK_MONOTONIC); the command itself may take longer.
+   */
+  order(copies: readonly Copy[]): Promise<{ readonly orderedMs: number; readonly applied: Promise<unknown> }>;
+  /** Waits until the status tells that the copy is complete and nothing is behind. */
+  settled(copy: Copy, limitMs: number): Promise<void>;
+  pid(side: Side, process: 'agent' | 'mirror'): number;
+  discard(...folders: readonly string[]): void;
+}
+
+const orderMsMax = 20_000;
+const client = 'client';
+
+/** 25 % of the outage without a heartbeat is a suspicion; long enough for a machine that carries both servers. */
+export const outageMs = 10_000;
+
+function configuration(copies: readonly Copy[]): string {
+  const mirrors = copies.map(
+    ({ name, from, to, terms = [] }) => `  ${name}:
+    from: { server: ${sourceName}, files: { root: ${from} } }
+    to: [${targetName}]
+    root: ${to}
+${terms.map((term) => `    ${term}\n`).join('')}`,
+  );
+  return `groups:
+  d3:
+    servers: [${sourceName}, ${targetName}]
+    outage: ${outageMs / 1000}s
+    takeover: observe
+    failback: manual
+    identity: { mode: add, addresses: [10.77.0.100/24] }
+${mirrors.length === 0 ? '' : `mirrors:\n${mirrors.join('')}`}`;
+}
+
+/** G2: everything that was written before is on the disk. */
+export function syncDisks(): void {
+  spawnSync('sync', { timeout: 120_000 });
+}
+
+export async function withGround<Result>(
+  say: Say,
+  act: (ground: Ground) => Promise<Result>,
+): Promise<Result> {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+  const lab = await createLab({ dir: join(dir, 'lab'), hosts: [sourceName, targetName, client], tied: true });
+  try {
+    const cluster = await bringUp(lab, { config: configuration([]) });
+    return await act(new MirrorGround(dir, lab, cluster));
+  } catch (error) {
+    say(`what the hosts wrote down is kept in ${keepEvidence(lab)}`);
+    throw error;
+  } finally {
+    await lab.down();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
+class MirrorGround implements Ground {
+  readonly lab: Lab;
+  readonly cluster: LabCluster;
+  readonly compared: { what: string; differing: number }[] = [];
+  readonly #dir: string;
+  #number = 0;
+
+  constructor(dir: string, lab: Lab, cluster: LabCluster) {
+    this.#dir = dir;
+    this.lab = lab;
+    this.cluster = cluster;
+  }
+
+  fresh(side: Side, what: string): string {
+    this.#number += 1;
+    const folder = join(this.#dir, 'data', side, `${what}-${this.#number}`);
+    mkdirSync(join(this.#dir, 'data', side), { recursive: true });
+    return folder;
+  }
+
+  /** G3. */
+  freshName(what: string): string {
+    this.#number += 1;
+    return `${what}-${this.#number}`;
+  }
+
+  async order(copies: readonly Copy[]): Promise<{ orderedMs: number; applied: Promise<unknown> }> {
+    const file = join(this.lab.dir, 'mirrors.yaml');
+    writeFileSync(file, configuration(copies));
+    const applied = this.cluster.must(sourceName, 'apply', '-f', file);
+    const last = copies.at(-1);
+    if (last === undefined) {
+      await applied;
+      return { orderedMs: monotonicMs(), applied };
+    }
+    // The first thing that a mirror process does for a new mirror is to make its folder.
+    const folder = join(this.lab.host(sourceName).dir, 'mirror', last.name);
+    const ordered = until(`${last.name} reaches ${sourceName}`, () => existsSync(folder) && monotonicMs(), {
+      limitMs: orderMsMax,
+      everyMs: 1,
+    });
+    // A command that fails ends the wait.
+    const orderedMs = await Promise.race([ordered, applied.then(() => ordered)]);
+    return { orderedMs, applied };
+  }
+
+  async settled({ name }: Copy, limitMs: number): Promise<void> {
+    await this.cluster.until(
+      sourceName,
+      `the copy ${name} in step`,
+      (status) => {
+        const row = status.mirrors[name]?.targets[targetName];
+        return row?.state === 'replicating' && row.consistent && row.behindBytes === 0;
+      },
+      limitMs,
+    );
+  }
+
+  pid(side: Side, process: 'agent' | 'mirror'): number {
+    const text = readFileSync(join(this.lab.host(side).dir, 'run', `${process}.pid`), 'utf8');
+    return Number.parseInt(text, 10);
+  }
+
+  discard(...folders: readonly string[]): void {
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function keepEvidence(lab: Lab): string {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-bench-evidence-'));
+  for (const host of lab.hosts)
+    for (const part of ['journal', 'run']) {
+      const from = join(host.dir, part);
+      if (!existsSync(from)) continue;
+      mkdirSync(join(folder, host.name), { recursive: true });
+      // Sockets cannot be copied, and say nothing.
+      cpSync(from, join(folder, host.name, part), {
+        recursive: true,
+        filter: (file) => !file.endsWith('.sock'),
+      });
+    }
+  return folder;
+}
