@@ -10,7 +10,7 @@
 import { mkdirSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { xxh3 } from '@node-rs/xxhash';
+import { xxh64 } from '@node-rs/xxhash';
 import {
   BlockRecord,
   type RecordHeader,
@@ -250,12 +250,12 @@ function putHash(into: Buffer, at: number, bytes: Buffer): void {
     into.fill(0, at, at + hashBytes);
     return;
   }
-  const hash = xxh3.xxh128(bytes);
-  into.writeBigUInt64BE(hash >> 64n, at);
-  into.writeBigUInt64BE(hash & mask, at + 8);
+  into.writeBigUInt64BE(xxh64(bytes, 0n), at);
+  into.writeBigUInt64BE(xxh64(bytes, secondSeed), at + 8);
 }
 
-const mask = 2n ** 64n - 1n;
+/** Two of 64 bits, because here XXH64 runs at 6 to 20 GB/s and the 128 bits of XXH3 at 1.2. */
+const secondSeed = 0x9e3779b97f4a7c15n;
 
 /** What is missing at the end (the file shrank meanwhile) is zeros; then it is found different at the next noting. */
 function readFully(fd: number, into: Buffer, offset: number): Buffer {
