@@ -7,6 +7,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import type { Stage } from './target-fixture.ts';
 import {
@@ -204,5 +205,33 @@ describe('a target of a file mirror', () => {
       ['extra', true],
       ['two', false],
     ]);
+  });
+
+  test('keeps others from writing in it while it is a target', async () => {
+    stage = await openStage();
+    stage = await stage.reopen({ privateMount: join(stage.dir, 'private') });
+    const { source } = await stage.dial();
+    await source.batch(1, [folder('a'), put('a/one', 'one')]);
+    await stage.target.foreignChanges();
+    const { protection } = stage.target.state();
+    if (protection.kind === 'unprotected') {
+      // Not permitted on this host: it says so, and works all the same.
+      expect(protection.says).not.toBe('');
+      return;
+    }
+    const write = (): void => {
+      writeFileSync(stage.at('foreign'), 'foreign');
+    };
+    expect(write).toThrow(/EROFS/);
+    await source.batch(2, [removal('a/one'), put('a/two', 'two')]);
+    stage = await stage.reopen();
+    expect(stage.target.state().protection.kind).toBe('read-only');
+    expect(write).toThrow(/EROFS/);
+    const { source: again } = await stage.dial(7n, 2);
+    await again.batch(3, [put('a/three', 'three')]);
+    await stage.target.promote();
+    expect(readdirSync(stage.at('a')).sort()).toEqual(['three', 'two']);
+    expect(readdirSync(stage.root)).toEqual(['a']);
+    write();
   });
 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
+import { unprotect } from '../src/os/read-only.ts';
 import type { TargetOptions } from '../src/files/target/types.ts';
 import type { Attributes, Connection, FileOperation, Frame, Hello } from '../src/transport/types.ts';
 import { connectionPair } from './connection-pair.ts';
@@ -257,6 +258,7 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     },
     close: async () => {
       await close();
+      if (typeof more.privateMount === 'string') unprotect(root, more.privateMount);
       rmSync(dir, { recursive: true, force: true });
     },
   };
