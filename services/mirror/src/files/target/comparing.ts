@@ -289,7 +289,7 @@ function readWhole(fd: number, space: Buffer, length: number, offset: number): n
   return done;
 }
 
-/** 16 bytes, big endian, as catalog/blocks.ts has them. */
+/** 16 bytes, big endian, as files/source/reading.ts has them. */
 function hashOf(block: Buffer): Buffer {
   const hash = xxh3.xxh128(block);
   const bytes = Buffer.allocUnsafe(16);
