@@ -77,7 +77,7 @@ export class Audit implements Witnesses {
     this.unfitUntil.set(machine, this.sim.now + 30_000);
   }
 
-  private fit(machine: Machine): boolean {
+  fit(machine: Machine): boolean {
     return this.sim.now >= (this.unfitUntil.get(machine) ?? 0);
   }
 

@@ -154,10 +154,13 @@ export class Cluster {
   /** A person tries again until it is done, or until something else is wanted of the same thing. */
   private write(key: string, value: string): void {
     this.wanted.set(key, value);
+    let tries = 0;
     const attempt = () => {
       if (this.wanted.get(key) !== value) return;
       const again = () => this.sim.after(1_000, attempt);
-      const service = this.services()[0];
+      const services = this.services();
+      const service = services[tries % Math.max(1, services.length)];
+      tries += 1;
       if (service === undefined) {
         again();
         return;

@@ -10,7 +10,7 @@ export const stories: readonly Story[] = [
     name: '1 A loses power',
     text: `${begin}
       60s    power off a
-      until 93.9s: a owns
+      until 92.9s: a owns
       by 95.4s: b owns
       by 97s: b serves
       150s   power on a
@@ -295,6 +295,28 @@ export const stories: readonly Story[] = [
       until 900s: b owns
       900s   power off b
       by 937s: a owns`,
+  },
+  {
+    name: 'a server is added while the owner and its standby are cut off together',
+    third: true,
+    group: { mirrors: {} },
+    text: `${begin}
+      60s    cut a-w
+      60s    cut a-c
+      60s    cut b-w
+      60s    cut b-c
+      until 80s: a serves
+      80s    c becomes a server of g1
+      until 200s: a serves
+      by 200.1s: the reason says c is new to g1
+      200s   heal a-w
+      200s   heal a-c
+      200s   heal b-w
+      200s   heal b-c
+      until 240s: a serves
+      240s   power off a
+      240s   power off b
+      by 280s: c serves`,
   },
   {
     name: 'manual takeover waits for a person',

@@ -176,6 +176,14 @@ const commands: readonly (readonly [RegExp, Do])[] = [
       );
     },
   ],
+  [
+    /^c becomes a server of g1$/,
+    (c) => {
+      const now = c.config.groups.get('g1');
+      if (now !== undefined)
+        c.apply({ ...c.config, groups: new Map([['g1', { ...now, servers: ['a', 'b', 'c'] }]]) });
+    },
+  ],
   [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
   [
     /^the outage becomes (\d+)s$/,

@@ -9,9 +9,17 @@
  * The commands and the states are in commands.ts and states.ts. All invariants are audited besides.
  */
 
+import type { Member } from '@holdfast/core';
 import { Cluster } from '../cluster.ts';
 import { Random } from '../random.ts';
-import { mirrorsOf, parsed, resource, twoServersAndWitness, type RawGroup } from '../scenario.ts';
+import {
+  mirrorsOf,
+  parsed,
+  resource,
+  twoServersAndWitness,
+  withThirdServer,
+  type RawGroup,
+} from '../scenario.ts';
 import { Simulation, type Violation } from '../simulation.ts';
 import { command } from './story-commands.ts';
 import { stateOf } from './story-states.ts';
@@ -21,6 +29,8 @@ export interface Story {
   readonly name: string;
   readonly text: string;
   readonly group?: Partial<RawGroup>;
+  /** A third server c, and a without a vote: what b, c and w decide, a may not hear. */
+  readonly third?: true;
 }
 
 export interface Told {
@@ -41,11 +51,8 @@ export function tell(story: Story, seed: number): Told {
     ...story.group,
   };
   const raw = { groups: { g1: group } };
-  const cluster = new Cluster(sim, {
-    members: twoServersAndWitness,
-    raw,
-    config: parsed(raw, twoServersAndWitness),
-  });
+  const members = story.third === true ? voting(['b', 'c', 'w']) : twoServersAndWitness;
+  const cluster = new Cluster(sim, { members, raw, config: parsed(raw, members) });
   noise(cluster, new Random(seed, 5));
   const waiting: { who: string; text: string; what: string }[] = [];
   sim.onLine = (who, says) => {
@@ -59,8 +66,17 @@ export function tell(story: Story, seed: number): Told {
     if (sim.violation !== null) break;
     tellLine(cluster, line, waiting);
   }
+  if (sim.violation === null) nothingVanished(cluster);
   return { violation: sim.violation, journal: (lines) => [...sim.journal(lines), ...cluster.describe()] };
 }
+
+function nothingVanished(cluster: Cluster): void {
+  const own = cluster.records.recordOf('g1')?.ownership;
+  if (own?.kind === 'owned') cluster.mirrors.nothingVanished('g1', cluster.host(own.owner).machine);
+}
+
+const voting = (voters: readonly string[]): readonly Member[] =>
+  withThirdServer.map((m) => ({ ...m, voter: voters.includes(m.id) }));
 
 /** A little of everything that a real network does on a good day. */
 function noise(cluster: Cluster, random: Random): void {
