@@ -108,7 +108,7 @@ class Scan {
   async #threaded(threads: ScanThreads): Promise<boolean> {
     while (threads.free > 0 && this.#folders.length > 0) threads.give(this.#folders.splice(-batchFolders));
     if (this.#slice(this.#different)) return true;
-    if (threads.busy === 0) return false;
+    if (threads.busy === 0) return this.#folders.length > 0;
     const answer = await threads.answer();
     this.#entries += answer.entries;
     for (const id of answer.folders) this.#folders.push(id);
@@ -116,7 +116,7 @@ class Scan {
     return true;
   }
 
-  /** K2. False when nothing is left that could be done here. */
+  /** K2. False when nothing is left that could be done here; what is missing waits for all folders (K1). */
   #slice(folders: number[]): boolean {
     const until = performance.now() + (this.#options.sliceMs ?? sliceMsDefault);
     return this.#options.catalog.write(() => {
