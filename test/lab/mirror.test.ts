@@ -20,6 +20,7 @@ const someFiles = `mkdir -p ${root}/some/empty && cd ${root}/some
 
 /** The owner and the standby, with everything of the last story out of the way and the copy in step. */
 async function ready({ world, owner, standby }: Scene): Promise<void> {
+  await sh(world, owner, `mkdir -p ${root}`);
   await inStep(world, standby, 60_000);
   await sh(
     world,

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { LabError, type ExecResult, type Host, type Lab } from '@holdfast/lab';
 import type { StatusView } from '../view/status-view.ts';
 import { holdfastArgv } from './holdfast-program.ts';
-import { labConfig, labGroup } from './lab-config.ts';
+import { labConfig, labGroup, labRoot } from './lab-config.ts';
 
 export interface BringUpOptions {
   /** As in cluster.yaml; default 5s. */
@@ -198,6 +198,8 @@ export async function bringUp(lab: Lab, options: BringUpOptions = {}): Promise<L
   say(`quorum healthy with ${voters} ${voters === 1 ? 'vote' : 'votes'}`);
   const config = options.config === undefined ? labConfig(servers.slice(0, 2), outage) : options.config;
   if (config === null) return { ...cluster, configFile: null };
+  // A source never makes its folder: one that is missing may be a disk that is not mounted.
+  if (options.config === undefined) await lab.host(first).exec(['mkdir', '-p', labRoot]);
   const configFile = join(lab.dir, 'cluster.yaml');
   writeFileSync(configFile, config);
   await must(first, 'apply', '-f', configFile);

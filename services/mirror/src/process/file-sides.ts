@@ -1,6 +1,6 @@
 /** The roles of file mirrors, opened on disk: root, selection, catalog, and the side itself. */
 
-import { mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { MirrorOrder } from '@holdfast/core';
 import { bootMs, errorCode, errorText, pathIn, type MemberDirectory } from '@holdfast/wire/directory';
@@ -60,7 +60,7 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
   };
 
   const target = async (order: MirrorOrder, role: TargetRole | null): Promise<Opened<TargetSide>> => {
-    const made = makeRoot(order.root);
+    const made = makeRoot(order, path);
     if (made !== '') return { kind: 'failed', says: made };
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
@@ -184,8 +184,12 @@ const ownFolder = (mirror: string): Buffer => Buffer.from(`.holdfast-${mirror.re
 
 const open = <Side>(side: Side): Opened<Side> => ({ kind: 'open', side });
 
-/** A target that is new has no folder yet. Empty when it is there. */
-function makeRoot(root: string): string {
+/**
+ * A target that is new has no folder yet. One that had a copy and lacks its folder lacks the disk that it is on: nothing
+ * is copied into the place where that is mounted. Empty when it is there, or is for others to refuse.
+ */
+function makeRoot({ mirror, root }: MirrorOrder, dir: string): string {
+  if (existsSync(pathIn(dir, 'mirror', folderOf(mirror), 'catalog'))) return '';
   try {
     mkdirSync(root, { recursive: true, mode: 0o755 });
     return '';
