@@ -121,6 +121,8 @@ export interface RenewalRecord {
    * that a shorter outage can't be applied behind an owner's back.
    */
   readonly waits: Readonly<Record<GroupId, number>>;
+  /** The servers of each group that it asks to hold when it can't renew. Absent: an older version, which does not tell. */
+  readonly asks?: Readonly<Record<GroupId, readonly MemberId[]>> | undefined;
   readonly groups: readonly GroupReport[];
   /** The copies of which this server is a target. Absent: none. */
   readonly mirrors?: readonly MirrorCopy[] | undefined;

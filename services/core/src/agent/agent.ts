@@ -19,10 +19,10 @@ import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
-import { askToHold, holdRequested, promiseReceived } from './promises.ts';
+import { askedSince, askToHold, holdRequested, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
-import { observerOf, sighted, sightingDue } from './sighting.ts';
+import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
   follow,
@@ -32,6 +32,7 @@ import {
   paceOf,
   pathsBetween,
   reportsOf,
+  toldOf,
   type AgentState,
   type AgentStep,
 } from './state.ts';
@@ -175,7 +176,8 @@ class Turn {
     const own = [...this.state.own, ...ownBack(this.state, config)];
     this.state = { ...this.state, own, config: withHeld(this.state, config), configRevision: revision };
     for (const group of groupsOf(this.state)) {
-      const g = this.groupState(group.name);
+      const known = this.groupState(group.name);
+      const g = { ...known, asked: [...new Set([...known.asked, ...group.servers])] };
       if (!first) {
         const old = before.groups.get(group.name);
         this.putGroup(g);
@@ -187,9 +189,8 @@ class Turn {
       const vouched = this.state.vouched.find((v) => v.group === group.name);
       if (vouched !== undefined) this.reattach(g, group, vouched);
     }
-    const mine = groupsOf(this.state).map((g) => [g.name, g.rules.waitMs] as const);
     // Others judge by the new pace from now on.
-    this.state = { ...this.state, waits: Object.fromEntries(mine), nextBeatAt: this.now };
+    this.state = { ...this.state, ...toldOf(groupsOf(this.state)), nextBeatAt: this.now };
     if (first) this.strip(groupsOf(this.state));
     else if (strangers.length > 0) this.strip(strangers);
   }
@@ -232,13 +233,7 @@ class Turn {
         this.move(m.group, (g, here) => promiseReceived(g, event.from, m, here));
         return;
       case 'sighting-request':
-        this.actions.push({
-          kind: 'sight',
-          to: event.from,
-          path: event.path,
-          round: m.round,
-          addresses: m.addresses.slice(0, 64),
-        });
+        this.actions.push(look(event.from, event.path, m.round, m.addresses));
         return;
       case 'sighting':
         // The shell compares link addresses and says `sighted`.
@@ -256,6 +251,7 @@ class Turn {
     );
     const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
     this.state = { ...this.state, renewal };
+    if (proof !== null) this.state = { ...this.state, groups: askedSince(this.state, proof.asks) }; // P5
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
     this.note(null, 'impostor', impostor);
@@ -344,9 +340,8 @@ class Turn {
   }
 
   private account(): Account {
-    const { state } = this;
-    const { waits, mirrors } = state;
-    return { reports: reportsOf(state), waits, leaving: state.leaving !== null, mirrors };
+    const { waits, asks, mirrors, leaving } = this.state;
+    return { reports: reportsOf(this.state), waits, asks, leaving: leaving !== null, mirrors };
   }
 
   private proofWanted(): boolean {

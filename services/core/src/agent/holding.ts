@@ -104,6 +104,8 @@ export interface GroupState {
   readonly drained: readonly MemberId[];
   /** Acquisitions that failed here one after the other. */
   readonly failures: Failures | null;
+  /** Servers that others may count on being asked to hold: told by the last proven renewal, or known since. */
+  readonly asked: readonly MemberId[];
   /** Rule 11, as the one who asks. */
   readonly round: HoldRound | null;
   /** Rule 11, as the one who promised: no takeover is accepted before that. */
@@ -149,6 +151,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     opened: null,
     drained: [],
     failures: null,
+    asked: [],
     round: null,
     promisedUntil: null,
     promisedTo: null,

@@ -20,7 +20,7 @@ const liveRowsMax = 4;
 /** A state that lasts less than this is not worth an event. */
 const steadyMs = 5_000;
 
-export interface Ordering {
+interface Ordering {
   readonly orders: MirrorOrders | null;
   readonly actions: readonly AgentAction[];
 }

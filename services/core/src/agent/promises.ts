@@ -4,6 +4,8 @@
  *
  *   P1  a promise is binding in memory before it is written, and given only after it is on disk
  *   P2  a full set counts from just before the request was sent
+ *   P5  those are asked who are servers of the group by the newest configuration, or were when the store was last told:
+ *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts)
  *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
  *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2)
  */
@@ -14,6 +16,7 @@ import type { BootMs, Epoch, MemberId } from '../names.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
+import type { AgentState } from './state.ts';
 import { otherServers } from './step.ts';
 
 /** Asks for promises when renewals fail; with `freeze` goes on without any. */
@@ -23,7 +26,7 @@ export function askToHold(
   here: Here,
   paths: (to: MemberId) => readonly number[],
 ): Moved {
-  const { config, now, self } = here;
+  const { config, now } = here;
   const epoch = heldEpoch(g.holding);
   const holds =
     g.holding.kind === 'acquiring' || g.holding.kind === 'active' || g.holding.kind === 'releasing';
@@ -37,7 +40,7 @@ export function askToHold(
     case 'freeze':
       return { group: { ...entitle(g, epoch, now, g.entitlement.rules), round: null }, actions: [] };
     case 'failsafe': {
-      const others = otherServers(config, self);
+      const others = mustPromise(g, here);
       if (others.length === 0) return { group: entitle(g, epoch, now, g.entitlement.rules), actions: [] };
       const round = { round: Math.round(now * 1_000), startedAt: now, promised: [], refused: null };
       const { waitMs } = g.entitlement.rules;
@@ -54,6 +57,24 @@ export function askToHold(
       return { group: { ...g, round }, actions };
     }
   }
+}
+
+/** P5: a renewal was proven that told this, so what earlier ones told is over. */
+export function askedSince(
+  { groups, asks }: Pick<AgentState, 'groups' | 'asks'>,
+  told: AgentState['asks'] | undefined,
+): AgentState['groups'] {
+  const changed = [...groups.values()].flatMap((g) => {
+    const asked = [...new Set([...(told?.[g.group] ?? []), ...(asks[g.group] ?? [])])];
+    return asked.join() === g.asked.join() ? [] : [[g.group, { ...g, asked }] as const];
+  });
+  return changed.length === 0 ? groups : new Map([...groups, ...changed]);
+}
+
+/** P5. */
+function mustPromise(g: GroupState, { config, self }: Here): readonly MemberId[] {
+  const others = otherServers(config, self);
+  return [...others, ...g.asked.filter((s) => s !== self && !others.includes(s))];
 }
 
 /** When the next round may start: a part of R, so that several fit before F. */
@@ -79,7 +100,7 @@ export function promiseReceived(g: GroupState, from: MemberId, promise: HoldProm
     return { group: { ...g, round: { ...round, refused: `${from}: ${promise.reason}` } }, actions: [] };
   }
   const promised = round.promised.includes(from) ? round.promised : [...round.promised, from];
-  const full = otherServers(here.config, here.self).every((s) => promised.includes(s));
+  const full = mustPromise(g, here).every((s) => promised.includes(s));
   const next = { ...g, round: { ...round, promised } };
   if (!full || g.entitlement === null) return { group: next, actions: [] };
   return { group: entitle(next, epoch, round.startedAt, g.entitlement.rules), actions: [] };

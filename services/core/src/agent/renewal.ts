@@ -52,12 +52,15 @@ export interface Proof {
   readonly at: BootMs;
   /** What it told of the groups' G. */
   readonly waits: RenewalRecord['waits'];
+  /** And of the servers that it asks to hold. */
+  readonly asks: RenewalRecord['asks'];
 }
 
 /** What goes into the next renewal. */
 export interface Account {
   readonly reports: readonly GroupReport[];
   readonly waits: Readonly<Record<GroupId, number>>;
+  readonly asks?: RenewalRecord['asks'];
   readonly leaving: boolean;
   /** The latest word of the mirror process. */
   readonly mirrors: readonly MirrorReport[];
@@ -113,6 +116,7 @@ export function renewWhenDue(
     version: r.version,
     leaving: account.leaving,
     waits: account.waits,
+    ...(account.asks === undefined ? {} : { asks: account.asks }),
     groups: account.reports,
     ...(mirrors.length === 0 ? {} : { mirrors }),
   };
@@ -148,9 +152,11 @@ export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
 }
 
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
-function isNews(current: RenewalRecord, { reports, waits, leaving }: Account): boolean {
+function isNews(current: RenewalRecord, { reports, waits, asks, leaving }: Account): boolean {
   if (current.leaving !== leaving || current.groups.length !== reports.length) return true;
   if (Object.entries(waits).some(([group, waitMs]) => current.waits[group] !== waitMs)) return true;
+  const told = (group: GroupId) => current.asks?.[group]?.join();
+  if (Object.entries(asks ?? {}).some(([group, servers]) => told(group) !== servers.join())) return true;
   return reports.some((report) => {
     const told = current.groups.find((g) => g.group === report.group);
     return told === undefined || digest(told) !== digest(report);
@@ -227,7 +233,7 @@ function committed(
   now: BootMs,
 ): Renewed {
   const inTime = now <= flight.sentAt + pace.attemptMs; // R2
-  const proof = inTime ? { at: flight.sentAt, waits: flight.record.waits } : null;
+  const proof = inTime ? { at: flight.sentAt, waits: flight.record.waits, asks: flight.record.asks } : null;
   return {
     renewal: {
       ...r,

@@ -4,6 +4,7 @@
  */
 
 import type { BootMs, MemberId } from '../names.ts';
+import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { heardHere } from '../vantage.ts';
@@ -12,6 +13,7 @@ import { identityAddresses } from './step.ts';
 
 const triesMax = 5;
 const retryMs = 1_000;
+const addressesMax = 64;
 
 export function sightingDue(
   g: GroupState,
@@ -55,6 +57,16 @@ export function sighted(
       { kind: 'note', group: g.group, what: 'not-verified', reason: says },
     ],
   };
+}
+
+/** Somebody wants to know who answers there. */
+export function look(
+  to: MemberId,
+  path: number,
+  round: number,
+  addresses: readonly string[],
+): Extract<AgentAction, { kind: 'sight' }> {
+  return { kind: 'sight', to, path, round, addresses: addresses.slice(0, addressesMax) };
 }
 
 /** Another member that is heard well, to look at our addresses from outside; a witness if there is one. */

@@ -12,6 +12,7 @@ import {
   type GroupReport,
   type MaintenanceRecord,
   type PauseRecord,
+  type RenewalRecord,
 } from '../records.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { OwnAddress } from './configuring.ts';
@@ -59,6 +60,8 @@ export interface AgentState {
   readonly vouched: readonly HeldBefore[];
   /** G of each group of this server. */
   readonly waits: Readonly<Record<GroupId, number>>;
+  /** The servers of each of them. */
+  readonly asks: NonNullable<RenewalRecord['asks']>;
 }
 
 export type AgentStep = Step<AgentState, AgentAction>;
@@ -104,6 +107,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     armed: [],
     vouched: [],
     waits: {},
+    asks: {},
   };
 }
 
@@ -136,6 +140,14 @@ export function follow(state: AgentState, record: GroupRecord, revision: Revisio
     ...state,
     followed: new Map(state.followed).set(group, record),
     followedRevisions: new Map(state.followedRevisions).set(group, revision),
+  };
+}
+
+/** What its renewals tell of its groups besides: for how long others wait, and who is asked to hold. */
+export function toldOf(groups: readonly GroupConfig[]): Pick<AgentState, 'waits' | 'asks'> {
+  return {
+    waits: Object.fromEntries(groups.map((g) => [g.name, g.rules.waitMs])),
+    asks: Object.fromEntries(groups.map((g) => [g.name, g.servers])),
   };
 }
 

@@ -19,7 +19,7 @@ import { parseName } from './text.ts';
 import { readThrottle } from './throttle.ts';
 import type { CopyTerms, FilesConfig, GateConfig, MirrorConfig } from './types.ts';
 
-export const scanEveryDefaultMs = 600_000;
+const scanEveryDefaultMs = 600_000;
 export const noGate: GateConfig = { maxLagMs: null, maxBytes: null, onStale: 'wait' };
 
 /** Keys of a mirror besides where it comes from. */

@@ -26,7 +26,7 @@ export interface Cast {
   readonly followed: ReadonlyMap<GroupId, GroupRecord>;
 }
 
-export const defaultMirrorPort = 7445;
+const defaultMirrorPort = 7445;
 
 export function mirrorId(group: GroupId, mirror: string): MirrorId {
   return `${group}/${mirror}`;

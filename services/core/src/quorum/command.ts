@@ -3,6 +3,7 @@
 import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
+import { notAsked } from './asked.ts';
 import {
   assess,
   blockers,
@@ -124,8 +125,12 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
   const safeFrom = force ? renewedAt + waitMsFor(scene, own.owner, config) : downFrom;
+  const unasked = notAsked(scene, config, own.owner, to);
+  if (scene.now >= safeFrom && unasked !== null && !force)
+    return refused(`${unasked}; make sure that ${own.owner} is off, and use --force`);
   if (scene.now >= safeFrom) {
-    const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
+    const over = unasked === null ? '' : `; forced although ${unasked}`;
+    const reason = `${by} ordered the failover from ${own.owner} to ${to}${over}${loss}`;
     return {
       kind: 'do',
       judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over', own.owner),
@@ -181,6 +186,8 @@ export function decideApproval(c: Case, approve: boolean, by: string): Commanded
   const fenced = saysFenced(c.scene, own.owner, c.config.name, own.epoch) !== null;
   const downFrom = serverDownAt(c.scene, own.owner, c.config);
   if (!fenced && c.scene.now < downFrom) return refused(`${own.owner} is not down any more`);
+  const unasked = fenced ? null : notAsked(c.scene, c.config, own.owner, op.to);
+  if (unasked !== null) return refused(unasked);
   const reason = `${op.reason}; approved by ${by}`;
   const wanted = { ...begin('failover', own.owner, op.to, reason), by };
   const next = give(c, op.to, own.epoch + 1n, wanted, 'failing-over', fenced ? null : own.owner, null);

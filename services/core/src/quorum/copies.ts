@@ -23,7 +23,7 @@ export interface Loss {
   readonly bytes: number | null;
 }
 
-export interface CopyVerdict {
+interface CopyVerdict {
   /** Null: no mirror stands in the way. */
   readonly blocker: string | null;
   /** Null: nobody need be asked. */
@@ -32,7 +32,7 @@ export interface CopyVerdict {
 }
 
 /** Whose data counts, and of which epoch. */
-export interface DataHolder {
+interface DataHolder {
   readonly server: MemberId;
   readonly epoch: Epoch;
   /** A later owner that was never heard active may have written for so long, at most. */
@@ -97,7 +97,7 @@ export function judgeCopies(
   return gated(config, `the copy on ${server}`, loss);
 }
 
-export function copyOf(scene: Pick<Scene, 'view'>, server: MemberId, mirror: MirrorId): MirrorCopy | null {
+function copyOf(scene: Pick<Scene, 'view'>, server: MemberId, mirror: MirrorId): MirrorCopy | null {
   return scene.view.renewals.get(server)?.value.mirrors?.find((m) => m.mirror === mirror) ?? null;
 }
 
@@ -215,7 +215,7 @@ export function notInStep(
   return null;
 }
 
-export function stateWords(state: MirrorState): string {
+function stateWords(state: MirrorState): string {
   return state === 'initial-copy' ? 'initial copy' : state;
 }
 

@@ -9,6 +9,7 @@
 
 import type { BootMs, MemberId } from '../names.ts';
 import type { Operation, Ownership, StepRecord } from '../records.ts';
+import { whenSilent } from './asked.ts';
 import {
   askFor,
   assess,
@@ -271,7 +272,8 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
   const op = record?.operation ?? null;
   const held = heldByFailovers(c);
   if (held !== null) return stay('blocked', `${why}; ${held}`, null, [held]);
-  const all = candidates(scene, config, record).filter((s) => s.server !== owner);
+  const others = candidates(scene, config, record).filter((s) => s.server !== owner);
+  const all = whenSilent(scene, config, owner, others);
   const to = choose(all, own.kind === 'releasing' ? own.to : undefined);
   if (to === undefined)
     return stay('blocked', `${why}; nobody can take over: ${blockers(all)}`, null, blockerList(all));

@@ -313,10 +313,10 @@ export const stories: readonly Story[] = [
       200s   heal a-c
       200s   heal b-w
       200s   heal b-c
-      until 240s: a serves
-      240s   power off a
-      240s   power off b
-      by 280s: c serves`,
+      by 260s: no operation
+      260s   power off a
+      260s   power off b
+      by 300s: c serves`,
   },
   {
     name: 'manual takeover waits for a person',
