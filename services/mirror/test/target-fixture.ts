@@ -115,7 +115,7 @@ export class HandSource {
   }
 
   /** The next frame of this kind; others are dropped. Throws when there is none within the limit. */
-  async next<K extends Frame['kind']>(kind: K, limitMs = 10_000): Promise<Extract<Frame, { kind: K }>> {
+  async next<K extends Frame['kind']>(kind: K, limitMs = 30_000): Promise<Extract<Frame, { kind: K }>> {
     const until = Date.now() + limitMs;
     for (;;) {
       for (let frame = this.#frames.shift(); frame !== undefined; frame = this.#frames.shift()) {

@@ -49,7 +49,7 @@ afterEach(async () => {
 /** What the target answers to nonsense. */
 async function refusal(): Promise<string> {
   try {
-    for (;;) await source.next('wants', 5_000);
+    for (;;) await source.next('wants', 20_000);
   } catch (error) {
     return (error as { message: string }).message;
   }

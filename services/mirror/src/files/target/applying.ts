@@ -40,6 +40,8 @@ export interface Ground {
   readonly staging: Staging;
   /** Names within the mirror of a file of this number, as the catalog knows them. */
   readonly namesOf: (inode: number) => number;
+  /** Whether this path is one of them. */
+  readonly isName: (path: Buffer, inode: number) => boolean;
   readonly failPoint: (name: string) => void;
 }
 
@@ -313,6 +315,7 @@ export class Applying {
   #isolate(path: Buffer, there: Stat): void {
     const { tree, stage, namesOf } = this.#ground;
     if (there.kind !== 'file' || there.nlink <= 1 || there.nlink <= namesOf(there.inode)) return;
+    if (there.nlink <= namesOf(there.inode) + this.#newNames(there)) return;
     const from = tree.openRead(path);
     try {
       const to = this.#temporaryFile();
@@ -325,6 +328,18 @@ export class Applying {
       closeSync(from);
     }
     stage.rename(temporary, path, { toTree: tree });
+  }
+
+  /** Names that this batch gave to a file, and that the catalog does not know yet. */
+  #newNames({ inode, dev }: Stat): number {
+    const { tree, isName } = this.#ground;
+    let names = 0;
+    for (const operation of this.batch.operations) {
+      if (operation.kind !== 'hard-link' || isName(operation.path, inode)) continue;
+      const stat = tree.stat(operation.path);
+      if (stat?.inode === inode && stat.dev === dev) names += 1;
+    }
+    return names;
   }
 
   #temporaryFile(): number {

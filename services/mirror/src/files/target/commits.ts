@@ -64,8 +64,15 @@ export class Commits {
   readonly #options: CommitsOptions;
   #nextNumber: number;
   #received: StagedBatch[] = [];
+  /** How often batches were skipped; what was begun before the last time is skipped as well. */
+  #drops = 0;
   #receivedBytes = 0;
-  #unapplied: { readonly number: number; readonly staged: StagedBatch; readonly bytes: number }[] = [];
+  #unapplied: {
+    readonly number: number;
+    readonly staged: StagedBatch;
+    readonly bytes: number;
+    readonly drops: number;
+  }[] = [];
   #unappliedBytes = 0;
   /** Of the staging folder, with the batch after which they are of no use. */
   #used: { readonly number: number; readonly ids: readonly number[] }[] = [];
@@ -133,6 +140,7 @@ export class Commits {
       const group = this.#received;
       this.#received = [];
       const bytes = this.#receivedBytes;
+      const drops = this.#drops;
       try {
         const numbered = group.map((staged, i) => ({
           number: this.#nextNumber + i,
@@ -143,7 +151,7 @@ export class Commits {
         this.#nextNumber += group.length;
         for (const { number, staged, payload } of numbered) {
           this.#options.listener.durable(staged);
-          this.#unapplied.push({ number, staged, bytes: payload.length });
+          this.#unapplied.push({ number, staged, bytes: payload.length, drops });
           this.#unappliedBytes += payload.length;
         }
         this.#options.ground.failPoint('commit:acknowledged');
@@ -191,11 +199,12 @@ export class Commits {
     const { ground, records, listener } = this.#options;
     for (let next = this.#unapplied[0]; next !== undefined && !this.#closed; next = this.#unapplied[0]) {
       const { number, staged } = next;
-      const unfit = records.unfit(staged.batch);
+      const unfit =
+        next.drops === this.#drops ? records.unfit(staged.batch) : 'it was sent on top of what did not fit';
       if (unfit !== null) {
-        await this.#dropUnapplied();
+        this.#dropUnapplied();
         listener.unfit(unfit);
-        return;
+        continue;
       }
       const applying = new Applying(ground, number, staged.batch, 0);
       const done =
@@ -217,10 +226,10 @@ export class Commits {
   }
 
   /** What is durable and can't be applied is skipped, with everything that was sent on top of it. */
-  async #dropUnapplied(): Promise<void> {
-    await this.#syncing;
+  #dropUnapplied(): void {
     const last = this.#unapplied.at(-1);
     if (last === undefined) return;
+    this.#drops += 1;
     this.#options.records.skip(last.number);
     this.#options.ground.staging.mark({ number: last.number, step: 0 });
     this.#appliedNumber = last.number;

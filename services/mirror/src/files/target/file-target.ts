@@ -423,7 +423,14 @@ async function openParts(options: TargetOptions, opened: { close(): void }[]): P
   const log = new Log(join(dir, 'log'), segmentBytes);
   opened.push(log);
   const failPoint = options.failPoint ?? ((): void => undefined);
-  const ground: Ground = { tree, stage, staging, failPoint, namesOf: (inode) => records.namesOf(inode) };
+  const ground: Ground = {
+    tree,
+    stage,
+    staging,
+    failPoint,
+    namesOf: (inode) => records.namesOf(inode),
+    isName: (path, inode) => records.isName(path, inode),
+  };
   const bootMark = new BootMark(dir, bootId());
   const replayed = await replay(log, ground, records, bootMark.powerLost);
   bootMark.write();

@@ -204,6 +204,10 @@ export class Records {
     return this.#catalog.linked(inode).length;
   }
 
+  isName(path: Buffer, inode: number): boolean {
+    return this.#catalog.byPath(path)?.inode === inode;
+  }
+
   knows(path: Buffer): boolean {
     return this.#catalog.byPath(path) !== null;
   }
