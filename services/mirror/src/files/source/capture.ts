@@ -243,7 +243,7 @@ export class Capture {
 
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
     const { catalog } = this.#options;
-    const paths = told.entries();
+    const paths = [...this.#looking.otherNames(told), ...told].values();
     const wholes: Buffer[] = [];
     for (let done = false; !done;) {
       catalog.write(() => {

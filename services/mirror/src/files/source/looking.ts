@@ -8,7 +8,8 @@
 import type { Catalog, Observed } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
-import { folderOf, keyOf } from './path.ts';
+import type { Told } from './dirty.ts';
+import { folderOf, keyOf, pathOfKey } from './path.ts';
 import type { SourceSelection } from './types.ts';
 
 export interface LookingOptions {
@@ -42,6 +43,22 @@ export class Looking {
     return observed;
   }
 
+  /**
+   * Other names of files that were told by a name that may be gone by now: the feed tells a change by the name that was
+   * used (feed/types.ts, F5).
+   */
+  *otherNames(told: ReadonlyMap<string, Told>): Generator<[string, Told]> {
+    const { catalog } = this.#options;
+    for (const [key, { atMs }] of told) {
+      const entry = catalog.byPath(pathOfKey(key));
+      if (entry === null || entry.nlink < 2 || entry.attributes.kind === 'folder') continue;
+      for (const name of catalog.linked(entry.inode)) {
+        const path = catalog.pathOf(name.id);
+        if (path !== null && !told.has(keyOf(path))) yield [keyOf(path), { whole: false, atMs }];
+      }
+    }
+  }
+
   /** V2. Within a write() of the catalog. */
   lookAtFolders(): void {
     const folders = this.#folders;
@@ -61,7 +78,7 @@ export class Looking {
   }
 
   #noteFolder(observed: Observed, folder: Buffer): void {
-    if (observed.kind === 'new' || observed.kind === 'gone' || observed.kind === 'moved')
-      this.#folders.add(keyOf(folder));
+    // What is neither there nor known came and went; that it did changed its folder.
+    if (observed.kind !== 'same' && observed.kind !== 'changed') this.#folders.add(keyOf(folder));
   }
 }

@@ -86,9 +86,12 @@ export class PlanBuilder {
 
   /** P2. */
   make(made: Made): void {
-    const key = keyOf(made.path);
-    const there = this.#made.get(key);
+    const there = this.#made.get(keyOf(made.path));
+    // What changed of a file that moved comes right after its place.
+    const mends = there?.kind === 'place' && made.kind === 'patch';
+    const key = mends ? `${keyOf(made.path)}\0` : keyOf(made.path);
     if (
+      !mends &&
       there !== undefined &&
       (made.kind !== 'put' || there.kind === 'place' || there.kind === 'hard-link')
     ) {
