@@ -16,7 +16,6 @@ import {
   patch,
   placed,
   put,
-  removal,
   set,
 } from './target-fixture.ts';
 import { snapshot } from './target-story.ts';
@@ -87,7 +86,7 @@ const nonsense: readonly [string, readonly FileOperation[], string][] = [
   ['the root as a file', [put('', 'x')], 'refused|ended'],
   ['the root moved', [move('', 1), placed(1, 'b')], 'refused|ended|root'],
   ['a name twice', [put('b', 'x'), put('b', 'y')], 'a name is made twice'],
-  ['moves after removals', [removal('a'), move('plain', 1), placed(1, 'b')], 'move comes too late'],
+  ['moves after what is put', [put('x', 'x'), move('plain', 1), placed(1, 'b')], 'move comes too late'],
   [
     'contents for a folder',
     [{ ...put('b', 'x'), attributes: folderOf() } as FileOperation],
