@@ -11,7 +11,7 @@ import { advanceHistory, lastCommon, type Epoch, type GroupId, type History } fr
 export const writeEveryMs = 100;
 
 /** Writes of one epoch: those above `from`, up to `to`. */
-export interface Span {
+interface Span {
   readonly epoch: Epoch;
   readonly from: number;
   readonly to: number;
@@ -94,7 +94,7 @@ export class Copy {
   }
 }
 
-export function cut(history: History, sequence: number): History {
+function cut(history: History, sequence: number): History {
   const at = history.findIndex((row) => row.sequence >= sequence);
   if (at < 0) return history;
   const row = history[at];

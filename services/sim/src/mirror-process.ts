@@ -62,7 +62,7 @@ interface Word {
   readonly behind: number;
 }
 
-export interface MirrorSurroundings {
+interface MirrorSurroundings {
   readonly sim: Simulation;
   readonly machine: Machine;
   readonly network: Network;
