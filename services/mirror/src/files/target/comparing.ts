@@ -155,7 +155,9 @@ export class Comparing {
     if (attributes.kind === 'file') {
       const blocks = await this.#differingBlocks(entry, stat);
       if (blocks === null) return { path, whole: true, blocks: [] };
-      if (blocks.length > 0 || stat.size !== attributes.size) return { path, whole: false, blocks };
+      if (blocks.length > 0) return { path, whole: false, blocks };
+      // Cut off, or longer by what the source does not have: its last block tells so.
+      if (attributes.size !== stat.size) return { path, whole: attributes.size === 0, blocks: lastBlock(entry) };
     }
     return sameAttributes(tree, path, stat, attributes) ? null : { path, whole: false, blocks: [] };
   }
@@ -240,6 +242,11 @@ function piece(paths: readonly Buffer[], from: number): Buffer[] {
     some.push(path);
   }
   return some;
+}
+
+function lastBlock({ attributes, blockBytes }: OfferedEntry): number[] {
+  const size = attributes?.size ?? 0;
+  return size === 0 ? [] : [Math.ceil(size / blockBytes) - 1];
 }
 
 function statOrNull(tree: Tree, path: Buffer): Stat | null {
