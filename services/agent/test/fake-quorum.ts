@@ -139,8 +139,10 @@ export class FakeQuorum {
         voter,
         grpcPort: ports.grpc,
         heartbeatPort: ports.heartbeat,
+        mirrorPort: ports.mirror,
       })),
       maintenance: '',
+      pauses: '',
     };
   }
 
