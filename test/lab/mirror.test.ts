@@ -53,7 +53,9 @@ describe('a group with a mirror', () => {
     await alike(world, owner, standby, stepMs);
     const status = await inStep(world, standby, stepMs);
     expect(status.groups['d3']?.mirrors['data']).toMatchObject({ kind: 'files', source: owner });
-    expect(status.groups['d3']?.objectives).toMatchObject({ lossMs: 0, lossBytes: 0 });
+    // What the owner said last is never older than its beats and renewals.
+    expect(status.groups['d3']?.objectives.lossBytes).toBe(0);
+    expect(status.groups['d3']?.objectives.lossMs).toBeLessThan(3_000);
     // Nobody but the mirror writes to a copy.
     await expect(sh(world, standby, `touch ${root}/intruder`)).rejects.toThrow();
   });
