@@ -80,7 +80,7 @@ function groupOrder(
     return order(id, mirror.files, mirror.files.root, mirror, heldRole(cast, g, id, targets));
   }
   if (chained === undefined) return null;
-  const role = followRole(cast, cast.followed.get(group.name) ?? null, group.name);
+  const role = followRole(cast, g?.seen ?? cast.followed.get(group.name) ?? null, group.name);
   return order(id, mirror.files, chained.root, chained, role);
 }
 

@@ -140,6 +140,26 @@ export const mirrorStories: readonly Story[] = [
       by 130s: b is in step and b kept nothing aside`,
   },
   {
+    name: 'a failover is forced from a living owner, although the copy is not in step',
+    text: `${begin}
+      60s    cut a-b
+      90s    ann asks for a failover to b
+      until 100s: a serves
+      100s   ann forces a failover to b
+      by 180s: b serves
+      by 181s: the record says forced although
+      200s   heal a-b
+      by 230s: a is in step and a kept something aside`,
+  },
+  {
+    name: 'an owner that is shut down in order drains its mirror',
+    text: `${begin}
+      60s    a is shut down in order
+      by 100s: b serves
+      150s   start a
+      by 180s: a is in step and a kept nothing aside`,
+  },
+  {
     name: 'a switchover that can not drain is rolled back',
     text: `${begin}
       when store says "switchover releasing": cut a-b
