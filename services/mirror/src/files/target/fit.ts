@@ -70,7 +70,8 @@ function check(names: Names, operation: Redo): string | null {
 class Names {
   readonly slots = new Map<number, Made>();
   readonly #catalog: Catalog;
-  readonly #made = new Map<string, Made>();
+  readonly #made = new Map<string, Made & { readonly turn: number }>();
+  #turns = 0;
   #lastFolder: Buffer | null = null;
 
   constructor(catalog: Catalog) {
@@ -78,7 +79,8 @@ class Names {
   }
 
   made(path: Buffer, made: Made): void {
-    this.#made.set(path.toString('latin1'), made);
+    this.#turns += 1;
+    this.#made.set(path.toString('latin1'), { ...made, turn: this.#turns });
     if (made.kind !== 'file') this.#lastFolder = null;
   }
 
@@ -92,16 +94,21 @@ class Names {
 
   kindAt(path: Buffer): EntryKind | null {
     const text = path.toString('latin1');
-    const own = this.#made.get(text);
-    if (own !== undefined) return own.kind;
+    let made = this.#made.get(text);
+    let end = text.length;
     for (let at = text.lastIndexOf('/'); at > 0; at = text.lastIndexOf('/', at - 1)) {
       const above = this.#made.get(text.slice(0, at));
-      if (above === undefined) continue;
-      if (above.origin !== null) return this.#before(Buffer.concat([above.origin, path.subarray(at)]));
-      // A new folder has only what the batch put into it; one that is put again keeps what it had.
-      return above.kind === 'folder' ? this.#before(path) : null;
+      // What happened to a folder later counts more than what happened in it before, but for putting it again.
+      const putAgain = above?.kind === 'folder' && above.origin === null;
+      if (above === undefined || (made !== undefined && (putAgain || above.turn < made.turn))) continue;
+      made = above;
+      end = at;
     }
-    return this.#before(path);
+    if (made === undefined) return this.#before(path);
+    if (end === text.length) return made.kind;
+    if (made.origin !== null) return this.#before(Buffer.concat([made.origin, path.subarray(end)]));
+    // A new folder has only what the batch put into it; one that is put again keeps what it had.
+    return made.kind === 'folder' ? this.#before(path) : null;
   }
 
   #before(path: Buffer): EntryKind | null {
