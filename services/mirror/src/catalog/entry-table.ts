@@ -6,7 +6,7 @@
  */
 import { minus, plus } from './checksum.ts';
 import { keyOfOne, keyOfPlace, keyOfTwo, rangeKey, rangeOfFolder, rootPlace } from './keys.ts';
-import { type Row, decodeRow, encodeRow, rowId } from './row.ts';
+import { type Row, decodeRow, encodeRow, rowId, rowIsFolder } from './row.ts';
 import type { Tables } from './tables.ts';
 import { rootId } from './types.ts';
 
@@ -169,7 +169,8 @@ export class EntryTable {
       const found = path.indexOf(slashByte, start);
       const end = found < 0 ? path.length : found;
       const bytes = this.bytesAt(id, path.subarray(start, end));
-      if (bytes === null) return null;
+      // What was a file when it was looked at last holds nothing.
+      if (bytes === null || !rowIsFolder(bytes)) return null;
       id = rowId(bytes);
       start = end + 1;
     }

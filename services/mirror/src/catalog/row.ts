@@ -150,6 +150,10 @@ export function rowId(bytes: Buffer): number {
   return viewOf(bytes).getFloat64(bytes.byteOffset + idAt);
 }
 
+export function rowIsFolder(bytes: Buffer): boolean {
+  return kinds[viewOf(bytes).getUint8(bytes.byteOffset)] === 'folder';
+}
+
 /** Nothing happened to it since it was looked at: inode and time of change tell, and all else where it is exact. */
 export function rowIsAsOnDisk(bytes: Buffer, stat: Stat, evenRacy = false): boolean {
   const view = viewOf(bytes);

@@ -243,7 +243,8 @@ export class Capture {
 
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
     const { catalog } = this.#options;
-    const paths = [...this.#looking.otherNames(told), ...told].values();
+    // Folders before what is in them: a name means what it means since they moved.
+    const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1)).values();
     const wholes: Buffer[] = [];
     for (let done = false; !done;) {
       catalog.write(() => {
