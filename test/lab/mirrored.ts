@@ -33,10 +33,10 @@ export const listing = (world: World, host: string): Promise<string> =>
   sh(
     world,
     host,
-    // Our own folder counts among the links of folders; times of the root itself are not compared here.
-    `cd ${root} && find . -mindepth 1 -path './.holdfast-*' -prune -o -type d -printf '%p %y %m %U %G %T@\\n' | sort &&
+    // Our own folder counts among the links of the root. A file may go while this looks: then it looks again.
+    `cd ${root} && find . -path './.holdfast-*' -prune -o -type d -printf '%p %y %m %U %G %T@\\n' | sort &&
      find . -path './.holdfast-*' -prune -o ! -type d -printf '%p %y %m %U %G %T@ %n %s %l\\n' | sort &&
-     find . -path './.holdfast-*' -prune -o -type f -print0 | sort -z | xargs -0r sha256sum`,
+     find . -path './.holdfast-*' -prune -o -type f -print0 | sort -z | { xargs -0r sha256sum || echo moving; }`,
   );
 
 /** Until the copy is replicating with nothing behind. */
