@@ -23,12 +23,14 @@ export function compareTrees(a: string, b: string, limit = 50): string[] {
   for (const [name, one] of left.entries) {
     const other = right.entries.get(name);
     if (other === undefined) says.push(`${shown(name)}: only in ${a}`);
-    else if (one.facts !== other.facts) says.push(`${shown(name)}: ${one.facts}\n${' '.repeat(shown(name).length)}  ${other.facts}`);
+    else if (one.facts !== other.facts)
+      says.push(`${shown(name)}: ${one.facts}\n${' '.repeat(shown(name).length)}  ${other.facts}`);
     else if (one.kind === 'file' && !readFileSync(one.path).equals(readFileSync(other.path))) {
       says.push(`${shown(name)}: other contents`);
     }
   }
-  for (const name of right.entries.keys()) if (!left.entries.has(name)) says.push(`${shown(name)}: only in ${b}`);
+  for (const name of right.entries.keys())
+    if (!left.entries.has(name)) says.push(`${shown(name)}: only in ${b}`);
   const [links, otherLinks] = [left.links(), right.links()];
   for (const group of links) if (!otherLinks.has(group)) says.push(`one file only in ${a}: ${group}`);
   for (const group of otherLinks) if (!links.has(group)) says.push(`one file only in ${b}: ${group}`);
@@ -55,7 +57,9 @@ function read(root: string): Read {
       for (const [name, { link }] of entries) {
         if (link !== null) groups.set(link, [...(groups.get(link) ?? []), name]);
       }
-      return new Set([...groups.values()].filter((g) => g.length > 1).map((g) => g.sort().map(shown).join(' = ')));
+      return new Set(
+        [...groups.values()].filter((g) => g.length > 1).map((g) => g.sort().map(shown).join(' = ')),
+      );
     },
   };
 }
@@ -64,7 +68,13 @@ function look(tree: Tree, root: Buffer, path: Buffer, into: Map<string, Known>):
   const full = path.length === 0 ? root : Buffer.concat([root, Buffer.from('/'), path]);
   const stat = lstatSync(full, { bigint: true });
   if (stat.isSocket()) return;
-  const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : stat.isSymbolicLink() ? 'link' : 'other';
+  const kind = stat.isFile()
+    ? 'file'
+    : stat.isDirectory()
+      ? 'folder'
+      : stat.isSymbolicLink()
+        ? 'link'
+        : 'other';
   const extended = tree.extended(path).map(([name, value]) => `${name.toString()}=${value.toString('hex')}`);
   const facts = [
     `${kind} mode ${(stat.mode & 0o177777n).toString(8)} owner ${String(stat.uid)}:${String(stat.gid)}`,
@@ -75,7 +85,12 @@ function look(tree: Tree, root: Buffer, path: Buffer, into: Map<string, Known>):
     extended.length > 0 ? `extended ${extended.sort().join(' ')}` : '',
   ];
   const link = kind !== 'folder' && stat.nlink > 1n ? stat.ino : null;
-  into.set(path.toString('latin1'), { facts: facts.filter((f) => f !== '').join(', '), kind, path: full, link });
+  into.set(path.toString('latin1'), {
+    facts: facts.filter((f) => f !== '').join(', '),
+    kind,
+    path: full,
+    link,
+  });
   if (kind !== 'folder') return;
   for (const name of readdirSync(full, { encoding: 'buffer' })) {
     if (name.toString('latin1').startsWith(ours)) continue;

@@ -104,6 +104,8 @@ export class FileSource {
     if (sequence > catalog.lastSequence) catalog.recordSequence(sequence);
     const ended = own ? advanceHistory(history, last.epoch, sequence) : history;
     this.#history = advanceHistory(ended, epoch, sequence);
+    // What was noted of blocks before this copy was a target is not what the others hold.
+    if (!own) this.#parts.blocks.prune(() => false);
     for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }

@@ -197,12 +197,13 @@ export function want(builder: PlanBuilder, wanted: Wanted, entry: Entry, offered
     builder.set(path, entry);
     return true;
   }
-  if (whole || kind === 'link') return false;
+  // Whether its names are one file there, too, nobody compared.
+  if (whole || kind === 'link' || (entry.nlink > 1 && kind !== 'folder')) return false;
   if (kind !== 'file' || (ranges.length === 0 && entry.sequence <= offered)) {
     builder.set(path, entry);
     return true;
   }
-  if (size < patchBytesMin || entry.sequence > offered || entry.nlink > 1) return false;
+  if (size < patchBytesMin || entry.sequence > offered) return false;
   builder.make({ kind: 'ranges', path, entry, ranges });
   return true;
 }

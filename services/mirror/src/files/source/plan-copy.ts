@@ -54,13 +54,14 @@ export function planCopy(
       builder.set(path, entry);
       continue;
     }
-    const asked = wanted?.get(keyOf(path));
+    const to = anchorOf(catalog, entry, end);
     if (wanted !== null) {
       if (entry.attributes.kind === 'folder') folders.add(keyOf(path));
-      if (asked === undefined || want(builder, asked, entry, end)) continue;
+      const asked = wanted.get(keyOf(path));
+      // A name is linked whatever was found of it: whether the names are one file, nobody compared.
+      if (to === null && (asked === undefined || want(builder, asked, entry, end))) continue;
     }
     standIn(builder, folderOf(path), folders);
-    const to = anchorOf(catalog, entry, end);
     if (to === null) builder.make({ kind: 'put', path, entry });
     else builder.make({ kind: 'hard-link', path, entry, to });
     if (entry.attributes.kind === 'folder') folders.add(keyOf(path));

@@ -57,6 +57,11 @@ async function goOn(ground: SessionGround, from: number, terms: SessionTerms): P
     throw new CompareInstead('the target changed too much by itself');
   const offered = catalog.lastSequence;
   const wanted = await new Offering(link, tree, slice).offer(present(ground, candidates));
+  for (const path of candidates) {
+    const entry = catalog.byPath(path);
+    const linked = entry !== null && entry.nlink > 1 && entry.attributes.kind !== 'folder';
+    if (linked) wanted.set(keyOf(path), { path, whole: true, ranges: [] });
+  }
   const inexact = from < catalog.exactSince;
   const doubtful = new DoubtfulPaths(candidates);
   const first: FirstBatch = {

@@ -352,6 +352,7 @@ export class TargetLine {
         this.#caughtUpAt = sequence;
         this.#compare = false;
         this.#catchUp();
+        this.#wakeWaiters();
       },
     };
   }

@@ -1,0 +1,322 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { BlockRecords } from '../src/catalog/blocks.ts';
+import { openCatalog } from '../src/catalog/catalog.ts';
+import type { Catalog } from '../src/catalog/types.ts';
+import { createFeed } from '../src/feed/feed.ts';
+import type { Feed } from '../src/feed/types.ts';
+import { Selection, type SelectionOptions } from '../src/files/selection.ts';
+import { FileSource } from '../src/files/source/file-source.ts';
+import { FileTarget } from '../src/files/target/file-target.ts';
+import { Tree } from '../src/os/tree.ts';
+import type { Connection, Dialed, LineOptions } from '../src/transport/types.ts';
+import { compareTrees } from './compare-trees.ts';
+import { connectionPair, type ConnectionPair } from './connection-pair.ts';
+
+export interface PairOptions {
+  readonly selection?: SelectionOptions;
+  /** none: everything is looked at, once a second. Default: fanotify, read in this thread. */
+  readonly feed?: 'here' | 'none';
+  readonly scanEveryMs?: number;
+  readonly settleMs?: number;
+  readonly line?: LineOptions;
+  /** Of the target, by name. */
+  readonly failPoint?: (name: string) => void;
+  /** Before anything starts. */
+  readonly prepare?: (sourceRoot: string, targetRoot: string) => void;
+}
+
+const everything: SelectionOptions = { include: [], exclude: [], devices: true };
+const limitMs = 15_000;
+
+/** A member with a copy of the mirror, in a folder of its own. */
+class Host {
+  readonly name: string;
+  readonly root: string;
+  readonly dir: string;
+  catalog: Catalog;
+
+  constructor(base: string, name: string) {
+    this.name = name;
+    this.root = join(base, name, 'root');
+    this.dir = join(base, name, 'state');
+    mkdirSync(this.root, { recursive: true });
+    mkdirSync(this.dir, { recursive: true });
+    this.catalog = this.open();
+  }
+
+  at(path: string): string {
+    return join(this.root, path);
+  }
+
+  open(): Catalog {
+    return openCatalog(join(this.dir, 'catalog'));
+  }
+}
+
+/** A source and a target in one process, joined in memory. Close it, or the test does not end. */
+export class MirrorPair {
+  readonly #base: string;
+  readonly #options: PairOptions;
+  readonly #selection: Selection;
+  #sourceHost: Host;
+  #targetHost: Host;
+  #source: FileSource | null = null;
+  #sourceTree: Tree | null = null;
+  #blocks: BlockRecords | null = null;
+  #target: FileTarget | null = null;
+  #line: ConnectionPair | null = null;
+  #isCut = false;
+  #epoch = 1n;
+  #wireBytes = 0;
+  readonly said: string[] = [];
+
+  constructor(options: PairOptions) {
+    this.#base = mkdtempSync(join(tmpdir(), 'holdfast-pair-'));
+    this.#options = options;
+    this.#selection = new Selection(options.selection ?? everything);
+    this.#sourceHost = new Host(this.#base, 'anna');
+    this.#targetHost = new Host(this.#base, 'bert');
+  }
+
+  /** Of the source's root. */
+  at(path: string): string {
+    return this.#sourceHost.at(path);
+  }
+
+  get sourceRoot(): string {
+    return this.#sourceHost.root;
+  }
+
+  get targetRoot(): string {
+    return this.#targetHost.root;
+  }
+
+  get sourceCatalog(): Catalog {
+    return this.#sourceHost.catalog;
+  }
+
+  get targetCatalog(): Catalog {
+    return this.#targetHost.catalog;
+  }
+
+  get source(): FileSource {
+    if (this.#source === null) throw new Error('there is no source now');
+    return this.#source;
+  }
+
+  get target(): FileTarget {
+    if (this.#target === null) throw new Error('there is no target now');
+    return this.#target;
+  }
+
+  /** Bytes that went from source to target so far, of all connections. */
+  get wireBytes(): number {
+    return this.#wireBytes + (this.#line?.source.counters().sentWireBytes ?? 0);
+  }
+
+  async start(): Promise<void> {
+    this.#options.prepare?.(this.sourceRoot, this.targetRoot);
+    await this.startTarget();
+    await this.startSource();
+  }
+
+  async startSource(): Promise<void> {
+    const host = this.#sourceHost;
+    this.#sourceTree = Tree.open(host.root);
+    this.#blocks = new BlockRecords(join(host.dir, 'blocks'));
+    const { scanEveryMs, settleMs } = this.#options;
+    const source = new FileSource(
+      {
+        dir: host.dir,
+        root: host.root,
+        name: 'd3/data',
+        cluster: 'acme',
+        self: host.name,
+        epoch: this.#epoch,
+        grantUntil: () => null,
+        bootMs: () => performance.now(),
+        selection: this.#selection,
+        devices: true,
+        makeFeed: (listener) => this.#makeFeed(host, listener),
+        targets: [{ member: this.#targetHost.name, dial: () => this.#dial(), paused: null }],
+        says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
+        ...(scanEveryMs === undefined ? {} : { scanEveryMs }),
+        ...(settleMs === undefined ? {} : { settleMs }),
+      },
+      { tree: this.#sourceTree, catalog: host.catalog, blocks: this.#blocks },
+    );
+    this.#source = source;
+    const started = await source.start();
+    if (started.kind === 'failed') throw new Error(started.says);
+  }
+
+  async startTarget(): Promise<void> {
+    const host = this.#targetHost;
+    const opened = await FileTarget.open({
+      dir: host.dir,
+      root: host.root,
+      name: 'd3/data',
+      cluster: 'acme',
+      self: host.name,
+      selection: this.#selection,
+      otherRoots: [],
+      keepMaxBytes: null,
+      catalog: host.catalog,
+      privateMount: null,
+      foreignPeriodMs: 0,
+      says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
+      ...(this.#options.failPoint === undefined ? {} : { failPoint: this.#options.failPoint }),
+    });
+    if (opened.kind === 'failed') throw new Error(opened.says);
+    this.#target = opened.target;
+  }
+
+  async stopSource(): Promise<void> {
+    await this.#source?.close();
+    await this.#blocks?.close();
+    this.#sourceTree?.close();
+    this.#source = null;
+    await this.#reopen(this.#sourceHost);
+  }
+
+  async stopTarget(): Promise<void> {
+    await this.#target?.close();
+    this.#target = null;
+    await this.#reopen(this.#targetHost);
+  }
+
+  /** The line breaks, and nobody gets through until heal(). */
+  cut(): void {
+    this.#isCut = true;
+    this.#line?.cut();
+  }
+
+  heal(): void {
+    this.#isCut = false;
+  }
+
+  /** `clean`: in order. Else the line breaks first. `meanwhile`: while there is no source. */
+  async restartSource({ clean, meanwhile }: { clean: boolean; meanwhile?: () => void }): Promise<void> {
+    if (!clean) this.#line?.cut();
+    await this.stopSource();
+    meanwhile?.();
+    await this.startSource();
+  }
+
+  async restartTarget(meanwhile?: () => void): Promise<void> {
+    await this.stopTarget();
+    meanwhile?.();
+    await this.startTarget();
+  }
+
+  /** The target takes over, at the next epoch; the former source is its target. `meanwhile`: before it comes back. */
+  async reverse(meanwhile?: () => void): Promise<void> {
+    await this.stopSource();
+    await this.target.promote();
+    await this.stopTarget();
+    [this.#sourceHost, this.#targetHost] = [this.#targetHost, this.#sourceHost];
+    this.#epoch += 1n;
+    await this.startSource();
+    meanwhile?.();
+    await this.startTarget();
+  }
+
+  /** Until the target holds and applied everything that happened before this call. Throws with what is known when it does not. */
+  async settle(withinMs = limitMs): Promise<void> {
+    const [drained] = await this.source.drain(null, withinMs);
+    if (drained?.kind !== 'in-step') throw new Error(this.story(`not in step: ${JSON.stringify(drained)}`));
+    await this.until(() => this.target.state().unappliedBytes === 0, 'everything is applied', withinMs);
+  }
+
+  /** Throws when it does not come true. */
+  async until(condition: () => boolean, what: string, withinMs = limitMs): Promise<void> {
+    const end = performance.now() + withinMs;
+    while (!condition()) {
+      if (performance.now() > end) throw new Error(this.story(`it did not come true that ${what}`));
+      await delay(2);
+    }
+  }
+
+  /** One line for each difference between the two roots. */
+  differences(): string[] {
+    return compareTrees(this.sourceRoot, this.targetRoot);
+  }
+
+  story(says: string): string {
+    const state = [this.#source?.state(), this.#target?.state()];
+    const text = JSON.stringify(
+      state,
+      (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value),
+      1,
+    );
+    return [says, ...this.said.slice(-20), text].join('\n');
+  }
+
+  async close(): Promise<void> {
+    this.#isCut = true;
+    if (this.#source !== null) await this.stopSource();
+    if (this.#target !== null) await this.stopTarget();
+    await this.#sourceHost.catalog.close();
+    await this.#targetHost.catalog.close();
+    rmSync(this.#base, { recursive: true, force: true });
+  }
+
+  async #reopen(host: Host): Promise<void> {
+    await host.catalog.close();
+    host.catalog = host.open();
+  }
+
+  #makeFeed(host: Host, listener: Parameters<typeof createFeed>[0]['listener']): Feed {
+    if (this.#options.feed === 'none') {
+      return {
+        start: () => Promise.resolve({ kind: 'none', says: 'the test wants none' }),
+        barrier: () => Promise.resolve(false),
+        close: () => Promise.resolve(),
+      };
+    }
+    return createFeed({
+      root: host.root,
+      markers: join(host.dir, 'markers'),
+      excluded: [Buffer.from('.holdfast-d3-data')],
+      where: 'here',
+      listener,
+    });
+  }
+
+  #dial(): Promise<Dialed> {
+    const target = this.#target;
+    if (this.#isCut || target === null) {
+      return Promise.resolve({ kind: 'failed', failure: { kind: 'unreachable', says: 'the line is cut' } });
+    }
+    this.#wireBytes = this.wireBytes;
+    const line = connectionPair({
+      ...this.#options.line,
+      source: this.#sourceHost.name,
+      target: this.#targetHost.name,
+    });
+    this.#line = line;
+    return Promise.resolve({ kind: 'connected', connection: answered(line, target) });
+  }
+}
+
+/** The hello goes to the target itself, as a listener hands it over. */
+function answered(line: ConnectionPair, target: FileTarget): Connection {
+  const { source } = line;
+  const send = source.send.bind(source);
+  source.send = (frame) => {
+    if (frame.kind !== 'hello') return send(frame);
+    void target.accept(line.target, frame);
+    return true;
+  };
+  return source;
+}
+
+/** Started. */
+export async function makePair(options: PairOptions = {}): Promise<MirrorPair> {
+  const pair = new MirrorPair(options);
+  await pair.start();
+  return pair;
+}
