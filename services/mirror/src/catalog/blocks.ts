@@ -7,7 +7,7 @@
  * X3. Groups of 256 KiB are compared first, at the speed of memory; only those that differ are hashed block by block. Holes are
  *     not read where the record knows of nothing but zeros.
  */
-import { mkdirSync, readSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { xxh64 } from '@node-rs/xxhash';
@@ -92,7 +92,8 @@ export class BlockRecords {
 
   forget(id: number): void {
     this.#open.delete(id);
-    rmSync(this.#path(id), { force: true });
+    // Asked for each small file that is sent, and seldom there.
+    if (existsSync(this.#path(id))) rmSync(this.#path(id), { force: true });
   }
 
   /** Forgets those that no entry has. */

@@ -4,6 +4,7 @@
  * B1. What is not there any more is left out, with the links that lead to it, and counted among what moved: the change
  *     that took it away has a higher number and follows. Folders are never left out, because others need them.
  * B2. The source never sends more inside of operations, and never more streams at once, than the target's limits.
+ * B3. What is noted of a file's blocks is the version that was sent last: a version that is not noted ends the record.
  */
 
 import { closeSync } from 'node:fs';
@@ -104,6 +105,7 @@ export class BatchWriter {
         await this.#putEmpty(made.path, standInAttributes);
         return;
       case 'hard-link':
+        this.#options.blocks.forget(made.entry.id);
         if (this.#left.has(keyOf(made.to))) this.#leave(made.path, made.path);
         else await outlet.add({ kind: 'hard-link', path: made.path, to: made.to });
         return;
@@ -149,7 +151,9 @@ export class BatchWriter {
   }
 
   async #put(path: Buffer, place: Buffer, entry: Entry): Promise<void> {
-    const { tree } = this.#options;
+    const { tree, blocks } = this.#options;
+    // B3.
+    if (entry.attributes.size < patchBytesMin) blocks.forget(entry.id);
     if (entry.attributes.kind !== 'file') {
       await this.#putEmpty(path, readAttributes(tree, place, entry));
     } else if (entry.attributes.size > inlineBytesMax) {

@@ -244,17 +244,11 @@ export class Capture {
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
     const { catalog } = this.#options;
     // Folders before what is in them: a name means what it means since they moved.
-    const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1)).values();
+    const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1));
     const wholes: Buffer[] = [];
-    for (let done = false; !done;) {
+    for (let at = 0; at < paths.length; at += lookEvery) {
       catalog.write(() => {
-        for (let i = 0; i < lookEvery; i += 1) {
-          const next = paths.next();
-          if (next.done === true) {
-            done = true;
-            return;
-          }
-          const [key, { whole }] = next.value;
+        for (const [key, { whole }] of paths.slice(at, at + lookEvery)) {
           const path = pathOfKey(key);
           const observed = this.#tried(path, () => this.#looking.look(path));
           if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);

@@ -6,6 +6,7 @@
  * S3. What is gone is remembered until every target that is configured acknowledged it.
  */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { advanceHistory, type History } from '@holdfast/core';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
@@ -269,13 +270,13 @@ function later(): { promise: Promise<void>; done: () => void } {
 
 /** False: the time (performance.now()) came first. */
 async function within(work: Promise<void>, untilMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | null = null;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, untilMs - performance.now()), false);
-  });
+  const late = new AbortController();
   try {
-    return await Promise.race([work.then(() => true as const), late]);
+    return await Promise.race([
+      work.then(() => true),
+      delay(Math.max(0, untilMs - performance.now()), false, { signal: late.signal }),
+    ]);
   } finally {
-    if (timer !== null) clearTimeout(timer);
+    late.abort();
   }
 }

@@ -114,12 +114,13 @@ export class Link {
   /** Until wake() is called, the connection ended, or the time is over. Throws SessionOver. */
   async sleep(ms: number | null): Promise<void> {
     this.outlet.check();
-    let timer: NodeJS.Timeout | null = null;
     await new Promise<void>((resolve) => {
-      this.#wake = resolve;
-      if (ms !== null) timer = setTimeout(resolve, ms);
+      const timer = ms === null ? null : setTimeout(resolve, ms);
+      this.#wake = () => {
+        if (timer !== null) clearTimeout(timer);
+        resolve();
+      };
     });
-    if (timer !== null) clearTimeout(timer);
     this.#wake = null;
     this.outlet.check();
   }
