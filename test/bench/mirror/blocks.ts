@@ -60,7 +60,7 @@ export async function changedBlocks(
       tell: ({ seconds, times }) => `${seconds.toFixed(2)} s, ${times.toFixed(3)} times what changed`,
       keep: (all) => (ours = all),
     });
-    const says = compareSides(ground, 'blocks', copy);
+    const says = await compareSides(ground, 'blocks', copy);
     if (says !== '') notes.push(says);
     await dropCopy(ground, copy);
   } catch (error) {

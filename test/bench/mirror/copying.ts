@@ -1,4 +1,6 @@
 /** One copy of a tree from a to b, from its order to the last file on the target's disk. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { monotonicMs } from '../lines.ts';
 import { treeArrived } from './arrival.ts';
 import { compareTrees } from './comparison.ts';
 import { syncDisks, type Copy, type Ground } from './ground.ts';
@@ -13,6 +15,7 @@ export interface Copied {
 
 const copyMsMax = 600_000;
 const settleMsMax = 60_000;
+const catchUpMsMax = 10_000;
 
 /** Resolves when the status says so, too: complete and nothing behind. */
 export async function copyTree(
@@ -35,9 +38,18 @@ export async function copyTree(
   return { copy, orderedMs, seconds: (arrivedMs - orderedMs) / 1000 };
 }
 
-/** Notes whether both sides are the same now. A sentence about what is not; empty when they are. */
-export function compareSides(ground: Ground, what: string, { from, to }: Copy): string {
-  const { entries, differing, says } = compareTrees(from, to);
+/**
+ * Notes whether both sides are the same, now that nothing is written any more. What is under way is waited for, a while.
+ * A sentence about what is not the same; empty when nothing is.
+ */
+export async function compareSides(ground: Ground, what: string, { from, to }: Copy): Promise<string> {
+  const endMs = monotonicMs() + catchUpMsMax;
+  let compared = compareTrees(from, to);
+  while (compared.differing > 0 && monotonicMs() < endMs) {
+    await sleep(500);
+    compared = compareTrees(from, to);
+  }
+  const { entries, differing, says } = compared;
   ground.compared.push({ what, differing });
   return differing === 0 ? '' : `${what}: ${differing} of ${entries} entries differ: ${says}`;
 }

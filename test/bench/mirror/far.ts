@@ -49,7 +49,7 @@ async function cross(ground: Ground, line: FarLine, tree: Tree, silent: boolean)
   const watching = until('the copy crosses the line', watch, { limitMs: 600_000, everyMs: sampleMs });
   const [{ copy }] = await Promise.all([ends, watching]);
   const { thereBytes } = await line.order({});
-  const says = compareSides(ground, silent ? 'far, with a silence' : 'far', copy);
+  const says = await compareSides(ground, silent ? 'far, with a silence' : 'far', copy);
   if (says !== '') throw new Error(says);
   await dropCopy(ground, copy);
   return { samples, bytes: thereBytes - begin, resumedSeconds };

@@ -82,10 +82,10 @@ export async function withGround<Result>(
   act: (ground: Ground) => Promise<Result>,
 ): Promise<Result> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
-  const lab = await createLab({ dir: join(dir, 'lab'), hosts: [sourceName, targetName, client], tied: true });
+  const lab = await createLab({ dir, hosts: [sourceName, targetName, client], tied: true });
   try {
     const cluster = await bringUp(lab, { config: configuration([]) });
-    return await act(new MirrorGround(dir, lab, cluster));
+    return await act(new MirrorGround(lab, cluster));
   } catch (error) {
     say(`what the hosts wrote down is kept in ${keepEvidence(lab)}`);
     throw error;
@@ -99,19 +99,17 @@ class MirrorGround implements Ground {
   readonly lab: Lab;
   readonly cluster: LabCluster;
   readonly compared: { what: string; differing: number }[] = [];
-  readonly #dir: string;
   #number = 0;
 
-  constructor(dir: string, lab: Lab, cluster: LabCluster) {
-    this.#dir = dir;
+  constructor(lab: Lab, cluster: LabCluster) {
     this.lab = lab;
     this.cluster = cluster;
   }
 
   fresh(side: Side, what: string): string {
     this.#number += 1;
-    const folder = join(this.#dir, 'data', side, `${what}-${this.#number}`);
-    mkdirSync(join(this.#dir, 'data', side), { recursive: true });
+    const folder = join(this.lab.dir, 'data', side, `${what}-${this.#number}`);
+    mkdirSync(join(this.lab.dir, 'data', side), { recursive: true });
     return folder;
   }
 

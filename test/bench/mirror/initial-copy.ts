@@ -37,7 +37,7 @@ export async function initialCopy(
       say,
       measure: async () => {
         const { copy, seconds } = await copyTree(ground, tree, id);
-        const says = compareSides(ground, id, copy);
+        const says = await compareSides(ground, id, copy);
         if (says !== '') notes.push(says);
         await dropCopy(ground, copy);
         return seconds;

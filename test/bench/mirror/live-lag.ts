@@ -31,7 +31,7 @@ export async function liveLag(ground: Ground, seconds: number, say: Say): Promis
     ours = await lagsOf(join(copy.from, 'live'), join(copy.to, 'live'), perSecond, seconds);
     tell('lag', ours);
     notes.push(`looks at the target were at most ${ours.lookMs.toFixed(1)} ms apart`);
-    const says = compareSides(ground, 'lag', copy);
+    const says = await compareSides(ground, 'lag', copy);
     if (says !== '') notes.push(says);
     await dropCopy(ground, copy);
     ground.discard(tree.root);
@@ -93,7 +93,7 @@ export async function liveBurst(ground: Ground, seconds: number, say: Say): Prom
     );
     const { writes, atMs } = await writer;
     await ground.settled(copy, 60_000);
-    const says = compareSides(ground, 'burst', copy);
+    const says = await compareSides(ground, 'burst', copy);
     values = [Math.max(...lags.values) / 1000];
     lost = lags.missing;
     notes.push(

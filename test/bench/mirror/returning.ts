@@ -52,7 +52,7 @@ export async function returning(ground: Ground, wanted: Wanted, say: Say): Promi
     const { copy } = await copyTree(ground, tree, 'return');
     if (wanted.reconnect) await reconnects(ground, copy, wanted, say, keep);
     if (wanted.restart) await restarts(ground, copy, wanted, say, keep);
-    const says = compareSides(ground, `returning, ${files} files`, copy);
+    const says = await compareSides(ground, `returning, ${files} files`, copy);
     if (says !== '') keep({ notes: [...returned.notes, says] });
     await dropCopy(ground, copy);
   } catch (error) {
