@@ -48,8 +48,10 @@ export type {
 } from './quorum/events.ts';
 export { judge } from './quorum/judge.ts';
 export type { Case, Change, Judgement } from './quorum/case.ts';
-export { candidates, heardAt, lastOwner, lossClause, seconds, serverDownAt } from './quorum/candidates.ts';
-export type { Candidate, Scene } from './quorum/candidates.ts';
+export { candidates, lossClause } from './quorum/candidates.ts';
+export { heardAt, lastOwner, seconds, serverDownAt } from './quorum/scene.ts';
+export type { Candidate } from './quorum/candidates.ts';
+export type { Scene } from './quorum/scene.ts';
 export { leads } from './quorum/leadership.ts';
 export { maintenanceOf, pausesOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
@@ -57,7 +59,8 @@ export type { RowChange, StoreView } from './quorum/view.ts';
 export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
 export type { EpochEnd, History, Position } from './mirror/position.ts';
 export type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './mirror/orders.ts';
-export { copiesOf, mirrorId, pausedBy } from './mirror/roles.ts';
+export { mirrorId } from './mirror/mirror-id.ts';
+export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';
 export { mirrorStates } from './mirror/report.ts';
 export type {

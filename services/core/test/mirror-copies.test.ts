@@ -9,7 +9,8 @@ import {
   type GroupRecord,
   type Member,
 } from '../src/index.ts';
-import { assess, type Scene } from '../src/quorum/candidates.ts';
+import { assess } from '../src/quorum/candidates.ts';
+import type { Scene } from '../src/quorum/scene.ts';
 import { notInStep } from '../src/quorum/copies.ts';
 import { absorb, emptyView } from '../src/quorum/view.ts';
 import { hear, startListening } from '../src/vantage.ts';

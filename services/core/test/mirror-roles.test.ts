@@ -2,7 +2,7 @@
 
 import { parseConfig, type Member } from '../src/index.ts';
 import { newGroupState, type GroupState } from '../src/agent/holding.ts';
-import { copiesAt } from '../src/agent/mirroring.ts';
+import { copiesAt } from '../src/agent/copies.ts';
 import { ordersOf, type Cast } from '../src/mirror/roles.ts';
 import { deriveTimeRules } from '../src/time.ts';
 import { startListening } from '../src/vantage.ts';

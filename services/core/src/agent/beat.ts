@@ -3,7 +3,7 @@
 import type { Heartbeat } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { diagnose } from './diagnosis.ts';
-import { liveAt } from './mirroring.ts';
+import { liveAt } from './copies.ts';
 import { heartbeatMsOf, pathsBetween, reportsOf, type AgentState } from './state.ts';
 
 export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: BootMs): Heartbeat {

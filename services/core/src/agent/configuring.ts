@@ -4,18 +4,11 @@ import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { BootMs, GroupId } from '../names.ts';
 import type { AgentAction } from './events.ts';
 import { heldEpoch } from './holding.ts';
-import type { AgentState } from './state.ts';
+import type { AgentState, OwnAddress } from './state.ts';
 import { identityAddresses, spareAddress } from './step.ts';
 
 /** Asked for this often, at the pace of the spare address: somebody may have been in the way. */
 const ownTriesMax = 6;
-
-/** This server's own address, which a group of mode `replace` moved and moves no more. */
-export interface OwnAddress {
-  readonly group: GroupId;
-  readonly address: string;
-  readonly tries: number;
-}
 
 type Now = Pick<AgentState, 'config' | 'groups' | 'self'>;
 

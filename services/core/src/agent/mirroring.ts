@@ -1,22 +1,18 @@
 /**
- * The agent's side of mirrors: orders for the mirror process whenever they change, and what of its reports goes into
- * renewals, heartbeats and the history.
+ * The agent's side of mirrors: orders for the mirror process whenever they change, and what of its reports goes into the
+ * history.
  */
 
 import type { GroupConfig } from '../config/types.ts';
-import type { LiveMirror, MirrorCopy, MirrorReport, MirrorRow, MirrorState } from '../mirror/report.ts';
+import type { MirrorReport, MirrorRow, MirrorState, ToldMirrors } from '../mirror/report.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
-import { mirrorsOf, ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
+import { mirrorsOf } from '../mirror/mirror-id.ts';
+import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
 import type { BootMs, GroupId, MirrorId } from '../names.ts';
 import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
 import type { AgentState } from './state.ts';
 
-/** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
-const freshWordMs = 1_500;
-const roundMs = 100;
-/** Rows in one heartbeat, which is one datagram; the others follow in the next ones. */
-const liveRowsMax = 4;
 /** A state that lasts less than this is not worth an event. */
 const steadyMs = 5_000;
 
@@ -38,58 +34,6 @@ export function ordering(cast: Cast, before: MirrorOrders | null): Ordering {
 export function openNow({ holding }: GroupState, config: GroupConfig): GroupState['opened'] {
   return holding.kind === 'active' ? { epoch: holding.epoch, mirrors: mirrorsOf(config) } : null;
 }
-
-/** The copies of this server, for its renewal. */
-export function copiesAt(reports: readonly MirrorReport[], now: BootMs): readonly MirrorCopy[] {
-  return reports.flatMap((r): readonly MirrorCopy[] => {
-    if (r.kind === 'source') return [];
-    const { mirror, epoch, sequence, consistent, state, says } = r;
-    const word = r.word === null || epoch === 0n ? null : r.word;
-    const ageMs = word === null ? null : Math.max(0, now - word.at);
-    return [
-      {
-        mirror,
-        epoch,
-        sequence,
-        consistent,
-        state,
-        lossMs: word === null ? null : rounded(word.behindMs),
-        lossBytes: word === null ? null : Math.round(word.behindBytes),
-        wordAgeMs: ageMs === null ? null : ageMs < freshWordMs ? 0 : rounded(ageMs),
-        says,
-      },
-    ];
-  });
-}
-
-/** Never less than it is. */
-function rounded(ms: number): number {
-  return Math.ceil(ms / roundMs) * roundMs;
-}
-
-/** Some rows of the sources here, in turn: every target comes round. */
-export function liveAt(
-  reports: readonly MirrorReport[],
-  heartbeatMs: number,
-  now: BootMs,
-): readonly LiveMirror[] {
-  const rows = reports.flatMap((r) =>
-    r.kind === 'target'
-      ? []
-      : r.targets.map((row) => ({
-          ...row,
-          says: row.says === '' ? r.says : row.says,
-          mirror: r.mirror,
-          epoch: r.epoch,
-        })),
-  );
-  if (rows.length <= liveRowsMax) return rows;
-  const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;
-  return [...rows.slice(from), ...rows.slice(0, from)].slice(0, liveRowsMax);
-}
-
-/** The state of each target that was last told as an event, by "mirror target". */
-export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;
 
 /** The reports of a turn: what is known from now on, and the events. */
 export function withReports(

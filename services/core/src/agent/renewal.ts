@@ -10,7 +10,7 @@ import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { MirrorReport } from '../mirror/report.ts';
 import type { GroupReport, RenewalRecord } from '../records.ts';
 import type { AgentAction, RenewAnswer } from './events.ts';
-import { copiesAt } from './mirroring.ts';
+import { copiesAt } from './copies.ts';
 
 /** Far below R: a renewal that was due anyway is hardly late. */
 const afterBeatMs = 20;

@@ -4,7 +4,7 @@ import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
 import type { Step } from '../node.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
-import type { MirrorReport } from '../mirror/report.ts';
+import type { MirrorReport, ToldMirrors } from '../mirror/report.ts';
 import {
   noMaintenance,
   noPauses,
@@ -15,12 +15,17 @@ import {
   type RenewalRecord,
 } from '../records.ts';
 import { startListening, type Vantage } from '../vantage.ts';
-import type { OwnAddress } from './configuring.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
 import { heldEpoch, reportOf, type GroupState } from './holding.ts';
-import type { ToldMirrors } from './mirroring.ts';
 import { newRenewal, type Renewal, type RenewalPace } from './renewal.ts';
+
+/** This server's own address, which a group of mode `replace` moved and moves no more. */
+export interface OwnAddress {
+  readonly group: GroupId;
+  readonly address: string;
+  readonly tries: number;
+}
 
 export interface AgentState {
   readonly self: MemberId;

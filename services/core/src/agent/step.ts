@@ -5,7 +5,7 @@
  */
 
 import type { GroupConfig, HookPoint, Identity } from '../config/types.ts';
-import { mirrorsOf } from '../mirror/roles.ts';
+import { mirrorsOf } from '../mirror/mirror-id.ts';
 import type { Command, MemberId, MirrorId } from '../names.ts';
 
 export type TakeoverStep =

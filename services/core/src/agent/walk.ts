@@ -4,7 +4,7 @@
  */
 
 import type { GroupConfig } from '../config/types.ts';
-import { mirrorsOf } from '../mirror/roles.ts';
+import { mirrorsOf } from '../mirror/mirror-id.ts';
 import type { Epoch, MemberId } from '../names.ts';
 import { goneBy } from '../node.ts';
 import type { StepRecord } from '../records.ts';

@@ -85,3 +85,6 @@ export interface LiveMirror extends MirrorRow {
   readonly mirror: MirrorId;
   readonly epoch: Epoch;
 }
+
+/** The state of each target that was last told as an event, by "mirror target". */
+export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;

@@ -10,6 +10,7 @@ import type { GroupId, Member, MemberId, MirrorId } from '../names.ts';
 import { mayActUntil } from '../node.ts';
 import { everyTarget, type GroupRecord, type PauseRecord } from '../records.ts';
 import type { Vantage } from '../vantage.ts';
+import { mirrorId } from './mirror-id.ts';
 import type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './orders.ts';
 
 /** What roles follow from. */
@@ -27,14 +28,6 @@ export interface Cast {
 }
 
 const defaultMirrorPort = 7445;
-
-export function mirrorId(group: GroupId, mirror: string): MirrorId {
-  return `${group}/${mirror}`;
-}
-
-export function mirrorsOf(group: GroupConfig): readonly MirrorId[] {
-  return group.mirrors.map((m) => mirrorId(group.name, m.name));
-}
 
 /** The copies of a group's mirror on servers outside of the group. */
 export function copiesOf(config: ClusterConfig, group: GroupId, mirror: string): readonly CopyConfig[] {

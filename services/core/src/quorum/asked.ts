@@ -6,7 +6,8 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { MemberId } from '../names.ts';
-import type { Candidate, Scene } from './candidates.ts';
+import type { Candidate } from './candidates.ts';
+import type { Scene } from './scene.ts';
 
 /** Null: the owner asks this server for its promise before it goes on without renewals. */
 export function notAsked(

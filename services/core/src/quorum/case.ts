@@ -3,7 +3,7 @@
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId, Revision, WallMs } from '../names.ts';
 import type { EndedOperation, GroupRecord, Phase } from '../records.ts';
-import type { Scene } from './candidates.ts';
+import type { Scene } from './scene.ts';
 
 export interface Judgement {
   readonly phase: Phase;

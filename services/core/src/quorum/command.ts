@@ -4,17 +4,8 @@ import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';
-import {
-  assess,
-  blockers,
-  candidates,
-  lossClause,
-  saysFenced,
-  seconds,
-  serverDownAt,
-  waitMsFor,
-  type Candidate,
-} from './candidates.ts';
+import { assess, blockers, candidates, lossClause, type Candidate } from './candidates.ts';
+import { saysFenced, seconds, serverDownAt, waitMsFor } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
 import { notInStep } from './copies.ts';

@@ -10,11 +10,12 @@
 import type { GroupConfig } from '../config/types.ts';
 import { formatDuration, formatSize } from '../config/quantity.ts';
 import type { MirrorCopy, MirrorState } from '../mirror/report.ts';
-import { mirrorsOf, pausedBy } from '../mirror/roles.ts';
+import { mirrorsOf } from '../mirror/mirror-id.ts';
+import { pausedBy } from '../mirror/roles.ts';
 import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { claimOf, lastSound } from '../vantage.ts';
-import { heardAt, lastOwner, reportFor, saysFenced, seconds, type Scene } from './candidates.ts';
+import { heardAt, lastOwner, reportFor, saysFenced, seconds, type Scene } from './scene.ts';
 import { pausesOf } from './view.ts';
 
 /** Null: not known. */

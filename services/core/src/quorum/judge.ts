@@ -18,16 +18,10 @@ import {
   blockers,
   candidates,
   choose,
-  heardAt,
-  lastOwner,
   lossClause,
-  neverBegan,
   plannedCandidates,
-  reportFor,
-  saysFenced,
-  seconds,
-  serverDownAt,
 } from './candidates.ts';
+import { heardAt, lastOwner, neverBegan, reportFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Candidate } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
 import {

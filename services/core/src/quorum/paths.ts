@@ -3,7 +3,7 @@
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { lastHeardOnPath } from '../vantage.ts';
-import { heardAt, waitMsFor, type Scene } from './candidates.ts';
+import { heardAt, waitMsFor, type Scene } from './scene.ts';
 
 /** The service network is path 0. */
 const servicePath = 0;

@@ -4,7 +4,7 @@ import { heartbeatMsOf } from '../agent/state.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
 import { startListening, type Vantage } from '../vantage.ts';
-import type { Scene } from './candidates.ts';
+import type { Scene } from './scene.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import type { QuorumAction } from './events.ts';
 import { noRenewals, type Renewing } from './renewing.ts';

@@ -1,0 +1,58 @@
+/** What a server tells of its copies: all of them with its renewals, a few rows of its sources with each heartbeat. */
+
+import type { LiveMirror, MirrorCopy, MirrorReport } from '../mirror/report.ts';
+import type { BootMs } from '../names.ts';
+
+/** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
+const freshWordMs = 1_500;
+const roundMs = 100;
+/** Rows in one heartbeat, which is one datagram; the others follow in the next ones. */
+const liveRowsMax = 4;
+/** The copies of this server, for its renewal. */
+export function copiesAt(reports: readonly MirrorReport[], now: BootMs): readonly MirrorCopy[] {
+  return reports.flatMap((r): readonly MirrorCopy[] => {
+    if (r.kind === 'source') return [];
+    const { mirror, epoch, sequence, consistent, state, says } = r;
+    const word = r.word === null || epoch === 0n ? null : r.word;
+    const ageMs = word === null ? null : Math.max(0, now - word.at);
+    return [
+      {
+        mirror,
+        epoch,
+        sequence,
+        consistent,
+        state,
+        lossMs: word === null ? null : rounded(word.behindMs),
+        lossBytes: word === null ? null : Math.round(word.behindBytes),
+        wordAgeMs: ageMs === null ? null : ageMs < freshWordMs ? 0 : rounded(ageMs),
+        says,
+      },
+    ];
+  });
+}
+
+/** Never less than it is. */
+function rounded(ms: number): number {
+  return Math.ceil(ms / roundMs) * roundMs;
+}
+
+/** Some rows of the sources here, in turn: every target comes round. */
+export function liveAt(
+  reports: readonly MirrorReport[],
+  heartbeatMs: number,
+  now: BootMs,
+): readonly LiveMirror[] {
+  const rows = reports.flatMap((r) =>
+    r.kind === 'target'
+      ? []
+      : r.targets.map((row) => ({
+          ...row,
+          says: row.says === '' ? r.says : row.says,
+          mirror: r.mirror,
+          epoch: r.epoch,
+        })),
+  );
+  if (rows.length <= liveRowsMax) return rows;
+  const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;
+  return [...rows.slice(from), ...rows.slice(0, from)].slice(0, liveRowsMax);
+}

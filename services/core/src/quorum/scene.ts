@@ -1,0 +1,80 @@
+/** What a judgement looks at: the store, who is heard, and what each server says of itself. */
+
+import type { GroupConfig } from '../config/types.ts';
+import type { BootMs, MemberId } from '../names.ts';
+import { downAt } from '../node.ts';
+import type { GroupRecord, GroupReport } from '../records.ts';
+import { claimOf, heardHere, lastHeard, type Vantage } from '../vantage.ts';
+import type { StoreView } from './view.ts';
+
+/** Everything that a judgement looks at, on the clock of the one who judges. */
+export interface Scene {
+  readonly now: BootMs;
+  readonly view: StoreView;
+  readonly vantage: Vantage;
+  readonly heartbeatMs: number;
+}
+
+export function reportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
+  return scene.view.renewals.get(server)?.value.groups.find((g) => g.group === group) ?? null;
+}
+
+export function heardAt(scene: Scene, server: MemberId): BootMs {
+  return lastHeard(scene.vantage, server, scene.heartbeatMs, scene.now);
+}
+
+/** When the server is or was down for this group (node.ts). */
+export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig): BootMs {
+  const renewal = scene.view.renewals.get(server);
+  return downAt(
+    { heardAt: heardAt(scene, server), renewalChangedAt: renewal?.changedAt ?? null },
+    { outageMs: config.rules.outageMs, waitMs: waitMsFor(scene, server, config) },
+  );
+}
+
+/** G for this server: never shorter than what it told that it counts on, whatever was configured since. */
+export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
+  const told = scene.view.renewals.get(server)?.value.waits[config.name] ?? 0;
+  return Math.max(told, config.rules.waitMs);
+}
+
+/**
+ * From when on an owner that is heard, but never renewed at its epoch, may be taken over from: a whole outage after its
+ * last renewal, and so after G, it is entitled to nothing, and its own word says that it began nothing. Null: it did
+ * begin, or its word is not fresh.
+ */
+export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, epoch: bigint): BootMs | null {
+  const word = heardHere(scene.vantage, owner);
+  const renewal = scene.view.renewals.get(owner);
+  const record = scene.view.groups.get(config.name);
+  if (word === null || scene.now - word >= 3 * scene.heartbeatMs) return null;
+  if (renewal === undefined || record === undefined) return null;
+  const claim = claimOf(scene.vantage, owner, config.name);
+  if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;
+  const waitMs = Math.max(config.rules.outageMs, waitMsFor(scene, owner, config));
+  return Math.max(record.changedAt, renewal.changedAt) + waitMs;
+}
+
+/** The server's own word, renewed or heard, that nothing of this epoch runs there any more. */
+export function saysFenced(
+  scene: Scene,
+  server: MemberId,
+  group: string,
+  epoch: bigint,
+): 'fenced' | 'failed' | null {
+  const report = reportFor(scene, server, group);
+  if (report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed'))
+    return report.state;
+  const claim = claimOf(scene.vantage, server, group);
+  if (claim?.epoch === epoch && (claim.state === 'fenced' || claim.state === 'failed')) return claim.state;
+  return null;
+}
+
+export function lastOwner(record: GroupRecord | null): MemberId | null {
+  if (record === null) return null;
+  return record.ownership.kind === 'unowned' ? record.ownership.lastOwner : record.ownership.owner;
+}
+
+export function seconds(ms: number): string {
+  return ms >= 10_000 ? `${String(Math.round(ms / 1_000))} s` : `${(ms / 1_000).toFixed(1)} s`;
+}
