@@ -160,6 +160,13 @@ class ChangesPlanner {
     const names = this.#catalog.linked(entry.inode);
     const anchor = names.find((name) => this.#holds(name)) ?? entry;
     this.#anchors.set(entry.inode, anchor);
+    const to = this.#catalog.pathOf(anchor.id);
+    if (to === null || anchor.id !== entry.id) return anchor;
+    // The target has no name of it for certain: all of them are linked to this one, also those that did not change.
+    for (const name of names) {
+      const path = name.id === entry.id ? null : this.#catalog.pathOf(name.id);
+      if (path !== null) this.#builder.make({ kind: 'hard-link', path, entry: name, to });
+    }
     return anchor;
   }
 
