@@ -235,11 +235,11 @@ describe('the socket of the mirror process', () => {
     const reporting = new Reporting({
       reports: () => mirrors.reports(),
       problems: () => [],
-      tell: (reports, problems) => control.report(reports as MirrorSocketReport[], problems),
+      tell: (reports, problems) => control.report(reports, problems),
       nowMs: () => performance.now(),
     });
     try {
-      link.order([order(source(epoch)) as never]);
+      link.order([order(source(epoch))]);
       await until('a report', () => heard.at(-1)?.[0]?.epoch === epoch);
       expect(await link.drain('d3/data', 'b', 1_000)).toEqual({ kind: 'drained', targets: ['b'] });
       const rows: unknown[] = [];
@@ -255,7 +255,7 @@ describe('the socket of the mirror process', () => {
 
   it('says its orders again to the next process', async () => {
     const link = await linked();
-    link.order([order(target(1n, 'a')) as never]);
+    link.order([order(target(1n, 'a'))]);
     await happened('open target of a');
     control.close();
     await until('it is gone', () => !link.isConnected);
