@@ -68,13 +68,13 @@ export async function beats(ground: Ground, files: number, say: Say): Promise<Fi
       }
     })();
     const [copied] = await Promise.all([copying, judging]);
-    await dropCopy(ground, copied.copy);
+    await dropCopy(ground, tree, copied.copy);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
   }
   for (const each of watched) each.stop();
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   const ages = watched.flatMap((each) => each.ages);
   const known = ages.filter((age) => age !== null);
   const worstMs = Math.max(...known);

@@ -62,13 +62,13 @@ export async function changedBlocks(
     });
     const says = await compareSides(ground, 'blocks', copy);
     if (says !== '') notes.push(says);
-    await dropCopy(ground, copy);
+    await dropCopy(ground, tree, copy);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
   }
   const rsync = await patchByRsync(ground, tree.root, file, runs, say);
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   const what = `1 % of the 4 KiB blocks of a file of ${mebibytes} MiB changed`;
   const times: Peer = { ...rsync.peer, values: rsync.patched.map((each) => each.times) };
   const seconds: Peer = { ...rsync.peer, values: rsync.patched.map((each) => each.seconds) };
@@ -137,6 +137,6 @@ async function patchByRsync(
     return { peer: { name, note: firstLine(error) }, patched };
   } finally {
     await daemon.stop();
-    ground.discard(root);
+    ground.discard(1, root);
   }
 }

@@ -55,7 +55,7 @@ export async function compareSides(ground: Ground, what: string, { from, to }: C
 }
 
 /** Takes the mirror away, and what it copied. */
-export async function dropCopy(ground: Ground, { to }: Copy): Promise<void> {
+export async function dropCopy(ground: Ground, { files }: Tree, { to }: Copy): Promise<void> {
   await ground.order([]);
-  ground.discard(to);
+  ground.discard(files, to);
 }

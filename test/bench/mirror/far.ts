@@ -51,7 +51,7 @@ async function cross(ground: Ground, line: FarLine, tree: Tree, silent: boolean)
   const { thereBytes } = await line.order({});
   const says = await compareSides(ground, silent ? 'far, with a silence' : 'far', copy);
   if (says !== '') throw new Error(says);
-  await dropCopy(ground, copy);
+  await dropCopy(ground, tree, copy);
   return { samples, bytes: thereBytes - begin, resumedSeconds };
 }
 
@@ -70,7 +70,7 @@ export async function far(ground: Ground, mebibytes: number, say: Say): Promise<
     say(tellError(error));
     notes.push(firstLine(error));
   }
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   return figuresOf(usual, broken, mebibytes, notes, say);
 }
 

@@ -39,7 +39,7 @@ export async function initialCopy(
         const { copy, seconds } = await copyTree(ground, tree, id);
         const says = await compareSides(ground, id, copy);
         if (says !== '') notes.push(says);
-        await dropCopy(ground, copy);
+        await dropCopy(ground, tree, copy);
         return seconds;
       },
       tell: (seconds) =>
@@ -50,7 +50,7 @@ export async function initialCopy(
     say(tellError(error));
     notes.push(firstLine(error));
   }
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   const goal = rsync === undefined ? { goal: { unknown: '' }, mustReach: '' } : against(rsync, factor);
   return [figureOf({ id, name, unit: 's', ...goal, values: ours.values, lost: ours.lost, peers, notes })];
 }
@@ -79,7 +79,7 @@ async function rsyncCopies(
       for (let run = 0; run < runs; run += 1) {
         values.push(await daemon.push(tree.root, `copy-${name.length}-${run}`, [...options, ...more]));
         say(`${name}: ${values.at(-1)?.toFixed(2) ?? ''} s`);
-        ground.discard(`${root}/copy-${name.length}-${run}`);
+        ground.discard(tree.files, `${root}/copy-${name.length}-${run}`);
       }
       peers.push({ name, values });
     }
@@ -88,6 +88,6 @@ async function rsyncCopies(
     return [...peers, { name: 'rsync', values: [], note: firstLine(error) }];
   } finally {
     await daemon.stop();
-    ground.discard(root);
+    ground.discard(tree.files, root);
   }
 }

@@ -33,8 +33,8 @@ export async function liveLag(ground: Ground, seconds: number, say: Say): Promis
     notes.push(`looks at the target were at most ${ours.lookMs.toFixed(1)} ms apart`);
     const says = await compareSides(ground, 'lag', copy);
     if (says !== '') notes.push(says);
-    await dropCopy(ground, copy);
-    ground.discard(tree.root);
+    await dropCopy(ground, tree, copy);
+    ground.discard(tree.files, tree.root);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
@@ -101,8 +101,8 @@ export async function liveBurst(ground: Ground, seconds: number, say: Say): Prom
     );
     if (says !== '') notes.push(says);
     say(`burst: worst lag ${values[0]?.toFixed(3) ?? ''} s; ${notes.join('; ')}`);
-    await dropCopy(ground, copy);
-    ground.discard(tree.root);
+    await dropCopy(ground, tree, copy);
+    ground.discard(tree.files, tree.root);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));

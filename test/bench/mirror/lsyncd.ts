@@ -43,6 +43,5 @@ sync { default.rsync, source = "${from}", target = "${daemon.url('live')}", dela
       limitMs: 10_000,
     });
     await daemon.stop();
-    ground.discard(root, from);
   }
 }

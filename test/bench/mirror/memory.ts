@@ -31,14 +31,14 @@ export async function memory(ground: Ground, files: number, say: Say): Promise<F
     notes.push(`${files.toLocaleString('en-GB')} empty files were copied in ${seconds.toFixed(0)} s`);
     for (const side of ['a', 'b'] as const) after[side] = [mebibytesOf(ground.pid(side, 'mirror'))];
     clearInterval(timer);
-    await dropCopy(ground, copy);
+    await dropCopy(ground, tree, copy);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
   } finally {
     clearInterval(timer);
   }
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   say(`memory: at most ${most.a.toFixed(0)} MiB on the source, ${most.b.toFixed(0)} MiB on the target`);
   const figure = (side: Side, name: string): Figure =>
     figureOf({

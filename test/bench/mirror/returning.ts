@@ -54,12 +54,12 @@ export async function returning(ground: Ground, wanted: Wanted, say: Say): Promi
     if (wanted.restart) await restarts(ground, copy, wanted, say, keep);
     const says = await compareSides(ground, `returning, ${files} files`, copy);
     if (says !== '') keep({ notes: [...returned.notes, says] });
-    await dropCopy(ground, copy);
+    await dropCopy(ground, tree, copy);
   } catch (error) {
     say(tellError(error));
     keep({ notes: [...returned.notes, firstLine(error)] });
   }
-  ground.discard(tree.root);
+  ground.discard(tree.files, tree.root);
   return figuresOf(wanted, returned);
 }
 

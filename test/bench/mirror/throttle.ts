@@ -52,8 +52,8 @@ export async function throttled(ground: Ground, seconds: number, say: Say): Prom
       notes.push(`from ${(least / 1e6).toFixed(1)} to ${(most / 1e6).toFixed(1)} Mbit/s, with all headers`);
       say(`throttle: ${notes.join('; ')}`);
     }
-    await dropCopy(ground, copy);
-    ground.discard(tree.root);
+    await dropCopy(ground, tree, copy);
+    ground.discard(tree.files, tree.root);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
