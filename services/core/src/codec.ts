@@ -160,8 +160,23 @@ function parse<T>(schema: z.ZodType<T>, what: string, text: string): Parsed<T> {
   };
 }
 
-export const parseGroup = (text: string): Parsed<GroupRecord> => parse(group, 'group record', text);
-export const parseRenewal = (text: string): Parsed<RenewalRecord> => parse(renewal, 'renewal record', text);
+/** The watch, reads and answers bring the same text again and again; records are immutable, so one of each will do. */
+function once<T>(read: (text: string) => Parsed<T>): (text: string) => Parsed<T> {
+  const known = new Map<string, Parsed<T>>();
+  return (text) => {
+    const found = known.get(text);
+    if (found !== undefined) return found;
+    const parsed = read(text);
+    if (known.size >= knownMax) known.clear();
+    known.set(text, parsed);
+    return parsed;
+  };
+}
+
+const knownMax = 64;
+
+export const parseGroup = once((text): Parsed<GroupRecord> => parse(group, 'group record', text));
+export const parseRenewal = once((text): Parsed<RenewalRecord> => parse(renewal, 'renewal record', text));
 export const parseLeader = (text: string): Parsed<LeaderRecord> => parse(leader, 'leader record', text);
 export const parseMaintenance = (text: string): Parsed<MaintenanceRecord> =>
   parse(maintenance, 'maintenance record', text);
@@ -181,15 +196,18 @@ export function encode(
     | EndedOperation
     | EventRecord,
 ): string {
-  return JSON.stringify(canonical(record));
+  return textOf(record);
 }
 
-function canonical(value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString();
-  if (Array.isArray(value)) return value.map(canonical);
-  if (value instanceof Map) return canonical(Object.fromEntries(value));
-  if (typeof value !== 'object' || value === null) return value;
-  const entries = Object.entries(value).filter(([, v]) => v !== undefined);
-  entries.sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([k, v]) => [k, canonical(v)]));
+function textOf(value: unknown): string {
+  if (typeof value === 'bigint') return `"${value.toString()}"`;
+  if (Array.isArray(value)) return `[${value.map((v) => textOf(v ?? null)).join()}]`;
+  if (value instanceof Map) return textOf(Object.fromEntries(value));
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const fields = value as Readonly<Record<string, unknown>>;
+  const names = Object.keys(fields).filter((name) => fields[name] !== undefined);
+  return `{${names
+    .sort()
+    .map((name) => `${JSON.stringify(name)}:${textOf(fields[name])}`)
+    .join()}}`;
 }

@@ -6,7 +6,7 @@
  *   V3  a vantage that is itself silent says nothing about others
  */
 
-import type { DiagnosisRow, Heartbeat, HeldClaim } from './heartbeat.ts';
+import type { DiagnosisRow, HeardRow, Heartbeat, HeldClaim } from './heartbeat.ts';
 import type { LiveMirror } from './mirror/report.ts';
 import type { BootMs, GroupId, MemberId } from './names.ts';
 
@@ -27,10 +27,8 @@ export interface Ear {
   readonly leaving: boolean;
   readonly addresses: readonly string[];
   readonly claims: readonly HeldClaim[];
-  /** Its reports: when each other member's sound reached it, on our clock, by "member/path". */
-  readonly reports: ReadonlyMap<string, { readonly at: BootMs; readonly rttMs: number | null }>;
-  /** The latest of these reports for each member, over all paths. */
-  readonly heardBy: ReadonlyMap<MemberId, BootMs>;
+  /** Its report of whom it hears, as it came, and when that was: ages count from then (V2). */
+  readonly told: { readonly at: BootMs; readonly rows: readonly HeardRow[] };
   readonly diagnoses: readonly DiagnosisRow[];
   /** What it tells of the targets of its mirrors, by "mirror target"; rows that it tells no more are dropped. */
   readonly mirrors: ReadonlyMap<string, HeardMirror>;
@@ -59,8 +57,7 @@ const silentEar: Ear = {
   leaving: false,
   addresses: [],
   claims: [],
-  reports: new Map(),
-  heardBy: new Map(),
+  told: { at: 0, rows: [] },
   diagnoses: [],
   mirrors: new Map(),
 };
@@ -77,13 +74,6 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     sentAt: beat.sentAt,
     rttMs: rttMs ?? ear.paths.get(path)?.rttMs ?? null,
   });
-  const reports = new Map<string, { readonly at: BootMs; readonly rttMs: number | null }>();
-  const heardBy = new Map<MemberId, BootMs>();
-  for (const row of beat.vantage) {
-    const at = now - Math.max(0, row.ageMs);
-    reports.set(pathKey(row.member, row.path), { at, rttMs: row.rttMs });
-    if (at > (heardBy.get(row.member) ?? -Infinity)) heardBy.set(row.member, at);
-  }
   const heard: Ear = {
     paths,
     version: beat.version,
@@ -91,8 +81,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     leaving: beat.leaving,
     addresses: beat.addresses,
     claims: beat.groups,
-    reports,
-    heardBy,
+    told: { at: now, rows: beat.vantage },
     diagnoses: beat.diagnoses,
     mirrors: heardMirrors(ear.mirrors, beat.mirrors ?? [], now),
   };
@@ -114,6 +103,17 @@ function heardMirrors(
 function roundTrip(now: BootMs, echoedSentAt: BootMs, echoAgeMs: number): number | null {
   const rtt = now - echoedSentAt - echoAgeMs;
   return rtt >= 0 && rtt < 60_000 ? rtt : null;
+}
+
+/** When the member was last heard by this ear's owner, on one path or on any, on our clock; null when never. */
+function toldOf({ told }: Ear, member: MemberId, path: number | null): BootMs | null {
+  let latest: BootMs | null = null;
+  for (const row of told.rows) {
+    if (row.member !== member || (path !== null && row.path !== path)) continue;
+    const at = told.at - Math.max(0, row.ageMs);
+    if (latest === null || at > latest) latest = at;
+  }
+  return latest;
 }
 
 export function pathKey(member: MemberId, path: number): string {
@@ -145,6 +145,8 @@ export function isRoutine(
   const at = ear?.paths.get(path)?.at;
   if (ear === undefined || at === undefined || now - at > 1.5 * heartbeatMs) return false;
   if (ear.leaving !== beat.leaving || ear.bootId !== (beat.bootId ?? null)) return false;
+  // Mirrors are sent to them.
+  if (ear.addresses !== beat.addresses && ear.addresses.join() !== beat.addresses.join()) return false;
   return (
     ear.claims.length === beat.groups.length &&
     ear.claims.every((c, i) => {
@@ -158,8 +160,8 @@ export function isRoutine(
 export function lastSound(v: Vantage, member: MemberId): BootMs | null {
   let latest = heardHere(v, member);
   for (const ear of v.ears.values()) {
-    const told = ear.heardBy.get(member);
-    if (told !== undefined && (latest === null || told > latest)) latest = told;
+    const told = toldOf(ear, member, null);
+    if (told !== null && (latest === null || told > latest)) latest = told;
   }
   return latest;
 }
@@ -182,8 +184,8 @@ export function lastHeard(v: Vantage, member: MemberId, heartbeatMs: number, now
     if (observer === member) continue;
     const word = heardHere(v, observer);
     if (word === null || now - word > freshBeats * heartbeatMs) continue;
-    const told = ear.heardBy.get(member);
-    if (told !== undefined && told > latest) latest = told;
+    const told = toldOf(ear, member, null);
+    if (told !== null && told > latest) latest = told;
   }
   return latest;
 }
@@ -198,13 +200,12 @@ export function lastHeardOnPath(
 ): BootMs | null {
   // What the agent beside us sends did not travel on any network.
   let latest = member === v.self ? null : heardOnPath(v, member, path);
-  const key = pathKey(member, path);
   for (const [observer, ear] of v.ears) {
     if (observer === member) continue;
     const word = heardHere(v, observer);
     if (word === null || now - word > freshBeats * heartbeatMs) continue;
-    const at = ear.reports.get(key)?.at;
-    if (at !== undefined && (latest === null || at > latest)) latest = at;
+    const at = toldOf(ear, member, path);
+    if (at !== null && (latest === null || at > latest)) latest = at;
   }
   return latest;
 }
@@ -216,5 +217,6 @@ export function claimOf(v: Vantage, member: MemberId, group: GroupId): HeldClaim
 
 /** A member hears us on a path when its own report says so. */
 export function hearsUs(v: Vantage, member: MemberId, path: number): BootMs | null {
-  return v.ears.get(member)?.reports.get(pathKey(v.self, path))?.at ?? null;
+  const ear = v.ears.get(member);
+  return ear === undefined ? null : toldOf(ear, v.self, path);
 }

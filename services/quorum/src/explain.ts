@@ -79,13 +79,9 @@ function aged(c: Case, dead: string, later: number): Vantage {
     [...c.scene.vantage.ears].map(([id, ear]): [string, Ear] => {
       if (id === dead) return [id, { ...ear, claims: [] }];
       const paths = new Map([...ear.paths].map(([p, s]) => [p, { ...s, at: s.at + shift }] as const));
-      const reports = new Map(
-        [...ear.reports].map(
-          ([k, r]) => [k, k.startsWith(`${dead}/`) ? r : { ...r, at: r.at + shift }] as const,
-        ),
-      );
-      const heardBy = new Map([...ear.heardBy].map(([m, at]) => [m, m === dead ? at : at + shift] as const));
-      return [id, { ...ear, paths, reports, heardBy }];
+      // What it tells of the dead one grows as old as the rest grows younger.
+      const rows = ear.told.rows.map((r) => (r.member === dead ? { ...r, ageMs: r.ageMs + shift } : r));
+      return [id, { ...ear, paths, told: { at: ear.told.at + shift, rows } }];
     }),
   );
   return { ...c.scene.vantage, ears };

@@ -141,7 +141,8 @@ export class AgentShell {
       this.around.machine.disk.config = { config: news.config, revision: news.configRevision };
       this.mailbox.deliver({ kind: 'configured', config: news.config, revision: news.configRevision });
     }
-    if (JSON.stringify(news.maintenance) !== JSON.stringify(this.state.maintenance))
+    const known = news.maintenance === this.state.maintenance;
+    if (!known && JSON.stringify(news.maintenance) !== JSON.stringify(this.state.maintenance))
       this.mailbox.deliver({ kind: 'maintenance', maintenance: news.maintenance });
     for (const { record, revision } of news.groups) {
       const seen = this.state.groups.get(record.group)?.seenRevision ?? 0n;

@@ -9,6 +9,7 @@ import {
   noMaintenance,
   parseGroup,
   parseMaintenance,
+  parseRenewal,
   type ClusterConfig,
   type EndedOperation,
   type GroupId,
@@ -78,9 +79,9 @@ export class RecordsAudit {
   }
 
   private renewed(text: string): void {
-    // Only two fields matter here, and this is a hot path.
-    const parsed = JSON.parse(text) as { readonly server: MemberId; readonly bootId: string };
-    this.renewedAt.set(`${parsed.server} ${parsed.bootId}`, this.sim.now);
+    const parsed = parseRenewal(text);
+    if (parsed.kind === 'garbage') throw new Error(`a renewal can't be read back: ${parsed.says}`);
+    this.renewedAt.set(`${parsed.value.server} ${parsed.value.bootId}`, this.sim.now);
   }
 
   private configured(text: string): void {

@@ -14,7 +14,7 @@ import type { GroupRecord } from '../records.ts';
 import { hear, heardHere, isRoutine } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { giveOwnBack, ownBack, strangersOf, withHeld } from './configuring.ts';
-import { heartbeatTo } from './beat.ts';
+import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
@@ -37,9 +37,9 @@ import {
   type AgentStep,
 } from './state.ts';
 import { identityMoved } from './step.ts';
-import type { Here, Moved } from './here.ts';
-import { openNow, ordering, withReports } from './mirroring.ts';
-import { wakeAt } from './wake.ts';
+import { fenceCommandOf, type Here, type Moved } from './here.ts';
+import { openNow, ordering, sameCast, withReports } from './mirroring.ts';
+import { dutiesFrom, wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
@@ -58,6 +58,7 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
     return { ...withReports(state, event.reports, now), wakeAt: state.wakeAt, reason: null };
   }
   const turn = new Turn(state, now);
+  if (event.kind === 'wake' && state.dutiesAt !== null && now < state.dutiesAt) return turn.beatOnly();
   turn.keepDeadlines();
   turn.take(event);
   return turn.settle();
@@ -66,13 +67,13 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
 /** One event's worth of work: takes the event, then settles everything that is due. */
 class Turn {
   private state: AgentState;
-  private readonly groupsBefore: AgentState['groups'];
+  private readonly before: AgentState;
   private readonly now: BootMs;
   private readonly actions: AgentAction[] = [];
   private reason: string | null = null;
 
   constructor(state: AgentState, now: BootMs) {
-    this.groupsBefore = state.groups;
+    this.before = state;
     this.state = state;
     this.now = now;
   }
@@ -285,7 +286,7 @@ class Turn {
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
     // Others may take over at once: they should not have to wait for a period or a commit to learn it.
-    if (newlyFenced(this.groupsBefore, this.state.groups))
+    if (newlyFenced(this.before.groups, this.state.groups))
       this.state = {
         ...this.state,
         nextBeatAt: this.now,
@@ -299,8 +300,18 @@ class Turn {
     const ordering = this.orderMirrors();
     this.maybeExit();
     const actions = [...arming, ...ordering, ...this.actions];
-    const next = wakeAt(this.state, this.account(), this.proofWanted());
-    return { state: { ...this.state, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
+    return this.ended(actions, dutiesFrom(this.state, this.account(), this.proofWanted()));
+  }
+
+  /** Nothing but a heartbeat is due. */
+  beatOnly(): AgentStep {
+    this.beat();
+    return this.ended(this.actions, this.state.dutiesAt);
+  }
+
+  private ended(actions: readonly AgentAction[], dutiesAt: BootMs | null): AgentStep {
+    const next = wakeAt(this.state, dutiesAt);
+    return { state: { ...this.state, dutiesAt, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
   }
 
   private settleGroup(name: GroupId): void {
@@ -353,10 +364,11 @@ class Turn {
     const beatMs = heartbeatMsOf(state.config);
     if (state.nextSpareAt <= now) this.state = { ...this.state, nextSpareAt: now + spareEveryMs };
     if (!state.started || now < state.nextBeatAt) return;
+    const heartbeat = heartbeatsAt(state, now);
     for (const m of state.members.values()) {
       if (m.id === state.self) continue;
       for (const path of this.pathsTo(m.id)) {
-        this.actions.push({ kind: 'send', to: m.id, path, message: heartbeatTo(state, m.id, path, now) });
+        this.actions.push({ kind: 'send', to: m.id, path, message: heartbeat(m.id, path) });
       }
     }
     // From the due time, not from now, so that delays do not add up; and never twice for one missed.
@@ -387,7 +399,7 @@ class Turn {
   }
 
   private orderMirrors(): readonly AgentAction[] {
-    if (!this.state.started) return [];
+    if (!this.state.started || sameCast(this.before, this.state)) return [];
     const { orders, actions } = ordering(this.state, this.state.mirrorOrders);
     this.state = { ...this.state, mirrorOrders: orders };
     return actions;
@@ -433,11 +445,7 @@ class Turn {
       config,
       stripped: this.state.stripped,
       leaving: this.state.leaving !== null,
-      fenceCommand: (server) => {
-        const command = this.state.config?.servers.get(server)?.fence ?? null;
-        const reason = `somebody answers at an address of ${config.name}`;
-        return command === null ? null : { kind: 'fence-server', server, command, reason };
-      },
+      fenceCommand: (server) => fenceCommandOf(this.state.config, config.name, server),
     };
   }
 

@@ -1,18 +1,20 @@
-/** The heartbeat that this member sends to another one on one path. */
+/** The heartbeats that this member sends at one moment, to every other one on every path. */
 
-import type { Heartbeat } from '../heartbeat.ts';
+import type { HeardRow, Heartbeat } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { diagnose } from './diagnosis.ts';
 import { liveAt } from './copies.ts';
+import type { Vantage } from '../vantage.ts';
 import { heartbeatMsOf, pathsBetween, reportsOf, type AgentState } from './state.ts';
 
-export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: BootMs): Heartbeat {
-  const mirrors = liveAt(state.mirrors, heartbeatMsOf(state.config), now);
-  const sound = state.vantage.ears.get(to)?.paths.get(path);
-  return {
+/** What all of them tell is made once; only the echo differs. */
+export function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, path: number) => Heartbeat {
+  const heartbeatMs = heartbeatMsOf(state.config);
+  const mirrors = liveAt(state.mirrors, heartbeatMs, now);
+  const paths = (m: MemberId) => pathsBetween(state, m);
+  const shared = {
     kind: 'heartbeat',
     sentAt: now,
-    echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at },
     version: state.version,
     bootId: state.renewal.bootId,
     leaving: state.leaving !== null,
@@ -23,17 +25,20 @@ export function heartbeatTo(state: AgentState, to: MemberId, path: number, now: 
       state: held,
       ...(drained === undefined ? {} : { drained }),
     })),
-    vantage: [...state.vantage.ears].flatMap(([member, ear]) =>
-      [...ear.paths].map(([p, s]) => ({ member, path: p, ageMs: now - s.at, rttMs: s.rttMs })),
-    ),
-    diagnoses: diagnose(
-      state.pings,
-      state.vantage,
-      state.members.values(),
-      (m) => pathsBetween(state, m),
-      heartbeatMsOf(state.config),
-      now,
-    ),
+    vantage: heardRows(state.vantage, now),
+    diagnoses: diagnose(state.pings, state.vantage, state.members.values(), paths, heartbeatMs, now),
     ...(mirrors.length === 0 ? {} : { mirrors }),
+  } as const;
+  return (to, path) => {
+    const sound = state.vantage.ears.get(to)?.paths.get(path);
+    return { ...shared, echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at } };
   };
+}
+
+function heardRows({ ears }: Vantage, now: BootMs): readonly HeardRow[] {
+  const rows: HeardRow[] = [];
+  for (const [member, ear] of ears) {
+    for (const [path, s] of ear.paths) rows.push({ member, path, ageMs: now - s.at, rttMs: s.rttMs });
+  }
+  return rows;
 }

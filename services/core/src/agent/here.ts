@@ -1,7 +1,7 @@
 /** Arguments and results of every transition of one group. */
 
-import type { GroupConfig } from '../config/types.ts';
-import type { BootMs, MemberId } from '../names.ts';
+import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { BootMs, GroupId, MemberId } from '../names.ts';
 import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
 
@@ -20,4 +20,15 @@ export interface Here {
 export interface Moved {
   readonly group: GroupState;
   readonly actions: readonly AgentAction[];
+}
+
+/** Null: none is configured for this server. */
+export function fenceCommandOf(
+  config: ClusterConfig | null,
+  group: GroupId,
+  server: MemberId,
+): AgentAction | null {
+  const command = config?.servers.get(server)?.fence ?? null;
+  const reason = `somebody answers at an address of ${group}`;
+  return command === null ? null : { kind: 'fence-server', server, command, reason };
 }

@@ -185,6 +185,28 @@ export function heldEpoch(holding: Holding): Epoch | null {
 
 /** The group's part of the server's renewal record; null when there is nothing to tell. */
 export function reportOf(g: GroupState, self: MemberId): GroupReport | null {
+  // Asked for after every event, and seldom something new. All that it is made from is compared.
+  const known = made.get(g.holding);
+  if (known !== undefined && known.self === self && sameStory(known.g, g)) return known.report;
+  const report = makeReport(g, self);
+  made.set(g.holding, { g, self, report });
+  return report;
+}
+
+const made = new WeakMap<
+  Holding,
+  { readonly g: GroupState; readonly self: MemberId; readonly report: GroupReport | null }
+>();
+
+const sameStory = (a: GroupState, b: GroupState): boolean =>
+  a.group === b.group &&
+  a.resources === b.resources &&
+  a.wantsRelease === b.wantsRelease &&
+  a.releaseRefused === b.releaseRefused &&
+  a.drained === b.drained &&
+  a.failures === b.failures;
+
+function makeReport(g: GroupState, self: MemberId): GroupReport | null {
   const h = g.holding;
   if (h.kind === 'idle') return null;
   const resources = Object.fromEntries([...g.resources].map(([name, r]) => [name, r.state]));

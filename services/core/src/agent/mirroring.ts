@@ -11,6 +11,7 @@ import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
 import type { BootMs, GroupId, MirrorId } from '../names.ts';
 import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
+import type { Vantage } from '../vantage.ts';
 import type { AgentState } from './state.ts';
 
 /** A state that lasts less than this is not worth an event. */
@@ -19,6 +20,30 @@ const steadyMs = 5_000;
 interface Ordering {
   readonly orders: MirrorOrders | null;
   readonly actions: readonly AgentAction[];
+}
+
+/** Whether what is ordered follows from the same as before: asked after every event. */
+export function sameCast(before: AgentState, after: AgentState): boolean {
+  return (
+    before.mirrorOrders !== null &&
+    before.started === after.started &&
+    before.config === after.config &&
+    before.groups === after.groups &&
+    before.members === after.members &&
+    before.pauses === after.pauses &&
+    before.stripped === after.stripped &&
+    before.followed === after.followed &&
+    sameAddresses(before.vantage, after.vantage)
+  );
+}
+
+function sameAddresses(before: Vantage, after: Vantage): boolean {
+  if (before === after) return true;
+  for (const [member, { addresses }] of after.ears) {
+    const known = before.ears.get(member)?.addresses ?? [];
+    if (known !== addresses && known.join() !== addresses.join()) return false;
+  }
+  return true;
 }
 
 /** What is to be ordered now; an action only when it is not what was ordered before. */

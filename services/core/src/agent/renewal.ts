@@ -154,16 +154,34 @@ export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
 function isNews(current: RenewalRecord, { reports, waits, asks, leaving }: Account): boolean {
   if (current.leaving !== leaving || current.groups.length !== reports.length) return true;
-  if (Object.entries(waits).some(([group, waitMs]) => current.waits[group] !== waitMs)) return true;
+  if (
+    waits !== current.waits &&
+    Object.entries(waits).some(([group, waitMs]) => current.waits[group] !== waitMs)
+  )
+    return true;
   const told = (group: GroupId) => current.asks?.[group]?.join();
-  if (Object.entries(asks ?? {}).some(([group, servers]) => told(group) !== servers.join())) return true;
+  if (
+    asks !== current.asks &&
+    Object.entries(asks ?? {}).some(([group, servers]) => told(group) !== servers.join())
+  )
+    return true;
   return reports.some((report) => {
     const told = current.groups.find((g) => g.group === report.group);
-    return told === undefined || digest(told) !== digest(report);
+    return told === undefined || (told !== report && digest(told) !== digest(report));
   });
 }
 
+const digests = new WeakMap<GroupReport, string>();
+
 function digest(r: GroupReport): string {
+  const known = digests.get(r);
+  if (known !== undefined) return known;
+  const made = makeDigest(r);
+  digests.set(r, made);
+  return made;
+}
+
+function makeDigest(r: GroupReport): string {
   const resources = Object.entries(r.resources).map(([name, state]) => `${name}=${state}`);
   const drained = (r.drained ?? []).join();
   const rested = r.rested === true ? 'rested' : '';

@@ -60,6 +60,8 @@ export interface AgentState {
   readonly nextPingAt: BootMs | null;
   /** When there is something to do, if nothing happens before. */
   readonly wakeAt: BootMs | null;
+  /** The same, but for heartbeats: until then they are all there is. */
+  readonly dutiesAt: BootMs | null;
   readonly armed: readonly ArmedGroup[];
   /** What the guard vouched for when this agent started: completed with the rules once they are known. */
   readonly vouched: readonly HeldBefore[];
@@ -109,6 +111,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     pings: new Map(),
     nextPingAt: null,
     wakeAt: null,
+    dutiesAt: null,
     armed: [],
     vouched: [],
     waits: {},
@@ -127,9 +130,17 @@ export function paceOf(state: Pick<AgentState, 'config' | 'self'>): RenewalPace 
 
 /** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
 export function heartbeatMsOf(config: ClusterConfig | null): number {
-  const groups = config === null ? [] : [...config.groups.values()];
-  return Math.min(1_000, ...groups.map((g) => g.rules.heartbeatMs));
+  if (config === null) return slowestBeatMs;
+  const known = beats.get(config);
+  if (known !== undefined) return known;
+  const ms = Math.min(slowestBeatMs, ...[...config.groups.values()].map((g) => g.rules.heartbeatMs));
+  beats.set(config, ms);
+  return ms;
 }
+
+/** Asked for at every heartbeat that is heard. */
+const beats = new WeakMap<ClusterConfig, number>();
+const slowestBeatMs = 1_000;
 
 /** The groups that this server is a server of. */
 export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
@@ -179,9 +190,17 @@ export function mayExit(state: AgentState): boolean {
   return !held && (told || mute);
 }
 
+const firstPaths = new Map<number, readonly number[]>();
+
 /** Path i joins the i-th addresses of two members; it exists where both have one. */
 export function pathsBetween(state: Pick<AgentState, 'members' | 'self'>, to: MemberId): readonly number[] {
   const mine = state.members.get(state.self)?.addresses.length ?? 0;
   const theirs = state.members.get(to)?.addresses.length ?? 0;
-  return Array.from({ length: Math.min(mine, theirs) }, (_, path) => path);
+  const count = Math.min(mine, theirs);
+  let known = firstPaths.get(count);
+  if (known === undefined) {
+    known = Array.from({ length: count }, (_, path) => path);
+    firstPaths.set(count, known);
+  }
+  return known;
 }
