@@ -18,8 +18,6 @@ const candidatesMax = 4_000_000;
 
 export interface SessionTerms {
   readonly joined: Exclude<Joined, { kind: 'refused' }>;
-  /** The target's position and history are those of this epoch. */
-  readonly knowsEpoch: boolean;
   readonly consistent: boolean;
   /** Compare and tell; `repair`: and send what differs. */
   readonly verify: { readonly repair: boolean; readonly done: (verified: Verified) => void } | null;
@@ -68,10 +66,11 @@ async function goOn(ground: SessionGround, from: number, terms: SessionTerms): P
     isDoubtful: (path) => inexact || doubtful.has(path),
     wanted: [...wanted.values()],
     offered,
-    always: !terms.knowsEpoch || wanted.size > 0,
+    // The target compares until the first batch: it would never be in step again where nothing changes.
+    always: true,
   };
   if (entries > 0 || wanted.size > 0) progress.begin('resync', bytes);
-  return replicate(ground, from, candidates.length > 0 || inexact || first.always ? first : certain);
+  return replicate(ground, from, candidates.length > 0 || inexact ? first : { ...certain, always: true });
 }
 
 async function copy(ground: SessionGround, joined: Extract<Joined, { kind: 'copy' }>): Promise<never> {
