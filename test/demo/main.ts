@@ -1,6 +1,7 @@
 /**
  * `scripts/demo`: a primary dies, its standby takes over, the primary comes back and takes over again as planned, while a
- * client keeps asking. Real processes, real addresses, real etcd, in a lab on this machine.
+ * client keeps asking and the service keeps writing. Real processes, real addresses, real etcd, real data that is mirrored,
+ * in a lab on this machine.
  *
  * Exit status: 0 everything that was promised happened; 1 something did not; 2 wrong words; 130, 143 interrupted.
  * Whatever happens, the lab goes with this process.

@@ -1,4 +1,4 @@
-/** The story that the demo tells, scene by scene, each with what the cluster says and what the client saw. */
+/** The story that the demo tells, scene by scene, each with what the cluster says, what the client saw and what data it kept. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,9 +8,11 @@ import { declaration, type Status } from '../bench/history.ts';
 import { monotonicMs } from '../bench/lines.ts';
 import { until } from '../bench/until.ts';
 import { showHoldfast } from './cluster-view.ts';
+import { isReplicating, keptRecords, mirror, recordsOn, shownLag, type ShownLag } from './data.ts';
+import { gapsIn, lossAt, writtenAfter, type Loss } from './records.ts';
 import type { Screen } from './screen.ts';
 import { epochMarks, timeline, type Ink, type Mark } from './timeline.ts';
-import { epochsSeen, gapAfter, problemsOf } from './verdict.ts';
+import { epochsSeen, gapAfter, lossProblems, problemsOf } from './verdict.ts';
 import { startVisits, type Visits } from './visits.ts';
 
 const group = 'd3';
@@ -23,6 +25,8 @@ const askMs = 25;
 const graceMs = 30_000;
 /** What is drawn before and after an event. */
 const aroundMs = 1_000;
+/** Written before the power is cut, so that there is something to lose. */
+const recordsBefore = 200;
 
 interface Options {
   readonly outage: string;
@@ -41,6 +45,24 @@ interface Takeover {
   readonly silenceMs: number;
   readonly answerMs: number;
   readonly gapMs: number;
+  readonly shown: ShownLag;
+  readonly loss: Loss;
+}
+
+/** What the former owner wrote and nobody found after it. */
+interface KeptAside {
+  readonly records: number;
+  readonly bytes: number;
+  /** Of those that the client was told of and that were lost in the takeover. */
+  readonly told: number;
+}
+
+interface Failback {
+  readonly longestMs: number;
+  readonly loss: Loss;
+  /** Problems of the records that are there at the end, and how many there are. */
+  readonly gaps: readonly string[];
+  readonly records: number;
 }
 
 /** Resolves to what did not happen as promised. */
@@ -50,27 +72,36 @@ export async function tell(screen: Screen, options: Options): Promise<string[]> 
   try {
     screen.title('1. Two servers, a witness and a client, on one machine');
     const say = (line: string): void => screen.line(`  ${screen.paint('dim', line)}`);
-    const cluster = await bringUp(lab, { outage: options.outage, say });
+    const cluster = await bringUp(lab, { outage: options.outage, records: true, say });
     const visits = startVisits(lab.host('client'), address, port, askMs);
     const scene: Scene = { screen, lab, cluster, visits, options };
     await until('the client is answered', () => visits.all.length > 0, { limitMs: graceMs });
     screen.line(
-      `  The client asks http://${address}:${port}/ every ${askMs} ms; each answer names server and epoch.`,
+      `  The client asks http://${address}:${port}/ every ${askMs} ms; each answer names server and epoch, and the last`,
     );
+    screen.line(
+      `  of the numbered records that the service writes all the time to the folder that ${mirror} mirrors.`,
+    );
+    await cluster.until(standby, `${standby} as a copy`, (status) => isReplicating(status, standby));
+    await until('some records are written', () => toldNow(visits) > recordsBefore, { limitMs: graceMs });
     await showHoldfast(screen, lab, primary, ['status']);
     const takeover = await loseThePrimary(scene);
-    await bringItBack(scene);
-    const failbackMs = await failBack(scene);
-    return conclude(scene, takeover, failbackMs);
+    const kept = await bringItBack(scene, takeover.loss);
+    const failback = await failBack(scene);
+    return conclude(scene, takeover, kept, failback);
   } finally {
     await lab.down();
     rmSync(dir, { recursive: true, force: true });
   }
 }
 
+const toldNow = (visits: Visits): number => visits.all.at(-1)?.last.number ?? 0;
+
 async function loseThePrimary(scene: Scene): Promise<Takeover> {
   const { screen, lab, cluster, visits } = scene;
-  screen.title(`2. The power of ${primary} is cut`);
+  screen.title(`2. The power of ${primary} is cut while it writes`);
+  const shown = await shownLag(cluster, standby, group);
+  screen.line(`  Just before, status shows that at most ${shown.ms} ms, ${shown.bytes} B would be lost.`);
   const offMs = monotonicMs();
   await lab.host(primary).powerOff();
   const answer = await countDown(scene, offMs);
@@ -85,8 +116,14 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
     { atMs: offMs, text: `power of ${primary} off` },
     { atMs: declared.atMs, text: `${primary} declared down` },
   ]);
+  const loss = lossAt(visits.all, answer);
+  screen.line(
+    `\n  The client was told of record ${loss.told.number}; ${standby} goes on after ${loss.found.number}.`,
+  );
   await showHoldfast(screen, lab, standby, ['status']);
   return {
+    shown,
+    loss,
     silenceMs: declared.silenceMs,
     answerMs: answer.atMs - declared.atMs,
     gapMs: answer.atMs - lastMs,
@@ -131,7 +168,7 @@ function showSilence(screen: Screen, status: Status | null): number {
   return toFailMs;
 }
 
-async function bringItBack({ screen, lab, cluster }: Scene): Promise<void> {
+async function bringItBack({ screen, lab, cluster }: Scene, loss: Loss): Promise<KeptAside> {
   screen.title(`3. ${primary} is powered on again, and comes back as the standby`);
   await lab.host(primary).powerOn();
   cluster.run(primary);
@@ -139,14 +176,22 @@ async function bringItBack({ screen, lab, cluster }: Scene): Promise<void> {
     status.servers[primary]?.state === 'up' &&
     status.groups[group]?.owner === standby &&
     status.groups[group].phase === 'active' &&
+    isReplicating(status, primary) &&
     Object.values(status.quorum.members).every(({ healthy }) => healthy);
   await cluster.until(standby, `${primary} as the standby`, isBack);
-  screen.line(`  ${primary} is up; ${standby} goes on serving.`);
+  screen.line(`  ${primary} is up and a copy of ${standby}, which goes on serving.`);
+  screen.line(`  What ${primary} had written and nobody else had is kept aside, until a person looks at it:`);
+  await showHoldfast(screen, lab, witness, ['mirror', 'divergence', mirror, 'list']);
+  const records = writtenAfter(await keptRecords(cluster, witness, primary), primary, loss.found);
+  return {
+    records: records.length,
+    bytes: records.reduce((sum, { bytes }) => sum + bytes, 0),
+    told: records.filter(({ number }) => number <= loss.told.number).length,
+  };
 }
 
-/** Returns the client's longest wait, milliseconds. */
-async function failBack(scene: Scene): Promise<number> {
-  const { screen, lab, visits } = scene;
+async function failBack(scene: Scene): Promise<Failback> {
+  const { screen, lab, cluster, visits } = scene;
   screen.title(`4. Planned failback to ${primary}`);
   const startMs = monotonicMs();
   const status = await showHoldfast(screen, lab, witness, ['failback', group]);
@@ -158,7 +203,14 @@ async function failBack(scene: Scene): Promise<number> {
     limitMs: 5_000,
   });
   draw(scene, { fromMs: answer.atMs - 3 * aroundMs, toMs: answer.atMs + aroundMs }, []);
-  return gapAfter(visits.all, startMs);
+  await cluster.until(witness, `${standby} as a copy`, (status) => isReplicating(status, standby));
+  const records = await recordsOn(lab, primary);
+  return {
+    longestMs: gapAfter(visits.all, startMs),
+    loss: lossAt(visits.all, answer),
+    gaps: gapsIn(records),
+    records: records.length,
+  };
 }
 
 function draw(
@@ -176,8 +228,19 @@ function draw(
   for (const line of timeline(inside, span, marks, ink, !screen.colours)) screen.line(`  ${line}`);
 }
 
-function conclude({ screen, visits, options }: Scene, takeover: Takeover, failbackMs: number): string[] {
-  const problems = problemsOf(visits.all);
+function conclude(
+  { screen, visits, options }: Scene,
+  takeover: Takeover,
+  kept: KeptAside,
+  failback: Failback,
+): string[] {
+  const { shown, loss } = takeover;
+  const problems = [
+    ...problemsOf(visits.all),
+    ...lossProblems(loss, shown, kept.told),
+    ...failback.gaps.slice(0, 3),
+  ];
+  if (failback.loss.records > 0) problems.push(`the failback lost ${failback.loss.records} records`);
   const seen = epochsSeen(visits.all);
   const order = seen.map((each) => each.split(' ')[0]).join(' ');
   if (order !== `${primary} ${standby} ${primary}`)
@@ -196,10 +259,19 @@ function conclude({ screen, visits, options }: Scene, takeover: Takeover, failba
     ],
     ['declaration to the first answer, service start included', `${takeover.answerMs.toFixed(0)} ms`],
     ["the client's wait when the primary lost its power", `${(takeover.gapMs / 1000).toFixed(2)} s`],
-    ["the client's longest wait during the failback", `${failbackMs.toFixed(0)} ms`],
+    ["the client's longest wait during the failback", `${failback.longestMs.toFixed(0)} ms`],
     ['servers and epochs that the client saw', seen.join(', ')],
     ['two servers answered in turn', problemsOf(visits.all).length === 0 ? 'never' : 'YES'],
     ['answers', `${visits.all.length}`],
+    ['status, just before the power was cut: would be lost', `${shown.ms} ms, ${shown.bytes} B`],
+    ['lost in the takeover, of what the client was told', `${loss.ms} ms, ${loss.records} records`],
+    [`kept aside on ${primary}, of what it never replicated`, `${kept.records} records, ${kept.bytes} B`],
+    ['of those lost, found in what was kept aside', `${kept.told} of ${loss.records}`],
+    ['lost in the failback', `${failback.loss.records} records`],
+    [
+      'records at the end',
+      `${failback.records}, ${failback.gaps.length === 0 ? 'none missing between' : 'SOME MISSING'}`,
+    ],
   ];
   for (const [what, value] of rows) screen.line(`  ${what.padEnd(56)} ${screen.paint('bold', value)}`);
   screen.line();

@@ -1,5 +1,10 @@
 /** What the demo promised, judged by what the client saw. */
+import type { ShownLag } from './data.ts';
+import type { Loss } from './records.ts';
 import type { Visit } from './visits.ts';
+
+/** Status tells what the last heartbeat or renewal told. */
+const statusAgeMsMax = 1_000;
 
 /** Problems in words; empty when the client saw epochs that only rise, and one server in each. */
 export function problemsOf(visits: readonly Visit[]): string[] {
@@ -36,4 +41,17 @@ export function gapAfter(visits: readonly Visit[], afterMs: number): number {
     if (next !== undefined && next.atMs > afterMs) longest = Math.max(longest, next.atMs - atMs);
   }
   return longest;
+}
+
+/**
+ * A takeover may lose what status said that it would, and everything lost is kept aside. `keptTold`: how many of the lost
+ * records were found there.
+ */
+export function lossProblems(loss: Loss, shown: ShownLag, keptTold: number): string[] {
+  const problems: string[] = [];
+  if (loss.ms > shown.ms + statusAgeMsMax)
+    problems.push(`the takeover lost ${loss.ms} ms, and status had shown ${shown.ms} ms`);
+  if (keptTold !== loss.records)
+    problems.push(`${loss.records} records were lost, and ${keptTold} of them are kept aside`);
+  return problems;
 }

@@ -4,7 +4,9 @@
  *
  *   node visitor.js ADDRESS PORT INTERVAL_MS
  *
- * One line of JSON per answer: {"atMs":CLOCK_MONOTONIC,"server":"a","epoch":"1"}. No answer, no line.
+ * One line of JSON per answer: {"atMs":CLOCK_MONOTONIC,"server":"a","epoch":"1","found":RECORD,"last":RECORD}, with
+ * the record that the service found when it started and the last that it wrote, {"number":7,"atMs":WALL-MS}. No answer,
+ * no line.
  *
  * Invariants: a question without an answer is given up after `patienceMs`, so at most patienceMs / INTERVAL_MS are open.
  */
@@ -16,15 +18,26 @@ const bodyLengthMax = 4096;
 
 const [host = '', port = '', interval = '25'] = process.argv.slice(2);
 
-function isAnswer(value: unknown): value is { readonly server: string; readonly epoch: string | null } {
-  return typeof value === 'object' && value !== null && 'server' in value && 'epoch' in value;
+interface Answer {
+  readonly server: string;
+  readonly epoch: string | null;
+  readonly found: object;
+  readonly last: object;
+}
+
+function isAnswer(value: unknown): value is Answer {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    ['server', 'epoch', 'found', 'last'].every((field) => field in value)
+  );
 }
 
 function tell(body: string): void {
   const answer: unknown = JSON.parse(body);
   if (!isAnswer(answer)) throw new Error(`the service answered ${body}`);
-  const { server, epoch } = answer;
-  process.stdout.write(`${JSON.stringify({ atMs: monotonicMs(), server, epoch })}\n`);
+  const { server, epoch, found, last } = answer;
+  process.stdout.write(`${JSON.stringify({ atMs: monotonicMs(), server, epoch, found, last })}\n`);
 }
 
 function ask(): void {

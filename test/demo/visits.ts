@@ -1,13 +1,20 @@
-/** What the visitor saw, as the demo keeps it: each answer names a server and the epoch under which it serves. */
+/**
+ * What the visitor saw, as the demo keeps it: each answer names a server, the epoch under which it serves, and records that
+ * the server has.
+ */
 import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
 import { onLines } from '../bench/lines.ts';
+import type { RecordMark } from './records.ts';
 
 export interface Visit {
   /** CLOCK_MONOTONIC. */
   readonly atMs: number;
   readonly server: string;
   readonly epoch: string;
+  /** The last record that the service found when it started, and the last that it wrote since. */
+  readonly found: RecordMark;
+  readonly last: RecordMark;
 }
 
 export interface Visits {
@@ -33,8 +40,8 @@ export function startVisits(client: Host, address: string, port: number, interva
   child.stdin?.on('error', () => undefined); // told by 'exit'
   if (child.stdout !== null)
     onLines(child.stdout, (line) => {
-      const { atMs, server, epoch } = JSON.parse(line) as Omit<Visit, 'epoch'> & { epoch: string | null };
-      if (all.length < visitsMax) all.push({ atMs, server, epoch: epoch ?? '?' });
+      const visit = JSON.parse(line) as Omit<Visit, 'epoch'> & { readonly epoch: string | null };
+      if (all.length < visitsMax) all.push({ ...visit, epoch: visit.epoch ?? '?' });
     });
   return {
     all,

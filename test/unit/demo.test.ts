@@ -1,9 +1,17 @@
-// What the demo shows and concludes from a client's answers.
+// What the demo shows and concludes from a client's answers and from the records that the service wrote.
+import { gapsIn, lossAt, recordsOf, writtenAfter, type RecordMark } from '../demo/records.ts';
 import { timeline, type Ink } from '../demo/timeline.ts';
-import { epochsSeen, gapAfter, problemsOf } from '../demo/verdict.ts';
+import { epochsSeen, gapAfter, lossProblems, problemsOf } from '../demo/verdict.ts';
 import type { Visit } from '../demo/visits.ts';
 
-const visit = (server: string, epoch: string, atMs: number): Visit => ({ server, epoch, atMs });
+const none: RecordMark = { number: 0, atMs: 0 };
+const visit = (server: string, epoch: string, atMs: number, found = none, last = found): Visit => ({
+  server,
+  epoch,
+  atMs,
+  found,
+  last,
+});
 const takeover = [visit('a', '1', 0), visit('a', '1', 120), visit('b', '2', 520)];
 const plain: Ink = (_server, text) => text;
 
@@ -39,5 +47,39 @@ describe('the verdict', () => {
       'a and b both answered in epoch 1',
     ]);
     expect(problemsOf([visit('a', '?', 0)])).toEqual(['a answered without an epoch']);
+  });
+});
+
+describe('the records', () => {
+  const seven: RecordMark = { number: 7, atMs: 700 };
+  const nine: RecordMark = { number: 9, atMs: 930 };
+  const next = visit('b', '2', 500, seven);
+
+  it('lost in a takeover are those told before and not found after it', () => {
+    const visits = [visit('a', '1', 0, none, seven), visit('a', '1', 20, none, nine), next];
+    expect(lossAt(visits, next)).toEqual({ told: nine, found: seven, records: 2, ms: 230 });
+  });
+
+  it('are none when the next server found all, and more', () => {
+    const visits = [visit('a', '1', 0, none, { number: 6, atMs: 600 }), next];
+    expect(lossAt(visits, next)).toMatchObject({ records: 0, ms: 0 });
+  });
+
+  it('are whole lines, and rise by one', () => {
+    const records = recordsOf('1 10 a 1\n2 15 a 1\n4 20 b 2\n5 2');
+    expect(records.map(({ number }) => number)).toEqual([1, 2, 4]);
+    expect(gapsIn(records)).toEqual(['record 2 is followed by 4']);
+    expect(writtenAfter(records, 'a', { number: 1, atMs: 10 })).toEqual([
+      { number: 2, atMs: 15, server: 'a', bytes: 9 },
+    ]);
+  });
+
+  it('may be lost as far as status said, and all of them are kept aside', () => {
+    const loss = { told: nine, found: seven, records: 2, ms: 2_300 };
+    expect(lossProblems(loss, { ms: 1_500, bytes: 0 }, 2)).toEqual([]);
+    expect(lossProblems(loss, { ms: 40, bytes: 0 }, 1)).toEqual([
+      'the takeover lost 2300 ms, and status had shown 40 ms',
+      '2 records were lost, and 1 of them are kept aside',
+    ]);
   });
 });

@@ -2,8 +2,10 @@
 // The service that `holdfast lab up` protects: answers every HTTP request with the server it runs on and the epoch under
 // which it was started. Used as the commands of a resource:
 //
-//   lab-service.js start|stop|status --state FOLDER [--port 8080]
+//   lab-service.js start|stop|status --state FOLDER [--port 8080] [--data FOLDER]
 //
+// With --data it writes numbered records into that folder all the time, and each answer also names the last record that it
+// wrote and the last that it found when it started (lab-journal.js).
 // start returns when the port is open, stop when the process has ended; both may be repeated. status: 0 runs, 3 does not.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -12,12 +14,14 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { startJournal } from './lab-journal.js';
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
   options: {
     state: { type: 'string', default: '/run/holdfast-lab' },
     port: { type: 'string', default: '8080' },
+    data: { type: 'string' },
   },
 });
 const port = Number(values.port);
@@ -64,10 +68,14 @@ async function until(condition, what) {
 
 function serve() {
   const epoch = process.env['HOLDFAST_EPOCH'] ?? null;
-  const body = `${JSON.stringify({ server: hostname(), epoch, pid: process.pid })}\n`;
+  const journal = values.data === undefined ? undefined : startJournal(values.data, hostname(), epoch);
+  const body = () => {
+    const records = journal === undefined ? {} : { found: journal.found, last: journal.last };
+    return `${JSON.stringify({ server: hostname(), epoch, ...records, pid: process.pid })}\n`;
+  };
   const server = createServer((_request, response) => {
     // One answer per connection: a client that keeps one open would not notice that the service has moved.
-    response.writeHead(200, { 'content-type': 'application/json', connection: 'close' }).end(body);
+    response.writeHead(200, { 'content-type': 'application/json', connection: 'close' }).end(body());
   });
   process.on('SIGTERM', () => process.exit(0));
   // '::' takes IPv4 as well; a kernel without IPv6 has no '::'.
@@ -83,6 +91,7 @@ async function start() {
     mkdirSync(values.state, { recursive: true });
     const script = fileURLToPath(import.meta.url);
     const args = [script, 'serve', '--state', values.state, '--port', values.port];
+    if (values.data !== undefined) args.push('--data', values.data);
     const child = spawn(process.execPath, args, { detached: true, stdio: 'ignore' });
     child.unref();
     writeFileSync(pidFile, JSON.stringify({ pid: child.pid, start: startOf(child.pid) }));
@@ -117,6 +126,8 @@ switch (positionals[0]) {
     process.exitCode = running() !== null && (await answers(running())) ? 0 : 3;
     break;
   default:
-    process.stderr.write('usage: lab-service.js start|stop|status --state FOLDER [--port PORT]\n');
+    process.stderr.write(
+      'usage: lab-service.js start|stop|status --state FOLDER [--port PORT] [--data FOLDER]\n',
+    );
     process.exitCode = 2;
 }

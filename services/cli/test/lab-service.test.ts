@@ -1,6 +1,6 @@
 /** The small service of the lab, as the agent would run it: start, status, stop, each more than once. */
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -13,8 +13,8 @@ const script = join(import.meta.dirname, '../assets/lab-service.js');
 let state = '';
 let port = 0;
 
-function service(verb: string): Promise<number> {
-  const args = [script, verb, '--state', state, '--port', String(port)];
+function service(verb: string, ...more: readonly string[]): Promise<number> {
+  const args = [script, verb, '--state', state, '--port', String(port), ...more];
   return new Promise((ended) => {
     const child = execFile(process.execPath, args, {
       timeout: 10_000,
@@ -53,6 +53,18 @@ describe('the service of the lab', () => {
     expect(await service('stop')).toBe(0);
     expect(await service('status')).toBe(3);
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
+  });
+
+  it('writes numbered records, and goes on after the last whole one that it finds', async () => {
+    const data = join(state, 'data');
+    mkdirSync(data);
+    writeFileSync(join(data, 'records-000000'), '1 10 a 6\n2 20 a 6\n3 3'); // its power was lost in the middle
+    expect(await service('start', '--data', data)).toBe(0);
+    const answer: unknown = await (await fetch(`http://127.0.0.1:${port}/`)).json();
+    expect(answer).toMatchObject({ found: { number: 2, atMs: 20 } });
+    expect(await service('stop')).toBe(0);
+    const lines = readFileSync(join(data, 'records-000000'), 'utf8').split('\n').slice(0, 3);
+    expect(lines).toEqual(['1 10 a 6', '2 20 a 6', expect.stringMatching(/^3 \d+ \S+ 7$/)]);
   });
 
   it('says that its port is taken', async () => {

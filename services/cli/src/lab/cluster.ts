@@ -17,6 +17,8 @@ export interface BringUpOptions {
   readonly outage?: string;
   /** cluster.yaml as text; default: the group d3 on the first two servers. Null applies nothing. */
   readonly config?: string | null;
+  /** The service of the default configuration writes numbered records into the mirrored folder; default false. */
+  readonly records?: boolean;
   /** Hosts to use, of the lab's; default all. A name that begins with w is a witness, with client none. */
   readonly hosts?: readonly string[];
   /** Told what happens. */
@@ -196,7 +198,10 @@ export async function bringUp(lab: Lab, options: BringUpOptions = {}): Promise<L
     (status) => status.quorum.healthy && votes(status) === voters,
   );
   say(`quorum healthy with ${voters} ${voters === 1 ? 'vote' : 'votes'}`);
-  const config = options.config === undefined ? labConfig(servers.slice(0, 2), outage) : options.config;
+  const config =
+    options.config === undefined
+      ? labConfig(servers.slice(0, 2), outage, options.records ?? false)
+      : options.config;
   if (config === null) return { ...cluster, configFile: null };
   // A source never makes its folder: one that is missing may be a disk that is not mounted.
   if (options.config === undefined) await lab.host(first).exec(['mkdir', '-p', labRoot]);

@@ -9,8 +9,11 @@ export const labRoot = '/srv/d3';
 
 const service = fileURLToPath(new URL('../../assets/lab-service.js', import.meta.url));
 
-/** `servers` in order of preference; `outage` as in cluster.yaml, such as 5s. */
-export function labConfig(servers: readonly string[], outage: string): string {
+/**
+ * `servers` in order of preference; `outage` as in cluster.yaml, such as 5s. `records`: the service writes numbered records
+ * into the mirrored folder all the time.
+ */
+export function labConfig(servers: readonly string[], outage: string, records = false): string {
   // Not by package name or PATH: the guard runs the same command when everything else is gone.
   const command = (verb: string): string =>
     JSON.stringify([
@@ -21,6 +24,7 @@ export function labConfig(servers: readonly string[], outage: string): string {
       '/run/holdfast-lab',
       '--port',
       String(labPort),
+      ...(records ? ['--data', labRoot] : []),
     ]);
   return `# Made by \`holdfast lab up\`. Change it and run: holdfast lab exec ${servers[0] ?? 'a'} -- holdfast apply -f THIS-FILE
 groups:

@@ -1,0 +1,86 @@
+/** The mirrored data of the demo: what status says would be lost, what the servers have, and what a former owner kept aside. */
+import type { LabCluster } from '@holdfast/cli';
+import type { Lab } from '@holdfast/lab';
+import type { Status } from '../bench/history.ts';
+import { until } from '../bench/until.ts';
+import { recordsOf } from './records.ts';
+
+export const mirror = 'd3/data';
+const root = '/srv/d3';
+/** Where a person puts back what was kept aside, to look at it. */
+const restored = '/srv/kept';
+const looksMin = 5;
+const limitMs = 30_000;
+
+/** The most that status showed over some looks: what would be lost if the owner died then. */
+export interface ShownLag {
+  readonly ms: number;
+  readonly bytes: number;
+}
+
+interface Kept {
+  readonly path: string;
+  readonly size: number;
+  readonly from: string;
+  readonly kept: boolean;
+}
+
+type Target = Status['groups'][string]['mirrors'][string]['targets'][string];
+
+function targetIn(status: Status, name: string): Target | undefined {
+  const [group = '', data = ''] = mirror.split('/');
+  return status.groups[group]?.mirrors[data]?.targets[name];
+}
+
+/** The copy is complete, takes every change, and is known to be no further behind than a moment. */
+export function isReplicating(status: Status, target: string): boolean {
+  const copy = targetIn(status, target);
+  return copy?.state === 'replicating' && copy.consistent && copy.behindMs !== null && copy.behindMs < 5_000;
+}
+
+/** Looks at the status some times, as a person would before something happens. */
+export async function shownLag(cluster: LabCluster, from: string, group: string): Promise<ShownLag> {
+  const seen: ShownLag[] = [];
+  await until(
+    'status says how much would be lost',
+    async () => {
+      const { lossMs = null, lossBytes = null } =
+        (await cluster.status(from))?.groups[group]?.objectives ?? {};
+      if (lossMs !== null && lossBytes !== null) seen.push({ ms: lossMs, bytes: lossBytes });
+      return seen.length >= looksMin;
+    },
+    { limitMs, everyMs: 50 },
+  );
+  return {
+    ms: Math.max(...seen.map(({ ms }) => ms)),
+    bytes: Math.max(...seen.map(({ bytes }) => bytes)),
+  };
+}
+
+/** All records in the folder on a host, in order. */
+export async function recordsOn(lab: Lab, host: string): Promise<ReturnType<typeof recordsOf>> {
+  return recordsOf(await shell(lab, host, `cat ${root}/records-*`));
+}
+
+/** The records in what a host kept aside, put back beside the data and read. */
+export async function keptRecords(
+  { lab, must }: LabCluster,
+  from: string,
+  host: string,
+): Promise<ReturnType<typeof recordsOf>> {
+  const listed = JSON.parse(await must(from, 'mirror', 'divergence', mirror, 'list', '-o', 'json')) as Kept[];
+  const files = listed.filter((each) => each.kept && each.from === host && /^records-\d+$/.test(each.path));
+  await shell(lab, host, `mkdir -p ${restored}`);
+  const records: ReturnType<typeof recordsOf> = [];
+  for (const { path } of files) {
+    await must(from, 'mirror', 'divergence', mirror, 'restore', path, '--to', restored);
+    records.push(...recordsOf(await shell(lab, host, `cat ${restored}/${path}`)));
+  }
+  return records;
+}
+
+async function shell(lab: Lab, host: string, script: string): Promise<string> {
+  const { status, stdout, stderr } = await lab.host(host).exec(['sh', '-c', script], { timeoutMs: limitMs });
+  if (status !== 0) throw new Error(`on ${host}: ${script}: ${stderr}`);
+  return stdout;
+}
