@@ -26,5 +26,5 @@ export interface SessionGround {
   /** The moment of the names of the copy under way; null: it is complete. Kept over a break. */
   readonly keepCopyEnd: (end: number | null) => void;
   /** Everything that the target lacked is on its way, up to this number. */
-  readonly caughtUp: (sequence: number) => void;
+  readonly caughtUp: () => void;
 }

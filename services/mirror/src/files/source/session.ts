@@ -111,7 +111,7 @@ async function replicate(ground: SessionGround, from: number, first: FirstBatch)
   const { progress, catalog } = ground;
   const replicating = new Replicating(ground, from, first);
   if (progress.phase !== 'joining' || catalog.lastSequence > from || first.always) await replicating.batch();
-  ground.caughtUp(replicating.sequence);
+  ground.caughtUp();
   return replicating.run();
 }
 

@@ -43,7 +43,9 @@ export class TargetLine {
   #running: Promise<void> | null = null;
   #closed = false;
   #acked: number | null;
-  #caughtUpAt: number | null = null;
+  #caughtUp = false;
+  /** Batches that were sent before it had caught up, and are not acknowledged. */
+  #owed = 0;
   #refused: Refuse | null = null;
   #says = '';
   #compare = false;
@@ -66,9 +68,11 @@ export class TargetLine {
     return this.#acked;
   }
 
-  /** It holds one point in time of the source, and nothing is known that it lacks. */
+  /** It holds one point in time of the source, and nothing else: what it changed by itself was compared and replaced. */
   holds(sequence: number): boolean {
-    return this.#progress.consistent && this.#link !== null && (this.#acked ?? -1) >= sequence;
+    const { consistent, phase } = this.#progress;
+    const inStep = consistent && phase === 'replicating' && this.#link !== null;
+    return inStep && (this.#acked ?? -1) >= sequence;
   }
 
   change(target: SourceTarget): void {
@@ -259,7 +263,7 @@ export class TargetLine {
     });
     this.#link = link;
     this.#progress = new Progress();
-    this.#caughtUpAt = null;
+    this.#caughtUp = false;
     connection.beats(() => this.#facts(link));
     try {
       await this.#join(link);
@@ -347,8 +351,9 @@ export class TargetLine {
       keepCopyEnd: (end) => {
         this.#ground.keepCopyEnd(this.member, end);
       },
-      caughtUp: (sequence) => {
-        this.#caughtUpAt = sequence;
+      caughtUp: () => {
+        this.#caughtUp = true;
+        this.#owed = link.underWay;
         this.#compare = false;
         this.#catchUp();
         this.#wakeWaiters();
@@ -358,15 +363,14 @@ export class TargetLine {
 
   #acknowledged({ sequence }: Ack): void {
     this.#acked = Math.max(this.#acked ?? 0, sequence);
+    if (this.#caughtUp && this.#owed > 0) this.#owed -= 1;
     this.#catchUp();
     this.#wakeWaiters();
   }
 
-  /** The copy or resync is complete when what made it so is durable. */
+  /** The copy or resync is complete when what made it so is durable: a number may have been reached long before. */
   #catchUp(): void {
-    if (this.#caughtUpAt === null || (this.#acked ?? -1) < this.#caughtUpAt) return;
-    // A copy in slices reaches its number before the batch that makes it consistent.
-    if (this.#link !== null && this.#link.underWay > 0 && !this.#progress.consistent) return;
+    if (!this.#caughtUp || this.#owed > 0) return;
     this.#progress.phase = 'replicating';
     this.#progress.consistent = true;
     this.#ground.keepCopyEnd(this.member, null);
