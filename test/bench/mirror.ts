@@ -40,12 +40,12 @@ const full: Sizes = {
 };
 
 const quick: Sizes = {
-  small: 2_000,
+  small: 1_000,
   mixed: 200,
   bigMebibytes: 64,
   returning: [2_000],
-  lagSeconds: 5,
-  burstSeconds: 5,
+  lagSeconds: 4,
+  burstSeconds: 4,
   throttleSeconds: 6,
   farMebibytes: 64,
   memory: 20_000,

@@ -149,5 +149,5 @@ function mirrorPlan(common: Wished, only: string | undefined): MirrorPlan | stri
   const { quick, runs } = common;
   const parts = only === undefined && quick ? quickMirrorParts : chosen(mirrorParts, only);
   if (typeof parts === 'string') return parts;
-  return { ...common, benchmark: 'mirror', parts, limitMs: (quick ? 100 : 1500 + runs * 420) * 1000 };
+  return { ...common, benchmark: 'mirror', parts, limitMs: (quick ? 150 : 1500 + runs * 420) * 1000 };
 }
