@@ -37,7 +37,7 @@ function within(script: string): string {
 describe('a protected root', () => {
   it('is written by the mirror and by nobody else, until it is let go', () => {
     const script = `
-      assert.deepEqual(protect(root, own), { kind: 'read-only', says: '', writable: own });
+      assert.deepEqual(protect(root, own, 'root'), { kind: 'read-only', says: '', writable: own, holder: null });
       assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');
       const tree = Tree.open(own);
       write(tree, 'ours');
@@ -54,7 +54,7 @@ describe('a protected root', () => {
   it('is so for everybody who shares its mounts, and not for the private one', () => {
     const script = `
       execFileSync('mount', ['--make-rshared', '/']);
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       write(Tree.open(own), 'ours');
       assert.equal(mounted(), 2);
       unprotect(root, own);
@@ -64,13 +64,13 @@ describe('a protected root', () => {
 
   it('stays so when it is protected again, also after half of it was taken away', () => {
     const script = `
-      for (let n = 0; n < 3; n += 1) assert.equal(protect(root, own).kind, 'read-only');
+      for (let n = 0; n < 3; n += 1) assert.equal(protect(root, own, 'root').kind, 'read-only');
       assert.equal(mounted(), 2);
       execFileSync('umount', [own]);
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       write(Tree.open(own), 'one');
       execFileSync('umount', [root]);
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       write(Tree.open(own), 'two');
       assert.equal(mounted(), 2);
       assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');`;
@@ -80,17 +80,17 @@ describe('a protected root', () => {
   it('may be a file system of its own, and keeps its flags', () => {
     const script = `
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'nosuid,noexec', 'none', root]);
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       assert.match(readFileSync('/proc/self/mountinfo', 'utf8').split('\\n').findLast((line) => line.includes(root)), / ro,nosuid,noexec/);
       write(Tree.open(own), 'ours');
       assert.equal(readFileSync(root + '/ours', 'utf8'), '');
       unprotect(root, own);
       assert.equal(mounted(), 1);
       // Another one in its place: what is private has to follow.
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       execFileSync('umount', [root]);
       execFileSync('umount', [root]);
-      assert.equal(protect(root, own).kind, 'read-only');
+      assert.equal(protect(root, own, 'root').kind, 'read-only');
       write(Tree.open(own), 'beneath');
       execFileSync('umount', [root]);
       assert.equal(readFileSync(root + '/beneath', 'utf8'), '');`;
@@ -103,7 +103,7 @@ describe('an unprotected root', () => {
     const script = `
       execFileSync('chown', ['-R', '65534', process.cwd()]);
       process.setuid(65534);
-      assert.deepEqual(protect(root, own), { kind: 'unprotected', says: 'mounting needs CAP_SYS_ADMIN', writable: root });
+      assert.deepEqual(protect(root, own, 'root'), { kind: 'unprotected', says: 'mounting needs CAP_SYS_ADMIN', writable: root, holder: process.cwd() });
       unprotect(root, own);
       writeFileSync(root + '/theirs', 'x');`;
     expect(within(script)).toBe('done');
@@ -112,7 +112,7 @@ describe('an unprotected root', () => {
   it('is one with another file system beneath, that a cover would hide', () => {
     const script = `
       execFileSync('mount', ['-t', 'tmpfs', 'none', root + '/sub']);
-      const { kind, says } = protect(root, own);
+      const { kind, says } = protect(root, own, 'root');
       assert.deepEqual([kind, says], ['unprotected', 'another file system is mounted beneath it, at ' + root + '/sub']);
       assert.equal(mounted(), 1);`;
     expect(within(script)).toBe('done');

@@ -116,7 +116,8 @@ function real(path: string): string | null {
   }
 }
 
-function isSystem(path: string): boolean {
+/** Of an absolute path without links. */
+export function isSystem(path: string): boolean {
   if (systemFolders.includes(path)) return true;
   if (exceptions.some((e) => path !== e && isInside(path, e))) return false;
   return systemTrees.some((tree) => isInside(path, tree));

@@ -93,6 +93,12 @@ export class Tree {
     this.#open = false;
   }
 
+  /** A folder beneath, as a tree of its own by the same mount; the caller closes it. ELOOP for a symbolic link. */
+  within(path: Buffer): Tree {
+    const fd = openBeneath(this.#fd(), path, O_PATH | O_DIRECTORY, 0, 'within');
+    return new Tree(Buffer.concat([this.root, Buffer.from('/'), path]), fd);
+  }
+
   /** Null: not there, which includes that a folder of the path is a file or a link by now. */
   stat(path: Buffer): Stat | null {
     try {

@@ -35,7 +35,7 @@ const steps = [0, 1, 2, 3] as const;
 export interface Ground {
   /** Of the root. */
   readonly tree: Tree;
-  /** Of the staging folder. */
+  /** Of the staging folder (Staging, tree). */
   readonly stage: Tree;
   readonly staging: Staging;
   /** Names within the mirror of a file of this number, as the catalog knows them. */

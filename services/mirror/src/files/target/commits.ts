@@ -100,6 +100,13 @@ export class Commits {
     return this.#unappliedBytes;
   }
 
+  /** Everything that was added is applied, recorded and durable, and the log has nothing that a start would need. */
+  get settled(): boolean {
+    const busy = this.#syncing ?? this.#applying ?? this.#checkpointing;
+    const waiting = this.#received.length + this.#unapplied.length + this.#used.length;
+    return busy === null && waiting === 0 && this.#syncedNumber === this.#nextNumber - 1;
+  }
+
   add(staged: StagedBatch, bytes: number): void {
     this.#received.push(staged);
     this.#receivedBytes += bytes;

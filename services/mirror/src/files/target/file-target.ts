@@ -9,52 +9,34 @@
  * G3  What was acknowledged is there after promote(), and nothing is written by the target after it.
  */
 
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { bootId } from '../../os/boot-id.ts';
-import { protect, unprotect } from '../../os/read-only.ts';
-import { Tree } from '../../os/tree.ts';
+import { unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
-import { KeptStore } from '../divergence/kept-store.ts';
-import type { Ground } from './applying.ts';
-import { BootMark } from './boot-mark.ts';
 import { Commits } from './commits.ts';
 import { searchForeign } from './foreign.ts';
 import type { ForeignSearch } from './foreign.ts';
 import { emptyGone } from './gone.ts';
 import { refusalOf } from './greeting.ts';
-import { Log } from './log.ts';
 import type { StagedBatch } from './open-batch.ts';
-import { Records } from './records.ts';
 import type { Standing } from './records.ts';
-import { replay } from './recovery.ts';
-import { SeenEpoch } from './seen-epoch.ts';
 import { Session } from './session.ts';
-import { Staging } from './staging.ts';
 import { codeOf, waitingReason } from './trouble.ts';
-import { isOurs, keepingTimes, stagingFolder, writableRoot } from './own-root.ts';
+import { cover, isOurs } from './own-root.ts';
+import { openParts } from './parts.ts';
+import type { Parts } from './parts.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
 
-const segmentBytes = 32 << 20;
 const retryMsDefault = 60_000;
 const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
+const unusedMsDefault = 5_000;
+const unusedPeriodMs = 500;
 /** A new source waits so long for what the former one left. */
 const settleMs = 10_000;
 
 export type OpenedTarget =
   { readonly kind: 'open'; readonly target: FileTarget } | { readonly kind: 'failed'; readonly says: string };
-
-interface Parts {
-  readonly ground: Ground;
-  readonly log: Log;
-  readonly records: Records;
-  readonly kept: KeptStore;
-  readonly seen: SeenEpoch;
-  readonly nextNumber: number;
-}
 
 export class FileTarget {
   readonly #options: TargetOptions;
@@ -76,6 +58,7 @@ export class FileTarget {
   #protection: TargetReport['protection'] = { kind: 'unprotected', says: 'it is not consistent yet' };
   #foreign: ForeignSearch | null = null;
   #foreignTimer: NodeJS.Timeout | null = null;
+  #unusedTimer: NodeJS.Timeout | null = null;
   #accepting: Promise<void> = Promise.resolve();
 
   private constructor(options: TargetOptions, parts: Parts, retryMs: number) {
@@ -206,31 +189,51 @@ export class FileTarget {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#closed === '') this.#closed = 'the target stops';
-    if (this.#foreignTimer !== null) clearInterval(this.#foreignTimer);
+    for (const timer of [this.#foreignTimer, this.#unusedTimer]) if (timer !== null) clearInterval(timer);
     this.#session?.close(this.#closed);
     await this.#accepting;
     await this.#commits.close();
     await this.#emptying;
-    const { log, ground } = this.#parts;
+    const { log, ground, own } = this.#parts;
     if (this.#promoted && !this.#cleared) {
       await emptyGone(ground, () => false);
       this.#removeStaging();
     }
     log.close();
-    ground.stage.close();
-    ground.tree.close();
+    ground.staging.close();
+    own.close();
   }
 
+  /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */
   #removeStaging(): void {
-    const { ground, records } = this.#parts;
+    const { ground } = this.#parts;
     this.#cleared = true;
-    keepingTimes(ground.tree, records, () => {
-      ground.staging.close();
-    });
+    try {
+      ground.staging.clear();
+    } catch (error) {
+      if (waitingReason(error) === null) throw error;
+      this.#tell(`the staging folder stays: ${String(error)}`);
+    }
+  }
+
+  #removeUnused(): void {
+    const { ground } = this.#parts;
+    if (this.#closed !== '' || this.#emptying !== null || !this.#commits.settled) return;
+    try {
+      if (ground.staging.unusedFor(this.#options.unusedMs ?? unusedMsDefault)) ground.staging.clear();
+    } catch (error) {
+      if (waitingReason(error) === null) throw error;
+      this.#tell(`the staging folder stays: ${String(error)}`);
+    }
   }
 
   #begin(): void {
     if (this.#durable.consistent) this.#protect();
+    if (this.#parts.place.inside) {
+      this.#unusedTimer = setInterval(() => {
+        this.#removeUnused();
+      }, unusedPeriodMs).unref();
+    }
     const period = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
     if (period === 0) return;
     this.#foreignTimer = setInterval(() => {
@@ -367,24 +370,24 @@ export class FileTarget {
   }
 
   #protect(): void {
-    const { privateMount, root, name } = this.#options;
+    const { privateMount, root } = this.#options;
     this.#guarded = true;
     if (privateMount === null) {
       this.#protection = { kind: 'unprotected', says: 'not asked for' };
       return;
     }
-    const { kind, says, writable } = protect(root, privateMount);
+    const { kind, says, writable } = cover(this.#options, privateMount);
     this.#protection = { kind, says };
-    this.#parts.ground.staging.reachedBy(stagingFolder(writable, name));
+    this.#parts.place.reachedBy(writable);
     if (kind === 'unprotected') this.#tell(`${root} is not protected: ${says}`);
   }
 
   #unprotect(): void {
-    const { privateMount, root, name } = this.#options;
+    const { privateMount, root } = this.#options;
     this.#protection = { kind: 'unprotected', says: 'it is not a target' };
     if (privateMount === null) return;
     unprotect(root, privateMount);
-    this.#parts.ground.staging.reachedBy(stagingFolder(root, name));
+    this.#parts.place.reachedBy(root);
   }
 
   #phase(): TargetPhase {
@@ -407,36 +410,4 @@ export class FileTarget {
     this.#says = says;
     this.#options.says?.(`${this.#options.name}: ${says}`);
   }
-}
-
-async function openParts(options: TargetOptions, opened: { close(): void }[]): Promise<Parts> {
-  const { dir, name, self, catalog, keepMaxBytes } = options;
-  mkdirSync(dir, { recursive: true, mode: 0o700 });
-  const writable = writableRoot(options);
-  const tree = Tree.open(writable);
-  opened.push(tree);
-  const records = new Records(catalog, tree);
-  const staging = keepingTimes(tree, records, () => new Staging(stagingFolder(writable, name)));
-  records.begin();
-  const stage = Tree.open(staging.folder);
-  opened.push(stage);
-  const log = new Log(join(dir, 'log'), segmentBytes);
-  opened.push(log);
-  const failPoint = options.failPoint ?? ((): void => undefined);
-  const ground: Ground = {
-    tree,
-    stage,
-    staging,
-    failPoint,
-    namesOf: (inode) => records.namesOf(inode),
-    isName: (path, inode) => records.isName(path, inode),
-  };
-  const bootMark = new BootMark(dir, bootId());
-  const replayed = await replay(log, ground, records, bootMark.powerLost);
-  bootMark.write();
-  if (replayed.misfits.length > 0) records.distrust();
-  if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
-  await emptyGone(ground, () => false);
-  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes);
-  return { ground, log, records, kept, seen: new SeenEpoch(dir), nextNumber: replayed.nextNumber };
 }

@@ -7,10 +7,10 @@ import { isMisfit, waitingReason } from './trouble.ts';
 const sliceMs = 8;
 
 /** What the disk refuses stays for the next time. */
-export async function emptyGone({ stage, staging }: Ground, until: () => boolean): Promise<void> {
+export async function emptyGone({ staging }: Ground, until: () => boolean): Promise<void> {
   for (const name of staging.gone()) {
     try {
-      while (!until() && !stage.removeAll(name, performance.now() + sliceMs)) await setImmediate();
+      while (!until() && !staging.tree.removeAll(name, performance.now() + sliceMs)) await setImmediate();
     } catch (error) {
       if (waitingReason(error) === null && !isMisfit(error)) throw error;
     }

@@ -1,5 +1,5 @@
 /**
- * The staging folder of a target, on the file system of its root, so that what is complete gets its place by a rename:
+ * The staging folder of a target, where a rename reaches its root (staging-place.ts), so that what is complete gets its place by a rename:
  *
  *   s-ID     contents of a big file, or the changed blocks of one (stream.ts)
  *   p-ID     says which version of which file s-ID is the beginning of, and how much of it is durable
@@ -11,66 +11,75 @@
  * S1  The marker at-N-P changes by a rename after the step and before the next one. A file system with a journal keeps
  *     that order over a loss of power, so the marker never says more than what the tree holds.
  * S2  What no committed batch and no part names is removed at the start.
+ * S3  The folder may be taken away when it holds nothing but a marker, everything up to that is durable in the catalog, and
+ *     the log has nothing more: then the catalog's number says what the marker said. Whatever needs it makes it anew.
  */
 
 import {
   closeSync,
   fdatasync,
   fsync,
-  mkdirSync,
   openSync,
   readFileSync,
   readdirSync,
   renameSync,
-  rmSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import type { Tree } from '../../os/tree.ts';
 import type { PartFile } from '../../transport/types.ts';
+import { lastMarker } from './staging-place.ts';
+import type { Marker, StagingPlace } from './staging-place.ts';
 import { codeOf, waitingReason } from './trouble.ts';
 
 /** Beginnings of files that are kept for going on; the oldest goes first. */
 const partsMax = 64;
-
-export interface Marker {
-  readonly number: number;
-  readonly step: number;
-}
 
 export interface NotedPart extends PartFile {
   readonly id: number;
 }
 
 export class Staging {
-  #folder: string;
+  readonly #place: StagingPlace;
+  /** Null: the folder is not there (S3). */
+  #tree: Tree | null = null;
+  #usedMs = 0;
   #nextId = 1;
   #nextGone = 1;
   #marker: Marker | null;
   readonly #parts = new Map<string, NotedPart>();
 
   /** Makes the folder when it is missing. Throws what the file system says. */
-  constructor(folder: string) {
-    this.#folder = folder;
-    for (const name of ['', 'slots', 'gone']) mkdirSync(join(folder, name), { recursive: true, mode: 0o700 });
-    let marker: Marker | null = null;
-    for (const name of readdirSync(folder)) {
+  constructor(place: StagingPlace) {
+    this.#place = place;
+    const names = readdirSync(this.folder);
+    for (const name of names) {
       const id = Number(/^[sp]-(\d+)$/.exec(name)?.[1] ?? 0);
       this.#nextId = Math.max(this.#nextId, id + 1);
-      const at = /^at-(\d+)-(\d)$/.exec(name);
-      if (at !== null) marker = later(marker, { number: Number(at[1]), step: Number(at[2]) });
       if (name.startsWith('p-')) this.#readPart(id);
     }
-    this.#marker = marker;
+    this.#marker = lastMarker(names);
   }
 
+  /** Of the folder, by the mount of the root. Good for one turn of the event loop, and for as long as something is staged. */
+  get tree(): Tree {
+    this.#usedMs = performance.now();
+    this.#tree ??= this.#place.open();
+    return this.#tree;
+  }
+
+  /** Absolute. The folder is there. */
   get folder(): string {
-    return this.#folder;
+    if (this.#tree === null) this.#tree = this.#place.open();
+    return this.#place.folder;
   }
 
-  /** The same folder is reached by another way from now on. */
-  reachedBy(folder: string): void {
-    this.#folder = folder;
+  /** How long nothing needed the folder, and whether it can be missed (S3); the log and the catalog are others' to ask. */
+  unusedFor(ms: number): boolean {
+    if (this.#tree === null || performance.now() - this.#usedMs < ms || this.#parts.size > 0) return false;
+    const holds = readdirSync(this.folder).some((name) => /^[sp]-\d+$/.test(name));
+    return !holds && this.gone().length === 0 && readdirSync(join(this.folder, 'slots')).length === 0;
   }
 
   /** Null: there is none, as before the first batch. */
@@ -80,6 +89,7 @@ export class Staging {
 
   /** S1. */
   mark(marker: Marker): void {
+    this.#usedMs = performance.now();
     const to = join(this.folder, markerName(marker));
     if (this.#marker === null) writeFileSync(to, '');
     else renameSync(join(this.folder, markerName(this.#marker)), to);
@@ -92,6 +102,7 @@ export class Staging {
 
   /** A new file of the staging folder. */
   create(): { readonly id: number; readonly fd: number } {
+    this.#usedMs = performance.now();
     const id = this.#nextId;
     const fd = openSync(this.pathOf(id), 'wx+', 0o600);
     this.#nextId += 1;
@@ -101,7 +112,7 @@ export class Staging {
   remove(id: number): void {
     for (const name of [stagedName(id), `p-${String(id)}`]) {
       try {
-        unlinkSync(join(this.folder, name));
+        unlinkSync(join(this.#place.folder, name));
       } catch (error) {
         if (codeOf(error) !== 'ENOENT') throw error;
       }
@@ -116,6 +127,7 @@ export class Staging {
 
   /** What is in gone/, relative to this folder. */
   gone(): Buffer[] {
+    if (this.#tree === null) return [];
     return readdirSync(join(this.folder, 'gone')).map((name) => Buffer.from(`gone/${name}`));
   }
 
@@ -193,9 +205,16 @@ export class Staging {
     }
   }
 
-  /** Takes the folder away. */
+  /** Takes the folder away (S3). */
+  clear(): void {
+    this.close();
+    this.#marker = null;
+    this.#place.remove();
+  }
+
   close(): void {
-    rmSync(this.folder, { recursive: true, force: true });
+    this.#tree?.close();
+    this.#tree = null;
   }
 
   #readPart(id: number): void {
@@ -216,11 +235,6 @@ export class Staging {
       if (!(error instanceof SyntaxError) && codeOf(error) !== 'ENOENT') throw error;
     }
   }
-}
-
-function later(a: Marker | null, b: Marker): Marker {
-  if (a === null || b.number > a.number) return b;
-  return b.number === a.number && b.step > a.step ? b : a;
 }
 
 function markerName(marker: Marker): string {

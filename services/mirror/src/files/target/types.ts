@@ -42,6 +42,8 @@ export interface TargetOptions {
   readonly pauseMs?: number;
   /** Period of the search for foreign changes, in milliseconds. Default 3,600,000; 0 searches on demand only. */
   readonly foreignPeriodMs?: number;
+  /** A staging folder inside the root goes when nothing needed it for so long, in milliseconds. Default 5,000. */
+  readonly unusedMs?: number;
   /** Tests end the process at a point by its name. */
   readonly failPoint?: (name: string) => void;
   /** One sentence for the log of the process. */

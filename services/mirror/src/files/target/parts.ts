@@ -1,0 +1,80 @@
+/** What a target works with, opened in the order that a start needs, and with what a former life left finished. */
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { bootId } from '../../os/boot-id.ts';
+import { OsError } from '../../os/types.ts';
+import { KeptStore } from '../divergence/kept-store.ts';
+import type { Ground } from './applying.ts';
+import { BootMark } from './boot-mark.ts';
+import { emptyGone } from './gone.ts';
+import { Log } from './log.ts';
+import { keepingTimes, openRoot } from './own-root.ts';
+import type { OwnRoot } from './own-root.ts';
+import { Records } from './records.ts';
+import { replay } from './recovery.ts';
+import { SeenEpoch } from './seen-epoch.ts';
+import { StagingPlace, outOfReach } from './staging-place.ts';
+import { Staging } from './staging.ts';
+import type { TargetOptions } from './types.ts';
+
+const segmentBytes = 32 << 20;
+
+export interface Parts {
+  readonly own: OwnRoot;
+  readonly place: StagingPlace;
+  readonly ground: Ground;
+  readonly log: Log;
+  readonly records: Records;
+  readonly kept: KeptStore;
+  readonly seen: SeenEpoch;
+  readonly nextNumber: number;
+}
+
+/** What has to be closed when this throws is in `opened`. */
+export async function openParts(options: TargetOptions, opened: { close(): void }[]): Promise<Parts> {
+  const { dir, name, self, catalog, keepMaxBytes } = options;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const own = openRoot(options);
+  opened.push(own);
+  const { tree } = own;
+  const records = new Records(catalog, tree);
+  const place = StagingPlace.find(own, name, (change) => keepingTimes(tree, records, change));
+  const staging = new Staging(place);
+  opened.push(staging);
+  records.begin();
+  const log = new Log(join(dir, 'log'), segmentBytes);
+  opened.push(log);
+  const failPoint = options.failPoint ?? ((): void => undefined);
+  const ground: Ground = {
+    tree,
+    get stage() {
+      return staging.tree;
+    },
+    staging,
+    failPoint,
+    namesOf: (inode) => records.namesOf(inode),
+    isName: (path, inode) => records.isName(path, inode),
+  };
+  const lost = outOfReach(own, name);
+  if (lost !== null && log.contents.batches.length > 0)
+    throw new OsError('EXDEV', 'rename', Buffer.from(lost));
+  const bootMark = new BootMark(dir, bootId());
+  const replayed = await replay(log, ground, records, bootMark.powerLost);
+  bootMark.write();
+  if (replayed.misfits.length > 0) records.distrust();
+  if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
+  await emptyGone(ground, () => false);
+  place.removeLeftover();
+  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes);
+  return {
+    own,
+    place,
+    ground,
+    log,
+    records,
+    kept,
+    seen: new SeenEpoch(dir),
+    nextNumber: replayed.nextNumber,
+  };
+}
