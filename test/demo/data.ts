@@ -1,4 +1,6 @@
 /** The mirrored data of the demo: what status says would be lost, what the servers have, and what a former owner kept aside. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { LabCluster } from '@holdfast/cli';
 import type { Lab } from '@holdfast/lab';
 import type { Status } from '../bench/history.ts';
@@ -55,6 +57,12 @@ export async function shownLag(cluster: LabCluster, from: string, group: string)
     ms: Math.max(...seen.map(({ ms }) => ms)),
     bytes: Math.max(...seen.map(({ bytes }) => bytes)),
   };
+}
+
+/** The kernel tells an ordinary user nothing of changes: the mirror looks at everything, about once a second. */
+export function looksByItself(lab: Lab, host: string): boolean {
+  const log = readFileSync(join(lab.host(host).dir, 'run', 'mirror.log'), 'utf8');
+  return log.includes('changes are found by looking at everything');
 }
 
 /** All records in the folder on a host, in order. */

@@ -8,7 +8,15 @@ import { declaration, type Status } from '../bench/history.ts';
 import { monotonicMs } from '../bench/lines.ts';
 import { until } from '../bench/until.ts';
 import { showHoldfast } from './cluster-view.ts';
-import { isReplicating, keptRecords, mirror, recordsOn, shownLag, type ShownLag } from './data.ts';
+import {
+  isReplicating,
+  keptRecords,
+  looksByItself,
+  mirror,
+  recordsOn,
+  shownLag,
+  type ShownLag,
+} from './data.ts';
 import { gapsIn, lossAt, writtenAfter, type Loss } from './records.ts';
 import type { Screen } from './screen.ts';
 import { epochMarks, timeline, type Ink, type Mark } from './timeline.ts';
@@ -46,6 +54,8 @@ interface Takeover {
   readonly answerMs: number;
   readonly gapMs: number;
   readonly shown: ShownLag;
+  /** The mirror found changes by looking, not told by the kernel. */
+  readonly looks: boolean;
   readonly loss: Loss;
 }
 
@@ -55,6 +65,7 @@ interface KeptAside {
   readonly bytes: number;
   /** Of those that the client was told of and that were lost in the takeover. */
   readonly told: number;
+  readonly toldBytes: number;
 }
 
 interface Failback {
@@ -102,6 +113,13 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
   screen.title(`2. The power of ${primary} is cut while it writes`);
   const shown = await shownLag(cluster, standby, group);
   screen.line(`  Just before, status shows that at most ${shown.ms} ms, ${shown.bytes} B would be lost.`);
+  const looks = looksByItself(lab, primary);
+  if (looks) {
+    screen.line(
+      `  The kernel tells this user nothing of changes: the mirror looks for them about once a second, and`,
+    );
+    screen.line(`  what changed since its last look comes on top.`);
+  }
   const offMs = monotonicMs();
   await lab.host(primary).powerOff();
   const answer = await countDown(scene, offMs);
@@ -123,6 +141,7 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
   await showHoldfast(screen, lab, standby, ['status']);
   return {
     shown,
+    looks,
     loss,
     silenceMs: declared.silenceMs,
     answerMs: answer.atMs - declared.atMs,
@@ -183,11 +202,9 @@ async function bringItBack({ screen, lab, cluster }: Scene, loss: Loss): Promise
   screen.line(`  What ${primary} had written and nobody else had is kept aside, until a person looks at it:`);
   await showHoldfast(screen, lab, witness, ['mirror', 'divergence', mirror, 'list']);
   const records = writtenAfter(await keptRecords(cluster, witness, primary), primary, loss.found);
-  return {
-    records: records.length,
-    bytes: records.reduce((sum, { bytes }) => sum + bytes, 0),
-    told: records.filter(({ number }) => number <= loss.told.number).length,
-  };
+  const told = records.filter(({ number }) => number <= loss.told.number);
+  const size = (some: typeof records): number => some.reduce((sum, { bytes }) => sum + bytes, 0);
+  return { records: records.length, bytes: size(records), told: told.length, toldBytes: size(told) };
 }
 
 async function failBack(scene: Scene): Promise<Failback> {
@@ -234,10 +251,10 @@ function conclude(
   kept: KeptAside,
   failback: Failback,
 ): string[] {
-  const { shown, loss } = takeover;
+  const { shown, looks, loss } = takeover;
   const problems = [
     ...problemsOf(visits.all),
-    ...lossProblems(loss, shown, kept.told),
+    ...lossProblems(loss, shown, kept.told, looks),
     ...failback.gaps.slice(0, 3),
   ];
   if (failback.loss.records > 0) problems.push(`the failback lost ${failback.loss.records} records`);
@@ -263,8 +280,14 @@ function conclude(
     ['servers and epochs that the client saw', seen.join(', ')],
     ['two servers answered in turn', problemsOf(visits.all).length === 0 ? 'never' : 'YES'],
     ['answers', `${visits.all.length}`],
-    ['status, just before the power was cut: would be lost', `${shown.ms} ms, ${shown.bytes} B`],
-    ['lost in the takeover, of what the client was told', `${loss.ms} ms, ${loss.records} records`],
+    [
+      'status, just before the power was cut: would be lost',
+      `${shown.ms} ms, ${shown.bytes} B${looks ? ', and what was not looked at yet' : ''}`,
+    ],
+    [
+      'lost in the takeover, of what the client was told',
+      `${loss.ms} ms, ${kept.toldBytes} B in ${loss.records} records`,
+    ],
     [`kept aside on ${primary}, of what it never replicated`, `${kept.records} records, ${kept.bytes} B`],
     ['of those lost, found in what was kept aside', `${kept.told} of ${loss.records}`],
     ['lost in the failback', `${failback.loss.records} records`],

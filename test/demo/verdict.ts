@@ -5,6 +5,8 @@ import type { Visit } from './visits.ts';
 
 /** Status tells what the last heartbeat or renewal told. */
 const statusAgeMsMax = 1_000;
+/** What changed after the mirror looked at everything is not in the status before it looks again. */
+const lookMsMax = 2_000;
 
 /** Problems in words; empty when the client saw epochs that only rise, and one server in each. */
 export function problemsOf(visits: readonly Visit[]): string[] {
@@ -45,11 +47,11 @@ export function gapAfter(visits: readonly Visit[], afterMs: number): number {
 
 /**
  * A takeover may lose what status said that it would, and everything lost is kept aside. `keptTold`: how many of the lost
- * records were found there.
+ * records were found there. `looks`: changes are found by looking, not told by the kernel.
  */
-export function lossProblems(loss: Loss, shown: ShownLag, keptTold: number): string[] {
+export function lossProblems(loss: Loss, shown: ShownLag, keptTold: number, looks: boolean): string[] {
   const problems: string[] = [];
-  if (loss.ms > shown.ms + statusAgeMsMax)
+  if (loss.ms > shown.ms + statusAgeMsMax + (looks ? lookMsMax : 0))
     problems.push(`the takeover lost ${loss.ms} ms, and status had shown ${shown.ms} ms`);
   if (keptTold !== loss.records)
     problems.push(`${loss.records} records were lost, and ${keptTold} of them are kept aside`);
