@@ -303,9 +303,10 @@ class Turn {
     return this.ended(actions, dutiesFrom(this.state, this.account(), this.proofWanted()));
   }
 
-  /** Nothing but a heartbeat is due. */
+  /** Nothing but heartbeats and pings is due. */
   beatOnly(): AgentStep {
     this.beat();
+    this.ping();
     return this.ended(this.actions, this.state.dutiesAt);
   }
 
@@ -433,6 +434,7 @@ class Turn {
     if (config === null) return;
     const moved = transition(this.groupState(name), this.here(config));
     this.putGroup(moved.group);
+    if (moved.actions.length === 0) return;
     this.actions.push(...moved.actions);
     const note = moved.actions.find((a) => a.kind === 'note');
     if (note !== undefined) this.reason = `${name}: ${note.reason}`;

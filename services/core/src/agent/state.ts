@@ -60,7 +60,7 @@ export interface AgentState {
   readonly nextPingAt: BootMs | null;
   /** When there is something to do, if nothing happens before. */
   readonly wakeAt: BootMs | null;
-  /** The same, but for heartbeats: until then they are all there is. */
+  /** The same, but for heartbeats and pings: until then they are all there is. Null: it is not known. */
   readonly dutiesAt: BootMs | null;
   readonly armed: readonly ArmedGroup[];
   /** What the guard vouched for when this agent started: completed with the rules once they are known. */

@@ -8,11 +8,11 @@ import { nextMonitor } from './resources.ts';
 import { paceOf, type AgentState } from './state.ts';
 import { spareAddress } from './step.ts';
 
-/** All but the next heartbeat, which is sent without another thought. Null when only an event can change anything. */
+/** All but heartbeats and pings, which are sent without another thought. Null when only an event can change anything. */
 export function dutiesFrom(state: AgentState, account: Account, proofWanted: boolean): BootMs | null {
   if (!state.started || state.exiting) return null;
   const failing = state.renewal.failingSince !== null;
-  const times: (BootMs | null)[] = [state.nextPingAt];
+  const times: (BootMs | null)[] = [];
   if (state.role === 'server')
     times.push(renewalDeadline(state.renewal, account, paceOf(state), proofWanted));
   if (state.own.length > 0) times.push(state.nextSpareAt);
@@ -30,5 +30,5 @@ export function dutiesFrom(state: AgentState, account: Account, proofWanted: boo
 /** Null when only an event can change anything. */
 export function wakeAt(state: AgentState, dutiesAt: BootMs | null): BootMs | null {
   if (!state.started || state.exiting) return null;
-  return dutiesAt === null ? state.nextBeatAt : Math.min(state.nextBeatAt, dutiesAt);
+  return Math.min(state.nextBeatAt, state.nextPingAt ?? Infinity, dutiesAt ?? Infinity);
 }
