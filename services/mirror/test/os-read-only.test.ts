@@ -98,6 +98,65 @@ describe('a protected root', () => {
   });
 });
 
+describe('a private mount of the folder that holds the root', () => {
+  const rename = `
+    const renamed = ({ writable, holder }) => {
+      const [tree, beside] = [Tree.open(writable), Tree.open(holder)];
+      write(beside, 'staged');
+      beside.rename(Buffer.from('staged'), Buffer.from('placed'), { toTree: tree });
+      tree.close();
+      beside.close();
+    };`;
+
+  it('lets what is beside the root be renamed into it, also after a change from the other way', () => {
+    const script = `${rename}
+      execFileSync('mount', ['--make-rshared', '/']);
+      protect(root, own, 'root');
+      for (let n = 0; n < 2; n += 1) {
+        const answer = protect(root, own, 'parent');
+        assert.deepEqual(answer, { kind: 'read-only', says: '', writable: own + '/root', holder: own });
+        assert.equal(mounted(), 2);
+        renamed(answer);
+      }
+      assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');
+      writeFileSync(process.cwd() + '/beside', 'x');
+      assert.equal(protect(root, own, 'root').writable, own);
+      unprotect(root, own);
+      assert.equal(mounted(), 0);
+      assert.equal(readFileSync(root + '/placed', 'utf8'), '');
+      writeFileSync(root + '/theirs', 'x');`;
+    expect(within(script)).toBe('done');
+  });
+
+  it('shows one file system, and serves two roots in one folder', () => {
+    const script = `${rename}
+      const [second, other, third] = ['second', 'other', 'third'].map((name) => process.cwd() + '/' + name);
+      for (const folder of [second, third]) execFileSync('mkdir', [folder]);
+      execFileSync('mount', ['-t', 'tmpfs', 'none', third]);
+      writeFileSync(third + '/hidden', 'x');
+      renamed(protect(root, own, 'parent'));
+      renamed(protect(second, other, 'parent'));
+      assert.equal(code(() => readFileSync(own + '/third/hidden')), 'ENOENT');
+      unprotect(root, own);
+      renamed(protect(second, other, 'parent'));
+      assert.equal(code(() => writeFileSync(second + '/theirs', 'x')), 'EROFS');
+      unprotect(second, other);
+      assert.equal(mounted(), 1);`;
+    expect(within(script)).toBe('done');
+  });
+
+  it('is one of the root where that is a mount of its own', () => {
+    const script = `
+      execFileSync('mount', ['-t', 'tmpfs', 'none', root]);
+      const answer = { kind: 'read-only', says: '', writable: own, holder: null };
+      assert.deepEqual(protect(root, own, 'parent'), answer);
+      assert.deepEqual(protect(root, own, 'parent'), answer);
+      write(Tree.open(own), 'ours');
+      unprotect(root, own);`;
+    expect(within(script)).toBe('done');
+  });
+});
+
 describe('an unprotected root', () => {
   it('is said to be so where mounting is not permitted', () => {
     const script = `

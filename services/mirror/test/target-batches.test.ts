@@ -224,11 +224,14 @@ describe('a target of a file mirror', () => {
     };
     expect(write).toThrow(/EROFS/);
     await source.batch(2, [removal('a/one'), put('a/two', 'two')]);
+    expect(readdirSync(stage.root)).toEqual(['a']);
     stage = await stage.reopen();
     expect(stage.target.state().protection.kind).toBe('read-only');
     expect(write).toThrow(/EROFS/);
     const { source: again } = await stage.dial(7n, 2);
     await again.batch(3, [put('a/three', 'three')]);
+    expect(readdirSync(stage.dir).filter((name) => name.startsWith('.holdfast-'))).toHaveLength(1);
+    expect(readdirSync(stage.root)).toEqual(['a']);
     await stage.target.promote();
     expect(readdirSync(stage.at('a')).sort()).toEqual(['three', 'two']);
     expect(readdirSync(stage.root)).toEqual(['a']);

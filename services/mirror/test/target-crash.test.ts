@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { newFolder, openStage } from './target-fixture.ts';
@@ -118,10 +118,17 @@ test('SIGKILL at every point leaves the state before or after a batch, and what 
     for (let i = next++; i < wanted.length; i = next++) {
       const at = wanted[i] ?? 0;
       const dir = inMemory();
+      // Where others may write beside the root the staging folder is inside; each start finds it at the other place.
+      const stageInside = (inside: boolean): void => {
+        chmodSync(dir, inside ? 0o777 : 0o700);
+      };
+      stageInside(at % 2 === 1);
       const done = await run(dir, at);
       names.add(done.killedAt);
+      stageInside(at % 2 === 0);
       // Every third is killed once more, while it starts.
       if (at % 3 === 0) await run(dir, 1 + (at % 7));
+      stageInside(at % 4 < 2);
       wrong.push(...(await judge(dir, done)));
     }
   };
