@@ -7,7 +7,8 @@
  *     group that is not that of its contents (it is looked at again), never the other way round.
  * D2. The hash of zeros is 16 zero bytes, and a hole is zeros: what is sparse has a sparse record.
  * D3. After a loss of power a record is worth nothing unless it was closed: its pages reached the disk in any order. The
- *     header says in which life of the host it was written, and reaches the disk before anything else is written.
+ *     header says in which life of the host it was written, and reaches the disk before anything else is written over
+ *     a record of an earlier life.
  */
 import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 
@@ -60,10 +61,12 @@ export class BlockRecord {
   /** D3. Before the first write; empties it when it is worth nothing. */
   begin(header: RecordHeader): void {
     const fresh = this.header === null;
+    // Nothing of an earlier life can come back in a file that is new: it needs no sync, and most records are new.
+    const isNew = fstatSync(this.#fd).size === 0;
     if (fresh) ftruncateSync(this.#fd, 0);
     const { boot } = this.#marks();
     this.end(header);
-    if (boot !== this.#boot) fdatasyncSync(this.#fd);
+    if (boot !== this.#boot && !isNew) fdatasyncSync(this.#fd);
   }
 
   end(header: RecordHeader): void {

@@ -22,7 +22,8 @@ import type { SessionGround } from './session-ground.ts';
 
 const batchEntries = 1_000;
 const batchBytes = 16 << 20;
-const batchesUnderWay = 4;
+/** As many as keep both processors and the target's disk busy; the target bounds what it holds (session.ts). */
+const batchesUnderWay = 12;
 
 export interface CopyTerms {
   /** The target holds what is up to this number. */

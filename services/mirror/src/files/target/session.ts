@@ -21,7 +21,8 @@ import type { StagedBatch } from './open-batch.ts';
 import type { Staging } from './staging.ts';
 import { waitingReason } from './trouble.ts';
 
-const unsyncedBytesMax = 64 << 20;
+/** Most of it lies in staging files; of contents within operations a batch has at most 4 MiB. */
+const unsyncedBytesMax = 128 << 20;
 const unappliedBytesMax = 64 << 20;
 const retryMsMin = 100;
 const retryMsMax = 2_000;
