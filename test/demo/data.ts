@@ -1,5 +1,5 @@
 /** The mirrored data of the demo: what status says would be lost, what the servers have, and what a former owner kept aside. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { LabCluster } from '@holdfast/cli';
 import type { Lab } from '@holdfast/lab';
@@ -61,8 +61,9 @@ export async function shownLag(cluster: LabCluster, from: string, group: string)
 
 /** The kernel tells an ordinary user nothing of changes: the mirror looks at everything, about once a second. */
 export function looksByItself(lab: Lab, host: string): boolean {
-  const log = readFileSync(join(lab.host(host).dir, 'run', 'mirror.log'), 'utf8');
-  return log.includes('changes are found by looking at everything');
+  const log = join(lab.host(host).dir, 'run', 'mirror.log');
+  // A mirror process that has nothing to say makes no log.
+  return existsSync(log) && readFileSync(log, 'utf8').includes('changes are found by looking at everything');
 }
 
 /** All records in the folder on a host, in order. */
