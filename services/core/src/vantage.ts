@@ -6,6 +6,7 @@
  *   V3  a vantage that is itself silent says nothing about others
  */
 
+import { measured, type ClockRate } from './clock-rate.ts';
 import type { DiagnosisRow, HeardRow, Heartbeat, HeldClaim } from './heartbeat.ts';
 import type { LiveMirror } from './mirror/report.ts';
 import type { BootMs, GroupId, MemberId } from './names.ts';
@@ -30,6 +31,8 @@ export interface Ear {
   /** Its report of whom it hears, as it came, and when that was: ages count from then (V2). */
   readonly told: { readonly at: BootMs; readonly rows: readonly HeardRow[] };
   readonly diagnoses: readonly DiagnosisRow[];
+  /** Null: never measured. */
+  readonly clock: ClockRate | null;
   /** What it tells of the targets of its mirrors, by "mirror target"; rows that it tells no more are dropped. */
   readonly mirrors: ReadonlyMap<string, HeardMirror>;
 }
@@ -59,6 +62,7 @@ const silentEar: Ear = {
   claims: [],
   told: { at: 0, rows: [] },
   diagnoses: [],
+  clock: null,
   mirrors: new Map(),
 };
 
@@ -74,6 +78,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     sentAt: beat.sentAt,
     rttMs: rttMs ?? ear.paths.get(path)?.rttMs ?? null,
   });
+  const sameBoot = ear.bootId === (beat.bootId ?? null);
   const heard: Ear = {
     paths,
     version: beat.version,
@@ -83,6 +88,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     claims: beat.groups,
     told: { at: now, rows: beat.vantage },
     diagnoses: beat.diagnoses,
+    clock: measured(sameBoot ? ear.clock : null, beat.sentAt, now),
     mirrors: heardMirrors(ear.mirrors, beat.mirrors ?? [], now),
   };
   return { ...v, ears: new Map(v.ears).set(from, heard) };

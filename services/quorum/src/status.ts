@@ -1,6 +1,7 @@
 /** The whole cluster at a glance, from what this quorum service knows. Any of them can answer. */
 
 import {
+  clockWarnings,
   caseOf,
   claimOf,
   heardAt,
@@ -52,6 +53,7 @@ export function statusOf(
     groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
     warnings: [
       ...warningsOf(state, members, quorum, cluster.externalEtcd),
+      ...clockWarnings(state.vantage),
       ...deafnessOf(state, scene, members),
     ],
     mirrors: copyMirrors(state, scene),

@@ -72,6 +72,8 @@ export class Machine {
   wallOffset = 0;
   /** Largest error of this run's clocks. */
   drift = 0.009_9;
+  /** What its clock counts of true time from the next power-on; null: as drawn. */
+  givenRate: number | null = null;
   readonly addresses = new Map<string, HeldAddress>();
   readonly resources = new Map<string, RunningResource>();
   readonly disk: Disk = {
@@ -106,7 +108,8 @@ export class Machine {
     this.boots += 1;
     this.bootId = `${this.id}-boot-${String(this.boots)}`;
     this.bootedAt = this.sim.now;
-    this.rate = 1 + random.between(-this.drift, this.drift);
+    const drawn = 1 + random.between(-this.drift, this.drift);
+    this.rate = this.givenRate ?? drawn;
     this.zero = this.sim.now - random.between(1_000, 30_000);
   }
 

@@ -214,13 +214,13 @@ class Turn {
   }
 
   private heard(event: Extract<AgentEvent, { kind: 'heard' }>): void {
-    const m = event.message;
+    const { from, path, message: m } = event;
     switch (m.kind) {
       case 'heartbeat': {
-        const before = heardHere(this.state.vantage, event.from);
+        const before = heardHere(this.state.vantage, from);
         this.state = {
           ...this.state,
-          vantage: hear(this.state.vantage, event.from, event.path, m, this.now),
+          vantage: hear(this.state.vantage, from, path, m, this.now),
         };
         // A member that was silent is back: others should not have to wait a period to learn it.
         const silent = before === null || this.now - before > 2.5 * heartbeatMsOf(this.state.config);
@@ -228,13 +228,13 @@ class Turn {
         return;
       }
       case 'hold-request':
-        this.move(m.group, (g, here) => holdRequested(g, event.from, event.path, m, here));
+        this.move(m.group, (g, here) => holdRequested(g, from, path, m, here, this.state.vantage));
         return;
       case 'hold-promise':
-        this.move(m.group, (g, here) => promiseReceived(g, event.from, m, here));
+        this.move(m.group, (g, here) => promiseReceived(g, from, m, here));
         return;
       case 'sighting-request':
-        this.actions.push(look(event.from, event.path, m.round, m.addresses));
+        this.actions.push(look(from, path, m.round, m.addresses));
         return;
       case 'sighting':
         // The shell compares link addresses and says `sighted`.

@@ -12,7 +12,9 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
+import { stretchFor } from '../clock-rate.ts';
 import type { BootMs, Epoch, MemberId } from '../names.ts';
+import type { Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
@@ -106,13 +108,14 @@ export function promiseReceived(g: GroupState, from: MemberId, promise: HoldProm
   return { group: entitle(next, epoch, round.startedAt, g.entitlement.rules), actions: [] };
 }
 
-/** Somebody asks us to hold. */
+/** Somebody asks us to hold. What it counts on may last longer by our clock (clock-rate.ts). */
 export function holdRequested(
   g: GroupState,
   from: MemberId,
   path: number,
   request: HoldRequest,
   here: Here,
+  vantage: Vantage,
 ): Moved {
   const refusal = refuseToHold(g, from, request, here);
   if (refusal !== null) {
@@ -127,7 +130,7 @@ export function holdRequested(
     return { group: g, actions: [{ kind: 'send', to: from, path, message }] };
   }
   // The one who asks may still act under longer rules than ours.
-  const waitMs = Math.max(request.waitMs ?? 0, here.config.rules.waitMs);
+  const waitMs = Math.max(request.waitMs ?? 0, here.config.rules.waitMs) * stretchFor(vantage, from);
   const until = Math.max(g.promisedUntil ?? 0, here.now + waitMs);
   const sole = g.promisedUntil === null || g.promisedUntil <= here.now || isFor(g, from, request.epoch);
   const promisedTo = sole ? { member: from, epoch: request.epoch } : null;

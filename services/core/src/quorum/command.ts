@@ -5,7 +5,7 @@ import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';
 import { assess, blockers, candidates, lossClause, type Candidate } from './candidates.ts';
-import { saysFenced, seconds, serverDownAt, waitMsFor } from './scene.ts';
+import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
 import { notInStep } from './copies.ts';
@@ -115,7 +115,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const downFrom = serverDownAt(scene, own.owner, config);
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
-  const safeFrom = force ? renewedAt + waitMsFor(scene, own.owner, config) : downFrom;
+  const safeFrom = force ? renewedAt + patienceFor(scene, own.owner, config) : downFrom;
   const unasked = notAsked(scene, config, own.owner, to);
   if (scene.now >= safeFrom && unasked !== null && !force)
     return refused(`${unasked}; make sure that ${own.owner} is off, and use --force`);

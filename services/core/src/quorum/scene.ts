@@ -1,6 +1,7 @@
 /** What a judgement looks at: the store, who is heard, and what each server says of itself. */
 
 import type { GroupConfig } from '../config/types.ts';
+import { stretchFor } from '../clock-rate.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
@@ -28,7 +29,7 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
   const renewal = scene.view.renewals.get(server);
   return downAt(
     { heardAt: heardAt(scene, server), renewalChangedAt: renewal?.changedAt ?? null },
-    { outageMs: config.rules.outageMs, waitMs: waitMsFor(scene, server, config) },
+    { outageMs: config.rules.outageMs, waitMs: patienceFor(scene, server, config) },
   );
 }
 
@@ -36,6 +37,11 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
 export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
   const told = scene.view.renewals.get(server)?.value.waits[config.name] ?? 0;
   return Math.max(told, config.rules.waitMs);
+}
+
+/** G for this server, by the rate at which its clock was seen to run. */
+export function patienceFor(scene: Scene, server: MemberId, config: GroupConfig): number {
+  return waitMsFor(scene, server, config) * stretchFor(scene.vantage, server);
 }
 
 /**
@@ -51,7 +57,7 @@ export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, e
   if (renewal === undefined || record === undefined) return null;
   const claim = claimOf(scene.vantage, owner, config.name);
   if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;
-  const waitMs = Math.max(config.rules.outageMs, waitMsFor(scene, owner, config));
+  const waitMs = Math.max(config.rules.outageMs, patienceFor(scene, owner, config));
   return Math.max(record.changedAt, renewal.changedAt) + waitMs;
 }
 

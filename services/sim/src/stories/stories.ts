@@ -134,6 +134,40 @@ export const stories: readonly Story[] = [
       80s    the wall clock of b jumps -3600s
       until 300s: a serves`,
   },
+  ...['35s', '3s'].flatMap((outage): readonly Story[] => [
+    {
+      name: `19 the clock of A runs 5 % slow, outage ${outage}: everything of ours on A is killed`,
+      group: { outage },
+      text: `0s    the clock of a runs 5% slow
+        by 30s: a serves
+        by 75s: the clock of a is said to be slower
+        80s    kill everything of a
+        by 120s: b serves
+        until 200s: b serves and a has no address`,
+    },
+    {
+      name: `19 the clock of W runs 5 % fast, outage ${outage}: A is cut off`,
+      group: { outage },
+      text: `0s    the clock of w runs 5% fast
+        by 30s: a serves
+        until 80s: a serves
+        80s    cut off a
+        by 120s: b serves
+        until 200s: b serves and a has nothing`,
+    },
+    {
+      name: `19 the clock of B runs 5 % fast, outage ${outage}: all of etcd stops, and A lives on promises`,
+      group: { outage },
+      text: `0s    the clock of b runs 5% fast
+        by 30s: a serves
+        60s    stop all etcd
+        until 120s: a serves
+        120s   kill everything of a
+        150s   start all etcd
+        by 200s: b serves
+        until 250s: b serves`,
+    },
+  ]),
   { name: '20 etcd loses its leader', text: `${begin}\n 60s etcd loses its leader\n until 200s: a serves` },
   {
     name: '20 the disks of etcd stall 5 s',

@@ -103,6 +103,12 @@ const commands: readonly (readonly [RegExp, Do])[] = [
       c.host(id).machine.wallOffset += Number(seconds) * 1_000;
     },
   ],
+  [
+    /^the clock of (\w) runs (\d+)% (slow|fast)$/,
+    (c, [id = '', percent = '0', how = '']) => {
+      c.host(id).machine.givenRate = 1 + (how === 'slow' ? -1 : 1) * (Number(percent) / 100);
+    },
+  ],
   [/^stop all etcd$/, (c) => etcd(c, { alive: false })],
   [/^start all etcd$/, (c) => etcd(c, { alive: true })],
   [/^etcd loses its leader$/, (c) => c.etcd.loseLeader()],

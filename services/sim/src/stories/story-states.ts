@@ -1,6 +1,7 @@
 /** What a story may expect, in words. */
 
 import { lastCommon } from '@holdfast/core';
+import { clockWarnings } from '@holdfast/core';
 import type { Cluster } from '../cluster.ts';
 import { leadsAnew } from './story-commands.ts';
 
@@ -31,6 +32,15 @@ const states: readonly (readonly [RegExp, State])[] = [
       const { machine } = c.host(id);
       return !machine.addresses.has(address) && !machine.resources.has('g1/app');
     },
+  ],
+  [
+    /^the clock of (\w) is said to be (slower|faster)$/,
+    (c, [id = '', how = '']) =>
+      c
+        .services()
+        .some(({ state }) =>
+          clockWarnings(state.vantage).some((w) => w.startsWith(`the clock of ${id} `) && w.includes(how)),
+        ),
   ],
   [/^another leads$/, leadsAnew],
   [/^(\w) is in step$/, (c, [id = '']) => inStep(c, id)],
