@@ -14,7 +14,7 @@
  *
  * Sources: mount(2), umount2(2), rename(2), mount_namespaces(7).
  */
-import { accessSync, constants, mkdirSync, realpathSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { cText, checked, libc } from './libc.ts';
 import { type Mount, mountedBeneath, mounts } from './mounts.ts';
@@ -99,6 +99,15 @@ export function unprotect(root: string, privateMount: string): void {
   uncover(realpathSync(root), realpathSync(privateMount));
 }
 
+/**
+ * Takes the private mount away and leaves the cover: who removes the state directory of a mirror that does not run must not
+ * come through it to the data. Throws OsError.
+ */
+export function leave(privateMount: string): void {
+  if (!existsSync(privateMount)) return;
+  unmountAll(realpathSync(privateMount));
+}
+
 function failed(plain: string, privateMount: string, error: unknown): string {
   if (!(error instanceof OsError)) throw error;
   const why = error.code === 'EPERM' ? 'mounting needs CAP_SYS_ADMIN' : error.message;
@@ -122,8 +131,12 @@ function cover(root: string): Mount | null {
 
 function uncover(root: string, privateMount: string): void {
   for (let left = COVERS_MAX; left > 0 && cover(root) !== null; left -= 1) unmount(root);
-  for (let left = COVERS_MAX; left > 0 && mounts().some(({ at }) => at === privateMount); left -= 1) {
-    unmount(privateMount);
+  unmountAll(privateMount);
+}
+
+function unmountAll(place: string): void {
+  for (let left = COVERS_MAX; left > 0 && mounts().some(({ at }) => at === place); left -= 1) {
+    unmount(place);
   }
 }
 

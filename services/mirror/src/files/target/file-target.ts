@@ -10,7 +10,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { unprotect } from '../../os/read-only.ts';
+import { leave, unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
 import { Commits } from './commits.ts';
@@ -202,6 +202,7 @@ export class FileTarget {
     log.close();
     ground.staging.close();
     own.close();
+    if (this.#options.privateMount !== null) leave(this.#options.privateMount);
   }
 
   /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */
