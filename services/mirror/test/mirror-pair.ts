@@ -16,6 +16,8 @@ import { compareTrees } from './compare-trees.ts';
 import { connectionPair, type ConnectionPair } from './connection-pair.ts';
 
 export interface PairOptions {
+  /** Where both live. Default: the folder for temporary files. */
+  readonly base?: string;
   readonly selection?: SelectionOptions;
   /** none: everything is looked at, once a second. Default: fanotify, read in this thread. */
   readonly feed?: 'here' | 'none';
@@ -74,7 +76,7 @@ export class MirrorPair {
   readonly said: string[] = [];
 
   constructor(options: PairOptions) {
-    this.#base = mkdtempSync(join(tmpdir(), 'holdfast-pair-'));
+    this.#base = mkdtempSync(join(options.base ?? tmpdir(), 'holdfast-pair-'));
     this.#options = options;
     this.#selection = new Selection(options.selection ?? everything);
     this.#sourceHost = new Host(this.#base, 'anna');

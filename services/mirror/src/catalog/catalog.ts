@@ -182,11 +182,11 @@ class LmdbCatalog implements Catalog {
     });
   }
 
-  sweep(untilMs: number): boolean {
+  sweep(untilMs: number, linked: (inode: number) => void = () => undefined): boolean {
     while (this.detached > 0) {
       if (performance.now() >= untilMs) return false;
       this.write(() => {
-        this.#placing.sweepSome();
+        this.#placing.sweepSome(linked);
       });
     }
     return true;

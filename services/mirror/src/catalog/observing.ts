@@ -140,10 +140,10 @@ export class Observing {
 
   /** Other names of the same file changed with it. */
   #refreshOthers(id: number, stat: Stat, lookedAtMs: number): void {
-    if (stat.kind !== 'file' || stat.nlink < 2 || stat.dev !== this.#device) return;
+    if (stat.kind === 'folder' || stat.nlink < 2 || stat.dev !== this.#device) return;
     for (const other of this.#entries.idsOfInode(stat.inode).live) {
       const row = other === id ? null : this.#entries.rowById(other);
-      if (row?.kind === 'file') this.#refresh(row, stat, lookedAtMs);
+      if (row?.kind === stat.kind) this.#refresh(row, stat, lookedAtMs);
     }
   }
 

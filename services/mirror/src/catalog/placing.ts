@@ -99,19 +99,26 @@ export class Placing {
     return { id, kind: kindOfCode(former.kind), parent, name, placed, gone };
   }
 
-  /** One slice, within a transaction: makes some of what is detached final. */
-  sweepSome(): void {
+  /** One slice, within a transaction: makes some of what is detached final. `linked`: inodes of what had more names. */
+  sweepSome(linked: (inode: number) => void): void {
     const { detached, inodes, state } = this.#tables;
     let rows = 0;
+    const final = (row: Row): void => {
+      if (row.kind !== 'folder' && row.nlink > 1 && !row.foreign) linked(row.inode);
+    };
     for (const { value } of slice(detached, sweepRows)) {
       const { row, gone } = detachedOf(value);
       const inner = row.kind === 'folder' ? this.#entries.rowsIn(row.id, null, sweepRows) : [];
       for (const child of inner) {
         const number = Math.max(gone, child.sequence);
         if (child.kind === 'folder') this.detach(child, number);
-        else this.#leave(child, number);
+        else {
+          this.#leave(child, number);
+          final(child);
+        }
       }
       if (inner.length < sweepRows) {
+        final(row);
         detached.removeSync(keyOfOne(row.id));
         if (!row.foreign) inodes.removeSync(keyOfTwo(row.inode, row.id));
         state.detached -= 1;

@@ -203,8 +203,11 @@ export interface Catalog {
    * `racy`. `changed` is for who knows better, by block records. Gives no new number. Answers the entry as it is now.
    */
   confirmContents(id: number, digest: Buffer | null, readAtMs: number, changed?: boolean): Entry | null;
-  /** C4. Until `untilMs` of performance.now() at the latest; true when nothing is left. Call it with write() not open. */
-  sweep(untilMs: number): boolean;
+  /**
+   * C4. Until `untilMs` of performance.now() at the latest; true when nothing is left. Call it with write() not open.
+   * `linked`: the inode of each entry that is gone and was one of several names of its file.
+   */
+  sweep(untilMs: number, linked?: (inode: number) => void): boolean;
 
   /* Target. `sequence` is the end of the batch; never below lastSequence. All of a batch belongs in one write(). */
 

@@ -280,14 +280,35 @@ export class Capture {
     }
   }
 
-  /** V2, and what is gone is gone; not while everything is walked (C2). */
+  /** V2 and V3, and what is gone is gone; not while everything is walked (C2). */
   async #settle(slice: Slice): Promise<void> {
     const { catalog } = this.#options;
-    catalog.write(() => {
-      this.#looking.lookAtFolders();
-    });
-    if (this.#walking !== null) return;
-    while (!catalog.sweep(Math.min(slice.endMs, performance.now() + sweepMs))) await slice.turn();
+    for (;;) {
+      catalog.write(() => {
+        this.#looking.lookAtFolders();
+      });
+      if (this.#walking !== null) return;
+      const names = await this.#sweep(slice);
+      if (names.length === 0) return;
+      for (let at = 0; at < names.length; at += lookEvery) {
+        catalog.write(() => {
+          for (const path of names.slice(at, at + lookEvery))
+            this.#tried(path, () => this.#looking.look(path));
+        });
+        if (slice.isOver) await slice.turn();
+      }
+    }
+  }
+
+  /** Answers other names of what is gone (V3). */
+  async #sweep(slice: Slice): Promise<Buffer[]> {
+    const inodes = new Set<number>();
+    const linked = (inode: number): void => {
+      inodes.add(inode);
+    };
+    const { catalog } = this.#options;
+    while (!catalog.sweep(Math.min(slice.endMs, performance.now() + sweepMs), linked)) await slice.turn();
+    return this.#looking.namesOf(inodes);
   }
 
   /** A path that can't be looked at is looked at again by the next walk. */
@@ -333,8 +354,7 @@ export class Capture {
     const begun = performance.now();
     const complete = await this.#scan(pathOfKey(''));
     if (this.#closed || !complete) return;
-    const slice = new Slice();
-    while (!catalog.sweep(performance.now() + sweepMs)) await slice.turn();
+    for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
     if (catalog.lastSequence > before) this.times.note(catalog.lastSequence, begun);

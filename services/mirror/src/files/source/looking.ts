@@ -2,7 +2,10 @@
  * Looks at paths of the tree and tells the catalog what is there. Synchronous and short: whoever calls divides the work.
  *
  * V1. What is not part of the mirror is told as not there.
- * V2. A folder is looked at when a name in it came or went, because that changed its times.
+ * V2. A folder is looked at when something was told of a name in it: a name that came or went changed its times, and may be
+ *     back as it was.
+ * V3. The other names of a file are looked at when one of them went: what was told of the one may never be understood, and
+ *     concerns them all.
  */
 
 import type { Catalog, Observed } from '../../catalog/types.ts';
@@ -39,7 +42,7 @@ export class Looking {
         observed = catalog.observe(path, stat, lookedAtMs);
       }
     }
-    if (path.length > 0) this.#noteFolder(observed, folderOf(path));
+    if (path.length > 0) this.#folders.add(keyOf(folderOf(path)));
     return observed;
   }
 
@@ -71,14 +74,22 @@ export class Looking {
     }
   }
 
+  /** V3. Paths of all names of these files. */
+  namesOf(inodes: Iterable<number>): Buffer[] {
+    const { catalog } = this.#options;
+    const paths: Buffer[] = [];
+    for (const inode of inodes) {
+      for (const { id } of catalog.linked(inode)) {
+        const path = catalog.pathOf(id);
+        if (path !== null) paths.push(path);
+      }
+    }
+    return paths;
+  }
+
   /** V1. */
   #selected(path: Buffer, stat: Stat | null): Stat | null {
     if (stat === null || stat.kind === 'socket') return null;
     return this.#options.selection.includes(path, stat.kind) ? stat : null;
-  }
-
-  #noteFolder(observed: Observed, folder: Buffer): void {
-    // What is neither there nor known came and went; that it did changed its folder.
-    if (observed.kind !== 'same' && observed.kind !== 'changed') this.#folders.add(keyOf(folder));
   }
 }

@@ -126,8 +126,10 @@ class ChangesPlanner {
   /** Of a moved entry that is not doubtful: its contents can't be mended at its new place. */
   #needsWhole(entry: Entry): boolean {
     const { kind, size } = entry.attributes;
-    if (!contentsDiffer(entry, this.#options.from)) return false;
     if (kind === 'folder') return false;
+    // Whatever is no file is sent anew for a change of any kind, and its other names with it.
+    if (kind !== 'file' && entry.nlink > 1) return true;
+    if (!contentsDiffer(entry, this.#options.from)) return false;
     return kind !== 'file' || size < patchBytesMin || entry.nlink > 1 || !this.#options.isPatchable(entry);
   }
 
@@ -158,7 +160,9 @@ class ChangesPlanner {
     const known = this.#anchors.get(entry.inode);
     if (known !== undefined) return known;
     const names = this.#catalog.linked(entry.inode);
-    const anchor = names.find((name) => this.#holds(name)) ?? entry;
+    // What is no file is made anew when it changed, and then no name that the target has is a name of it.
+    const isFile = entry.attributes.kind === 'file';
+    const anchor = (isFile ? names.find((name) => this.#holds(name)) : undefined) ?? entry;
     this.#anchors.set(entry.inode, anchor);
     const to = this.#catalog.pathOf(anchor.id);
     if (to === null || anchor.id !== entry.id) return anchor;
@@ -206,6 +210,11 @@ export function want(builder: PlanBuilder, wanted: Wanted, entry: Entry, offered
   }
   // Whether its names are one file there, too, nobody compared.
   if (whole || kind === 'link' || (entry.nlink > 1 && kind !== 'folder')) return false;
+  // A folder that the target brought with it is made, so that what comes beneath it in this batch has a folder.
+  if (kind === 'folder') {
+    builder.make({ kind: 'put', path, entry });
+    return true;
+  }
   if (kind !== 'file' || (ranges.length === 0 && entry.sequence <= offered)) {
     builder.set(path, entry);
     return true;

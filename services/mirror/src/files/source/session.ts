@@ -18,6 +18,8 @@ const candidatesMax = 4_000_000;
 
 export interface SessionTerms {
   readonly joined: Exclude<Joined, { kind: 'refused' }>;
+  /** The target's position and history are those of this epoch. */
+  readonly knowsEpoch: boolean;
   readonly consistent: boolean;
   /** Compare and tell; `repair`: and send what differs. */
   readonly verify: { readonly repair: boolean; readonly done: (verified: Verified) => void } | null;
@@ -60,6 +62,9 @@ async function goOn(ground: SessionGround, from: number, terms: SessionTerms): P
     const linked = entry !== null && entry.nlink > 1 && entry.attributes.kind !== 'folder';
     if (linked) wanted.set(keyOf(path), { path, whole: true, ranges: [] });
   }
+  // The root is never a candidate; what it was told to be costs nothing.
+  if (!terms.knowsEpoch || candidates.length > 0)
+    wanted.set('', { path: Buffer.alloc(0), whole: false, ranges: [] });
   const inexact = from < catalog.exactSince;
   const doubtful = new DoubtfulPaths(candidates);
   const first: FirstBatch = {

@@ -329,6 +329,7 @@ export class TargetLine {
       this.#sessionGround(link, new Map(hello.parts.map((part) => [keyOf(part.path), part]))),
       {
         joined,
+        knowsEpoch: hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch,
         consistent: hello.consistent,
         verify,
       },

@@ -57,12 +57,13 @@ function check(names: Names, operation: Redo): string | null {
       names.made(operation.path, { kind, origin: null });
       return null;
     }
+    // What was brought by hand, or changed here by others, is known to the disk alone.
     case 'patch':
-      return names.kindAt(operation.path) === 'file' ? null : 'a patch of what is no file';
-    case 'set':
-      return names.kindAt(operation.path) === operation.attributes.kind
-        ? null
-        : 'attributes for what is of another kind';
+      return (names.kindAt(operation.path) ?? 'file') === 'file' ? null : 'a patch of what is no file';
+    case 'set': {
+      const { kind } = operation.attributes;
+      return (names.kindAt(operation.path) ?? kind) === kind ? null : 'attributes for what is of another kind';
+    }
   }
 }
 

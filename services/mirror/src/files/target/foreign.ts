@@ -57,7 +57,8 @@ export async function searchForeign(
           stat.kind !== entry.attributes.kind || (stat.kind === 'file' && touched(entry, stat));
         found(path, contents ? 'contents' : 'metadata');
       }
-      if (stat.kind === 'folder' && entry.attributes.kind === 'folder') folders.push({ path, id: entry.id });
+      const wasFolder = entry.attributes.kind === 'folder';
+      if (wasFolder || stat.kind === 'folder') folders.push({ path, id: wasFolder ? entry.id : null });
     }
     for (const entry of known.values()) {
       const path = folder.path.length === 0 ? entry.name : Buffer.concat([folder.path, slash, entry.name]);
@@ -97,7 +98,7 @@ function onDisk(tree: Tree, folder: Buffer): readonly ChildStat[] {
   try {
     return tree.statChildren(folder);
   } catch (error) {
-    // Gone or replaced since its own folder was read: the next search names it.
+    // Gone, or no folder any more: what was known beneath it is missing.
     if (isMisfit(error)) return [];
     throw error;
   }

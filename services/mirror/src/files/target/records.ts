@@ -307,14 +307,20 @@ export class Records {
       case 'set': {
         const stat = this.#statOf(operation.path);
         if (stat === null) return;
-        this.#replace(
-          operation.path,
-          entryAttributes(operation.attributes),
-          stat,
-          sequence,
-          operation.kind !== 'set',
-        );
+        const attributes = entryAttributes(operation.attributes);
+        const contents = operation.kind !== 'set';
+        this.#replace(operation.path, attributes, stat, sequence, contents);
+        if (stat.kind !== 'folder' && stat.nlink > 1) this.#recordNames(attributes, stat, sequence, contents);
       }
+    }
+  }
+
+  /** All names of a file changed with the one that the batch speaks of. */
+  #recordNames(attributes: EntryAttributes, stat: Stat, sequence: number, contents: boolean): void {
+    const catalog = this.#catalog;
+    for (const { id, attributes: before } of catalog.linked(stat.inode)) {
+      const path = before.kind === attributes.kind ? catalog.pathOf(id) : null;
+      if (path !== null) catalog.recordPut(path, attributes, stat, sequence, contents);
     }
   }
 

@@ -1,0 +1,50 @@
+/**
+ * Random lives of a mirror (random-sequence.ts). HOLDFAST_SEED is the first seed, HOLDFAST_SEQUENCES how many there are.
+ */
+
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, test } from '@jest/globals';
+import { randomSequence } from './random-sequence.ts';
+
+const first = Number(process.env['HOLDFAST_SEED'] ?? 1);
+const count = Number(process.env['HOLDFAST_SEQUENCES'] ?? 500);
+/** Most of a sequence's time is spent waiting for others. */
+const atOnce = Number(process.env['HOLDFAST_AT_ONCE'] ?? 6);
+const failuresMax = 5;
+const limitMs = 120_000 + count * 1_000;
+
+let bases: string[] = [];
+
+/** Memory for most: it does not wait. A disk for the others: it uses the numbers of removed files again. */
+beforeAll(() => {
+  const folders = existsSync('/dev/shm') ? [tmpdir(), '/dev/shm', '/dev/shm', '/dev/shm'] : [tmpdir()];
+  bases = folders.map((folder) => mkdtempSync(join(folder, 'holdfast-random-')));
+});
+
+afterAll(() => {
+  for (const base of bases) rmSync(base, { recursive: true, force: true });
+});
+
+const replay = (seed: number): string =>
+  `HOLDFAST_SEED=${String(seed)} HOLDFAST_SEQUENCES=1 node --experimental-vm-modules node_modules/jest/bin/jest.js ` +
+  '--selectProjects unit --testPathPatterns mirror-random';
+
+test(
+  'whatever happens to its tree and its line, a copy comes to be equal, and what was overwritten is kept',
+  async () => {
+    const failures: string[] = [];
+    let next = first;
+    const worker = async (): Promise<void> => {
+      while (next < first + count && failures.length < failuresMax) {
+        const seed = next++;
+        const failure = await randomSequence(seed, bases[seed % bases.length] ?? tmpdir());
+        if (failure !== null) failures.push(`${failure}\n  again: ${replay(seed)}`);
+      }
+    };
+    await Promise.all(Array.from({ length: atOnce }, worker));
+    if (failures.length > 0) throw new Error(failures.join('\n\n'));
+  },
+  limitMs,
+);

@@ -1,0 +1,226 @@
+/**
+ * One random life of a mirror: operations on the owner's tree, while the line is cut, either side starts anew, and the
+ * direction reverses, with what the former owner wrote last. At the end both trees have to be equal, and whatever was
+ * overwritten at a former owner has to be in the list of what was kept aside.
+ *
+ * Left out: a hard link that is made, written through and gone again before the source looked at it once. A change feed
+ * tells names only, so that the file's other names are seen to differ by the next look at everything.
+ */
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { rootId, type Catalog } from '../src/catalog/types.ts';
+import { makePair, type MirrorPair } from './mirror-pair.ts';
+import { Chance, RandomFiles, walk } from './random-files.ts';
+
+/** Nothing: it went well. Otherwise what was wrong, and what had been done. */
+export async function randomSequence(seed: number, base: string): Promise<string | null> {
+  const done: string[] = [];
+  try {
+    const sequence = await Sequence.begin(seed, base, done);
+    try {
+      await sequence.run();
+    } finally {
+      await sequence.end();
+    }
+    return null;
+  } catch (error) {
+    const says = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    return [`seed ${String(seed)}: ${says}`, ...done.map((line) => `  ${line}`)].join('\n');
+  }
+}
+
+/** Contents of the files of a tree, by path (latin1). */
+type Contents = ReadonlyMap<string, Buffer>;
+
+class Sequence {
+  readonly done: string[];
+  readonly #chance: Chance;
+  readonly #files: RandomFiles;
+  readonly #pair: MirrorPair;
+  readonly #watched: boolean;
+
+  private constructor(
+    chance: Chance,
+    files: RandomFiles,
+    pair: MirrorPair,
+    watched: boolean,
+    done: string[],
+  ) {
+    this.#chance = chance;
+    this.#watched = watched;
+    this.#files = files;
+    this.#pair = pair;
+    this.done = done;
+  }
+
+  static async begin(seed: number, base: string, done: string[]): Promise<Sequence> {
+    const chance = new Chance(seed);
+    const files = new RandomFiles(chance, chance.below(4) === 0);
+    const feed = chance.below(4) === 0 ? 'none' : 'here';
+    const byHand = chance.below(6) === 0;
+    done.push(`feed ${feed}`);
+    const pair = await makePair({
+      base,
+      feed,
+      settleMs: 100,
+      prepare: (source, target) => {
+        for (let left = chance.below(12); left > 0; left -= 1) done.push(files.step(source));
+        if (!byHand) return;
+        execFileSync('cp', ['-a', `${source}/.`, target]);
+        for (let left = chance.below(4); left > 0; left -= 1) done.push(`by hand: ${files.step(target)}`);
+      },
+    });
+    return new Sequence(chance, files, pair, feed === 'here', done);
+  }
+
+  async run(): Promise<void> {
+    const steps = 10 + this.#chance.below(16);
+    for (let step = 0; step < steps; step += 1) await this.#step();
+    await this.#compare();
+  }
+
+  async end(): Promise<void> {
+    await this.#pair.close();
+  }
+
+  async #step(): Promise<void> {
+    const pair = this.#pair;
+    const kind = this.#chance.below(40);
+    if (kind < 3) {
+      this.done.push('cut');
+      pair.cut();
+    } else if (kind < 6) {
+      this.done.push('heal');
+      pair.heal();
+    } else if (kind === 6) await this.#restartSource();
+    else if (kind === 7) {
+      this.done.push('restart the target');
+      await pair.restartTarget(() => {
+        this.#some(2, false);
+      });
+    } else if (kind === 8) await this.#reverse();
+    else if (kind === 9) await this.#compare();
+    else if (kind < 14) {
+      const ms = this.#chance.below(20);
+      this.done.push(`wait ${String(ms)} ms`);
+      await delay(ms);
+    } else await this.#work();
+  }
+
+  /** While the source looks on. */
+  async #work(): Promise<void> {
+    this.#files.takeLinked();
+    this.#some(1);
+    const linked = this.#files.takeLinked();
+    if (linked === null || !this.#watched) return;
+    const { sourceCatalog, sourceRoot } = this.#pair;
+    const path = linked.subarray(Buffer.byteLength(sourceRoot) + 1);
+    await this.#pair.until(() => sourceCatalog.byPath(path) !== null, 'a new name is seen');
+  }
+
+  /** Up to so many operations on the owner's tree, at once. */
+  #some(most: number, links = true): void {
+    for (let left = most; left > 0; left -= 1) this.done.push(this.#files.step(this.#pair.sourceRoot, links));
+  }
+
+  async #restartSource(): Promise<void> {
+    const clean = this.#chance.below(2) === 0;
+    this.done.push(`restart the source, ${clean ? 'clean' : 'unclean'}`);
+    await this.#pair.restartSource({
+      clean,
+      meanwhile: () => {
+        this.#some(this.#chance.below(3));
+      },
+    });
+  }
+
+  /** Equal, and the catalogs of both sides say so too. */
+  async #compare(): Promise<void> {
+    this.done.push('compare');
+    this.#pair.heal();
+    await this.#pair.settle();
+    const differences = this.#pair.differences();
+    if (differences.length > 0) throw new Error(this.#pair.story(differences.join('\n')));
+    const { sourceCatalog, targetCatalog } = this.#pair;
+    const sums = [sourceCatalog, targetCatalog].flatMap((c) => [c.checksum, c.recomputeChecksum()]);
+    if (new Set(sums).size === 1) return;
+    const [atSource, atTarget] = [entriesOf(sourceCatalog), entriesOf(targetCatalog)];
+    const lines = [...atSource.filter((line) => !atTarget.includes(line)), 'but at the target'];
+    lines.push(...atTarget.filter((line) => !atSource.includes(line)));
+    throw new Error(`the checksums are ${sums.join(', ')}:\n${lines.join('\n')}`);
+  }
+
+  async #reverse(): Promise<void> {
+    const pair = this.#pair;
+    // Nobody takes over a copy that is no copy yet.
+    if (!pair.target.state().consistent) {
+      pair.heal();
+      await pair.settle();
+    }
+    if (this.#chance.below(3) > 0) {
+      pair.cut();
+      this.done.push('cut');
+      for (let left = this.#chance.below(4); left > 0; left -= 1) await this.#work();
+    }
+    this.done.push('reverse');
+    let former: Contents = new Map();
+    let promoted: Contents = new Map();
+    await pair.reverse(() => {
+      promoted = contentsOf(pair.sourceRoot);
+      former = contentsOf(pair.targetRoot);
+      this.#some(this.#chance.below(4), false);
+      this.done.push('the former owner is back');
+    });
+    await this.#compare();
+    this.#judgeKept(former, promoted, contentsOf(pair.sourceRoot));
+  }
+
+  /** What only the former owner had, and has no more, is kept aside with its contents. */
+  #judgeKept(former: Contents, promoted: Contents, now: Contents): void {
+    const { divergence } = this.#pair.target;
+    for (const [path, contents] of former) {
+      if (promoted.get(path)?.equals(contents) === true || now.get(path)?.equals(contents) === true) continue;
+      const to = mkdtempSync(join(tmpdir(), 'holdfast-kept-'));
+      try {
+        const name = Buffer.from(path, 'latin1');
+        const restored = divergence.restore(name, to);
+        if (restored.kind === 'failed')
+          throw new Error(`not kept: ${JSON.stringify(path)}: ${restored.says}`);
+        const last = name.subarray(name.lastIndexOf(0x2f) + 1);
+        const kept = readFileSync(Buffer.concat([Buffer.from(`${to}/`), last]));
+        if (!kept.equals(contents)) throw new Error(`kept with other contents: ${JSON.stringify(path)}`);
+      } finally {
+        rmSync(to, { recursive: true });
+      }
+    }
+    divergence.discard(null);
+  }
+}
+
+/** A line for each that a catalog knows. */
+function entriesOf(catalog: Catalog): string[] {
+  const lines: string[] = [];
+  const look = (id: number, path: string): void => {
+    for (const { id: child, name, attributes } of catalog.children(id)) {
+      const at = `${path}/${name.toString('latin1')}`;
+      lines.push(`${at} ${JSON.stringify(attributes)}`);
+      look(child, at);
+    }
+  };
+  lines.push(`root ${JSON.stringify(catalog.byId(rootId)?.attributes)}`);
+  look(rootId, '');
+  return lines;
+}
+
+function contentsOf(root: string): Contents {
+  const contents = new Map<string, Buffer>();
+  const cut = Buffer.byteLength(root) + 1;
+  for (const { path, kind } of walk(Buffer.from(root))) {
+    if (kind === 'file') contents.set(path.subarray(cut).toString('latin1'), readFileSync(path));
+  }
+  return contents;
+}
