@@ -50,6 +50,28 @@ describe('the house rules', () => {
     expect(long.filter((line) => Number(line.split(': ')[1]) > codeLinesMax)).toEqual([]);
   });
 
+  it('wall time is read only where it is shown, signed, or given to a library', () => {
+    // Deadlines and decisions use boot time: a wall clock that jumps may change none of them.
+    const allowed = new Map([
+      ['services/agent/src/agent.ts', 'the time of an event in the history'],
+      ['services/agent/src/heartbeats.ts', 'told to others, who show how far theirs is off'],
+      ['services/agent/src/preflight.ts', 'the end of a certificate'],
+      ['services/guard/src/journal.ts', 'beside boot time, for people'],
+      ['services/quorum/src/admin-calls.ts', 'shown; the life of a token'],
+      ['services/quorum/src/check.ts', 'shown'],
+      ['services/quorum/src/process.ts', 'the life of a token'],
+      ['services/quorum/src/service.ts', 'the time of an event; failback windows'],
+      ['services/quorum/src/etcd/call.ts', 'deadlines as the gRPC library wants them'],
+      ['services/quorum/src/etcd/endpoints.ts', 'deadlines as the gRPC library wants them'],
+    ]);
+    const wall = /\bDate\.now\b|\bnew Date\(\)/;
+    const deciding = /^services\/(core|quorum|agent|guard)\/src\//;
+    const found = sources
+      .map(named)
+      .filter((name) => deciding.test(name) && wall.test(text(join(root, name))));
+    expect(found.sort()).toEqual([...allowed.keys()].sort());
+  });
+
   it('nothing is left to do later, and no check is switched off', () => {
     const excuse = new RegExp(
       ['TO' + 'DO', 'FIX' + 'ME', 'eslint-' + 'disable', '@ts-' + '(ignore|expect-error|nocheck)'].join('|'),

@@ -206,6 +206,8 @@ export class Child {
   async #judgeFirstEnd(child: ChildProcess, how: string, livedMs: number): Promise<void> {
     // Its last words may still be in the pipes.
     await within(new Promise((resolve) => child.on('close', resolve)), drainMs);
+    // After a stall of this process the limit comes before what is there to read: one turn to read it.
+    await new Promise((resolve) => setImmediate(resolve));
     if (this.#stopping) return;
     const hopeless = child.exitCode === exitWrong || this.#saidFatal !== null;
     if (this.#everReady || !hopeless) {
