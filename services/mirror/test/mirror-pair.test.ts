@@ -240,4 +240,69 @@ describe('a source and a target', () => {
     await pair.settle();
     expect(pair.differences()).toEqual([]);
   });
+
+  test('stay in step while everything is compared, and after it', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    const states = new Set<string>();
+    const note = (): void => {
+      const row = pair.source.state().targets[0];
+      states.add(`${String(row?.consistent)} ${String(row?.behindBytes)} ${pair.target.state().phase}`);
+    };
+    const timer = setInterval(note, 1);
+    const verified = await pair.source.verify('bert', false);
+    note();
+    clearInterval(timer);
+    expect(verified).toMatchObject({ kind: 'compared', differences: [] });
+    await pair.settle();
+    note();
+    expect(pair.target.state().phase).toBe('replicating');
+    expect([...states].filter((state) => state.endsWith(' resync'))).toEqual([]);
+  });
+
+  test('find what went away with the folder of another name', async () => {
+    pair = await makePair({
+      prepare: (root) => {
+        mkdirSync(`${root}/B`);
+        symlinkSync('no/where', `${root}/a`);
+        linkSync(`${root}/a`, `${root}/B/c`);
+      },
+    });
+    await pair.settle();
+    lutimesSync(pair.at('B/c'), 1_000, 2_000.5);
+    rmSync(pair.at('B'), { recursive: true });
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+  });
+
+  test('give a folder that was brought by hand what it lacks', async () => {
+    pair = await makePair({
+      prepare: (source, target) => {
+        for (const root of [source, target]) mkdirSync(`${root}/there`);
+        chmodSync(`${target}/there`, 0o700);
+        writeFileSync(`${source}/there/one`, 'one');
+      },
+    });
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+  });
+
+  test('keep aside what lies in a folder that was a file', async () => {
+    pair = await makePair({
+      prepare: (root) => {
+        writeFileSync(`${root}/one`, 'a file');
+      },
+    });
+    await pair.settle();
+    pair.cut();
+    await pair.reverse(() => {
+      rmSync(`${pair.targetRoot}/one`);
+      mkdirSync(`${pair.targetRoot}/one`);
+      writeFileSync(`${pair.targetRoot}/one/within`, 'only here');
+      pair.heal();
+    });
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+    expect(pair.target.divergence.list().map(({ path }) => path.toString())).toContain('one/within');
+  });
 });

@@ -21,6 +21,8 @@ export interface SessionTerms {
   /** The target's position and history are those of this epoch. */
   readonly knowsEpoch: boolean;
   readonly consistent: boolean;
+  /** It holds a point in time of this epoch, and nothing else. */
+  readonly steady: boolean;
   /** Compare and tell; `repair`: and send what differs. */
   readonly verify: { readonly repair: boolean; readonly done: (verified: Verified) => void } | null;
 }
@@ -93,7 +95,7 @@ async function compare(ground: SessionGround, terms: SessionTerms): Promise<neve
   const { catalog, link, progress } = ground;
   const { entries, bytes } = catalog.countSince(0);
   progress.consistent = terms.consistent;
-  progress.begin('resync', bytes);
+  progress.begin(terms.verify !== null && terms.steady ? 'replicating' : 'resync', bytes);
   await link.outlet.send({ kind: 'plan', mode: 'compare', from: 0, entries, bytes });
   const candidates = await readCandidates(ground);
   const copying = await Copying.begin(ground, { from: 0, end: null, candidates });

@@ -323,13 +323,20 @@ export class TargetLine {
       throw new SessionOver(joined.says);
     }
     this.#refused = null;
-    this.#acked = joined.kind === 'compare' ? 0 : joined.from;
-    this.#progress.consistent = hello.consistent && joined.kind === 'continue';
+    const knowsEpoch =
+      hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch;
+    // To look whether it is in step does not make it anything else.
+    const held = verify === null ? joined : join({ ...facts, compare: this.#compare }, hello);
+    const steady = knowsEpoch && hello.consistent && held.kind === 'continue';
+    const from = joined.kind === 'compare' ? 0 : joined.from;
+    this.#acked = verify !== null && steady ? held.from : from;
+    this.#progress.consistent = hello.consistent && (joined.kind === 'continue' || steady);
     await runSession(
       this.#sessionGround(link, new Map(hello.parts.map((part) => [keyOf(part.path), part]))),
       {
         joined,
-        knowsEpoch: hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch,
+        knowsEpoch,
+        steady,
         consistent: hello.consistent,
         verify,
       },

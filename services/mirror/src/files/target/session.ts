@@ -76,8 +76,10 @@ export class Session {
     return this.#open?.receivedBytes ?? 0;
   }
 
+  /** What this copy wrote by itself is being compared. To be compared does not take a copy out of step. */
   get comparing(): boolean {
-    return this.#comparing !== null && this.#lastNumber === 0;
+    const { wasOwner } = this.#ground.comparing.records;
+    return wasOwner && this.#comparing !== null && this.#lastNumber === 0;
   }
 
   /** A batch of this session is durable. */
