@@ -18,6 +18,8 @@ import { connectionPair, type ConnectionPair } from './connection-pair.ts';
 export interface PairOptions {
   /** Where both live. Default: the folder for temporary files. */
   readonly base?: string;
+  /** What a pair left that was killed. Default: both begin anew. */
+  readonly folder?: string;
   readonly selection?: SelectionOptions;
   /** none: everything is looked at, once a second. Default: fanotify, read in this thread. */
   readonly feed?: 'here' | 'none';
@@ -76,7 +78,7 @@ export class MirrorPair {
   readonly said: string[] = [];
 
   constructor(options: PairOptions) {
-    this.#base = mkdtempSync(join(options.base ?? tmpdir(), 'holdfast-pair-'));
+    this.#base = options.folder ?? mkdtempSync(join(options.base ?? tmpdir(), 'holdfast-pair-'));
     this.#options = options;
     this.#selection = new Selection(options.selection ?? everything);
     this.#sourceHost = new Host(this.#base, 'anna');
