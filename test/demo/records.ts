@@ -2,14 +2,8 @@
  * The numbered records that the service writes, one a line, "NUMBER WALL-MS SERVER EPOCH", and what they tell of a move from
  * one server to another: which of those that the client was told of are missing.
  */
+import type { RecordMark } from './record-mark.ts';
 import type { Visit } from './visits.ts';
-
-/** One record; number 0 for none at all. */
-export interface RecordMark {
-  readonly number: number;
-  /** Wall clock, which all hosts of a lab share. */
-  readonly atMs: number;
-}
 
 interface WrittenRecord extends RecordMark {
   readonly server: string;

@@ -5,7 +5,7 @@
 import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
 import { onLines } from '../bench/lines.ts';
-import type { RecordMark } from './records.ts';
+import type { RecordMark } from './record-mark.ts';
 
 export interface Visit {
   /** CLOCK_MONOTONIC. */

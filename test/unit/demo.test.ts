@@ -1,5 +1,6 @@
 // What the demo shows and concludes from a client's answers and from the records that the service wrote.
-import { gapsIn, lossAt, recordsOf, writtenAfter, type RecordMark } from '../demo/records.ts';
+import type { RecordMark } from '../demo/record-mark.ts';
+import { gapsIn, lossAt, recordsOf, writtenAfter } from '../demo/records.ts';
 import { timeline, type Ink } from '../demo/timeline.ts';
 import { epochsSeen, gapAfter, lossProblems, problemsOf } from '../demo/verdict.ts';
 import type { Visit } from '../demo/visits.ts';

@@ -8,7 +8,7 @@ export type * from './config/types.ts';
 export * from './config/index.ts';
 export { brokenRule, deriveTimeRules, kernelLifetimeSeconds, rho } from './time.ts';
 export type { TimeRules, TimeRulesResult } from './time.ts';
-export { clockWarnings } from './clock-rate.ts';
+export { clockWarnings } from './clock-error.ts';
 export { downAt, goneBy, mayActUntil } from './node.ts';
 export type { Entitlement, Silence, Step } from './node.ts';
 export {

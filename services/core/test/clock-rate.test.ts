@@ -1,6 +1,7 @@
 /** Clocks that run wrong by more than the time rules allow for are told of, and waited for. */
 
-import { clockWarnings, measured, stretchFor } from '../src/clock-rate.ts';
+import { clockWarnings, stretchFor } from '../src/clock-error.ts';
+import { measured } from '../src/clock-rate.ts';
 import type { Heartbeat } from '../src/index.ts';
 import { hear, startListening, type Vantage } from '../src/vantage.ts';
 

@@ -12,7 +12,7 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
-import { stretchFor } from '../clock-rate.ts';
+import { stretchFor } from '../clock-error.ts';
 import type { BootMs, Epoch, MemberId } from '../names.ts';
 import type { Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
@@ -108,7 +108,7 @@ export function promiseReceived(g: GroupState, from: MemberId, promise: HoldProm
   return { group: entitle(next, epoch, round.startedAt, g.entitlement.rules), actions: [] };
 }
 
-/** Somebody asks us to hold. What it counts on may last longer by our clock (clock-rate.ts). */
+/** Somebody asks us to hold. What it counts on may last longer by our clock (clock-error.ts). */
 export function holdRequested(
   g: GroupState,
   from: MemberId,

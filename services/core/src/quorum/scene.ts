@@ -1,7 +1,7 @@
 /** What a judgement looks at: the store, who is heard, and what each server says of itself. */
 
 import type { GroupConfig } from '../config/types.ts';
-import { stretchFor } from '../clock-rate.ts';
+import { stretchFor } from '../clock-error.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';

@@ -7,7 +7,7 @@ import type { Protection } from '../../os/read-only.ts';
 import { Tree } from '../../os/tree.ts';
 import { isSystem } from '../selection.ts';
 import type { Records } from './records.ts';
-import { besideName } from './staging-place.ts';
+import { besideName } from './staging-name.ts';
 import type { TargetOptions } from './types.ts';
 
 export interface OwnRoot {

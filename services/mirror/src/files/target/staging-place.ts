@@ -10,12 +10,12 @@
  * P4  The times of the root are the same before and after.
  */
 
-import { createHash } from 'node:crypto';
 import { existsSync, lstatSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { OwnRoot } from './own-root.ts';
+import { besideName, insideName } from './staging-name.ts';
 import { codeOf } from './trouble.ts';
 
 export interface Marker {
@@ -116,16 +116,6 @@ export function outOfReach({ holder, root }: OwnRoot, name: string): string | nu
   const folder = join(dirname(root), besideName(name, root));
   if (holder !== null || !existsSync(join(folder, folders[0]))) return null;
   return lstatSync(folder).dev === lstatSync(root).dev ? folder : null;
-}
-
-function insideName(name: string): string {
-  return `.holdfast-${name.replaceAll('/', '-')}`;
-}
-
-/** Different for each mirror and for each root that one folder holds, whoever mirrors it. */
-export function besideName(name: string, root: string): string {
-  const digest = createHash('sha256').update(JSON.stringify([name, basename(root)]));
-  return `${insideName(name)}-${digest.digest('hex').slice(0, 8)}`;
 }
 
 /** Its first inner folder is made before anything is staged. */
