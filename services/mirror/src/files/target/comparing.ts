@@ -157,7 +157,8 @@ export class Comparing {
       if (blocks === null) return { path, whole: true, blocks: [] };
       if (blocks.length > 0) return { path, whole: false, blocks };
       // Cut off, or longer by what the source does not have: its last block tells so.
-      if (attributes.size !== stat.size) return { path, whole: attributes.size === 0, blocks: lastBlock(entry) };
+      if (attributes.size !== stat.size)
+        return { path, whole: attributes.size === 0, blocks: lastBlock(entry) };
     }
     return sameAttributes(tree, path, stat, attributes) ? null : { path, whole: false, blocks: [] };
   }

@@ -62,7 +62,9 @@ function check(names: Names, operation: Redo): string | null {
       return (names.kindAt(operation.path) ?? 'file') === 'file' ? null : 'a patch of what is no file';
     case 'set': {
       const { kind } = operation.attributes;
-      return (names.kindAt(operation.path) ?? kind) === kind ? null : 'attributes for what is of another kind';
+      return (names.kindAt(operation.path) ?? kind) === kind
+        ? null
+        : 'attributes for what is of another kind';
     }
   }
 }
