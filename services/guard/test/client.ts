@@ -68,13 +68,20 @@ export class TestClient {
   }
 }
 
+/** A socket file is there a moment before anybody listens on it: a refusal is tried again for a while. */
 export async function connectTo(path: string): Promise<TestClient> {
-  const socket = connect(path);
-  await new Promise<void>((resolve, reject) => {
-    socket.once('connect', resolve);
-    socket.once('error', reject);
-  });
-  return new TestClient(socket);
+  const endMs = performance.now() + 2_000;
+  for (;;) {
+    const socket = connect(path);
+    const trouble = await new Promise<Error | null>((resolve) => {
+      socket.once('connect', () => resolve(null));
+      socket.once('error', resolve);
+    });
+    if (trouble === null) return new TestClient(socket);
+    const refused = (trouble as NodeJS.ErrnoException).code === 'ECONNREFUSED';
+    if (!refused || performance.now() > endMs) throw trouble;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
 }
 
 export async function startGuard(main: string, socket: string, ...args: string[]): Promise<ChildProcess> {
