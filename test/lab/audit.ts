@@ -10,27 +10,60 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
 import type { Answer } from './client.ts';
-import { shared, type KernelWatch } from './kernel.ts';
+import { shared, type Holding, type KernelWatch } from './kernel.ts';
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
-/** I1. */
+/** Two looks at two kernels are this far apart together; a planned move takes about half of it. */
+const betweenLooksMs = 25;
+/** Journals tell of a move this close to when the kernels were looked at. */
+const moveMs = 500;
+
+/**
+ * I1. Where less time than between two looks leaves it open, the agents' journals tell: the one took the address off,
+ * and only then did the other one add it.
+ */
 export function sharedAddresses(
   kernels: readonly KernelWatch[],
   addresses: readonly string[],
   afterMs: number,
+  entries: readonly Entry[],
 ): string[] {
   const pairs = kernels.flatMap((one, index) =>
     kernels.slice(index + 1).map((other) => [one, other] as const),
   );
   return pairs.flatMap(([one, other]) =>
     addresses.flatMap((address) =>
-      shared(one, other, address, afterMs).map(
-        ({ fromMs, toMs }) =>
-          `${address} may have been on ${one.host.name} and ${other.host.name} for ${round(toMs - fromMs)}`,
-      ),
+      shared(one, other, address, afterMs)
+        .filter((both) => !handedOver(entries, address, [one.host.name, other.host.name], both))
+        .map(
+          ({ fromMs, toMs }) =>
+            `${address} may have been on ${one.host.name} and ${other.host.name} for ${round(toMs - fromMs)}`,
+        ),
     ),
   );
+}
+
+function handedOver(
+  entries: readonly Entry[],
+  address: string,
+  hosts: readonly string[],
+  { fromMs, toMs }: Holding,
+): boolean {
+  if (toMs - fromMs > betweenLooksMs) return false;
+  const near = entries.filter(
+    (entry) =>
+      hosts.includes(entry.host) &&
+      entry.address?.split('/')[0] === address &&
+      Math.abs(entry.bootMs - fromMs) < moveMs,
+  );
+  const drops = near.filter(({ kind }) => kind === 'address-dropped');
+  return drops.some(({ host, bootMs }) => {
+    const sets = near.filter(({ kind }) => kind === 'address-held');
+    const taken = sets.filter((set) => set.host !== host);
+    const again = sets.some((set) => set.host === host && (set.setAt ?? 0) > bootMs);
+    return taken.length > 0 && taken.every((set) => (set.setAt ?? 0) > bootMs) && !again;
+  });
 }
 
 /**
@@ -86,6 +119,8 @@ interface Entry {
   readonly to?: string;
   readonly owner?: string;
   readonly reason?: string | null;
+  readonly address?: string;
+  readonly setAt?: number;
 }
 
 /** The journals of one process on all hosts, merged by time. A line that a power cut halved is left out. */

@@ -80,10 +80,11 @@ async function audit({ world, beganMs }: Scene): Promise<void> {
   );
   const kernels = [...world.kernels.values()];
   const servers = world.cluster.servers.map((name) => world.lab.host(name));
+  const entries = mergedJournals(servers, 'agent');
   expect({
-    shared: sharedAddresses(kernels, [...addresses], beganMs),
+    shared: sharedAddresses(kernels, [...addresses], beganMs, entries),
     inTurn: answersInTurn(world.client.answers()),
-    actedTwice: actedTwice(mergedJournals(servers, 'agent')),
+    actedTwice: actedTwice(entries),
     withoutReason: withoutReason(await world.events(asked)),
   }).toEqual({ shared: [], inTurn: [], actedTwice: [], withoutReason: [] });
 }
