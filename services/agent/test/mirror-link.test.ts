@@ -73,12 +73,15 @@ const orders: MirrorOrders = {
   mirrors: [
     {
       mirror: 'd3/data',
-      root: '/srv/d3',
-      include: [],
-      exclude: ['**/*.tmp'],
-      devices: false,
+      dataset: {
+        kind: 'files',
+        root: '/srv/d3',
+        include: [],
+        exclude: ['**/*.tmp'],
+        devices: false,
+        scanEveryMs: 600_000,
+      },
       keepMaxBytes: null,
-      scanEveryMs: 600_000,
       role: {
         kind: 'source',
         epoch: 9_007_199_254_740_993n,
@@ -98,6 +101,20 @@ const orders: MirrorOrders = {
           },
         ],
       },
+    },
+    {
+      mirror: 'd3/disk',
+      dataset: {
+        kind: 'volume',
+        path: '/dev/vg0/d3',
+        sizeBytes: 20 * 2 ** 40,
+        mode: 'sync',
+        onTargetLoss: 'continue',
+        targetLossMs: 5_000,
+        granularityBytes: 65_536,
+      },
+      keepMaxBytes: 2 ** 30,
+      role: { kind: 'target', epoch: 7n, sources: ['a'] },
     },
   ],
 };
@@ -123,6 +140,7 @@ describe('the link to the mirror process', () => {
       epoch: 7n,
       sequence: 3,
       says: '',
+      export: 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3%2Fdisk.sock',
       targets: [],
     };
     answer = () => ({ type: 'report', reports: [report], problems: ['port 7445 is in use'] });

@@ -59,7 +59,15 @@ export type { RowChange, StoreView } from './quorum/view.ts';
 
 export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
 export type { EpochEnd, History, Position } from './mirror/position.ts';
-export type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './mirror/orders.ts';
+export type {
+  FilesDataset,
+  MirrorDataset,
+  MirrorOrder,
+  MirrorOrders,
+  MirrorRole,
+  MirrorTarget,
+  VolumeDataset,
+} from './mirror/orders.ts';
 export { mirrorId } from './mirror/mirror-id.ts';
 export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';

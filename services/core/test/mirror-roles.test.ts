@@ -78,7 +78,7 @@ const roleOf = (c: Cast) => ordersOf(c, config).mirrors[0]?.role;
 describe('an owner', () => {
   it('is the source until it begins to fence, and sends to the standby and to the copy elsewhere', () => {
     const order = ordersOf(cast('a', active), config).mirrors[0];
-    expect(order).toMatchObject({ mirror: 'd3/data', root: '/srv/d3' });
+    expect(order).toMatchObject({ mirror: 'd3/data', dataset: { kind: 'files', root: '/srv/d3' } });
     expect(order?.role).toMatchObject({
       kind: 'source',
       epoch: 7n,
@@ -131,7 +131,7 @@ describe('another server', () => {
   it('outside of the group follows the owner, in a folder of its own', () => {
     const orders = ordersOf(cast('c', null, owned), config).mirrors;
     expect(orders).toMatchObject([
-      { mirror: 'd3/data', root: '/backup/d3', role: { kind: 'target', sources: ['a'] } },
+      { mirror: 'd3/data', dataset: { root: '/backup/d3' }, role: { kind: 'target', sources: ['a'] } },
     ]);
   });
 });

@@ -28,7 +28,7 @@ export class FakeSides implements Sides {
   };
 
   release: Sides['release'] = (order) => {
-    this.#note(`release ${order.root}`);
+    this.#note(`release ${order.mirror}`);
     return '';
   };
 
@@ -45,7 +45,7 @@ export class FakeSides implements Sides {
   #sourceOf({ mirror }: MirrorOrder, epoch: Epoch): SourceSide {
     return {
       change: (_order, { targets }) => this.#note(`source to ${targets.map((t) => t.member).join()}`),
-      report: () => ({ kind: 'source', mirror, epoch, sequence: 1, says: '', targets: [] }),
+      report: () => ({ kind: 'source', mirror, epoch, sequence: 1, says: '', export: null, targets: [] }),
       drain: () => Promise.resolve(this.drained),
       run: (_run, { row }) => {
         row({ kind: 'verified', target: 'b', compared: 1, differing: 0 });

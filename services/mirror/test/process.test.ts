@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { MirrorOrder, MirrorRole } from '@holdfast/core';
+import type { FilesDataset, MirrorOrder, MirrorRole, VolumeDataset } from '@holdfast/core';
 import { MirrorLink, type MirrorSocketReport } from '@holdfast/wire/mirror';
 import { ControlSocket } from '../src/process/control-socket.ts';
 import { Mirrors } from '../src/process/mirrors.ts';
@@ -32,15 +32,29 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+const files: FilesDataset = {
+  kind: 'files',
+  root: '/srv/d3',
+  include: [],
+  exclude: [],
+  devices: false,
+  scanEveryMs: 600_000,
+};
+const volume: VolumeDataset = {
+  kind: 'volume',
+  path: '/dev/vg0/d3',
+  sizeBytes: 2 ** 30,
+  mode: 'async',
+  onTargetLoss: 'continue',
+  targetLossMs: 5_000,
+  granularityBytes: 65_536,
+};
+
 function order(role: MirrorRole, changes: Partial<MirrorOrder> = {}): MirrorOrder {
   return {
     mirror: 'd3/data',
-    root: '/srv/d3',
-    include: [],
-    exclude: [],
-    devices: false,
+    dataset: files,
     keepMaxBytes: null,
-    scanEveryMs: 600_000,
     role,
     ...changes,
   };
@@ -68,7 +82,7 @@ const happened = (what: string): Promise<void> => until(what, () => sides.events
 
 describe('a mirror on one member', () => {
   it('becomes the target of the owner, and the source of a fresh group, without being opened', async () => {
-    mirrors.order([order(target(1n, 'a')), order(source(1n), { mirror: 'd4/data', root: '/srv/d4' })]);
+    mirrors.order([order(target(1n, 'a')), order(source(1n), { mirror: 'd4/data' })]);
     await happened('open target of a');
     await happened('open source 1');
     expect(mirrors.reports().map(({ mirror, kind }) => [mirror, kind])).toEqual([
@@ -162,16 +176,27 @@ describe('a mirror on one member', () => {
   it('is opened anew when its selection changes, and forgets its role when its order goes', async () => {
     mirrors.order([order(target(1n, 'a'))]);
     await happened('open target of a');
-    mirrors.order([order(target(1n, 'a'), { exclude: ['**/*.tmp'] })]);
+    mirrors.order([order(target(1n, 'a'), { dataset: { ...files, exclude: ['**/*.tmp'] } })]);
     await happened('close target');
     await until('it is open again', () => sides.events.at(-1) === 'open target of a');
     mirrors.order([]);
-    await happened('release /srv/d3');
+    await happened('release d3/data');
     await until('it is a source at once', () => {
       mirrors.order([order(source(4n))]);
       return sides.events.includes('open source 4');
     });
     expect(sides.events).not.toContain('promote 4');
+  });
+
+  it('keeps a volume open while it grows or changes its mode, and opens it anew on another device', async () => {
+    mirrors.order([order(source(1n), { dataset: volume })]);
+    await happened('open source 1');
+    mirrors.order([order(source(1n), { dataset: { ...volume, sizeBytes: 2 ** 31, mode: 'sync' } })]);
+    await happened('source to ');
+    expect(sides.events).not.toContain('close source');
+    mirrors.order([order(source(1n), { dataset: { ...volume, path: '/dev/vg0/other' } })]);
+    await happened('close source');
+    await until('it is open again', () => sides.events.at(-1) === 'open source 1');
   });
 
   it('concludes nothing from a record that is damaged', async () => {

@@ -202,7 +202,7 @@ export class MirrorProcess {
     switch (role.kind) {
       case 'source': {
         const targets = role.targets.map((t) => this.rowOf(group, role.epoch, t.member));
-        return [{ kind: 'source', mirror, epoch: role.epoch, sequence, says: '', targets }];
+        return [{ kind: 'source', mirror, epoch: role.epoch, sequence, says: '', export: null, targets }];
       }
       case 'target': {
         const word = this.words.get(group);

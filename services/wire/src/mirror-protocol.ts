@@ -64,14 +64,30 @@ const role = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('idle'), epoch, says: text }),
 ]);
 
+const dataset = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('files'),
+    root: path.min(1),
+    include: z.array(path).max(1_024).readonly(),
+    exclude: z.array(path).max(1_024).readonly(),
+    devices: z.boolean(),
+    scanEveryMs: count,
+  }),
+  z.object({
+    kind: z.literal('volume'),
+    path: path.min(1),
+    sizeBytes: z.int().min(1),
+    mode: z.enum(['async', 'sync']),
+    onTargetLoss: z.enum(['continue', 'block']),
+    targetLossMs: count,
+    granularityBytes: z.int().min(1),
+  }),
+]);
+
 const order = z.object({
   mirror: name,
-  root: path.min(1),
-  include: z.array(path).max(1_024).readonly(),
-  exclude: z.array(path).max(1_024).readonly(),
-  devices: z.boolean(),
+  dataset,
   keepMaxBytes: count.nullable(),
-  scanEveryMs: count,
   role,
 });
 
@@ -112,6 +128,7 @@ const report = z.discriminatedUnion('kind', [
     epoch,
     sequence: count,
     says: text,
+    export: text.nullable(),
     targets: z
       .array(
         z.object({

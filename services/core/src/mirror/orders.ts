@@ -8,7 +8,7 @@
  *   O3  the epoch of an order never falls: it is that of the group's record, or of the configuration
  */
 
-import type { Throttle } from '../config/types.ts';
+import type { FilesConfig, Throttle } from '../config/types.ts';
 import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 
 export interface MirrorOrders {
@@ -16,17 +16,36 @@ export interface MirrorOrders {
   readonly mirrors: readonly MirrorOrder[];
 }
 
-export interface MirrorOrder {
+export interface MirrorOrder<D extends MirrorDataset = MirrorDataset> {
   /** GROUP/NAME, or the name of a mirror without a failover. A copy of a group's mirror goes by the group's name. */
   readonly mirror: MirrorId;
-  /** Where it lies on this member. */
-  readonly root: string;
-  readonly include: readonly string[];
-  readonly exclude: readonly string[];
-  readonly devices: boolean;
+  /** What is copied, as it lies on this member. */
+  readonly dataset: D;
   readonly keepMaxBytes: number | null;
-  readonly scanEveryMs: number;
   readonly role: MirrorRole;
+}
+
+export type MirrorDataset = FilesDataset | VolumeDataset;
+
+export interface FilesDataset extends FilesConfig {
+  readonly kind: 'files';
+  /** Period of the metadata scan that is the truth behind the change feed. */
+  readonly scanEveryMs: number;
+}
+
+/** Blocks of a device or an image file; the owner exports it over NBD. */
+export interface VolumeDataset {
+  readonly kind: 'volume';
+  /** A block device or an image file. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** async: a write is done when it is here. sync: when every target in step has it. */
+  readonly mode: 'async' | 'sync';
+  /** In sync mode, when a target goes away: go on without it after `targetLossMs`, or wait for it. */
+  readonly onTargetLoss: 'continue' | 'block';
+  readonly targetLossMs: number;
+  /** Bytes for which one bit of the bitmap stands: a power of two. */
+  readonly granularityBytes: number;
 }
 
 export type MirrorRole =

@@ -32,6 +32,8 @@ export interface MirrorSourceReport {
   readonly sequence: number;
   /** Why it can't work (the root is missing); empty when it can. */
   readonly says: string;
+  /** Of a volume that is open: where NBD clients find it, nbd+unix:///NAME?socket=PATH. */
+  readonly export: string | null;
   readonly targets: readonly MirrorRow[];
 }
 

@@ -142,9 +142,8 @@ function order(
   terms: CopyTerms,
   role: MirrorRole,
 ): MirrorOrder {
-  const { include, exclude, devices } = files;
   const { keepMaxBytes, scanEveryMs } = terms;
-  return { mirror, root, include, exclude, devices, keepMaxBytes, scanEveryMs, role };
+  return { mirror, dataset: { kind: 'files', ...files, root, scanEveryMs }, keepMaxBytes, role };
 }
 
 /** `name`: by which a person pauses them. */

@@ -2,9 +2,9 @@
 
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { MirrorOrder } from '@holdfast/core';
-import { bootMs, errorCode, errorText, pathIn, type MemberDirectory } from '@holdfast/wire/directory';
-import type { Log } from '@holdfast/wire/log';
+import type { FilesDataset, MirrorOrder } from '@holdfast/core';
+import { bootMs, errorCode, errorText, pathIn } from '@holdfast/wire/directory';
+import type { MirrorRun } from '@holdfast/wire/mirror';
 import { BlockRecords } from '../catalog/blocks.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import type { Catalog } from '../catalog/types.ts';
@@ -17,17 +17,10 @@ import { FileTarget } from '../files/target/file-target.ts';
 import { unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
-import type { Door } from './door.ts';
 import { folderOf } from './seat.ts';
-import type { Opened, Sides, TargetRole, TargetSide } from './side.ts';
+import type { Answered, Opened, RunPorts, Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
 import { Lines, SourceRoleSide } from './source-role.ts';
 import { TargetRoleSide } from './target-role.ts';
-
-export interface FileSidesPorts {
-  readonly directory: MemberDirectory;
-  readonly log: Log;
-  readonly door: Door;
-}
 
 interface Place {
   /** DIR/mirror/NAME. */
@@ -38,20 +31,22 @@ interface Place {
   readonly privateMount: string;
 }
 
-export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
+type FilesOrder = MirrorOrder<FilesDataset>;
+
+export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesDataset> {
   const { path, record, credentials } = directory;
   const self = record.id;
   const says = (sentence: string): void => log.info('mirror', sentence);
   /** Roots of the targets that are open here, by mirror. */
   const targets = new Map<string, string>();
 
-  const placeOf = (order: MirrorOrder): Opened<Place> => {
+  const placeOf = (order: FilesOrder): Opened<Place> => {
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
     try {
       mkdirSync(dir, { recursive: true, mode: 0o700 });
-      const { include, exclude, devices } = order;
+      const { root, include, exclude, devices } = order.dataset;
       const selection = new Selection({ include, exclude, devices });
-      const checked = checkRoot(order.root, path);
+      const checked = checkRoot(root, path);
       if (checked.kind === 'refused') return { kind: 'failed', says: checked.says };
       return open({ dir, root: checked.root, selection, privateMount: join(dir, 'root') });
     } catch (error) {
@@ -59,7 +54,7 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
     }
   };
 
-  const target = async (order: MirrorOrder, role: TargetRole | null): Promise<Opened<TargetSide>> => {
+  const target = async (order: FilesOrder, role: TargetRole | null): Promise<Opened<TargetSide>> => {
     const made = makeRoot(order, path);
     if (made !== '') return { kind: 'failed', says: made };
     const place = placeOf(order);
@@ -92,14 +87,14 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
     );
   };
 
-  const kept: Sides['kept'] = (order, run, ports) => {
+  const kept: Sides<FilesDataset>['kept'] = (order, run, ports) => {
     if (!isOfDivergence(run))
       return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
     return runDivergence(new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes), run, self, ports);
   };
 
-  const source: Sides['source'] = async (order, role, grantUntil) => {
+  const source: Sides<FilesDataset>['source'] = async (order, role, grantUntil) => {
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
     const { dir, root, selection } = place.side;
@@ -114,7 +109,8 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
       await catalog.close();
       tree.close();
     };
-    const { mirror: name, devices, scanEveryMs } = order;
+    const { mirror: name, dataset } = order;
+    const { devices, scanEveryMs } = dataset;
     const markers = markersOf(dir, root, name);
     const options: SourceOptions = {
       dir,
@@ -140,7 +136,8 @@ export function fileSides({ directory, log, door }: FileSidesPorts): Sides {
       await closed();
       return started;
     }
-    return open(new SourceRoleSide(order, made, lines, { credentials, kept, closed }));
+    const keptHere = (run: MirrorRun, ports: RunPorts): Answered => kept(order, run, ports);
+    return open(new SourceRoleSide(name, made, lines, { kept: keptHere, closed }));
   };
 
   return {
@@ -188,10 +185,10 @@ const open = <Side>(side: Side): Opened<Side> => ({ kind: 'open', side });
  * A target that is new has no folder yet. One that had a copy and lacks its folder lacks the disk that it is on: nothing
  * is copied into the place where that is mounted. Empty when it is there, or is for others to refuse.
  */
-function makeRoot({ mirror, root }: MirrorOrder, dir: string): string {
+function makeRoot({ mirror, dataset }: FilesOrder, dir: string): string {
   if (existsSync(pathIn(dir, 'mirror', folderOf(mirror), 'catalog'))) return '';
   try {
-    mkdirSync(root, { recursive: true, mode: 0o755 });
+    mkdirSync(dataset.root, { recursive: true, mode: 0o755 });
     return '';
   } catch (error) {
     return errorText(error);

@@ -18,6 +18,8 @@ import { listen } from '../transport/listener.ts';
 import { fileSides } from './file-sides.ts';
 import { openLifeline } from './lifeline.ts';
 import { MirrorProcess } from './mirror-process.ts';
+import { sidesByKind } from './sides.ts';
+import { volumeSides } from './volume-sides.ts';
 
 const niceness = 5;
 const exitWrong = 2;
@@ -62,7 +64,10 @@ async function run(directory: MemberDirectory): Promise<void> {
     log,
     listen: () =>
       listen({ credentials, port: record.ports.mirror, says: (sentence) => log.warn('port', sentence) }),
-    sides: (door) => fileSides({ directory, log, door }),
+    sides: (door) => {
+      const ports = { directory, log, door };
+      return sidesByKind({ files: fileSides(ports), volume: volumeSides() });
+    },
     fault: (error) => fault(log, error),
   });
   await running.start();

@@ -300,11 +300,17 @@ function closedSource(mirror: string, role: SourceRole, says: string): MirrorRep
     rateBytesPerSecond: 0,
     says,
   }));
-  return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says, targets };
+  return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says, export: null, targets };
 }
 
-function fixedOf({ root, include, exclude, devices, keepMaxBytes, scanEveryMs }: MirrorOrder): string {
-  return JSON.stringify([root, include, exclude, devices, keepMaxBytes, scanEveryMs]);
+/** A volume's export stays open while its size, its mode or its limits change. */
+function fixedOf({ dataset, keepMaxBytes }: MirrorOrder): string {
+  switch (dataset.kind) {
+    case 'files':
+      return JSON.stringify([dataset, keepMaxBytes]);
+    case 'volume':
+      return JSON.stringify([dataset.kind, dataset.path, dataset.granularityBytes]);
+  }
 }
 
 function failed(says: string): Answered {

@@ -1,7 +1,10 @@
 /** The two roles that a mirror can have on a member, as its seat (seat.ts) handles them. */
 
-import type { Epoch, MemberId, MirrorOrder, MirrorReport, MirrorRole } from '@holdfast/core';
+import type { Epoch, MemberId, MirrorDataset, MirrorOrder, MirrorReport, MirrorRole } from '@holdfast/core';
+import type { MemberDirectory } from '@holdfast/wire/directory';
+import type { Log } from '@holdfast/wire/log';
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
+import type { Door } from './door.ts';
 
 export type SourceRole = Extract<MirrorRole, { kind: 'source' }>;
 export type TargetRole = Extract<MirrorRole, { kind: 'target' }>;
@@ -43,14 +46,25 @@ export interface TargetSide {
   close(): Promise<void>;
 }
 
-/** Opens a role on disk. A failure may pass: it is tried again. */
-export interface Sides {
-  source(order: MirrorOrder, role: SourceRole, grantUntil: () => number | null): Promise<Opened<SourceSide>>;
-  target(order: MirrorOrder, role: TargetRole | null): Promise<Opened<TargetSide>>;
+/** What the roles of every kind are made from. */
+export interface SidesPorts {
+  readonly directory: MemberDirectory;
+  readonly log: Log;
+  readonly door: Door;
+}
+
+/** Opens a role on disk, of mirrors with one kind of dataset. A failure may pass: it is tried again. */
+export interface Sides<D extends MirrorDataset = MirrorDataset> {
+  source(
+    order: MirrorOrder<D>,
+    role: SourceRole,
+    grantUntil: () => number | null,
+  ): Promise<Opened<SourceSide>>;
+  target(order: MirrorOrder<D>, role: TargetRole | null): Promise<Opened<TargetSide>>;
   /** What diverged, of a mirror that has no role open here. */
-  kept(order: MirrorOrder, run: MirrorRun, ports: RunPorts): Answered;
-  /** It is nobody's target any more: whoever works here may write to its root again. Empty when it is so. */
-  release(order: MirrorOrder): string;
+  kept(order: MirrorOrder<D>, run: MirrorRun, ports: RunPorts): Answered;
+  /** It is nobody's target any more: whoever works here may write to its data again. Empty when it is so. */
+  release(order: MirrorOrder<D>): string;
 }
 
 export type Opened<Side> =

@@ -5,7 +5,7 @@
  *   S2  a drain answers in time, with the targets that hold everything
  */
 
-import type { MemberId, MirrorOrder, MirrorTarget } from '@holdfast/core';
+import type { MemberId, MirrorId, MirrorOrder, MirrorTarget } from '@holdfast/core';
 import type { WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import type { FileSource } from '../files/source/file-source.ts';
@@ -15,9 +15,8 @@ import { shownPath } from './shown-path.ts';
 import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 
 export interface SourceRolePorts {
-  readonly credentials: WireCredentials;
   /** What diverged here in a former life as a source. */
-  readonly kept: (order: MirrorOrder, run: MirrorRun, ports: RunPorts) => Answered;
+  readonly kept: (run: MirrorRun, ports: RunPorts) => Answered;
   /** Frees what the source was given: catalog, tree, block records. */
   readonly closed: () => Promise<void>;
 }
@@ -30,17 +29,16 @@ export class SourceRoleSide implements SourceSide {
   readonly #ports: SourceRolePorts;
   readonly #source: FileSource;
   readonly #lines: Lines;
-  #order: MirrorOrder;
+  readonly #mirror: MirrorId;
 
-  constructor(order: MirrorOrder, source: FileSource, lines: Lines, ports: SourceRolePorts) {
-    this.#order = order;
+  constructor(mirror: MirrorId, source: FileSource, lines: Lines, ports: SourceRolePorts) {
+    this.#mirror = mirror;
     this.#source = source;
     this.#lines = lines;
     this.#ports = ports;
   }
 
-  change(order: MirrorOrder, role: SourceRole): void {
-    this.#order = order;
+  change(_order: MirrorOrder, role: SourceRole): void {
     const { targets, redial } = this.#lines.change(role.targets);
     this.#source.setTargets(targets);
     for (const member of redial) this.#source.redial(member); // S1
@@ -66,7 +64,7 @@ export class SourceRoleSide implements SourceSide {
       case 'show':
       case 'restore':
       case 'discard':
-        return this.#ports.kept(this.#order, run, ports);
+        return this.#ports.kept(run, ports);
     }
   }
 
@@ -83,7 +81,7 @@ export class SourceRoleSide implements SourceSide {
       const ordered = this.#source.resync(member);
       if (ordered.kind === 'failed') return { kind: 'failed', as: 'failed', says: ordered.says };
     }
-    const says = `${this.#order.mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
+    const says = `${this.#mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
     return { kind: 'done', says };
   }
 
@@ -118,8 +116,8 @@ export class SourceRoleSide implements SourceSide {
   /** A sentence when there is no such target. */
   #meant({ target }: MirrorRun): readonly MemberId[] | string {
     const all = this.#source.state().targets.map((one) => one.target);
-    if (target === '') return all.length === 0 ? `${this.#order.mirror} has no target` : all;
-    return all.includes(target) ? [target] : `${target} is no target of ${this.#order.mirror}`;
+    if (target === '') return all.length === 0 ? `${this.#mirror} has no target` : all;
+    return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
   }
 }
 

@@ -193,6 +193,7 @@ export class FileSource {
       epoch: this.#options.epoch,
       sequence: this.#parts.catalog.lastSequence,
       says: this.#stopped() ?? (this.#failure === '' ? this.#capture.trouble : this.#failure),
+      export: null,
       targets: [...this.#lines.values()].map((line) => line.row()),
     };
   }
