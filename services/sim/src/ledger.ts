@@ -94,7 +94,7 @@ export class Ledger {
   }
 
   asked(group: GroupId, epoch: Epoch, round: number, at: BootMs): void {
-    const rounds = (this.rounds.get(group) ?? []).slice(-3);
+    const rounds = (this.rounds.get(group) ?? []).slice(-7);
     if (rounds.some((r) => r.round === round)) return;
     this.rounds.set(group, [...rounds, { epoch, round, at, promised: new Set() }]);
   }

@@ -106,8 +106,8 @@ export interface GroupState {
   readonly failures: Failures | null;
   /** Servers that others may count on being asked to hold: told by the last proven renewal, or known since. */
   readonly asked: readonly MemberId[];
-  /** Rule 11, as the one who asks. */
-  readonly round: HoldRound | null;
+  /** Rule 11, as the one who asks: the questions whose promises may still come, the newest last. */
+  readonly rounds: readonly HoldRound[];
   /** Rule 11, as the one who promised: no takeover is accepted before that. */
   readonly promisedUntil: BootMs | null;
   /** Whom, and for which epoch; null when there is no promise, or more than one, or one of a former life. */
@@ -122,7 +122,6 @@ export interface HoldRound {
   readonly round: number;
   readonly startedAt: BootMs;
   readonly promised: readonly MemberId[];
-  readonly refused: string | null;
 }
 
 /** Whether a group was fenced between two states of this server's groups. */
@@ -152,7 +151,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     drained: [],
     failures: null,
     asked: [],
-    round: null,
+    rounds: [],
     promisedUntil: null,
     promisedTo: null,
     spare: 'unknown',

@@ -3,7 +3,7 @@
  * could take over to promise, durably, not to accept a takeover for G. A full set of promises is worth a renewal.
  *
  *   P1  a promise is binding in memory before it is written, and given only after it is on disk
- *   P2  a full set counts from just before the request was sent
+ *   P2  a full set counts from just before the request was sent; it may come when others were sent since
  *   P5  those are asked who are servers of the group by the newest configuration, or were when the store was last told:
  *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts)
  *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
@@ -14,12 +14,16 @@ import type { GroupConfig } from '../config/types.ts';
 import type { HoldPromise, HoldRequest } from '../heartbeat.ts';
 import { stretchFor } from '../clock-error.ts';
 import type { BootMs, Epoch, MemberId } from '../names.ts';
+import type { Entitlement } from '../node.ts';
 import type { Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
 import type { AgentState } from './state.ts';
 import { otherServers } from './step.ts';
+
+/** As many as fit into F at half of R: older ones entitle to nothing any more. */
+const roundsMax = 8;
 
 /** Asks for promises when renewals fail; with `freeze` goes on without any. */
 export function askToHold(
@@ -33,18 +37,18 @@ export function askToHold(
   const holds =
     g.holding.kind === 'acquiring' || g.holding.kind === 'active' || g.holding.kind === 'releasing';
   if (epoch === null || !holds || !failing)
-    return { group: g.round === null ? g : { ...g, round: null }, actions: [] };
+    return { group: g.rounds.length === 0 ? g : { ...g, rounds: [] }, actions: [] };
   if (g.entitledEpoch !== epoch || g.entitlement === null) return { group: g, actions: [] };
-  if (now < askAt(g, config)) return { group: g, actions: [] };
+  if (now < askAt(g, g.entitlement)) return { group: g, actions: [] };
   switch (config.onControlLoss) {
     case 'fence':
       return { group: g, actions: [] };
     case 'freeze':
-      return { group: { ...entitle(g, epoch, now, g.entitlement.rules), round: null }, actions: [] };
+      return { group: { ...entitle(g, epoch, now, g.entitlement.rules), rounds: [] }, actions: [] };
     case 'failsafe': {
       const others = mustPromise(g, here);
       if (others.length === 0) return { group: entitle(g, epoch, now, g.entitlement.rules), actions: [] };
-      const round = { round: Math.round(now * 1_000), startedAt: now, promised: [], refused: null };
+      const round = { round: Math.round(now * 1_000), startedAt: now, promised: [] };
       const { waitMs } = g.entitlement.rules;
       const message: HoldRequest = {
         kind: 'hold-request',
@@ -56,7 +60,7 @@ export function askToHold(
       const actions = others.flatMap((to) =>
         paths(to).map((path) => ({ kind: 'send', to, path, message }) as const),
       );
-      return { group: { ...g, round }, actions };
+      return { group: { ...g, rounds: [...g.rounds, round].slice(-roundsMax) }, actions };
     }
   }
 }
@@ -79,31 +83,31 @@ function mustPromise(g: GroupState, { config, self }: Here): readonly MemberId[]
   return [...others, ...g.asked.filter((s) => s !== self && !others.includes(s))];
 }
 
-/** When the next round may start: a part of R, so that several fit before F. */
-function askAt(g: GroupState, config: GroupConfig): BootMs {
-  if (g.round !== null) return g.round.startedAt + Math.round(config.rules.renewMs / 2);
-  return (g.entitlement?.provenAt ?? 0) + config.rules.renewMs;
+/**
+ * When the next round may start: a part of R, so that several fit before F. By the rules that the owner acts under: those
+ * of a new configuration may be slower than its deadline.
+ */
+function askAt(g: GroupState, { provenAt, rules }: Entitlement): BootMs {
+  const last = g.rounds.at(-1);
+  if (last !== undefined) return last.startedAt + Math.round(rules.renewMs / 2);
+  return provenAt + rules.renewMs;
 }
 
 export function nextAsk(g: GroupState, failing: boolean, config: GroupConfig): BootMs | null {
   if (!failing || g.entitlement === null || config.onControlLoss === 'fence') return null;
   const holds =
     g.holding.kind === 'acquiring' || g.holding.kind === 'active' || g.holding.kind === 'releasing';
-  return holds ? askAt(g, config) : null;
+  return holds ? askAt(g, g.entitlement) : null;
 }
 
 export function promiseReceived(g: GroupState, from: MemberId, promise: HoldPromise, here: Here): Moved {
-  const round = g.round;
+  const round = g.rounds.find((r) => r.round === promise.round);
   const epoch = heldEpoch(g.holding);
-  if (round === null || epoch === null || promise.epoch !== epoch || promise.round !== round.round) {
+  if (round === undefined || epoch === null || promise.epoch !== epoch || !promise.promised)
     return { group: g, actions: [] };
-  }
-  if (!promise.promised) {
-    return { group: { ...g, round: { ...round, refused: `${from}: ${promise.reason}` } }, actions: [] };
-  }
   const promised = round.promised.includes(from) ? round.promised : [...round.promised, from];
   const full = mustPromise(g, here).every((s) => promised.includes(s));
-  const next = { ...g, round: { ...round, promised } };
+  const next = { ...g, rounds: g.rounds.map((r) => (r === round ? { ...round, promised } : r)) };
   if (!full || g.entitlement === null) return { group: next, actions: [] };
   return { group: entitle(next, epoch, round.startedAt, g.entitlement.rules), actions: [] };
 }

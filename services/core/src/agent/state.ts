@@ -119,9 +119,15 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
   };
 }
 
-/** Period and deadline of this server's renewals: those of its most demanding group. */
-export function paceOf(state: Pick<AgentState, 'config' | 'self'>): RenewalPace {
-  const rules = groupsOf(state).map((g) => g.rules);
+/**
+ * Period and deadline of this server's renewals: those of its most demanding group. Rules that were configured a moment
+ * ago count, and so do those that it acts under until they are proven.
+ */
+export function paceOf(state: Pick<AgentState, 'config' | 'self' | 'groups'>): RenewalPace {
+  const acting = [...state.groups.values()].flatMap(({ holding, entitlement }) =>
+    heldEpoch(holding) === null || entitlement === null ? [] : [entitlement.rules],
+  );
+  const rules = [...groupsOf(state).map((g) => g.rules), ...acting];
   return {
     renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
     attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),

@@ -36,7 +36,7 @@ export function declareFenced(g: GroupState, epoch: Epoch, says: string): GroupS
     wantsRelease: null,
     releaseRefused: null,
     opened: null,
-    round: null,
+    rounds: [],
     sighting: null,
   };
 }
@@ -373,7 +373,7 @@ export function startFence(g: GroupState, reason: string, here: Here): Moved {
         retryAt: here.now + here.config.rules.stopMs + fenceRetryMs,
         then: afterwards(g),
       },
-      round: null,
+      rounds: [],
       wantsRelease: null,
       sighting: null,
     },

@@ -1,0 +1,153 @@
+/** An owner whose store is silent for a while, as during an etcd election, lives on promises and does not fence. */
+
+import {
+  newAgent,
+  parseConfig,
+  stepAgent,
+  type AgentAction,
+  type AgentEvent,
+  type AgentState,
+  type ClusterConfig,
+  type GroupRecord,
+  type Member,
+} from '../src/index.ts';
+
+const members: readonly Member[] = (['a', 'b', 'w'] as const).map((id, i) => ({
+  id,
+  role: id === 'w' ? 'witness' : 'server',
+  addresses: [`10.77.0.1${String(i)}`, `10.78.0.1${String(i)}`],
+  voter: true,
+}));
+
+function config(outage: string): ClusterConfig {
+  const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
+  const document = { groups: { g1: { servers: ['a', 'b'], outage, identity } } };
+  const parsed = parseConfig(document, 'cluster.yaml', members);
+  if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+  return parsed.config;
+}
+
+const ownedByA: GroupRecord = {
+  group: 'g1',
+  ownership: { kind: 'owned', owner: 'a', epoch: 1n },
+  operation: null,
+  ownerBoot: 'boot-1',
+  failovers: [],
+  reason: 'a takes g1 up',
+  since: 0,
+  takeoverMs: [],
+};
+
+interface World {
+  /** From then on the store answers nothing. */
+  readonly silentFrom: number;
+  /** From the request to the promise of b; fsync on a busy disk. */
+  readonly promiseMs: number;
+}
+
+/** Server a, which owns g1, with a store and a server b that answer as they are told to. */
+class Owner {
+  private state: AgentState;
+  private readonly world: World;
+  private readonly due: { readonly at: number; readonly event: AgentEvent }[] = [];
+  private revision = 10n;
+  fencedAt: number | null = null;
+
+  constructor(outage: string, world: World) {
+    const identity = {
+      self: 'a',
+      role: 'server',
+      members,
+      incarnation: 1,
+      bootId: 'boot-1',
+      version: '1',
+    } as const;
+    this.state = newAgent(identity, 0);
+    this.world = world;
+    this.take({ kind: 'started', held: [], epochs: new Map(), promises: [] }, 0);
+    this.take({ kind: 'configured', config: config(outage), revision: 1n }, 0);
+    this.take({ kind: 'stripped' }, 0);
+  }
+
+  configure(outage: string, at: number): void {
+    this.due.push({ at, event: { kind: 'configured', config: config(outage), revision: 2n } });
+  }
+
+  /** Lets time pass, from one moment at which something is due to the next. */
+  runUntil(end: number): void {
+    for (let turn = 0; turn < 10_000; turn += 1) {
+      this.due.sort((one, other) => one.at - other.at);
+      const first = this.due[0];
+      const wakeAt = this.state.wakeAt ?? Infinity;
+      const now = Math.min(first?.at ?? Infinity, wakeAt);
+      if (now > end) return;
+      if (first !== undefined && first.at <= wakeAt) this.due.shift();
+      this.take(first !== undefined && first.at <= wakeAt ? first.event : { kind: 'wake' }, now);
+    }
+    throw new Error('it does not come to rest');
+  }
+
+  private take(event: AgentEvent, now: number): void {
+    const step = stepAgent(this.state, event, now);
+    this.state = step.state;
+    for (const action of step.actions) this.perform(action, now);
+  }
+
+  private perform(action: AgentAction, now: number): void {
+    const later = (ms: number, event: AgentEvent) => this.due.push({ at: now + ms, event });
+    switch (action.kind) {
+      case 'renew': {
+        const { attempt } = action;
+        const revision = (this.revision += 1n);
+        if (now < this.world.silentFrom)
+          later(5, { kind: 'renewed', attempt, answer: { kind: 'committed', revision, groups: [ownedByA] } });
+        return;
+      }
+      case 'send': {
+        const { message, to, path } = action;
+        if (message.kind !== 'hold-request' || to !== 'b') return;
+        const promise = { ...message, kind: 'hold-promise', promised: true, reason: '' } as const;
+        later(this.world.promiseMs, { kind: 'heard', from: 'b', path, message: promise });
+        return;
+      }
+      case 'run-step': {
+        const { group, epoch, run } = action;
+        later(1, { kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1 });
+        return;
+      }
+      case 'fence':
+        this.fencedAt ??= now;
+        return;
+      default:
+        return;
+    }
+  }
+}
+
+describe('an owner whose store falls silent', () => {
+  it('goes on while b promises', () => {
+    const a = new Owner('5s', { silentFrom: 3_000, promiseMs: 5 });
+    a.runUntil(30_000);
+    expect(a.fencedAt).toBeNull();
+  });
+
+  it('fences when nobody promises', () => {
+    const a = new Owner('5s', { silentFrom: 3_000, promiseMs: Infinity });
+    a.runUntil(30_000);
+    expect(a.fencedAt).toBeGreaterThan(3_000);
+    expect(a.fencedAt).toBeLessThan(3_000 + 1_430);
+  });
+
+  it('asks in time by the rules that it still acts under, when longer ones were configured a moment before', () => {
+    const a = new Owner('5s', { silentFrom: 3_000, promiseMs: 5 });
+    a.configure('20s', 3_001);
+    a.runUntil(30_000);
+    expect(a.fencedAt).toBeNull();
+  });
+
+  it('goes on with promises that take longer to be written than it waits with the next question', () => {
+    const a = new Owner('5s', { silentFrom: 3_000, promiseMs: 400 });
+    a.runUntil(30_000);
+    expect(a.fencedAt).toBeNull();
+  });
+});
