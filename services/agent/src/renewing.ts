@@ -24,6 +24,8 @@ export class Renewing {
   readonly #tallies: Tallies;
   /** The last trouble that was told: the same one again is no news. */
   #told = '';
+  /** When the last renewal that was committed was sent. */
+  #provenAt: number | null = null;
 
   constructor(host: Host, services: QuorumServices, notes: PendingNotes, tallies: Tallies) {
     this.#host = host;
@@ -57,7 +59,7 @@ export class Renewing {
     if (reply.committed) {
       this.#notes.committed(notes);
       this.#tallies.renewalsCommitted += 1;
-      this.#tell('');
+      this.#wellAgain(began);
     }
     this.#answered(action, this.#read(reply));
   }
@@ -79,9 +81,19 @@ export class Renewing {
   #tell(says: string): void {
     if (says === this.#told) return;
     this.#told = says;
-    if (says === '') this.#host.log.info('renewal', 'renewals are committed');
-    else this.#host.log.warn('renewal', says);
+    this.#host.log.warn('renewal', says);
     this.#host.journal.write('renewal', { says });
+  }
+
+  /** After trouble, with how long the owner lived on older proof or on promises. */
+  #wellAgain(sentAt: number): void {
+    const gapMs = this.#provenAt === null ? null : Math.round(sentAt - this.#provenAt);
+    this.#provenAt = sentAt;
+    if (this.#told === '') return;
+    this.#told = '';
+    const after = gapMs === null ? '' : ` again, ${gapMs} ms after the last one`;
+    this.#host.log.info('renewal', `renewals are committed${after}`);
+    this.#host.journal.write('renewal', { says: '', gapMs });
   }
 }
 
