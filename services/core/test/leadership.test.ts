@@ -5,6 +5,7 @@ import {
   keys,
   newQuorum,
   stepQuorum,
+  type Heartbeat,
   type QuorumState,
   type QuorumStep,
   type Row,
@@ -14,6 +15,18 @@ const rows = (leader: object): readonly Row[] => [
   { key: keys.leader, value: encode({ member: 'w', incarnation: 1, term: 4, ...leader }), modRevision: 4n },
   { key: keys.beat, value: 'w 7 1000', modRevision: 5n },
 ];
+
+const beat: Heartbeat = {
+  kind: 'heartbeat',
+  sentAt: 0,
+  echo: null,
+  version: '1',
+  leaving: false,
+  addresses: [],
+  groups: [],
+  vantage: [],
+  diagnoses: [],
+};
 
 /** A quorum service that read the store at 1 s of its clock, and hears its agent. */
 function reader(self: string, leader: object): QuorumState {
@@ -47,5 +60,22 @@ describe('leadership', () => {
   it('is not taken by one that ends itself', () => {
     const ending = stepQuorum(reader('b', { left: true }), { kind: 'leaving' }, 1_010, 0).state;
     expect(leaderPut(stepQuorum(ending, { kind: 'wake' }, 60_000, 0))).toBeUndefined();
+  });
+
+  it('is taken soon when nobody hears the leader any more, and after three beats when it is heard', () => {
+    const takenAt = (...speakers: readonly string[]): number => {
+      let state = reader('b', {});
+      for (let now = 1_100; now < 20_000; now += 100) {
+        const events = speakers.map((from) => ({ kind: 'heard', from, path: 0, heartbeat: beat }) as const);
+        for (const event of [...events, { kind: 'wake' } as const]) {
+          const step = stepQuorum(state, event, now, 0);
+          if (leaderPut(step) !== undefined) return now;
+          ({ state } = step);
+        }
+      }
+      return Infinity;
+    };
+    expect(takenAt('a')).toBe(4_500);
+    expect(takenAt('a', 'w')).toBe(7_500);
   });
 });

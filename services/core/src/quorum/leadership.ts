@@ -2,7 +2,8 @@
  * One quorum service leads. Leadership only saves double work: every change is a compare-and-swap that also compares
  * the leader record, so a leader that was deposed in its sleep changes nothing.
  *
- *   L1  the leader beats; who has not seen the beat change for a while, on its own clock, may take over
+ *   L1  the leader beats; who has not seen the beat change for a while, on its own clock, may take over: soon when
+ *       nobody hears its member either, after three beats when it is heard
  *   L3  one that is asked to end lets go by a record that the others see at once, and leads no more
  *   L2  a leader that hears nobody, itself included, is blind and lets go
  */
@@ -15,16 +16,22 @@ import { beatText, clusterMs } from './cluster-clock.ts';
 import type { StoreView } from './view.ts';
 
 const leftPatienceMs = 50;
+/** Long enough for a witness, which goes first, to commit that it leads. */
+const patienceMs = 500;
+/** Heartbeats without a sound of the leader's member, by anybody, and beats without a change. */
+const silentHeartbeats = 3;
+const silentBeats = 1.5;
 
 export interface LeaderPace {
   readonly beatMs: number;
+  readonly heartbeatMs: number;
   /** A beat that did not change for this long is dead. */
   readonly deadMs: number;
 }
 
 export function leaderPace(heartbeatMs: number): LeaderPace {
   const beatMs = Math.max(300, Math.min(2_000, heartbeatMs * 2));
-  return { beatMs, deadMs: beatMs * 3 };
+  return { beatMs, heartbeatMs, deadMs: beatMs * 3 };
 }
 
 export function leads(view: StoreView, self: MemberId, incarnation: number): boolean {
@@ -40,14 +47,19 @@ export function candidateAt(
   pace: LeaderPace,
   witness: boolean,
   since: BootMs,
+  heardAt: (member: MemberId) => BootMs,
 ): BootMs | null {
   if (leads(view, self, incarnation)) return null;
-  const patience = witness ? 0 : pace.beatMs;
+  const patience = witness ? 0 : patienceMs;
   if (view.leader === null) return since + patience;
   // L3. Witnesses first all the same; a tie costs one of the two a failed compare.
   if (view.leader.value.left === true) return view.leader.changedAt + (witness ? 0 : leftPatienceMs);
   const beatAt = Math.max(view.leader.changedAt, view.beat?.changedAt ?? -Infinity);
-  return beatAt + pace.deadMs + patience;
+  const silentAt = Math.max(
+    beatAt + silentBeats * pace.beatMs,
+    heardAt(view.leader.value.member) + silentHeartbeats * pace.heartbeatMs,
+  );
+  return Math.min(beatAt + pace.deadMs, silentAt) + patience;
 }
 
 export function takeLeadership(view: StoreView, self: MemberId, incarnation: number, now: BootMs): Txn {

@@ -14,14 +14,14 @@ import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
-import { hear, heardHere, isRoutine } from '../vantage.ts';
+import { hear, heardHere, isRoutine, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { command, decideApproval, type Commanded } from './command.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
-import { batchEnded, enqueue, nextBatch } from './renewing.ts';
+import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
 import { caseOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
@@ -174,7 +174,7 @@ class Turn {
       this.txn(beat(state.view, state.self, state.beats + 1, now), { kind: 'beat', since: now }, pace.beatMs);
       return;
     }
-    const from = candidateAt(state.view, state.self, state.incarnation, pace, state.witness, state.since);
+    const from = this.candidateAt();
     if (from === null || now < from || now < state.nextBeatAt || this.blind()) return;
     this.state = { ...this.state, nextBeatAt: now + pace.beatMs };
     this.txn(
@@ -362,7 +362,7 @@ class Turn {
     const next = nextBatch(this.state.renewing, this.state.nextTxn);
     if (next === null) return;
     this.state = { ...this.state, renewing: next.renewing };
-    this.txn(next.txn, { kind: 'renewals' });
+    this.txn(next.txn, { kind: 'renewals' }, renewalDeadlineMs(this.state.view.config?.value ?? null));
   }
 
   private txn(txn: Txn, purpose: Purpose, deadlineMs = storeDeadlineMs): void {
@@ -388,6 +388,13 @@ class Turn {
     return leaderPace(heartbeatMsOf(this.state.view.config?.value ?? null));
   }
 
+  private candidateAt(): BootMs | null {
+    const { view, self, incarnation, witness, since, vantage } = this.state;
+    const pace = this.pace();
+    const heardAt = (member: MemberId) => lastHeard(vantage, member, pace.heartbeatMs, this.now);
+    return candidateAt(view, self, incarnation, pace, witness, since, heardAt);
+  }
+
   private note(group: GroupId | null, what: string, reason: string): void {
     this.actions.push({ kind: 'note', group, what, reason });
     this.reason = reason;
@@ -397,14 +404,7 @@ class Turn {
     const { state } = this;
     const times: number[] = [state.nextReadAt];
     if (state.readingSince !== null) times.push(state.readingSince + 2 * storeDeadlineMs);
-    const from = candidateAt(
-      state.view,
-      state.self,
-      state.incarnation,
-      this.pace(),
-      state.witness,
-      state.since,
-    );
+    const from = this.candidateAt();
     times.push(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
     for (const j of state.judgements.values()) if (j.wakeAt !== null) times.push(j.wakeAt);
     const future = times.filter((t) => t > this.now);

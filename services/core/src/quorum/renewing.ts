@@ -3,6 +3,7 @@
  * while one is under way the next ones gather. A renewal whose compare does not hold never takes the others with it.
  */
 
+import type { ClusterConfig } from '../config/types.ts';
 import { keys } from '../keys.ts';
 import type { BootMs } from '../names.ts';
 import type { Row, Txn, TxnAnswer } from '../store.ts';
@@ -25,6 +26,19 @@ const batchMax = 24;
 const notesMax = 2;
 /** Requests beyond this are refused at once: the agent asks again, or elsewhere. */
 const waitingMax = 1_000;
+
+/** A busy disk needs so long now and then. */
+const deadlineMsMin = 400;
+const deadlineMsMax = 1_500;
+
+/**
+ * After q the answer is worthless to the most demanding of the servers, and a transaction that was passed on to a leader
+ * that is dead by now is never answered: the next one must not wait behind it for long.
+ */
+export function renewalDeadlineMs(config: ClusterConfig | null): number {
+  const attempts = [...(config?.groups.values() ?? [])].map((g) => g.rules.attemptMs);
+  return Math.max(deadlineMsMin, Math.min(deadlineMsMax, ...attempts));
+}
 
 export function enqueue(
   r: Renewing,
