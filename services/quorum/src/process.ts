@@ -8,7 +8,7 @@
  */
 
 import { existsSync, readFileSync } from 'node:fs';
-import { heartbeatMsOf, keys, pathKey } from '@holdfast/core';
+import { heartbeatMsOf, keys } from '@holdfast/core';
 import { members, type admin } from '@holdfast/proto';
 import {
   bootMs,
@@ -33,10 +33,10 @@ import {
 import { admit } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
-import { deadPaths } from './dead-paths.ts';
-import { createEtcdMembers, statusOf as etcdStatusOf, type EtcdMembers } from './etcd/members.ts';
+import { DeadPaths, isSilentAt } from './dead-paths.ts';
+import { EtcdLeader, worthyWitness } from './etcd-leader.ts';
+import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
-import { dropPeerConnections } from './etcd/peer-sockets.ts';
 import { createEtcdStore } from './etcd/store.ts';
 import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
 import { forgetOldest } from './history.ts';
@@ -44,8 +44,8 @@ import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
 import { OtherMembers } from './other-members.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { QuorumService } from './service.ts';
-import type { StoreHealth } from './status.ts';
 import type { Store } from './store.ts';
+import { bracketed, VoterHealth } from './voter-health.ts';
 import { parseFirstStart, peerUrlsOf, Voting, type FirstStart } from './voting.ts';
 
 /** The installation or the configuration is wrong: a restart can't help. */
@@ -53,14 +53,12 @@ export class StartFailure extends Error {}
 
 const enrolEveryMs = 500;
 const enrolCallMs = 6_000;
-const healthMs = 2_000;
-const healthCallMs = 300;
 const pruneEveryMs = 600_000;
 /** As long as a store that is well may take to hear that we lead no more. */
 const leaveMs = 1_000;
 const stopMs = 5_000;
 const pathEveryMs = 500;
-const pathCallMs = 2_000;
+const leaderEveryMs = 5_000;
 
 export class QuorumProcess {
   private readonly directory: MemberDirectory;
@@ -73,15 +71,15 @@ export class QuorumProcess {
   private voting: Voting | null = null;
   private service: QuorumService | null = null;
   private relay: Relay | null = null;
-  private health: { readonly at: number; readonly rows: StoreHealth } = { at: -Infinity, rows: new Map() };
+  private readonly health: VoterHealth;
   private endpoints = '';
   private closing = false;
-  private readonly deadPaths = new Set<string>();
   private readonly timers = new Set<NodeJS.Timeout>();
 
   constructor(directory: MemberDirectory) {
     this.directory = directory;
     this.known = directory.record.members;
+    this.health = new VoterHealth(directory.record.id);
     this.log = createLog({ process: 'quorum', member: directory.record.id });
     this.journal = openJournal({
       directory: directory.path,
@@ -125,7 +123,10 @@ export class QuorumProcess {
     const around = {
       directory: this.directory,
       current: () => this.service,
-      storeHealth: () => this.storeHealth(),
+      storeHealth: () =>
+        this.directory.record.externalEtcd === null
+          ? this.health.ask(this.known, this.tls())
+          : Promise.resolve(new Map()),
       forward: (member: string, request: admin.StartOperationRequest) => others.start(member, request),
       mirrors: {
         self: this.directory.record.id,
@@ -282,7 +283,15 @@ export class QuorumProcess {
     // With an etcd of others, every member offers the service, and none has a vote to lose.
     void this.recordSelf(own || record.externalEtcd !== null);
     this.every(pruneEveryMs, () => this.prune());
-    if (own) this.every(pathEveryMs, () => this.leaveDeadPaths());
+    if (!own) return;
+    const paths = new DeadPaths((says) => this.log.warn('path-dead', says));
+    this.every(pathEveryMs, () => this.leaveDeadPaths(paths));
+    const leader = new EtcdLeader({
+      self: record.id,
+      tls: this.tls(),
+      endpointOf: (id) => this.etcdEndpointOf(id),
+    });
+    this.every(leaderEveryMs, () => this.placeEtcdLeader(leader));
   }
 
   private openStore(): Store {
@@ -292,17 +301,35 @@ export class QuorumProcess {
       endpoints,
       tls: this.tls(),
       localFirst: this.directory.record.externalEtcd === null,
+      isSilent: (index) => this.isSilentStore(index),
     });
   }
 
   private storeEndpoints(): readonly string[] {
     const { record } = this.directory;
     if (record.externalEtcd !== null) return record.externalEtcd.endpoints;
-    const others = this.known.filter((m) => m.voter && m.id !== record.id);
-    return [
-      this.localEndpoint(),
-      ...others.flatMap((m) => m.addresses.slice(-1).map((a) => `${bracketed(a)}:${m.ports.etcdClient}`)),
-    ];
+    return [record.id, ...this.otherVoters()].flatMap((id) => this.etcdEndpointOf(id) ?? []);
+  }
+
+  private otherVoters(): readonly string[] {
+    return this.known.filter((m) => m.voter && m.id !== this.directory.record.id).map((m) => m.id);
+  }
+
+  /** Over a member's last path: the first is the service network. */
+  private etcdEndpointOf(id: string): string | null {
+    if (id === this.directory.record.id) return this.localEndpoint();
+    const member = this.known.find((m) => m.id === id);
+    const address = member?.addresses.at(-1);
+    return address === undefined ? null : `${bracketed(address)}:${member?.ports.etcdClient ?? 0}`;
+  }
+
+  private isSilentStore(index: number): boolean {
+    const state = this.service?.state;
+    const member = index === 0 ? undefined : this.otherVoters()[index - 1];
+    if (this.directory.record.externalEtcd !== null || state === undefined || member === undefined)
+      return false;
+    const path = (state.view.members.get(member)?.value.addresses.length ?? 1) - 1;
+    return isSilentAt(state, member, path, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
   }
 
   private localEndpoint(): string {
@@ -371,24 +398,20 @@ export class QuorumProcess {
     if (this.storeEndpoints().join() !== this.endpoints) service.useStore(this.openStore());
   }
 
-  /** Once for each path that died, until it is heard again. */
-  private async leaveDeadPaths(): Promise<void> {
+  private async leaveDeadPaths(paths: DeadPaths): Promise<void> {
     const state = this.service?.state;
     if (state === undefined) return;
-    const dead = deadPaths(state, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
-    const names = new Set(dead.map((d) => pathKey(d.member, d.path)));
-    for (const name of this.deadPaths) if (!names.has(name)) this.deadPaths.delete(name);
-    for (const { member, path } of dead) {
-      const name = pathKey(member, path);
-      const known = this.known.find((m) => m.id === member);
-      const address = known?.addresses[path];
-      if (this.deadPaths.has(name) || known === undefined || address === undefined) continue;
-      this.deadPaths.add(name);
-      const done = await dropPeerConnections(address, known.ports.etcdPeer, pathCallMs);
-      const says =
-        done.kind === 'failed' ? `; its etcd connections stay until they time out: ${done.says}` : '';
-      this.log.warn('path-dead', `${member} is silent at ${address}${says}`);
-    }
+    await paths.leave(state, this.known, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
+  }
+
+  private async placeEtcdLeader(leader: EtcdLeader): Promise<void> {
+    const state = this.service?.state;
+    if (state === undefined || this.closing) return;
+    const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
+    const says = await leader.look(worthyWitness(state, heartbeatMs, bootMs()));
+    if (says === null) return;
+    this.log.info('etcd-leader', says);
+    this.journal.write('etcd-leader', { says });
   }
 
   private async prune(): Promise<void> {
@@ -396,25 +419,6 @@ export class QuorumProcess {
       return;
     const says = await forgetOldest(this.service.storeNow);
     if (says !== null) this.log.warn('history', `old events could not be dropped: ${says}`);
-  }
-
-  private async storeHealth(): Promise<StoreHealth> {
-    if (this.directory.record.externalEtcd !== null) return new Map();
-    if (bootMs() - this.health.at < healthMs) return this.health.rows;
-    const rows = await Promise.all(
-      this.known
-        .filter((m) => m.voter)
-        .map(async (m): Promise<[string, boolean]> => {
-          const local = m.id === this.directory.record.id;
-          const asked = (local ? ['127.0.0.1'] : m.addresses).map((a) =>
-            etcdStatusOf(`${bracketed(a)}:${m.ports.etcdClient}`, this.tls(), healthCallMs),
-          );
-          const answers = await Promise.all(asked);
-          return [m.id, answers.some((a) => a.kind === 'ok' && a.status.leader !== null)];
-        }),
-    );
-    this.health = { at: bootMs(), rows: new Map(rows) };
-    return this.health.rows;
   }
 
   private every(ms: number, work: () => Promise<void>): void {
@@ -426,8 +430,4 @@ export class QuorumProcess {
   private pause(ms: number): Promise<void> {
     return new Promise((resolve) => setTimeout(resolve, ms));
   }
-}
-
-function bracketed(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
 }

@@ -5,6 +5,8 @@
  * E2: with `localFirst` the first endpoint is the member's own etcd; after a failure it is used again only when it
  *     has answered a linearizable read, which proves that it can reach a leader.
  * E3: grpc-js retries nothing, and a broken connection is noticed within two keepalives.
+ * E4: an endpoint of a member that is known to be silent is passed over while there is another: a call into a host without
+ *     power ends only at its deadline, and whoever waits for it may not have so long.
  */
 
 import {
@@ -30,6 +32,8 @@ export interface EtcdAddress {
   readonly endpoints: readonly string[];
   readonly tls: EtcdTls | null;
   readonly localFirst: boolean;
+  /** Whether the member behind the endpoint of this number is known to be silent. Default: nobody is. */
+  readonly isSilent?: (index: number) => boolean;
 }
 
 /** One endpoint and its clients, all on one connection. */
@@ -70,6 +74,13 @@ export function createEndpoints(address: EtcdAddress): Endpoints {
     return endpoint;
   };
 
+  /** E4. */
+  const isSilent = (i: number): boolean => address.isSilent?.(i) === true;
+  const after = (i: number): number => {
+    const others = open.slice(1).map((_, step) => (i + 1 + step) % open.length);
+    return others.find((other) => !isSilent(other)) ?? others[0] ?? i;
+  };
+
   const armProbe = (): void => {
     if (closed || probe !== null || index === 0 || !address.localFirst) return;
     probe = setTimeout(() => {
@@ -104,7 +115,13 @@ export function createEndpoints(address: EtcdAddress): Endpoints {
   };
 
   return {
-    current: () => at(index),
+    current() {
+      if (isSilent(index) && !isSilent(after(index))) {
+        index = after(index);
+        armProbe();
+      }
+      return at(index);
+    },
     failed(endpoint) {
       // Calls that were in flight together fail together: only the first of them moves on.
       if (closed || endpoint.index !== index || endpoint !== at(index)) return;
@@ -114,7 +131,7 @@ export function createEndpoints(address: EtcdAddress): Endpoints {
         probeAfterMs = flapping ? Math.min(probeAfterMs * 2, probeMsMax) : probeMs;
       }
       renewIfStuck(index);
-      index = (index + 1) % open.length;
+      index = after(index);
       armProbe();
     },
     close() {

@@ -158,6 +158,27 @@ export async function statusOf(
   }
 }
 
+const askMove: Invoke<etcd.MoveLeaderRequest, etcd.MoveLeaderResponse> = (to, ...rest) =>
+  to.maintenance.moveLeader(...rest);
+
+export type MoveAnswer = { readonly kind: 'ok' } | Unknown;
+
+/** Makes another member etcd's leader. Only the leader itself can. */
+export async function moveLeader(
+  leader: string,
+  tls: EtcdTls | null,
+  to: bigint,
+  deadlineMs: number,
+): Promise<MoveAnswer> {
+  const endpoints = createEndpoints({ endpoints: [leader], tls, localFirst: false });
+  try {
+    const outcome = await createCaller(endpoints).call(askMove, { targetID: to }, deadlineMs);
+    return outcome.kind === 'answer' ? { kind: 'ok' } : { kind: 'unknown', says: outcome.says };
+  } finally {
+    endpoints.close();
+  }
+}
+
 function memberOf(member: etcd.Member): EtcdMember {
   return {
     id: member.id,
