@@ -95,31 +95,18 @@ class Owner {
 
   private perform(action: AgentAction, now: number): void {
     const later = (ms: number, event: AgentEvent) => this.due.push({ at: now + ms, event });
-    switch (action.kind) {
-      case 'renew': {
-        const { attempt } = action;
-        const revision = (this.revision += 1n);
-        if (now < this.world.silentFrom)
-          later(5, { kind: 'renewed', attempt, answer: { kind: 'committed', revision, groups: [ownedByA] } });
-        return;
-      }
-      case 'send': {
-        const { message, to, path } = action;
-        if (message.kind !== 'hold-request' || to !== 'b') return;
-        const promise = { ...message, kind: 'hold-promise', promised: true, reason: '' } as const;
-        later(this.world.promiseMs, { kind: 'heard', from: 'b', path, message: promise });
-        return;
-      }
-      case 'run-step': {
-        const { group, epoch, run } = action;
-        later(1, { kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1 });
-        return;
-      }
-      case 'fence':
-        this.fencedAt ??= now;
-        return;
-      default:
-        return;
+    if (action.kind === 'fence') this.fencedAt ??= now;
+    if (action.kind === 'run-step') {
+      const { group, epoch, run } = action;
+      later(1, { kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1 });
+    }
+    if (action.kind === 'renew' && now < this.world.silentFrom) {
+      const answer = { kind: 'committed', revision: (this.revision += 1n), groups: [ownedByA] } as const;
+      later(5, { kind: 'renewed', attempt: action.attempt, answer });
+    }
+    if (action.kind === 'send' && action.to === 'b' && action.message.kind === 'hold-request') {
+      const message = { ...action.message, kind: 'hold-promise', promised: true, reason: '' } as const;
+      later(this.world.promiseMs, { kind: 'heard', from: 'b', path: action.path, message });
     }
   }
 }
