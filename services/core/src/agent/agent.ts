@@ -9,6 +9,7 @@
  */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { hear, heardHere, isRoutine } from '../vantage.ts';
@@ -38,7 +39,7 @@ import {
 } from './state.ts';
 import { identityMoved } from './step.ts';
 import { fenceCommandOf, type Here, type Moved } from './here.ts';
-import { openNow, ordering, sameCast, withReports } from './mirroring.ts';
+import { mirrorNews, openNow, ordering, sameCast } from './mirroring.ts';
 import { dutiesFrom, wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
@@ -55,7 +56,8 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
   }
   if (event.kind === 'mirrors' && state.wakeAt !== null && now < state.wakeAt) {
     // Nothing that is decided here hangs on it.
-    return { ...withReports(state, event.reports, now), wakeAt: state.wakeAt, reason: null };
+    const { known, actions } = mirrorNews(state.mirrorsTold, event.reports, now);
+    return { state: { ...state, ...known }, actions, wakeAt: state.wakeAt, reason: null };
   }
   const turn = new Turn(state, now);
   if (event.kind === 'wake' && state.dutiesAt !== null && now < state.dutiesAt) return turn.beatOnly();
@@ -66,7 +68,7 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
 
 /** One event's worth of work: takes the event, then settles everything that is due. */
 class Turn {
-  private state: AgentState;
+  private readonly state: Draft<AgentState>;
   private readonly before: AgentState;
   private readonly now: BootMs;
   private readonly actions: AgentAction[] = [];
@@ -74,7 +76,7 @@ class Turn {
 
   constructor(state: AgentState, now: BootMs) {
     this.before = state;
-    this.state = state;
+    this.state = { ...state };
     this.now = now;
   }
 
@@ -90,7 +92,7 @@ class Turn {
         this.begin(event);
         return;
       case 'stripped':
-        this.state = { ...this.state, stripped: true };
+        this.state.stripped = true;
         return;
       case 'heard':
         this.heard(event);
@@ -99,18 +101,18 @@ class Turn {
         this.configure(event.config, event.revision);
         return;
       case 'members':
-        this.state = { ...this.state, members: new Map(event.members.map((m) => [m.id, m])) };
+        this.state.members = new Map(event.members.map((m) => [m.id, m]));
         return;
       case 'maintenance':
-        this.state = { ...this.state, maintenance: event.maintenance };
+        this.state.maintenance = event.maintenance;
         return;
       case 'pauses':
-        this.state = { ...this.state, pauses: event.pauses };
+        this.state.pauses = event.pauses;
         return;
       case 'mirrors': {
-        const heard = withReports(this.state, event.reports, this.now);
-        this.state = heard.state;
-        this.actions.push(...heard.actions);
+        const { known, actions } = mirrorNews(this.state.mirrorsTold, event.reports, this.now);
+        Object.assign(this.state, known);
+        this.actions.push(...actions);
         return;
       }
       case 'renewed':
@@ -140,13 +142,13 @@ class Turn {
         this.promiseKept(event);
         return;
       case 'pinged':
-        this.state = { ...this.state, pings: pinged(this.state.pings, event) };
+        this.state.pings = pinged(this.state.pings, event);
         return;
       case 'sighted':
         this.move(event.group, (g) => sighted(g, event.round, event.verdict, event.says, this.now));
         return;
       case 'release-all':
-        this.state = { ...this.state, leaving: this.state.leaving ?? event.why };
+        this.state.leaving ??= event.why;
         return;
       case 'wake':
         return;
@@ -155,7 +157,9 @@ class Turn {
 
   /** A1: what an earlier agent of this boot held, and the guard vouches for, goes on; the rest is stripped. */
   private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
-    this.state = { ...this.state, started: true, epochs: event.epochs, vouched: event.held };
+    this.state.started = true;
+    this.state.epochs = event.epochs;
+    this.state.vouched = event.held;
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
       this.putGroup({ ...g, promisedUntil: promise.until });
@@ -174,8 +178,9 @@ class Turn {
     const before = this.state.config;
     const first = before === null;
     const strangers: GroupConfig[] = [];
-    const own = [...this.state.own, ...ownBack(this.state, config)];
-    this.state = { ...this.state, own, config: withHeld(this.state, config), configRevision: revision };
+    this.state.own = [...this.state.own, ...ownBack(this.state, config)];
+    this.state.config = withHeld(this.state, config);
+    this.state.configRevision = revision;
     for (const group of groupsOf(this.state)) {
       const known = this.groupState(group.name);
       const g = { ...known, asked: [...new Set([...known.asked, ...group.servers])] };
@@ -191,7 +196,8 @@ class Turn {
       if (vouched !== undefined) this.reattach(g, group, vouched);
     }
     // Others judge by the new pace from now on.
-    this.state = { ...this.state, ...toldOf(groupsOf(this.state)), nextBeatAt: this.now };
+    Object.assign(this.state, toldOf(groupsOf(this.state)));
+    this.state.nextBeatAt = this.now;
     if (first) this.strip(groupsOf(this.state));
     else if (strangers.length > 0) this.strip(strangers);
   }
@@ -209,7 +215,7 @@ class Turn {
     const { addresses, names } = strangersOf(this.state, groups);
     if (names.length === 0 && this.state.stripped) return;
     // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
-    this.state = { ...this.state, stripped: false };
+    this.state.stripped = false;
     this.actions.push({ kind: 'strip', addresses, groups: names });
   }
 
@@ -218,13 +224,10 @@ class Turn {
     switch (m.kind) {
       case 'heartbeat': {
         const before = heardHere(this.state.vantage, from);
-        this.state = {
-          ...this.state,
-          vantage: hear(this.state.vantage, from, path, m, this.now),
-        };
+        this.state.vantage = hear(this.state.vantage, from, path, m, this.now);
         // A member that was silent is back: others should not have to wait a period to learn it.
         const silent = before === null || this.now - before > 2.5 * heartbeatMsOf(this.state.config);
-        if (silent) this.state = { ...this.state, nextBeatAt: this.now };
+        if (silent) this.state.nextBeatAt = this.now;
         return;
       }
       case 'hold-request':
@@ -251,8 +254,8 @@ class Turn {
       this.now,
     );
     const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
-    this.state = { ...this.state, renewal };
-    if (proof !== null) this.state = { ...this.state, groups: askedSince(this.state, proof.asks) }; // P5
+    this.state.renewal = renewal;
+    if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
     this.note(null, 'impostor', impostor);
@@ -262,7 +265,7 @@ class Turn {
   private see(records: readonly GroupRecord[], revision: Revision, proof: Proof | null): void {
     for (const record of records) {
       if (!this.state.groups.has(record.group)) {
-        this.state = follow(this.state, record, revision);
+        Object.assign(this.state, follow(this.state, record, revision));
         continue;
       }
       this.move(record.group, (g, here) => seeRecord(g, record, revision, proof, here));
@@ -286,12 +289,10 @@ class Turn {
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
     // Others may take over at once: they should not have to wait for a period or a commit to learn it.
-    if (newlyFenced(this.before.groups, this.state.groups))
-      this.state = {
-        ...this.state,
-        nextBeatAt: this.now,
-        renewal: afterTheBeat(this.state.renewal, this.now),
-      };
+    if (newlyFenced(this.before.groups, this.state.groups)) {
+      this.state.nextBeatAt = this.now;
+      this.state.renewal = afterTheBeat(this.state.renewal, this.now);
+    }
     this.giveOwnBack();
     this.renew();
     this.beat();
@@ -312,29 +313,32 @@ class Turn {
 
   private ended(actions: readonly AgentAction[], dutiesAt: BootMs | null): AgentStep {
     const next = wakeAt(this.state, dutiesAt);
-    return { state: { ...this.state, dutiesAt, wakeAt: next }, actions, wakeAt: next, reason: this.reason };
+    this.state.dutiesAt = dutiesAt;
+    this.state.wakeAt = next;
+    return { state: this.state, actions, wakeAt: next, reason: this.reason };
   }
 
   private settleGroup(name: GroupId): void {
-    const failing = this.state.renewal.failingSince !== null;
-    this.move(name, (g, here) => onTime(g, here));
-    this.move(name, (g, here) => askToHold(g, failing, here, (to) => this.pathsTo(to)));
-    this.move(name, (g, here) => acquireWhenEntitled(g, this.state.vantage, here));
-    this.move(name, (g, here) => monitorsDue(g, here.config, this.now));
-    this.move(name, (g, here) =>
-      sightingDue(g, here, observerOf(this.state, this.now), (to) => this.pathsTo(to)),
-    );
-    this.move(name, (g, here) => keepSpare(g, this.state.vantage, here, this.state.nextSpareAt));
-    const g = this.groupState(name);
-    if (this.state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null) {
-      this.putGroup({ ...g, wantsRelease: this.state.leaving });
-    }
+    const config = this.groupConfig(name);
+    if (config === null) return;
+    const { state } = this;
+    const here = this.here(config);
+    const paths = (to: MemberId) => this.pathsTo(to);
+    let g = this.groupState(name);
+    g = this.moved(onTime(g, here), name);
+    g = this.moved(askToHold(g, state.renewal.failingSince !== null, here, paths), name);
+    g = this.moved(acquireWhenEntitled(g, state.vantage, here), name);
+    g = this.moved(monitorsDue(g, config, this.now), name);
+    if (g.sighting !== null) g = this.moved(sightingDue(g, here, observerOf(state, this.now), paths), name);
+    g = this.moved(keepSpare(g, state.vantage, here, state.nextSpareAt), name);
+    if (state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null)
+      this.putGroup({ ...g, wantsRelease: state.leaving });
   }
 
   private giveOwnBack(): void {
     const { own, actions } = giveOwnBack(this.state, this.now);
     if (actions.length === 0) return;
-    this.state = { ...this.state, own };
+    this.state.own = own;
     this.actions.push(...actions);
   }
 
@@ -347,7 +351,7 @@ class Turn {
       this.now,
       this.proofWanted(),
     );
-    this.state = { ...this.state, renewal };
+    this.state.renewal = renewal;
     this.actions.push(...actions);
   }
 
@@ -363,7 +367,7 @@ class Turn {
   private beat(): void {
     const { state, now } = this;
     const beatMs = heartbeatMsOf(state.config);
-    if (state.nextSpareAt <= now) this.state = { ...this.state, nextSpareAt: now + spareEveryMs };
+    if (state.nextSpareAt <= now) state.nextSpareAt = now + spareEveryMs;
     if (!state.started || now < state.nextBeatAt) return;
     const heartbeat = heartbeatsAt(state, now);
     for (const m of state.members.values()) {
@@ -373,8 +377,7 @@ class Turn {
       }
     }
     // From the due time, not from now, so that delays do not add up; and never twice for one missed.
-    const nextBeatAt = Math.max(state.nextBeatAt + beatMs, now + beatMs / 2);
-    this.state = { ...this.state, nextBeatAt };
+    state.nextBeatAt = Math.max(state.nextBeatAt + beatMs, now + beatMs / 2);
   }
 
   private ping(): void {
@@ -388,27 +391,28 @@ class Turn {
       heartbeatMsOf(state.config),
       now,
     );
-    this.state = { ...this.state, pings: asked.pings, nextPingAt: asked.nextAt };
+    state.pings = asked.pings;
+    state.nextPingAt = asked.nextAt;
     this.actions.push(...asked.actions);
   }
 
   /** A2: a new deadline goes to the guard first, then to the kernel for every address that is here. */
   private arm(): readonly AgentAction[] {
     const { armed, actions } = arming(this.state);
-    this.state = { ...this.state, armed };
+    this.state.armed = armed;
     return actions;
   }
 
   private orderMirrors(): readonly AgentAction[] {
     if (!this.state.started || sameCast(this.before, this.state)) return [];
     const { orders, actions } = ordering(this.state, this.state.mirrorOrders);
-    this.state = { ...this.state, mirrorOrders: orders };
+    this.state.mirrorOrders = orders;
     return actions;
   }
 
   private maybeExit(): void {
     if (!mayExit(this.state)) return;
-    this.state = { ...this.state, exiting: true };
+    this.state.exiting = true;
     this.actions.push({ kind: 'exit' });
   }
 
@@ -426,18 +430,21 @@ class Turn {
 
   private putGroup(g: GroupState): void {
     if (this.state.groups.get(g.group) === g) return;
-    this.state = { ...this.state, groups: new Map(this.state.groups).set(g.group, g) };
+    this.state.groups = new Map(this.state.groups).set(g.group, g);
   }
 
   private move(name: GroupId, transition: (g: GroupState, here: Here) => Moved): void {
     const config = this.groupConfig(name);
-    if (config === null) return;
-    const moved = transition(this.groupState(name), this.here(config));
-    this.putGroup(moved.group);
-    if (moved.actions.length === 0) return;
-    this.actions.push(...moved.actions);
-    const note = moved.actions.find((a) => a.kind === 'note');
+    if (config !== null) this.moved(transition(this.groupState(name), this.here(config)), name);
+  }
+
+  private moved({ group, actions }: Moved, name: GroupId): GroupState {
+    this.putGroup(group);
+    if (actions.length === 0) return group;
+    this.actions.push(...actions);
+    const note = actions.find((a) => a.kind === 'note');
     if (note !== undefined) this.reason = `${name}: ${note.reason}`;
+    return group;
   }
 
   private here(config: GroupConfig): Here {

@@ -60,22 +60,15 @@ export function openNow({ holding }: GroupState, config: GroupConfig): GroupStat
   return holding.kind === 'active' ? { epoch: holding.epoch, mirrors: mirrorsOf(config) } : null;
 }
 
-/** The reports of a turn: what is known from now on, and the events. */
-export function withReports(
-  state: AgentState,
-  reports: readonly MirrorReport[],
-  now: BootMs,
-): { readonly state: AgentState; readonly actions: readonly AgentAction[] } {
-  const { told, actions } = mirrorNews(state.mirrorsTold, reports, now);
-  return { state: { ...state, mirrors: reports, mirrorsTold: told }, actions };
-}
-
-/** Events for what changed and stayed so for a while. */
-function mirrorNews(
+/** What is known of mirrors from these reports on, and events for what changed and stayed so for a while. */
+export function mirrorNews(
   told: ToldMirrors,
   reports: readonly MirrorReport[],
   now: BootMs,
-): { readonly told: ToldMirrors; readonly actions: readonly AgentAction[] } {
+): {
+  readonly known: Pick<AgentState, 'mirrors' | 'mirrorsTold'>;
+  readonly actions: readonly AgentAction[];
+} {
   const next = new Map<string, { readonly state: MirrorState; readonly at: BootMs }>();
   const actions: AgentAction[] = [];
   for (const r of reports) {
@@ -92,7 +85,7 @@ function mirrorNews(
       actions.push({ kind: 'note', group: groupOf(r.mirror), what, reason: sentence(r.mirror, row) });
     }
   }
-  return { told: next, actions };
+  return { known: { mirrors: reports, mirrorsTold: next }, actions };
 }
 
 /** The group of a mirror; null for one without a failover. */

@@ -154,14 +154,17 @@ export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly G
 }
 
 /** The record of a group of others: only copies of its mirrors here need it. */
-export function follow(state: AgentState, record: GroupRecord, revision: Revision): AgentState {
+export function follow(
+  { config, followed, followedRevisions }: AgentState,
+  record: GroupRecord,
+  revision: Revision,
+): Pick<AgentState, 'followed' | 'followedRevisions'> {
   const { group } = record;
-  if (state.config?.mirrors.size === 0 || (state.followedRevisions.get(group) ?? -1n) >= revision)
-    return state;
+  if (config?.mirrors.size === 0 || (followedRevisions.get(group) ?? -1n) >= revision)
+    return { followed, followedRevisions };
   return {
-    ...state,
-    followed: new Map(state.followed).set(group, record),
-    followedRevisions: new Map(state.followedRevisions).set(group, revision),
+    followed: new Map(followed).set(group, record),
+    followedRevisions: new Map(followedRevisions).set(group, revision),
   };
 }
 

@@ -10,6 +10,7 @@
 
 import { heartbeatMsOf } from '../agent/state.ts';
 import { encode } from '../codec.ts';
+import type { Draft } from '../draft.ts';
 import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
@@ -50,7 +51,7 @@ function restful(state: QuorumState): boolean {
 }
 
 class Turn {
-  private state: QuorumState;
+  private readonly state: Draft<QuorumState>;
   private readonly now: BootMs;
   private readonly wall: WallMs;
   private readonly actions: QuorumAction[] = [];
@@ -58,7 +59,7 @@ class Turn {
   private reason: string | null = null;
 
   constructor(state: QuorumState, now: BootMs, wall: WallMs) {
-    this.state = state;
+    this.state = { ...state };
     this.now = now;
     this.wall = wall;
     this.viewBefore = state.view;
@@ -70,18 +71,17 @@ class Turn {
       case 'wake':
         return;
       case 'heard': {
-        const vantage = hear(this.state.vantage, event.from, event.path, event.heartbeat, this.now);
-        this.state = { ...this.state, vantage };
+        this.state.vantage = hear(this.state.vantage, event.from, event.path, event.heartbeat, this.now);
         return;
       }
       case 'leaving':
-        this.state = { ...this.state, leaving: true };
+        this.state.leaving = true;
         return;
       case 'relay':
-        this.state = { ...this.state, relayed: event.connected };
+        this.state.relayed = event.connected;
         return;
       case 'read':
-        this.state = { ...this.state, readingSince: null };
+        this.state.readingSince = null;
         if (event.answer.kind === 'unknown') return;
         this.absorbed(absorbAll(this.state.view, event.answer.revision, event.answer.rows, this.now));
         return;
@@ -89,11 +89,11 @@ class Turn {
         this.absorbed(absorb(this.state.view, event.revision, event.rows, this.now));
         return;
       case 'watch-lost':
-        this.state = { ...this.state, nextReadAt: this.now };
+        this.state.nextReadAt = this.now;
         return;
       case 'renew': {
         const { renewing, actions } = enqueue(this.state.renewing, event.request, this.now);
-        this.state = { ...this.state, renewing };
+        this.state.renewing = renewing;
         this.actions.push(...actions);
         return;
       }
@@ -107,7 +107,8 @@ class Turn {
   }
 
   private absorbed(view: StoreView): void {
-    this.state = { ...this.state, view, storeAnsweredAt: this.now };
+    this.state.view = view;
+    this.state.storeAnsweredAt = this.now;
   }
 
   private txnEnded(id: number, answer: TxnAnswer): void {
@@ -115,14 +116,14 @@ class Turn {
     if (purpose === undefined) return;
     const underway = new Map(this.state.underway);
     underway.delete(id);
-    this.state = { ...this.state, underway };
+    this.state.underway = underway;
     if (answer.kind === 'unknown')
-      this.state = { ...this.state, nextReadAt: this.now }; // U2
+      this.state.nextReadAt = this.now; // U2
     else this.absorbed(absorb(this.state.view, answer.revision, answer.rows, this.now));
     switch (purpose.kind) {
       case 'renewals': {
         const { renewing, actions } = batchEnded(this.state.renewing, answer);
-        this.state = { ...this.state, renewing };
+        this.state.renewing = renewing;
         this.actions.push(...actions);
         return;
       }
@@ -135,7 +136,7 @@ class Turn {
       case 'change':
         if (answer.kind === 'succeeded')
           this.note(purpose.group, purpose.change.what, purpose.change.record.reason);
-        else if (answer.kind === 'compare-failed') this.state = { ...this.state, nextReadAt: this.now };
+        else if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
         return;
     }
   }
@@ -147,7 +148,8 @@ class Turn {
     this.commitRenewals();
     if (pushWorthy(this.viewBefore, this.state.view)) this.actions.push({ kind: 'push' });
     const wakeAt = this.wakeAt();
-    return { state: { ...this.state, wakeAt }, actions: this.actions, wakeAt, reason: this.reason };
+    this.state.wakeAt = wakeAt;
+    return { state: this.state, actions: this.actions, wakeAt, reason: this.reason };
   }
 
   /** The watch is a hint; a read of everything live, on a period and after every doubt, is the truth. */
@@ -155,7 +157,8 @@ class Turn {
     const { readingSince, nextReadAt } = this.state;
     const busy = readingSince !== null && this.now < readingSince + 2 * storeDeadlineMs;
     if (busy || this.now < nextReadAt) return;
-    this.state = { ...this.state, readingSince: this.now, nextReadAt: this.now + readEveryMs };
+    this.state.readingSince = this.now;
+    this.state.nextReadAt = this.now + readEveryMs;
     this.actions.push({ kind: 'read' });
   }
 
@@ -170,13 +173,14 @@ class Turn {
     const pace = this.pace();
     if (leads(state.view, state.self, state.incarnation)) {
       if (now < state.nextBeatAt || this.blind()) return; // L2
-      this.state = { ...this.state, nextBeatAt: now + pace.beatMs, beats: state.beats + 1 };
-      this.txn(beat(state.view, state.self, state.beats + 1, now), { kind: 'beat', since: now }, pace.beatMs);
+      state.nextBeatAt = now + pace.beatMs;
+      state.beats += 1;
+      this.txn(beat(state.view, state.self, state.beats, now), { kind: 'beat', since: now }, pace.beatMs);
       return;
     }
     const from = this.candidateAt();
     if (from === null || now < from || now < state.nextBeatAt || this.blind()) return;
-    this.state = { ...this.state, nextBeatAt: now + pace.beatMs };
+    state.nextBeatAt = now + pace.beatMs;
     this.txn(
       takeLeadership(state.view, state.self, state.incarnation, now),
       { kind: 'lead', since: now },
@@ -208,7 +212,7 @@ class Turn {
       if (judged.change !== null) this.put(c, judged.change);
     }
     if (leading) this.dissolve();
-    this.state = { ...this.state, judgements };
+    this.state.judgements = judgements;
   }
 
   /**
@@ -361,13 +365,14 @@ class Turn {
   private commitRenewals(): void {
     const next = nextBatch(this.state.renewing, this.state.nextTxn);
     if (next === null) return;
-    this.state = { ...this.state, renewing: next.renewing };
+    this.state.renewing = next.renewing;
     this.txn(next.txn, { kind: 'renewals' }, renewalDeadlineMs(this.state.view.config?.value ?? null));
   }
 
   private txn(txn: Txn, purpose: Purpose, deadlineMs = storeDeadlineMs): void {
     const id = this.state.nextTxn;
-    this.state = { ...this.state, nextTxn: id + 1, underway: new Map(this.state.underway).set(id, purpose) };
+    this.state.nextTxn += 1;
+    this.state.underway = new Map(this.state.underway).set(id, purpose);
     this.actions.push({ kind: 'txn', id, txn, deadlineMs });
   }
 
