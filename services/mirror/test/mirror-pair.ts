@@ -26,6 +26,8 @@ export interface PairOptions {
   readonly scanEveryMs?: number;
   readonly settleMs?: number;
   readonly line?: LineOptions;
+  /** Of what a former owner wrote. */
+  readonly keepMaxBytes?: number;
   /** Of the target, by name. */
   readonly failPoint?: (name: string) => void;
   /** Before anything starts. */
@@ -167,7 +169,7 @@ export class MirrorPair {
       self: host.name,
       selection: this.#selection,
       otherRoots: [],
-      keepMaxBytes: null,
+      keepMaxBytes: this.#options.keepMaxBytes ?? null,
       catalog: host.catalog,
       privateMount: null,
       foreignPeriodMs: 0,

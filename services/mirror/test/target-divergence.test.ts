@@ -143,10 +143,65 @@ test('when the store is full it waits, says so, and overwrites nothing until a p
   });
   expect((await source.next('wants')).number).toBe(1);
   source.connection.send({ kind: 'offer', number: 2, entries: [offers[4] as OfferedEntry] });
-  while (stage.target.state().phase !== 'waiting') await new Promise(setImmediate);
-  expect(stage.target.state().says).toMatch(/does not fit into the store of diverged files: 51 of 60 bytes/);
+  const full = /does not fit into the store of diverged files: 51 of 60 bytes/;
+  while (!full.test(stage.target.state().says)) await new Promise(setImmediate);
+  expect(stage.target.state().phase).toBe('diverged');
   expect(readFileSync(stage.at('created'), 'utf8')).toBe('created by the former owner');
   stage.target.divergence.discard(bytes('written'));
   expect((await source.next('wants')).number).toBe(2);
-  expect(stage.target.state().phase).not.toBe('waiting');
+  expect(stage.target.state().says).not.toMatch(full);
+});
+
+test('a former owner is diverged until a new source’s batch says that everything is kept', async () => {
+  await formerOwner();
+  expect(stage.target.state()).toMatchObject({
+    phase: 'diverged',
+    says: 'what it wrote as an owner is not all kept aside yet',
+  });
+  const { source } = await newSource();
+  expect(stage.target.state().phase).toBe('diverged');
+  source.connection.send({ kind: 'offer', number: 1, entries: offers });
+  await source.next('wants');
+  await source.batch(12, [
+    removal('created'),
+    removal('unnoticed'),
+    put('written', 'written at 10'),
+    put('d/written', 'deep at 10'),
+    put('deleted', 'deleted at 10'),
+    put('same', 'same at 10'),
+  ]);
+  while (stage.target.state().phase === 'diverged') await new Promise(setImmediate);
+  expect(stage.target.state()).toMatchObject({ phase: 'replicating', consistent: true });
+  stage = await stage.reopen();
+  expect(stage.target.state().phase).toBe('disconnected');
+});
+
+test('what a former owner wrote stays its own when everything is compared and the line breaks in between', async () => {
+  await formerOwner();
+  const { source } = await stage.dial(9n, null, 12);
+  source.plan(0, 'compare');
+  while (!(await source.next('candidates')).last);
+  source.connection.send({ kind: 'offer', number: 1, entries: offers.slice(0, 1) });
+  await source.next('wants');
+  await source.batch(12, [put('written', 'written at 10')], { consistent: false, history: [] });
+  stage = await stage.reopen();
+  expect(stage.target.state()).toMatchObject({ phase: 'diverged', consistent: false });
+  const { source: again } = await stage.dial(9n, null, 12);
+  again.plan(0, 'compare');
+  while (!(await again.next('candidates')).last);
+  again.connection.send({ kind: 'offer', number: 1, entries: offers });
+  await again.next('wants');
+  const listed = stage.target.divergence
+    .list()
+    .map(({ path, epoch }) => `${path.toString()} ${String(epoch)}`);
+  for (const path of ['written', 'd/written', 'created', 'unnoticed']) expect(listed).toContain(`${path} 8`);
+});
+
+test('a former owner that had brought everything to its targets is not diverged', async () => {
+  await formerOwner();
+  const { catalog } = stage;
+  const note = { epoch: '8', targets: {}, drained: catalog.lastSequence };
+  catalog.setMeta({ notes: { ...catalog.meta.notes, source: JSON.stringify(note) } });
+  stage = await stage.reopen();
+  expect(stage.target.state().phase).toBe('disconnected');
 });

@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { History } from '@holdfast/core';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
@@ -142,7 +143,11 @@ export class HandSource {
   async send(
     sequence: number,
     operations: readonly FileOperation[],
-    { contents = [], consistent = true }: { contents?: readonly Contents[]; consistent?: boolean } = {},
+    {
+      contents = [],
+      consistent = true,
+      history = [{ epoch: this.epoch, sequence }],
+    }: { contents?: readonly Contents[]; consistent?: boolean; history?: History } = {},
   ): Promise<number> {
     this.#number += 1;
     const number = this.#number;
@@ -154,7 +159,6 @@ export class HandSource {
       for (const piece of pieces) await this.#send({ kind: 'data', stream, ...piece });
       await this.#send({ kind: 'stream-end', stream, bytes: total });
     }
-    const history = [{ epoch: this.epoch, sequence }];
     const checksum = '0123456789abcdef';
     await this.#send({ kind: 'commit', number, sequence, checksum, consistent, hot: [], history });
     return number;
@@ -163,7 +167,7 @@ export class HandSource {
   async batch(
     sequence: number,
     operations: readonly FileOperation[],
-    more: { contents?: readonly Contents[]; consistent?: boolean } = {},
+    more: { contents?: readonly Contents[]; consistent?: boolean; history?: History } = {},
   ): Promise<void> {
     const number = await this.send(sequence, operations, more);
     while ((await this.next('ack')).number < number);

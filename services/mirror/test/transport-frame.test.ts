@@ -155,6 +155,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     sequence: count,
     sentAtMs: time,
     echoSentAtMs: time,
+    diverged: fc.boolean(),
     receivedBytes: count,
     says,
   }),

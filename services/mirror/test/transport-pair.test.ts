@@ -119,4 +119,12 @@ describe('a connection', () => {
   });
 });
 
-const facts = { behindBytes: 0, behindMs: 0, waiting: '', sequence: 0, receivedBytes: 0, says: '' };
+const facts = {
+  behindBytes: 0,
+  behindMs: 0,
+  waiting: '',
+  sequence: 0,
+  receivedBytes: 0,
+  says: '',
+  diverged: false,
+};

@@ -183,7 +183,8 @@ export function readPlan(r: WireReader): Plan {
     else if (tag === 32) bytes = r.safe();
     else r.skip(tag);
   }
-  if (mode !== 'continue' && mode !== 'compare') throw new Malformed('a plan of an unknown mode');
+  if (mode !== 'continue' && mode !== 'compare' && mode !== 'verify')
+    throw new Malformed('a plan of an unknown mode');
   return { kind: 'plan', mode, from, entries, bytes };
 }
 
@@ -350,6 +351,7 @@ export function readBeat(r: WireReader): Beat {
   let echoSentAtMs = 0;
   let receivedBytes = 0;
   let says = '';
+  let diverged = false;
   for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
     switch (tag) {
       case 8:
@@ -376,6 +378,9 @@ export function readBeat(r: WireReader): Beat {
       case 66:
         says = r.text(textBytesMax);
         break;
+      case 72:
+        diverged = r.bool();
+        break;
       default:
         r.skip(tag);
     }
@@ -390,5 +395,6 @@ export function readBeat(r: WireReader): Beat {
     echoSentAtMs,
     receivedBytes,
     says,
+    diverged,
   };
 }

@@ -14,6 +14,7 @@ const nothing: BeatFacts = {
   waiting: '',
   sequence: 0,
   receivedBytes: 0,
+  diverged: false,
   says: '',
 };
 

@@ -85,7 +85,7 @@ export interface Refuse {
 
 export interface Plan {
   readonly kind: 'plan';
-  readonly mode: 'continue' | 'compare';
+  readonly mode: 'continue' | 'compare' | 'verify';
   readonly from: number;
   readonly entries: number;
   readonly bytes: number;
@@ -238,6 +238,8 @@ export interface BeatFacts {
   readonly sequence: number;
   readonly receivedBytes: number;
   readonly says: string;
+  /** The target holds writes of its own that are not kept aside yet. */
+  readonly diverged: boolean;
 }
 
 export interface Beat extends BeatFacts {

@@ -61,6 +61,8 @@ export class KeptIndex {
   readonly #file: string;
   readonly #folder: string;
   readonly #rows = new Map<number, KeptRow>();
+  /** By path (latin1), oldest first. */
+  readonly #byPath = new Map<string, KeptRow[]>();
   #lines = 0;
   #nextNumber = 1;
 
@@ -77,6 +79,15 @@ export class KeptIndex {
     return [...this.#rows.values()];
   }
 
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  /** Of this very path, oldest first. */
+  of(path: Buffer): readonly KeptRow[] {
+    return this.#byPath.get(path.toString('latin1')) ?? [];
+  }
+
   nextNumber(): number {
     this.#nextNumber += 1;
     return this.#nextNumber - 1;
@@ -85,12 +96,30 @@ export class KeptIndex {
   /** K1. Throws what the file system says; nothing counts as added then. */
   add(rows: readonly KeptRow[]): void {
     this.#append(rows.map((row) => JSON.stringify(toLine(row))));
-    for (const row of rows) this.#rows.set(row.number, row);
+    for (const row of rows) this.#know(row);
   }
 
   discard(numbers: readonly number[]): void {
     this.#append(numbers.map((number) => JSON.stringify({ discarded: number })));
-    for (const number of numbers) this.#rows.delete(number);
+    for (const number of numbers) this.#forget(number);
+  }
+
+  #know(row: KeptRow): void {
+    this.#rows.set(row.number, row);
+    const key = row.path.toString('latin1');
+    const others = this.#byPath.get(key);
+    if (others === undefined) this.#byPath.set(key, [row]);
+    else others.push(row);
+  }
+
+  #forget(number: number): void {
+    const row = this.#rows.get(number);
+    if (row === undefined) return;
+    this.#rows.delete(number);
+    const key = row.path.toString('latin1');
+    const others = this.of(row.path).filter((one) => one.number !== number);
+    if (others.length === 0) this.#byPath.delete(key);
+    else this.#byPath.set(key, others);
   }
 
   #append(lines: readonly string[]): void {
@@ -112,9 +141,9 @@ export class KeptIndex {
       if (line === null) continue;
       this.#lines += 1;
       if ('discarded' in line) {
-        this.#rows.delete(line.discarded);
+        this.#forget(line.discarded);
       } else {
-        this.#rows.set(line.number, line);
+        this.#know(line);
         this.#nextNumber = Math.max(this.#nextNumber, line.number + 1);
       }
     }

@@ -12,28 +12,20 @@
 
 import { closeSync, constants, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Epoch } from '@holdfast/core';
+import { setImmediate } from 'node:timers/promises';
 import { syncFileSystem } from '../../os/contents.ts';
 import { Tree } from '../../os/tree.ts';
-import type { Attributes } from '../../transport/types.ts';
 import type { Divergence, Kept, KeptAnswer } from '../target/types.ts';
 import { syncPath } from '../target/staging.ts';
 import { codeOf, waitingReason } from '../target/trouble.ts';
 import { KeptIndex } from './kept-index.ts';
 import type { KeptRow } from './kept-index.ts';
+import type { OwnVersion } from './own-version.ts';
 
 /** Entries; each has a line in memory. */
 const entriesMax = 1_000_000;
 const syncSinglyMax = 8;
 const keepBytesMin = 1 << 30;
-
-/** An own version that is to be kept; null attributes: it was deleted here. */
-export interface OwnVersion {
-  readonly path: Buffer;
-  readonly attributes: Attributes | null;
-  readonly change: 'written' | 'created' | 'deleted';
-  readonly epoch: Epoch;
-}
 
 export type Keeping = { readonly kind: 'kept' } | { readonly kind: 'full'; readonly says: string };
 
@@ -43,6 +35,8 @@ export class KeptStore implements Divergence {
   readonly #self: string;
   readonly #index: KeptIndex;
   #bytes = 0;
+  /** One after the other: each has to know what the others took of the room. */
+  #turn: Promise<void> = Promise.resolve();
 
   /** `keepMaxBytes` null: 10 % of the file system, at least 1 GiB. Throws what the file system says. */
   constructor(folder: string, self: string, keepMaxBytes: number | null) {
@@ -61,14 +55,23 @@ export class KeptStore implements Divergence {
   }
 
   get entries(): number {
-    return this.#index.rows().length;
+    return this.#index.size;
   }
 
   /**
    * Copies all of them aside, or none. A version that is kept already (same path, epoch, size and time) is not kept
    * again, so that doing it once more after a crash adds nothing. Throws errors that are no full disk.
    */
-  async keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
+  keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
+    const keeping = this.#turn.then(() => this.#keep(tree, versions));
+    this.#turn = keeping.then(
+      () => undefined,
+      () => undefined,
+    );
+    return keeping;
+  }
+
+  async #keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
     const rows = versions.filter((version) => !this.#has(version)).map((version) => this.#rowOf(version));
     const more = rows.reduce((sum, row) => sum + (row.kept ? row.size : 0), 0);
     if (this.#bytes + more > this.maxBytes || this.entries + rows.length > entriesMax) {
@@ -79,7 +82,7 @@ export class KeptStore implements Divergence {
       for (const row of rows) {
         if (row.attributes?.kind !== 'file') continue;
         written.push(row.number);
-        this.#copyIn(tree, row);
+        await this.#copyIn(tree, row);
       }
       await this.#sync(written);
       this.#index.add(rows);
@@ -98,7 +101,7 @@ export class KeptStore implements Divergence {
   }
 
   show(path: Buffer): Kept | null {
-    return this.#index.rows().findLast((row) => row.path.equals(path)) ?? null;
+    return this.#index.of(path).at(-1) ?? null;
   }
 
   /** Of a folder, everything that was kept beneath it. Of several versions of one path, the last one. */
@@ -148,9 +151,8 @@ export class KeptStore implements Divergence {
   }
 
   #has(version: OwnVersion): boolean {
-    return this.#index.rows().some((row) => {
-      if (!row.path.equals(version.path) || row.epoch !== version.epoch || row.change !== version.change)
-        return false;
+    return this.#index.of(version.path).some((row) => {
+      if (row.epoch !== version.epoch || row.change !== version.change) return false;
       const [a, b] = [row.attributes, version.attributes];
       if (a === null || b === null) return a === b;
       return a.size === b.size && a.mtimeS === b.mtimeS && a.mtimeNs === b.mtimeNs;
@@ -184,13 +186,14 @@ export class KeptStore implements Divergence {
     );
   }
 
-  #copyIn(tree: Tree, row: KeptRow): void {
+  async #copyIn(tree: Tree, row: KeptRow): Promise<void> {
     const from = tree.openRead(row.path);
     try {
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
       const to = openSync(join(this.#folder, String(row.number)), flags, 0o600);
       try {
-        tree.cloneOrCopy(from, to);
+        const slices = tree.copySlices(from, to);
+        while (slices.next().done !== true) await setImmediate();
       } finally {
         closeSync(to);
       }
@@ -212,6 +215,9 @@ export class KeptStore implements Divergence {
       tree.makeLink(path, attributes.link);
     } else if (attributes.kind === 'fifo') {
       tree.makeFifo(path, attributes.mode);
+    } else if (attributes.kind === 'block' || attributes.kind === 'char') {
+      const { kind, mode, deviceMajor, deviceMinor } = attributes;
+      tree.makeDevice(path, kind, mode, deviceMajor, deviceMinor);
     } else if (attributes.kind === 'file') {
       const to = tree.createFile(path, 0o600);
       const from = openSync(join(this.#folder, String(row.number)), 'r');

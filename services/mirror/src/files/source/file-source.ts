@@ -47,6 +47,8 @@ export class FileSource {
   #timer: NodeJS.Timeout | null = null;
   #firstWalk: { readonly promise: Promise<void>; readonly done: () => void };
   #closed = false;
+  /** What all targets held after the last drain. */
+  #drained: number | null = null;
   #failure = '';
 
   constructor(options: SourceOptions, parts: SourceParts) {
@@ -111,7 +113,7 @@ export class FileSource {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }
     catalog.setMeta({ history: this.#history, epoch, consistent: true });
-    writeNote(catalog, { epoch, targets: note?.targets ?? {} });
+    writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null });
     await catalog.flush();
     await this.#capture.start();
     if (catalog.meta.complete) this.#firstWalk.done();
@@ -174,7 +176,7 @@ export class FileSource {
     const lines = [...this.#lines.values()].filter((line) => member === null || line.member === member);
     const caught = await within(this.#capture.catchUp(), untilMs);
     const { lastSequence: sequence } = this.#parts.catalog;
-    return Promise.all(
+    const drained = await Promise.all(
       lines.map(async (line): Promise<Drained> => {
         if (!caught)
           return { kind: 'behind', member: line.member, says: 'the last changes were not all found in time' };
@@ -184,6 +186,9 @@ export class FileSource {
         return { kind: 'behind', member: line.member, says: `${why}; it lacks ${String(behindBytes)} bytes` };
       }),
     );
+    const all = member === null || this.#lines.size === 1;
+    this.#drained = all && drained.every(({ kind }) => kind === 'in-step') ? sequence : null;
+    return drained;
   }
 
   state(): SourceReport {
@@ -248,7 +253,8 @@ export class FileSource {
       const acked = line.acked ?? before[member]?.acked ?? 0;
       targets[member] = { acked, copyEnd: this.#copyEnds.get(member) ?? null };
     }
-    writeNote(catalog, { epoch: this.#options.epoch, targets });
+    const drained = this.#closed && this.#drained === catalog.lastSequence ? this.#drained : null;
+    writeNote(catalog, { epoch: this.#options.epoch, targets, drained });
   }
 
   /** S3. */

@@ -11,6 +11,8 @@ const shape = z.object({
   epoch: z.string().regex(/^\d+$/).transform(BigInt),
   /** By member: what it acknowledged, and the moment of the names of a copy that is not complete. */
   targets: z.record(z.string(), z.object({ acked: z.int().min(0), copyEnd: z.int().min(0).nullable() })),
+  /** It ended when all of its targets held this, and it had nothing more. Null: it did not end so. */
+  drained: z.int().min(0).nullable().default(null),
 });
 
 export interface TargetNote {
@@ -21,6 +23,12 @@ export interface TargetNote {
 export interface SourceNote {
   readonly epoch: Epoch;
   readonly targets: Readonly<Record<string, TargetNote>>;
+  readonly drained: number | null;
+}
+
+/** The number at which a source ended that had brought everything to its targets; null: it did not end so. */
+export function drainedAt(catalog: Catalog): number | null {
+  return readNote(catalog)?.drained ?? null;
 }
 
 /** Null: this copy was never a source, or what it noted is of no use. */
@@ -31,7 +39,7 @@ export function readNote(catalog: Catalog): SourceNote | null {
   return parsed.success ? parsed.data : null;
 }
 
-export function writeNote(catalog: Catalog, { epoch, targets }: SourceNote): void {
-  const text = JSON.stringify({ epoch: epoch.toString(), targets });
+export function writeNote(catalog: Catalog, { epoch, targets, drained }: SourceNote): void {
+  const text = JSON.stringify({ epoch: epoch.toString(), targets, drained });
   catalog.setMeta({ notes: { ...catalog.meta.notes, [key]: text } });
 }

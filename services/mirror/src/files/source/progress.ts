@@ -15,6 +15,8 @@ export class Progress {
   doneBytes = 0;
   /** Why the target does not go on; empty when it does. */
   targetWaits = '';
+  /** It holds writes of its own that are not kept aside yet. */
+  targetDiverged = false;
   #rate = 0;
   #rateAtMs = performance.now();
   #rateBytes = 0;

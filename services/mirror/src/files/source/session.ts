@@ -96,7 +96,8 @@ async function compare(ground: SessionGround, terms: SessionTerms): Promise<neve
   const { entries, bytes } = catalog.countSince(0);
   progress.consistent = terms.consistent;
   progress.begin(terms.verify !== null && terms.steady ? 'replicating' : 'resync', bytes);
-  await link.outlet.send({ kind: 'plan', mode: 'compare', from: 0, entries, bytes });
+  const mode = terms.verify === null ? 'compare' : 'verify';
+  await link.outlet.send({ kind: 'plan', mode, from: 0, entries, bytes });
   const candidates = await readCandidates(ground);
   const copying = await Copying.begin(ground, { from: 0, end: null, candidates });
   if (terms.verify !== null) {

@@ -158,7 +158,8 @@ export class TargetLine {
   #state(): { state: MirrorState; says: string } {
     const { paused } = this.#target;
     if (paused !== null) return { state: 'paused', says: paused };
-    const { phase, targetWaits } = this.#progress;
+    const { phase, targetWaits, targetDiverged } = this.#progress;
+    if (this.#link !== null && targetDiverged) return { state: 'diverged', says: targetWaits };
     if (this.#link === null || phase === 'joining') {
       if (targetWaits !== '') return { state: 'diverged', says: targetWaits };
       if (this.#refused === null) return { state: 'disconnected', says: this.#says };
@@ -386,6 +387,7 @@ export class TargetLine {
 
   #heard(beat: Beat): void {
     this.#progress.targetWaits = beat.waiting;
+    this.#progress.targetDiverged = beat.diverged;
   }
 
   /** Asked for each beat; the end of the grant is noticed here, too. */
@@ -394,7 +396,15 @@ export class TargetLine {
     if (stopped !== null) link.close(stopped);
     const { bytes, ms } = this.#behind();
     const sequence = this.#ground.catalog.lastSequence;
-    return { behindBytes: bytes, behindMs: ms, waiting: '', sequence, receivedBytes: 0, says: '' };
+    return {
+      behindBytes: bytes,
+      behindMs: ms,
+      waiting: '',
+      sequence,
+      receivedBytes: 0,
+      says: '',
+      diverged: false,
+    };
   }
 
   #wakeWaiters(): void {

@@ -6,13 +6,15 @@
  *                  catalog when its last stop was unclean.
  *   plan compare:  the target names every path that it holds, so that the source can offer "it does not exist" for those
  *                  that it lacks; the source offers everything that it has, too.
+ *   plan verify:   the same, to be told of only: nothing is recorded or kept, and no batch follows.
  *
  * A wanted entry: whole, for what is not here, is of another kind, or has to go (the offer said "does not exist");
  * blocks, for a file of which these differ; neither, for attributes that differ.
  *
  * Invariants:
  * M1  What differs and is this copy's own (above the common position, at a time when it was an owner) is kept aside
- *     before it is wanted, so that nothing is overwritten unkept.
+ *     before it is wanted, so that nothing is overwritten unkept. So is what is of unknown origin (unknown.ts), where
+ *     everything is compared: files that were here before the first copy, or that others put here.
  * M2  What is equal is recorded as replicated and not wanted.
  * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
  */
@@ -31,10 +33,12 @@ import type {
   Plan,
   WantedEntry,
 } from '../../transport/types.ts';
-import type { KeptStore, OwnVersion } from '../divergence/kept-store.ts';
+import type { KeptStore } from '../divergence/kept-store.ts';
+import { attributesAt, type OwnVersion } from '../divergence/own-version.ts';
 import type { Records } from './records.ts';
 import type { TargetSelection } from './types.ts';
 import { isMisfit } from './trouble.ts';
+import { losesContents, unknownVersions } from './unknown.ts';
 
 const sliceMs = 8;
 const candidatesPerFrame = 2_000;
@@ -60,6 +64,7 @@ export class Comparing {
   readonly #plan: Plan;
   /** Own changes above the common position, by path. */
   readonly #own = new Map<string, 'written' | 'created' | 'deleted'>();
+  #named = false;
   #ended = false;
 
   constructor(ground: ComparingGround, plan: Plan) {
@@ -71,23 +76,34 @@ export class Comparing {
     this.#ended = true;
   }
 
+  /** Nothing follows that overwrites anything. */
+  get onlyTells(): boolean {
+    return this.#plan.mode === 'verify';
+  }
+
+  /** Whether it names changes of this copy itself; null: that is not known yet. */
+  get hasOwn(): boolean | null {
+    return this.#named && this.#keeps ? this.#own.size > 0 : null;
+  }
+
   /** Names the candidates. */
   async begin(): Promise<void> {
     const { records, selection, unclean } = this.#ground;
     const above = this.#plan.mode === 'continue' ? this.#plan.from : -1;
     const owner = this.#plan.mode === 'continue' || records.wasOwner;
-    if (owner) {
+    if (owner && this.#keeps) {
       for (const { path, change } of records.ownChanges(Math.max(above, 0))) {
         this.#own.set(path.toString('latin1'), change);
       }
     }
-    for (const path of unclean === null ? [] : await unclean()) {
+    for (const path of unclean === null || !this.#keeps ? [] : await unclean()) {
       if (!selection.includes(path)) continue;
       const here = this.#ground.tree.stat(path) !== null;
       const change = !here ? 'deleted' : records.knows(path) ? 'written' : 'created';
       this.#own.set(path.toString('latin1'), change);
     }
-    if (this.#plan.mode === 'compare') await this.#nameAll();
+    this.#named = true;
+    if (this.#plan.mode !== 'continue') await this.#nameAll();
     else
       await this.#name(
         [...this.#own.keys()].map((path) => Buffer.from(path, 'latin1')),
@@ -109,11 +125,10 @@ export class Comparing {
         continue;
       }
       wants.push(want);
-      const version = this.#ownVersion(entry.path);
-      if (version !== null) keep.push(version);
+      if (this.#keeps) keep.push(...(await this.#versions(entry, want)));
     }
     if (!(await this.#keep(keep))) return;
-    this.#ground.records.adopt(equal, this.#ground.sourceSequence);
+    if (this.#keeps) this.#ground.records.adopt(equal, this.#ground.sourceSequence);
     this.#ground.connection.send({ kind: 'wants', number: offer.number, entries: wants });
   }
 
@@ -133,6 +148,18 @@ export class Comparing {
     }
   }
 
+  get #keeps(): boolean {
+    return this.#plan.mode !== 'verify';
+  }
+
+  /** M1. */
+  async #versions(entry: OfferedEntry, want: WantedEntry): Promise<readonly OwnVersion[]> {
+    const own = this.#ownVersion(entry.path);
+    if (own !== null) return [own];
+    if (this.#plan.mode === 'continue' || !losesContents(this.#ground.tree, entry, want)) return [];
+    return unknownVersions(this.#ground, entry);
+  }
+
   #ownVersion(path: Buffer): OwnVersion | null {
     const { tree, records } = this.#ground;
     const change = this.#own.get(path.toString('latin1'));
@@ -140,7 +167,7 @@ export class Comparing {
     const epoch: Epoch = records.ownerEpoch;
     const stat = tree.stat(path);
     if (stat === null || stat.kind === 'socket') return { path, attributes: null, change: 'deleted', epoch };
-    const attributes = attributesOf(tree, path, stat);
+    const attributes = attributesAt(tree, path, stat);
     return { path, attributes, change: change === 'deleted' ? 'created' : change, epoch };
   }
 
@@ -258,14 +285,6 @@ function statOrNull(tree: Tree, path: Buffer): Stat | null {
     if (isMisfit(error)) return null;
     throw error;
   }
-}
-
-function attributesOf(tree: Tree, path: Buffer, stat: Stat): Attributes {
-  const { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor } = stat;
-  if (kind === 'socket') throw new Error('a socket is never mirrored');
-  const link = kind === 'link' ? tree.readLink(path) : Buffer.alloc(0);
-  const extended = kind === 'link' ? [] : tree.extended(path);
-  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor, link, extended };
 }
 
 function sameAttributes(tree: Tree, path: Buffer, stat: Stat, wanted: Attributes): boolean {

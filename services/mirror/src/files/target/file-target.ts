@@ -7,6 +7,8 @@
  *     is answered.
  * G2  One source at a time. The next one is answered when everything durable is applied, so that its hello tells the truth.
  * G3  What was acknowledged is there after promote(), and nothing is written by the target after it.
+ * G4  A former owner is diverged until what it wrote by itself is kept aside, or is known to be nothing: whoever took it over
+ *     without being told would go on from there, and lose what was written elsewhere meanwhile.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -32,6 +34,7 @@ const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
 const unusedMsDefault = 5_000;
 const unusedPeriodMs = 500;
+const ownSays = 'what it wrote as an owner is not all kept aside yet';
 /** A new source waits so long for what the former one left. */
 const settleMs = 10_000;
 
@@ -155,7 +158,7 @@ export class FileTarget {
     const { kept, seen } = this.#parts;
     return {
       phase: this.#phase(),
-      says: this.#waiting === '' ? this.#says : this.#waiting,
+      says: this.#waiting !== '' ? this.#waiting : this.#diverged ? ownSays : this.#says,
       source: this.#session?.source ?? null,
       position: this.#durable.position,
       epoch: seen.epoch,
@@ -303,10 +306,11 @@ export class FileTarget {
     connection.beats(() => ({
       behindBytes: 0,
       behindMs: 0,
-      waiting: this.#waiting,
+      waiting: this.#waiting === '' && this.#diverged ? ownSays : this.#waiting,
       sequence: this.#durable.position?.sequence ?? 0,
       receivedBytes: session.receivedBytes,
       says: this.#says,
+      diverged: this.#diverged,
     }));
     session.start();
     return { kind: 'accepted' };
@@ -393,10 +397,17 @@ export class FileTarget {
 
   #phase(): TargetPhase {
     if (this.#promoted) return 'promoted';
+    if (this.#diverged) return 'diverged';
     if (this.#waiting !== '') return 'waiting';
     if (this.#session === null) return 'disconnected';
     if (!this.#durable.consistent) return this.#options.catalog.meta.complete ? 'resync' : 'initial-copy';
-    return this.#session.comparing ? 'resync' : 'replicating';
+    return this.#parts.records.wasOwner ? 'resync' : 'replicating';
+  }
+
+  /** G4. */
+  get #diverged(): boolean {
+    const { wasOwner, mayHaveOwn } = this.#parts.records;
+    return wasOwner && (this.#session?.hasOwn ?? mayHaveOwn);
   }
 
   #wait(reason: string): void {

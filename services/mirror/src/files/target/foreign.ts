@@ -72,6 +72,11 @@ export async function searchForeign(
   return { count, named };
 }
 
+/** As a batch or a comparison recorded it. */
+export function isUntouched(catalog: Catalog, entry: Entry, stat: ChildStat['stat']): boolean {
+  return !catalog.differs(entry, stat) || relinked(entry, stat);
+}
+
 const slash = Buffer.from('/');
 
 /** Another name of the file came or went by a batch: that changed its number of names, and with it the time of change. */

@@ -7,6 +7,8 @@
  * R2  Numbers in the catalog never fall, while a former owner goes back to the number of its new source. So what it
  *     replicates then is recorded at the catalog's last number, and `reconciled` says up to which number of the catalog
  *     nothing is an own change.
+ * R3  What this copy wrote as an owner stays its own until a consistent batch of a new source is recorded: while
+ *     everything is compared each batch may be the last one of its connection, and of this process.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -16,7 +18,9 @@ import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
+import { drainedAt } from '../source/notes.ts';
 import { unfit } from './fit.ts';
+import { isUntouched } from './foreign.ts';
 import type { Batch, Redo } from './redo.ts';
 import { isMisfit } from './trouble.ts';
 
@@ -55,16 +59,20 @@ const noteShape = z.object({
       checksum: z.string(),
     })
     .nullable(),
+  /** R3, once batches came after which the history does not tell it: the epoch, and the last number of then. */
+  own: z
+    .object({ epoch: z.string().regex(/^\d+$/).transform(BigInt), upTo: z.int().min(0) })
+    .nullable()
+    .default(null),
 });
 type Note = z.output<typeof noteShape>;
 
 export class Records {
-  /** True: it was an owner after it was last a target, or only ever an owner. */
-  readonly wasOwner: boolean;
   readonly #catalog: Catalog;
   readonly #tree: Tree;
   #note: Note;
   #standing: Standing;
+  #wasOwner: boolean;
 
   constructor(catalog: Catalog, tree: Tree) {
     this.#catalog = catalog;
@@ -73,16 +81,31 @@ export class Records {
     const { history, consistent } = catalog.meta;
     const last = history.at(-1);
     const noted = this.#note.position;
-    this.wasOwner = last !== undefined && (noted === null || last.epoch > noted.epoch);
-    const position =
-      this.wasOwner && last !== undefined
-        ? {
-            epoch: last.epoch,
-            sequence: Math.max(last.sequence, catalog.lastSequence),
-            checksum: catalog.checksum,
-          }
-        : noted;
-    this.#standing = { position, history, consistent: this.wasOwner || consistent };
+    const isLast = last !== undefined && (noted === null || last.epoch > noted.epoch);
+    // Once more an owner: all of it is told by the history again.
+    if (isLast) this.#note = { ...this.#note, own: null };
+    this.#wasOwner = isLast || this.#note.own !== null;
+    const position = isLast
+      ? {
+          epoch: last.epoch,
+          sequence: Math.max(last.sequence, catalog.lastSequence),
+          checksum: catalog.checksum,
+        }
+      : noted;
+    this.#standing = { position, history, consistent: isLast || consistent };
+  }
+
+  /** It was an owner after it was last a target, or only ever an owner (R3). */
+  get wasOwner(): boolean {
+    return this.#wasOwner;
+  }
+
+  /**
+   * It may hold writes that nobody else has. Not so when it ended with everything durable at its targets, as before a
+   * planned move.
+   */
+  get mayHaveOwn(): boolean {
+    return this.#wasOwner && drainedAt(this.#catalog) !== this.#catalog.lastSequence;
   }
 
   /** As of the last batch that was recorded. */
@@ -97,7 +120,7 @@ export class Records {
 
   /** Whose changes the own ones are. */
   get ownerEpoch(): Epoch {
-    return this.#standing.position?.epoch ?? 0n;
+    return this.#note.own?.epoch ?? this.#standing.position?.epoch ?? 0n;
   }
 
   /** The root is an entry from the start: whatever comes has its place in it. */
@@ -118,6 +141,7 @@ export class Records {
     const catalog = this.#catalog;
     const sequence = Math.max(batch.sequence, catalog.lastSequence);
     const { operations } = batch;
+    const own = batch.consistent ? null : this.#ownNow();
     const slice = operations.some((operation) => operation.kind === 'move') ? operations.length : sliceMax;
     const taken = new Map<number, number>();
     for (let at = 0; at + slice < operations.length; at += slice) {
@@ -136,8 +160,10 @@ export class Records {
     catalog.write(() => {
       this.#recordAll(operations.slice(rest), sequence, taken);
       catalog.recordSequence(sequence);
-      this.#keepStanding(standing, { applied: number, reconciled: sequence, position: standing.position });
+      const { position } = standing;
+      this.#keepStanding(standing, { applied: number, reconciled: sequence, position, own });
     });
+    this.#wasOwner = own !== null;
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
     this.settle(batch);
   }
@@ -163,7 +189,8 @@ export class Records {
   /** The tree is not what the catalog says: the next source compares everything. */
   distrust(): void {
     this.#catalog.write(() => {
-      this.#keepStanding({ ...this.#standing, history: [], consistent: false }, this.#note);
+      const note = { ...this.#note, own: this.#ownNow() };
+      this.#keepStanding({ ...this.#standing, history: [], consistent: false }, note);
     });
   }
 
@@ -208,19 +235,28 @@ export class Records {
     return this.#catalog.byPath(path)?.inode === inode;
   }
 
+  /** As it was replicated, or compared. */
+  isUntouched(path: Buffer, stat: Stat): boolean {
+    const entry = this.#catalog.byPath(path);
+    return entry !== null && isUntouched(this.#catalog, entry, stat);
+  }
+
   knows(path: Buffer): boolean {
     return this.#catalog.byPath(path) !== null;
   }
 
   /** Changes above the common position with a source; every path of a folder that moved is one. R2. */
   *ownChanges(common: number): Generator<OwnChange> {
-    const settled = this.#note.position !== null && common >= this.#note.position.sequence;
-    const above = settled ? Math.max(common, this.#note.reconciled) : common;
+    const { own, position, reconciled } = this.#note;
+    const settled = own === null && position !== null && common >= position.sequence;
+    const above = settled ? Math.max(common, reconciled) : common;
+    const upTo = own?.upTo ?? Infinity;
     let [sequence, afterId] = [above, Number.MAX_SAFE_INTEGER];
     for (;;) {
       const changes = this.#catalog.changesSince(sequence, sliceMax, afterId);
       for (const change of changes) {
         [sequence, afterId] = [change.sequence, change.id];
+        if (sequence > upTo) return;
         const before = this.#catalog.pathAt(change.id, above);
         if (change.kind === 'gone') {
           if (before !== null) yield { path: before, change: 'deleted' };
@@ -354,11 +390,18 @@ export class Records {
     }
   }
 
+  /** R3. */
+  #ownNow(): Note['own'] {
+    if (!this.#wasOwner) return null;
+    return this.#note.own ?? { epoch: this.ownerEpoch, upTo: this.#catalog.lastSequence };
+  }
+
   #keepStanding(standing: Standing, next: Note): void {
     const { position, history, consistent } = standing;
     const text = JSON.stringify({
       ...next,
       position: next.position === null ? null : { ...next.position, epoch: next.position.epoch.toString() },
+      own: next.own === null ? null : { ...next.own, epoch: next.own.epoch.toString() },
     });
     const { meta } = this.#catalog;
     this.#catalog.setMeta({
@@ -374,7 +417,7 @@ export class Records {
 }
 
 function readNote(text: string | undefined): Note {
-  if (text === undefined) return { applied: 0, reconciled: 0, position: null };
+  if (text === undefined) return { applied: 0, reconciled: 0, position: null, own: null };
   return noteShape.parse(JSON.parse(text));
 }
 

@@ -76,10 +76,9 @@ export class Session {
     return this.#open?.receivedBytes ?? 0;
   }
 
-  /** What this copy wrote by itself is being compared. To be compared does not take a copy out of step. */
-  get comparing(): boolean {
-    const { wasOwner } = this.#ground.comparing.records;
-    return wasOwner && this.#comparing !== null && this.#lastNumber === 0;
+  /** Whether it names changes of this copy itself; null: that is not known yet. */
+  get hasOwn(): boolean | null {
+    return this.#comparing?.hasOwn ?? null;
   }
 
   /** A batch of this session is durable. */
@@ -205,6 +204,7 @@ export class Session {
         return;
       case 'begin':
         if (this.#comparing === null) this.#nonsense('a batch came before a plan');
+        else if (this.#comparing.onlyTells) this.#nonsense('a batch came where nothing was to be sent');
         else if (this.#open !== null) this.#nonsense('a batch began within another one');
         else if (frame.number <= this.#lastNumber) this.#nonsense('numbers of batches go back');
         else this.#open = new OpenBatch(frame, this.#ground.staging);

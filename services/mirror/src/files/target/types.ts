@@ -58,6 +58,8 @@ export type TargetPhase =
   /** Connected, comparing or out of order after a break. */
   | 'resync'
   | 'replicating'
+  /** It was an owner, and holds writes of its own that are not kept aside yet, or that nobody compared. */
+  | 'diverged'
   /** The disk, or the room for what is kept aside, does not let it apply; `says` has the reason. */
   | 'waiting'
   /** promote() was called: it accepts nothing any more. */
