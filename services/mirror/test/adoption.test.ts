@@ -85,9 +85,21 @@ test('what was there and differs, or is not at the source, is kept aside before 
     'kind/inner created bert',
     'other written bert',
   ]);
+  const told = /7 entries are kept aside: holdfast mirror divergence d3\/data/;
+  await pair.until(() => told.test(pair.source.state().targets[0]?.says ?? ''), 'status says so');
   expect(restored('other')).toBe('what only this folder had');
   expect(restored('extra/deep/file')).toBe('nobody else has this');
   expect(restored('kind/inner')).toBe('within a folder');
+});
+
+test('status tells that a folder holds files of unknown origin while they are compared', async () => {
+  await seeded((target) => {
+    for (let n = 0; n < 600; n += 1) writeFileSync(`${target}/extra-${String(n)}`, 'mine');
+  });
+  const told = (): string => pair.source.state().targets[0]?.says ?? '';
+  await pair.until(() => /unknown origin/.test(told()), 'status says so');
+  await pair.settle();
+  expect(told()).not.toMatch(/unknown origin/);
 });
 
 test('what is excluded goes with a folder that the source has not, and is kept aside, too', async () => {

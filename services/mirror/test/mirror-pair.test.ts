@@ -306,3 +306,43 @@ describe('a source and a target', () => {
     expect(pair.target.divergence.list().map(({ path }) => path.toString())).toContain('one/within');
   });
 });
+
+describe('what may be lost', () => {
+  test('counts from the last complete look at everything, where no feed tells of changes', async () => {
+    pair = await makePair({ feed: 'none', scanEveryMs: 2_000 });
+    await pair.settle();
+    const behind = (): number => pair.source.state().targets[0]?.behindMs ?? 0;
+    await pair.until(() => behind() > 500, 'time passes in which nobody looked');
+    expect(pair.source.state().targets[0]).toMatchObject({ state: 'replicating', behindBytes: 0 });
+    await pair.until(() => behind() < 500, 'everything was looked at again');
+  });
+
+  test('counts nothing while the feed tells everything', async () => {
+    pair = await makePair();
+    await pair.settle();
+    expect(pair.source.state().targets[0]?.behindMs).toBe(0);
+  });
+
+  test('counts the time in which there was no source, until everything was looked at', async () => {
+    pair = await makePair({ feed: 'none', scanEveryMs: 60_000, prepare: zoo });
+    await pair.settle();
+    await pair.stopSource();
+    const stopped = Date.now();
+    await pair.until(() => Date.now() - stopped > 300, 'the source is away');
+    await pair.startSource();
+    expect(pair.source.state().targets[0]?.behindMs).toBeGreaterThanOrEqual(300);
+  });
+});
+
+describe('a reversal', () => {
+  test('gives the root of the former owner its attributes back, also when nothing else differs', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    pair.cut();
+    chmodSync(pair.sourceRoot, 0o751);
+    await pair.reverse();
+    pair.heal();
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+  });
+});

@@ -211,7 +211,8 @@ export function notInStep(
     if (copy.epoch !== holder.epoch || copy.lossMs === null || copy.wordAgeMs === null)
       return `${what} has not heard of ${holder.server} yet`;
     if (copy.wordAgeMs > silentMs) return `${what} has heard nothing for ${seconds(copy.wordAgeMs)}`;
-    if (copy.lossMs > inStepMs) return `${what} is ${seconds(copy.lossMs)} behind`;
+    // Where nothing is known to be missing, only how long nobody looked, the drain looks (lossBytes 0).
+    if (copy.lossMs > inStepMs && copy.lossBytes !== 0) return `${what} is ${seconds(copy.lossMs)} behind`;
   }
   return null;
 }

@@ -7,6 +7,8 @@
  * C2. While everything is walked, what is gone stays undecided (it may turn up elsewhere); batches wait for that.
  * C3. A number is on disk before it is sent (onDisk), so that it never means two things, whatever loses power.
  * C4. A feed that ended is made again; without a feed everything is walked on a short period.
+ * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
+ *     something; and since the former life's last word, until the first walk is complete.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -34,6 +36,8 @@ export interface CaptureOptions {
   readonly selection: SourceSelection;
   readonly makeFeed: (listener: FeedListener) => Feed;
   readonly scanEveryMs: number;
+  /** C5: how long ago the former life wrote down that it looked on; 0 when there was none. */
+  readonly unseenForMs: number;
   readonly says: (sentence: string) => void;
   /** Something has a new number. */
   readonly changed: () => void;
@@ -62,6 +66,9 @@ export class Capture {
   #timer: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #stopped = new AbortController();
+  /** C5, by performance.now(); null: the feed told everything. */
+  #unseenSinceMs: number | null;
+  #lostAtMs = -Infinity;
   #durable = 0;
   #flushing: Promise<void> | null = null;
   #says = '';
@@ -70,6 +77,7 @@ export class Capture {
     this.#options = options;
     this.#looking = new Looking(options);
     this.times = new TellingTimes(options.catalog.lastSequence);
+    this.#unseenSinceMs = performance.now() - options.unseenForMs;
   }
 
   /** Everything was walked once since the start. */
@@ -113,9 +121,10 @@ export class Capture {
     return [...keys].filter((key) => this.#dirty.has(key));
   }
 
-  /** When the oldest change was told that was not looked at; null: there is none. By performance.now(). */
+  /** Since when there may be a change that is not in the catalog; null: there is none. By performance.now(). */
   get waitingSinceMs(): number | null {
-    return this.#dirty.sinceMs;
+    const times = [this.#dirty.sinceMs, this.#unseenSinceMs].filter((ms) => ms !== null);
+    return times.length === 0 ? null : Math.min(...times);
   }
 
   /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. */
@@ -192,6 +201,8 @@ export class Capture {
 
   #lost({ says, ended }: LostFeed): void {
     this.#options.says(`${says}; everything is looked at`);
+    this.#lostAtMs = performance.now();
+    this.#unseenSinceMs ??= this.#lostAtMs;
     if (ended) {
       this.#watching = false;
       void this.#feedAgain();
@@ -356,6 +367,7 @@ export class Capture {
     if (this.#closed || !complete) return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
+    this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
     if (catalog.lastSequence > before) this.times.note(catalog.lastSequence, begun);
     changed();

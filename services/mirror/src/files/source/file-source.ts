@@ -60,6 +60,7 @@ export class FileSource {
       selection: options.selection,
       makeFeed: (listener) => options.makeFeed(listener),
       scanEveryMs: options.scanEveryMs ?? scanEveryMsDefault,
+      unseenForMs: unseenForMs(parts.catalog),
       says: (sentence) => {
         options.says?.(sentence);
       },
@@ -113,7 +114,7 @@ export class FileSource {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }
     catalog.setMeta({ history: this.#history, epoch, consistent: true });
-    writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null });
+    writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null, seenMs: note?.seenMs ?? null });
     await catalog.flush();
     await this.#capture.start();
     if (catalog.meta.complete) this.#firstWalk.done();
@@ -254,7 +255,9 @@ export class FileSource {
       targets[member] = { acked, copyEnd: this.#copyEnds.get(member) ?? null };
     }
     const drained = this.#closed && this.#drained === catalog.lastSequence ? this.#drained : null;
-    writeNote(catalog, { epoch: this.#options.epoch, targets, drained });
+    // Before the first walk nobody knows what happened since the former life.
+    const seenMs = this.#capture.walked ? Date.now() : (readNote(catalog)?.seenMs ?? null);
+    writeNote(catalog, { epoch: this.#options.epoch, targets, drained, seenMs });
   }
 
   /** S3. */
@@ -265,6 +268,13 @@ export class FileSource {
     if (Number.isFinite(lowest) && lowest > catalog.horizon)
       catalog.collect(lowest, performance.now() + collectMs);
   }
+}
+
+/** Only a copy that was the source last has seen anything. */
+function unseenForMs(catalog: Catalog): number {
+  const note = readNote(catalog);
+  if (note === null || note.seenMs === null || note.epoch !== catalog.meta.history.at(-1)?.epoch) return 0;
+  return Math.max(0, Date.now() - note.seenMs);
 }
 
 function later(): { promise: Promise<void>; done: () => void } {

@@ -13,6 +13,8 @@ const shape = z.object({
   targets: z.record(z.string(), z.object({ acked: z.int().min(0), copyEnd: z.int().min(0).nullable() })),
   /** It ended when all of its targets held this, and it had nothing more. Null: it did not end so. */
   drained: z.int().min(0).nullable().default(null),
+  /** Wall time in milliseconds: it looked on until then. */
+  seenMs: z.number().nullable().default(null),
 });
 
 export interface TargetNote {
@@ -24,6 +26,7 @@ export interface SourceNote {
   readonly epoch: Epoch;
   readonly targets: Readonly<Record<string, TargetNote>>;
   readonly drained: number | null;
+  readonly seenMs: number | null;
 }
 
 /** The number at which a source ended that had brought everything to its targets; null: it did not end so. */
@@ -39,7 +42,7 @@ export function readNote(catalog: Catalog): SourceNote | null {
   return parsed.success ? parsed.data : null;
 }
 
-export function writeNote(catalog: Catalog, { epoch, targets, drained }: SourceNote): void {
-  const text = JSON.stringify({ epoch: epoch.toString(), targets, drained });
+export function writeNote(catalog: Catalog, note: SourceNote): void {
+  const text = JSON.stringify({ ...note, epoch: note.epoch.toString() });
   catalog.setMeta({ notes: { ...catalog.meta.notes, [key]: text } });
 }

@@ -17,6 +17,8 @@ export class Progress {
   targetWaits = '';
   /** It holds writes of its own that are not kept aside yet. */
   targetDiverged = false;
+  /** What else it has to say. */
+  targetSays = '';
   #rate = 0;
   #rateAtMs = performance.now();
   #rateBytes = 0;

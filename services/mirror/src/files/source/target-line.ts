@@ -27,6 +27,8 @@ const retryMsMax = 5_000;
 /** T3. */
 const waitingAfterMs = 10_000;
 const firstWalkPollMs = 1_000;
+const adoptingSays =
+  'its folder held files of unknown origin: all is compared, and what differs is kept aside there before it is replaced';
 
 interface VerifyOrder {
   readonly repair: boolean;
@@ -49,6 +51,8 @@ export class TargetLine {
   #refused: Refuse | null = null;
   #says = '';
   #compare = false;
+  /** The target's folder held files before its first copy. */
+  #adopting = false;
   #verify: VerifyOrder | null = null;
   #fullBacklog: { readonly sinceMs: number; readonly bytes: number } | null = null;
   /** Called whenever something was acknowledged, or a session ended. */
@@ -158,7 +162,7 @@ export class TargetLine {
   #state(): { state: MirrorState; says: string } {
     const { paused } = this.#target;
     if (paused !== null) return { state: 'paused', says: paused };
-    const { phase, targetWaits, targetDiverged } = this.#progress;
+    const { phase, targetWaits, targetDiverged, targetSays } = this.#progress;
     if (this.#link !== null && targetDiverged) return { state: 'diverged', says: targetWaits };
     if (this.#link === null || phase === 'joining') {
       if (targetWaits !== '') return { state: 'diverged', says: targetWaits };
@@ -167,7 +171,8 @@ export class TargetLine {
     }
     if (targetWaits !== '') return { state: 'waiting', says: targetWaits };
     const slow = this.#slowLine();
-    return slow === null ? { state: phase, says: '' } : { state: 'waiting', says: slow };
+    if (slow !== null) return { state: 'waiting', says: slow };
+    return { state: phase, says: phase !== 'replicating' && this.#adopting ? adoptingSays : targetSays };
   }
 
   #behind(): { bytes: number; ms: number } {
@@ -324,6 +329,7 @@ export class TargetLine {
       throw new SessionOver(joined.says);
     }
     this.#refused = null;
+    if (hello.position === null) this.#adopting = hello.foreign;
     const knowsEpoch =
       hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch;
     // To look whether it is in step does not make it anything else.
@@ -388,6 +394,7 @@ export class TargetLine {
   #heard(beat: Beat): void {
     this.#progress.targetWaits = beat.waiting;
     this.#progress.targetDiverged = beat.diverged;
+    this.#progress.targetSays = beat.says;
   }
 
   /** Asked for each beat; the end of the grant is noticed here, too. */

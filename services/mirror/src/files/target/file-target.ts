@@ -158,7 +158,7 @@ export class FileTarget {
     const { kept, seen } = this.#parts;
     return {
       phase: this.#phase(),
-      says: this.#waiting !== '' ? this.#waiting : this.#diverged ? ownSays : this.#says,
+      says: this.#waiting !== '' ? this.#waiting : this.#diverged ? ownSays : this.#saying,
       source: this.#session?.source ?? null,
       position: this.#durable.position,
       epoch: seen.epoch,
@@ -309,7 +309,7 @@ export class FileTarget {
       waiting: this.#waiting === '' && this.#diverged ? ownSays : this.#waiting,
       sequence: this.#durable.position?.sequence ?? 0,
       receivedBytes: session.receivedBytes,
-      says: this.#says,
+      says: this.#saying,
       diverged: this.#diverged,
     }));
     session.start();
@@ -393,6 +393,13 @@ export class FileTarget {
     if (privateMount === null) return;
     unprotect(root, privateMount);
     this.#parts.place.reachedBy(root);
+  }
+
+  get #saying(): string {
+    const { entries } = this.#parts.kept;
+    if (this.#says !== '' || entries === 0) return this.#says;
+    const what = entries === 1 ? 'one entry is' : `${String(entries)} entries are`;
+    return `${what} kept aside: holdfast mirror divergence ${this.#options.name}`;
   }
 
   #phase(): TargetPhase {
