@@ -5,9 +5,6 @@
  *
  * Left out: a hard link that is made, written through and gone again before the source looked at it once. A change feed
  * tells names only, so that the file's other names are seen to differ by the next look at everything.
- *
- * Known to fail (seeds 1126, 1309): a former owner of which nothing but the root's own attributes differs keeps them after a
- * reversal, until the root changes again.
  */
 
 import { execFileSync } from 'node:child_process';

@@ -77,7 +77,11 @@ async function goOn(ground: SessionGround, from: number, terms: SessionTerms): P
     always: true,
   };
   if (entries > 0 || wanted.size > 0) progress.begin('resync', bytes);
-  return replicate(ground, from, candidates.length > 0 || inexact ? first : { ...certain, always: true });
+  return replicate(
+    ground,
+    from,
+    candidates.length > 0 || inexact ? first : { ...certain, wanted: first.wanted, always: true },
+  );
 }
 
 async function copy(ground: SessionGround, joined: Extract<Joined, { kind: 'copy' }>): Promise<never> {
