@@ -231,7 +231,7 @@ describe('a planned move', () => {
   it.each([
     ['the copy catches up', { ...whole, state: 'resync' as const }, 'is not in step (resync)'],
     ['the line is silent', { ...whole, wordAgeMs: 8_000 }, 'has heard nothing for 8.0 s'],
-    ['it is far behind', { ...whole, lossMs: 45_000 }, 'is 45 s behind'],
+    ['it is far behind', { ...whole, lossMs: 45_000, lossBytes: 4_096 }, 'is 45 s behind'],
   ])('waits while %s', (_, copy, says) => {
     expect(standby({ copy, heardAt: 99_400 }).behind).toContain(says);
   });
