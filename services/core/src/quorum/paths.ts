@@ -2,11 +2,13 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
-import { lastHeardOnPath } from '../vantage.ts';
-import { heardAt, waitMsFor, type Scene } from './scene.ts';
+import { heardOnPath, heardOnPaths, silentBeats, waitMsFor, type Scene } from './scene.ts';
 
 /** The service network is path 0. */
 const servicePath = 0;
+
+/** So long after a silence a server may be heard on one path and not yet on the other. */
+const returnBeats = 3;
 
 /** Two heartbeats at the slowest pace: a new configuration's pace is not everybody's at once. */
 const slowestBeatsMs = 2_000;
@@ -23,18 +25,21 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   if (paths < 2) return null;
   // It still acts by a longer outage: its heartbeats need not come at the new pace yet.
   if (waitMsFor(scene, owner, config) > config.rules.waitMs) return null;
-  const heard = (server: MemberId) =>
-    lastHeardOnPath(scene.vantage, server, servicePath, scene.heartbeatMs, scene.now);
-  const at = heard(owner);
+  const heardSince = scene.presence.heardSince.get(owner);
+  if (heardSince === undefined || heardSince === null) return null;
+  const at = heardOnPath(scene, owner, servicePath);
+  const anywhereAt = heardOnPaths(scene, owner);
   // Silent everywhere is not a dead service network: that is for the outage rule.
-  if (at === null || scene.now - heardAt(scene, owner) >= 3 * scene.heartbeatMs) return null;
+  if (at === null || anywhereAt === null || scene.now - anywhereAt >= silentBeats * scene.heartbeatMs)
+    return null;
   const better = config.servers.filter((s) => {
-    const theirs = s === owner ? null : heard(s);
-    return theirs !== null && scene.now - theirs < 3 * scene.heartbeatMs;
+    const theirs = s === owner ? null : heardOnPath(scene, s, servicePath);
+    return theirs !== null && scene.now - theirs < silentBeats * scene.heartbeatMs;
   });
   // A takeover may only just have brought an address to this network: give it as long as anybody.
   const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;
   const pacedAt = (scene.view.config?.changedAt ?? -Infinity) + slowestBeatsMs;
-  const from = Math.max(at, changedAt, pacedAt) + config.rules.suspectMs;
+  const silentFrom = Math.max(at, changedAt, pacedAt) + config.rules.suspectMs;
+  const from = Math.max(silentFrom, heardSince + returnBeats * scene.heartbeatMs);
   return better.length === 0 ? null : { from, better };
 }

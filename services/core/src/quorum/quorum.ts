@@ -10,6 +10,7 @@
 
 import { heartbeatMsOf } from '../agent/state.ts';
 import { encode } from '../codec.ts';
+import type { GroupConfig } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
 import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
@@ -22,8 +23,9 @@ import type { Command, QuorumAction, QuorumEvent } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
+import { lookAround, nobodyHeard } from './presence.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
-import { caseOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
+import { caseOf, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
 const readEveryMs = 5_000;
@@ -203,8 +205,9 @@ class Turn {
   private judgeAll(): void {
     const judgements = new Map<GroupId, Judgement>();
     const leading = this.leading() && !this.blind();
-    const groups = leading ? this.state.view.config?.value.groups.keys() : undefined;
-    for (const group of groups ?? []) {
+    const groups = leading ? this.state.view.config?.value.groups : undefined;
+    this.lookAround(groups);
+    for (const group of groups?.keys() ?? []) {
       const c = caseOf(this.state, group, this.now, this.wall);
       if (c === null) continue;
       const judged = judge(c);
@@ -213,6 +216,14 @@ class Turn {
     }
     if (leading) this.dissolve();
     this.state.judgements = judgements;
+  }
+
+  private lookAround(groups: ReadonlyMap<GroupId, GroupConfig> | undefined): void {
+    const { presence: before } = this.state;
+    const servers = [...(groups?.values() ?? [])].flatMap((g) => g.servers);
+    const presence =
+      groups === undefined ? nobodyHeard : lookAround(before, sceneOf(this.state, this.now), servers);
+    this.state.presence = presence;
   }
 
   /**

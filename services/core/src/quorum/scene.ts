@@ -5,7 +5,8 @@ import { stretchFor } from '../clock-error.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
-import { claimOf, heardHere, lastHeard, type Vantage } from '../vantage.ts';
+import { claimOf, heardHere, lastHeard, lastHeardOnPath, type Vantage } from '../vantage.ts';
+import type { Presence } from './presence.ts';
 import type { StoreView } from './view.ts';
 
 /** Everything that a judgement looks at, on the clock of the one who judges. */
@@ -14,7 +15,11 @@ export interface Scene {
   readonly view: StoreView;
   readonly vantage: Vantage;
   readonly heartbeatMs: number;
+  readonly presence: Presence;
 }
+
+/** Beats without a sound after which a server counts as silent, long before it is suspect. */
+export const silentBeats = 3;
 
 export function reportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
   return scene.view.renewals.get(server)?.value.groups.find((g) => g.group === group) ?? null;
@@ -22,6 +27,18 @@ export function reportFor(scene: Scene, server: MemberId, group: string): GroupR
 
 export function heardAt(scene: Scene, server: MemberId): BootMs {
   return lastHeard(scene.vantage, server, scene.heartbeatMs, scene.now);
+}
+
+/** When the server was last heard over any network. What its own host hears of it is no word of any network. */
+export function heardOnPaths(scene: Scene, server: MemberId): BootMs | null {
+  const paths = scene.view.members.get(server)?.value.addresses.keys() ?? [];
+  const heard = [...paths].map((path) => heardOnPath(scene, server, path) ?? -Infinity);
+  const latest = Math.max(...heard, -Infinity);
+  return latest === -Infinity ? null : latest;
+}
+
+export function heardOnPath(scene: Scene, server: MemberId, path: number): BootMs | null {
+  return lastHeardOnPath(scene.vantage, server, path, scene.heartbeatMs, scene.now);
 }
 
 /** When the server is or was down for this group (node.ts). */
@@ -53,7 +70,7 @@ export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, e
   const word = heardHere(scene.vantage, owner);
   const renewal = scene.view.renewals.get(owner);
   const record = scene.view.groups.get(config.name);
-  if (word === null || scene.now - word >= 3 * scene.heartbeatMs) return null;
+  if (word === null || scene.now - word >= silentBeats * scene.heartbeatMs) return null;
   if (renewal === undefined || record === undefined) return null;
   const claim = claimOf(scene.vantage, owner, config.name);
   if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;

@@ -7,6 +7,7 @@ import { startListening, type Vantage } from '../vantage.ts';
 import type { Scene } from './scene.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import type { QuorumAction } from './events.ts';
+import { nobodyHeard, type Presence } from './presence.ts';
 import { noRenewals, type Renewing } from './renewing.ts';
 import { emptyView, type StoreView } from './view.ts';
 
@@ -29,6 +30,8 @@ export interface QuorumState {
   readonly leaving: boolean;
   /** When the store last answered, and since when it has not. */
   readonly storeAnsweredAt: BootMs | null;
+  /** Of the leader; others know nobody. */
+  readonly presence: Presence;
   /** Of the leader; the others judge only when somebody asks. */
   readonly judgements: ReadonlyMap<GroupId, Judgement>;
   /** When there is something to do, if nothing happens before. */
@@ -61,6 +64,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     relayed: false,
     leaving: false,
     storeAnsweredAt: null,
+    presence: nobodyHeard,
     judgements: new Map(),
     wakeAt: now,
   };
@@ -68,7 +72,8 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
 
 export function sceneOf(state: QuorumState, now: BootMs): Scene {
   const config = state.view.config?.value ?? null;
-  return { now, view: state.view, vantage: state.vantage, heartbeatMs: heartbeatMsOf(config) };
+  const { view, vantage, presence } = state;
+  return { now, view, vantage, heartbeatMs: heartbeatMsOf(config), presence };
 }
 
 export function caseOf(state: QuorumState, group: GroupId, now: BootMs, wall: WallMs): Case | null {

@@ -124,6 +124,13 @@ export const stories: readonly Story[] = [
       by 75s: b serves
       until 200s: b serves and a has nothing`,
   },
+  {
+    name: '15 A is not heard for 20 s, and one path is heard before the other when it is',
+    text: `${begin}
+      60s    datagrams of a are lost
+      80s    datagrams of a arrive
+      until 120s: a serves`,
+  },
   { name: '16 the link flaps for 10 minutes', text: `${begin}\n 60s flap a 60 times\n until 700s: a serves` },
   { name: '17 one of two paths is lost', text: `${begin}\n 60s path 1 of a dies\n until 300s: a serves` },
   {

@@ -32,6 +32,13 @@ function cutOff(
   }
 }
 
+/** Nobody hears it, and it goes on renewing. */
+function unheard(cluster: Cluster, id: string, by: 1 | -1): void {
+  const host = cluster.host(id);
+  for (const other of others(cluster, id))
+    for (const path of [0, 1]) cluster.network.block(host.machine, other.machine, path, ['udp'], by);
+}
+
 function pair(cluster: Cluster, x: string, y: string, by: 1 | -1): void {
   block(cluster, cluster.host(x), cluster.host(y), [0, 1], by);
   block(cluster, cluster.host(y), cluster.host(x), [0, 1], by);
@@ -86,6 +93,8 @@ const commands: readonly (readonly [RegExp, Do])[] = [
   [/^join (\w)$/, (c, [id = '']) => cutOff(c, id, -1, 'both', [0, 1])],
   [/^deafen (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'in', [0, 1])],
   [/^mute (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'out', [0, 1])],
+  [/^datagrams of (\w) are lost$/, (c, [id = '']) => unheard(c, id, 1)],
+  [/^datagrams of (\w) arrive$/, (c, [id = '']) => unheard(c, id, -1)],
   [/^path (\d) of (\w) dies$/, (c, [path = '0', id = '']) => cutOff(c, id, 1, 'both', [Number(path)])],
   [/^path (\d) of (\w) heals$/, (c, [path = '0', id = '']) => cutOff(c, id, -1, 'both', [Number(path)])],
   [
