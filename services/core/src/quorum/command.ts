@@ -117,11 +117,9 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   // Force shortens the outage, never G: until then the owner may still be acting.
   const safeFrom = force ? renewedAt + patienceFor(scene, own.owner, config) : downFrom;
   const unasked = notAsked(scene, config, own.owner, to);
-  if (scene.now >= safeFrom && unasked !== null && !force)
-    return refused(`${unasked}; make sure that ${own.owner} is off, and use --force`);
+  if (scene.now >= safeFrom && unasked !== null) return refused(unasked);
   if (scene.now >= safeFrom) {
-    const over = unasked === null ? '' : `; forced although ${unasked}`;
-    const reason = `${by} ordered the failover from ${own.owner} to ${to}${over}${loss}`;
+    const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
     return {
       kind: 'do',
       judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over', own.owner),

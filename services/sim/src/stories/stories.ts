@@ -360,6 +360,24 @@ export const stories: readonly Story[] = [
       by 300s: c serves`,
   },
   {
+    name: 'somebody forces the group to a new server, while its owner lives on the promises of the old one',
+    third: true,
+    group: { mirrors: {} },
+    text: `${begin}
+      60s    cut a-w
+      60s    cut a-c
+      60s    cut b-w
+      60s    cut b-c
+      80s    c becomes a server of g1
+      150s   ann forces a failover to c
+      until 200s: a serves
+      200s   heal b-w
+      200s   heal b-c
+      210s   heal a-w
+      210s   heal a-c
+      until 260s: a serves`,
+  },
+  {
     name: 'manual takeover waits for a person',
     group: { takeover: 'manual' },
     text: `${begin}
