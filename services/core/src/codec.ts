@@ -200,14 +200,35 @@ export function encode(
 }
 
 function textOf(value: unknown): string {
-  if (typeof value === 'bigint') return `"${value.toString()}"`;
-  if (Array.isArray(value)) return `[${value.map((v) => textOf(v ?? null)).join()}]`;
-  if (value instanceof Map) return textOf(Object.fromEntries(value));
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
-  const fields = value as Readonly<Record<string, unknown>>;
-  const names = Object.keys(fields).filter((name) => fields[name] !== undefined);
-  return `{${names
-    .sort()
-    .map((name) => `${JSON.stringify(name)}:${textOf(fields[name])}`)
-    .join()}}`;
+  switch (typeof value) {
+    case 'bigint':
+      return `"${value.toString()}"`;
+    case 'string':
+      return quoted(value);
+    case 'number':
+      return Number.isFinite(value) ? String(value) : 'null';
+    case 'object':
+      if (value === null) return 'null';
+      if (Array.isArray(value)) return `[${value.map((v) => textOf(v ?? null)).join()}]`;
+      return fieldsText(value instanceof Map ? Object.fromEntries(value) : value);
+    default:
+      return JSON.stringify(value);
+  }
+}
+
+function fieldsText(record: object): string {
+  const fields = record as Readonly<Record<string, unknown>>;
+  let text = '';
+  for (const name of Object.keys(fields).sort()) {
+    const value = fields[name];
+    if (value !== undefined) text += `${text === '' ? '' : ','}${quoted(name)}:${textOf(value)}`;
+  }
+  return `{${text}}`;
+}
+
+/** Most of what is written has nothing to escape, and to see that takes less than to escape it. */
+const plain = /^[\w /:.@-]*$/;
+
+function quoted(text: string): string {
+  return plain.test(text) ? `"${text}"` : JSON.stringify(text);
 }

@@ -100,9 +100,14 @@ function heardMirrors(
   now: BootMs,
 ): ReadonlyMap<string, HeardMirror> {
   if (rows.length === 0 && before.size === 0) return before;
-  const kept = [...before].filter(([, { at }]) => now - at < mirrorRowMs);
-  const heard = rows.map((row) => [`${row.mirror} ${row.target}`, { row, at: now }] as const);
-  return new Map([...kept, ...heard].slice(-mirrorRowsMax));
+  const heard = new Map<string, HeardMirror>();
+  for (const [key, mirror] of before) if (now - mirror.at < mirrorRowMs) heard.set(key, mirror);
+  for (const row of rows) heard.set(`${row.mirror} ${row.target}`, { row, at: now });
+  for (const key of heard.keys()) {
+    if (heard.size <= mirrorRowsMax) break;
+    heard.delete(key);
+  }
+  return heard;
 }
 
 /** On our own clock throughout, so the clocks of two hosts never mix. Null when it makes no sense. */

@@ -55,14 +55,14 @@ export class QuorumShell {
     this.mailbox = new Mailbox<QuorumEvent>(sim, machine, { kind: 'wake' }, (event) => this.handle(event));
   }
 
-  renew(request: Omit<RenewRequest, 'id'>, answer: (result: RenewResult) => void): void {
+  renew({ server, previous, next, notes }: Omit<RenewRequest, 'id'>, answer: (result: RenewResult) => void): void {
     const id = (this.nextId += 1);
     if (!this.mailbox.alive) {
       answer({ kind: 'no-answer', says: 'connection refused' });
       return;
     }
     this.renewals.set(id, answer);
-    this.mailbox.deliver({ kind: 'renew', request: { ...request, id } });
+    this.mailbox.deliver({ kind: 'renew', request: { id, server, previous, next, notes } });
   }
 
   command(command: QuorumCommand, by: string, answer: (result: CommandResult) => void): void {

@@ -56,8 +56,19 @@ export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): Ag
   }
   if (event.kind === 'mirrors' && state.wakeAt !== null && now < state.wakeAt) {
     // Nothing that is decided here hangs on it.
-    const { known, actions } = mirrorNews(state.mirrorsTold, event.reports, now);
-    return { state: { ...state, ...known }, actions, wakeAt: state.wakeAt, reason: null };
+    const { reports } = event;
+    const { mirrorsTold, actions } = mirrorNews(state.mirrorsTold, reports, now);
+    return {
+      state: { ...state, mirrors: reports, mirrorsTold },
+      actions,
+      wakeAt: state.wakeAt,
+      reason: null,
+    };
+  }
+  if (event.kind === 'pinged' && state.wakeAt !== null && now < state.wakeAt) {
+    // It explains, and decides nothing.
+    const pings = pinged(state.pings, event);
+    return { state: { ...state, pings }, actions: [], wakeAt: state.wakeAt, reason: null };
   }
   const turn = new Turn(state, now);
   if (event.kind === 'wake' && state.dutiesAt !== null && now < state.dutiesAt) return turn.beatOnly();
@@ -110,8 +121,9 @@ class Turn {
         this.state.pauses = event.pauses;
         return;
       case 'mirrors': {
-        const { known, actions } = mirrorNews(this.state.mirrorsTold, event.reports, this.now);
-        Object.assign(this.state, known);
+        const { mirrorsTold, actions } = mirrorNews(this.state.mirrorsTold, event.reports, this.now);
+        this.state.mirrors = event.reports;
+        this.state.mirrorsTold = mirrorsTold;
         this.actions.push(...actions);
         return;
       }

@@ -1,6 +1,6 @@
 /** What a server tells of its copies: all of them with its renewals, a few rows of its sources with each heartbeat. */
 
-import type { LiveMirror, MirrorCopy, MirrorReport } from '../mirror/report.ts';
+import type { LiveMirror, MirrorCopy, MirrorReport, MirrorRow, MirrorSourceReport } from '../mirror/report.ts';
 import type { BootMs } from '../names.ts';
 
 /** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
@@ -36,6 +36,22 @@ function rounded(ms: number): number {
   return Math.ceil(ms / roundMs) * roundMs;
 }
 
+function liveRow({ mirror, epoch, says }: MirrorSourceReport, row: MirrorRow): LiveMirror {
+  return {
+    target: row.target,
+    state: row.state,
+    consistent: row.consistent,
+    behindBytes: row.behindBytes,
+    behindMs: row.behindMs,
+    totalBytes: row.totalBytes,
+    doneBytes: row.doneBytes,
+    rateBytesPerSecond: row.rateBytesPerSecond,
+    says: row.says === '' ? says : row.says,
+    mirror,
+    epoch,
+  };
+}
+
 /** Some rows of the sources here, in turn: every target comes round. */
 export function liveAt(
   reports: readonly MirrorReport[],
@@ -45,12 +61,7 @@ export function liveAt(
   const rows = reports.flatMap((r) =>
     r.kind === 'target'
       ? []
-      : r.targets.map((row) => ({
-          ...row,
-          says: row.says === '' ? r.says : row.says,
-          mirror: r.mirror,
-          epoch: r.epoch,
-        })),
+      : r.targets.map((row) => liveRow(r, row)),
   );
   if (rows.length <= liveRowsMax) return rows;
   const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;

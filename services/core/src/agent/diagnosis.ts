@@ -78,10 +78,8 @@ export function diagnose(
   const silenceMs = 3 * heartbeatMs;
   const rows: DiagnosisRow[] = [];
   const all = [...members].filter((m) => m.id !== v.self);
-  const deaf = all.length > 0 && all.every((m) => now - (heardHere(v, m.id) ?? v.since) >= silenceMs);
+  const deaf = () => all.every((m) => now - (heardHere(v, m.id) ?? v.since) >= silenceMs);
   for (const m of all) {
-    // On another path, or at another vantage: then it is no server that is dead.
-    const someWhere = now - lastHeard(v, m.id, heartbeatMs, now) < silenceMs;
     for (const path of paths(m.id)) {
       const at = heardOnPath(v, m.id, path);
       const silent = now - (at ?? v.since) >= silenceMs;
@@ -97,7 +95,9 @@ export function diagnose(
         continue;
       }
       const ping = pings.get(pathKey(m.id, path));
-      rows.push({ member: m.id, path, says: verdict(m.id, ping ?? null, someWhere, deaf) });
+      // On another path, or at another vantage: then it is no server that is dead.
+      const someWhere = now - lastHeard(v, m.id, heartbeatMs, now) < silenceMs;
+      rows.push({ member: m.id, path, says: verdict(m.id, ping ?? null, someWhere, deaf()) });
     }
   }
   return rows;

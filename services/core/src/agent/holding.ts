@@ -129,6 +129,7 @@ export function newlyFenced(
   before: ReadonlyMap<GroupId, GroupState>,
   after: ReadonlyMap<GroupId, GroupState>,
 ): boolean {
+  if (before === after) return false;
   return [...after.values()].some(
     ({ group, holding }) => holding.kind === 'fenced' && before.get(group)?.holding.kind !== 'fenced',
   );

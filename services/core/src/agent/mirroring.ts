@@ -28,13 +28,32 @@ export function sameCast(before: AgentState, after: AgentState): boolean {
     before.mirrorOrders !== null &&
     before.started === after.started &&
     before.config === after.config &&
-    before.groups === after.groups &&
+    samePlots(before.groups, after.groups) &&
     before.members === after.members &&
     before.pauses === after.pauses &&
     before.stripped === after.stripped &&
     before.followed === after.followed &&
     sameAddresses(before.vantage, after.vantage)
   );
+}
+
+/** Of a group, all that its roles follow from (mirror/roles.ts). */
+function samePlots(before: Cast['groups'], after: Cast['groups']): boolean {
+  if (before === after) return true;
+  if (before.size !== after.size) return false;
+  for (const [name, g] of after) {
+    const known = before.get(name);
+    if (known === g) continue;
+    const same =
+      known?.holding === g.holding &&
+      known.entitlement === g.entitlement &&
+      known.entitledEpoch === g.entitledEpoch &&
+      known.opened === g.opened &&
+      known.seen === g.seen &&
+      known.highestEpoch === g.highestEpoch;
+    if (!same) return false;
+  }
+  return true;
 }
 
 function sameAddresses(before: Vantage, after: Vantage): boolean {
@@ -60,13 +79,13 @@ export function openNow({ holding }: GroupState, config: GroupConfig): GroupStat
   return holding.kind === 'active' ? { epoch: holding.epoch, mirrors: mirrorsOf(config) } : null;
 }
 
-/** What is known of mirrors from these reports on, and events for what changed and stayed so for a while. */
+/** What was told as events by now, and those for what changed and stayed so for a while. */
 export function mirrorNews(
   told: ToldMirrors,
   reports: readonly MirrorReport[],
   now: BootMs,
 ): {
-  readonly known: Pick<AgentState, 'mirrors' | 'mirrorsTold'>;
+  readonly mirrorsTold: ToldMirrors;
   readonly actions: readonly AgentAction[];
 } {
   const next = new Map<string, { readonly state: MirrorState; readonly at: BootMs }>();
@@ -85,7 +104,7 @@ export function mirrorNews(
       actions.push({ kind: 'note', group: groupOf(r.mirror), what, reason: sentence(r.mirror, row) });
     }
   }
-  return { known: { mirrors: reports, mirrorsTold: next }, actions };
+  return { mirrorsTold: next, actions };
 }
 
 /** The group of a mirror; null for one without a failover. */

@@ -36,20 +36,20 @@ export function monitorsDue(g: GroupState, config: GroupConfig, now: BootMs): Mo
   const h = g.holding;
   if (h.kind !== 'active') return { group: g, actions: [] };
   const actions: AgentAction[] = [];
-  const resources = new Map(g.resources);
+  let group = g;
   for (const [name, health] of g.resources) {
     const r = config.resources.find((c) => c.name === name);
     if (r === undefined) continue;
     if (health.busy !== null && now >= health.busy.since + limitMs(r)) {
       // The answer is long overdue: the order was lost with its process. Ask again.
-      resources.set(name, { ...health, busy: null, nextAt: now });
+      group = put(group, name, { ...health, busy: null, nextAt: now });
     } else if (health.busy === null && now >= health.nextAt) {
       const run = Math.round(now);
-      resources.set(name, { ...health, busy: { what: 'monitor', run, since: now } });
+      group = put(group, name, { ...health, busy: { what: 'monitor', run, since: now } });
       actions.push({ kind: 'monitor', group: g.group, epoch: h.epoch, resource: name, run });
     }
   }
-  return { group: { ...g, resources }, actions };
+  return { group, actions };
 }
 
 function limitMs(r: ResourceConfig): number {

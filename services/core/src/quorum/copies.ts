@@ -56,12 +56,13 @@ export function dataHolder(scene: Scene, group: string, record: GroupRecord | nu
   const { ownership, data } = record;
   const { epoch } = ownership;
   if (data === undefined) return { server: last, epoch, besides: 0 };
-  if (ownership.kind === 'unowned' || data.epoch === epoch) return { ...data, besides: 0 };
+  const onRecord = (besides: number): DataHolder => ({ server: data.server, epoch: data.epoch, besides });
+  if (ownership.kind === 'unowned' || data.epoch === epoch) return onRecord(0);
   const word = saysFenced(scene, last, group, epoch);
-  if (word === 'failed') return { ...data, besides: 0 };
+  if (word === 'failed') return onRecord(0);
   if (word !== null || heardActive(scene, last, group, epoch)) return { server: last, epoch, besides: 0 };
   const givenAt = scene.view.groups.get(group)?.changedAt ?? scene.now;
-  return { ...data, besides: Math.max(0, heardAt(scene, last) + scene.heartbeatMs - givenAt) };
+  return onRecord(Math.max(0, heardAt(scene, last) + scene.heartbeatMs - givenAt));
 }
 
 function heardActive(scene: Scene, server: MemberId, group: string, epoch: Epoch): boolean {
