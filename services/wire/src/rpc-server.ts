@@ -4,7 +4,7 @@
  *
  * S1. TLS 1.3 only; the handshake asks for a certificate, and certificate.ts judges it in this one place.
  * S2. Each connection has its own injector, whose interceptor puts that verdict on every call of the connection.
- * S3. Connections, streams, messages and waits are bounded; a frozen peer is noticed after 2 x keepaliveMs.
+ * S3. Connections, streams, messages and waits are bounded; a frozen peer is noticed after clientSilentMs + keepaliveMs.
  * S4. `close` ends within its deadline, whatever the peers do.
  */
 import {
@@ -20,7 +20,7 @@ import type { Presented } from './access.ts';
 import { identifyCertificate, parseCertificate, type WireCredentials } from './certificate.ts';
 import { errorCode, errorText, failed, ok, type Outcome } from './outcome.ts';
 import { PresentedContext, type Fault, type HandlerHost } from './rpc-handler.ts';
-import { keepaliveMs, messageBytesMax } from './rpc-limits.ts';
+import { clientSilentMs, keepaliveMs, messageBytesMax } from './rpc-limits.ts';
 import type { Service } from './rpc-services.ts';
 
 export interface ListenError {
@@ -96,7 +96,7 @@ function grpcServer(services: readonly Service[], host: HandlerHost): Server {
     'grpc.max_receive_message_length': messageBytesMax,
     'grpc.max_send_message_length': messageBytesMax,
     'grpc.max_concurrent_streams': streamsMax,
-    'grpc.keepalive_time_ms': keepaliveMs,
+    'grpc.keepalive_time_ms': clientSilentMs,
     'grpc.keepalive_timeout_ms': keepaliveMs,
     'grpc.enable_channelz': 0,
   });

@@ -28,7 +28,9 @@ import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts
 import { caseOf, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
-const readEveryMs = 5_000;
+/** In heartbeats: the shorter the outage, the sooner it must be known what a watch did not tell. */
+const readEveryBeats = 10;
+const readEveryMsMin = 5_000;
 const storeDeadlineMs = 1_500;
 const eventIdDigits = 15;
 
@@ -160,7 +162,7 @@ class Turn {
     const busy = readingSince !== null && this.now < readingSince + 2 * storeDeadlineMs;
     if (busy || this.now < nextReadAt) return;
     this.state.readingSince = this.now;
-    this.state.nextReadAt = this.now + readEveryMs;
+    this.state.nextReadAt = this.now + this.readEveryMs();
     this.actions.push({ kind: 'read' });
   }
 
@@ -400,6 +402,10 @@ class Turn {
     return [...this.state.underway.values()].some((p) => p.kind === kind);
   }
 
+  private readEveryMs(): number {
+    return Math.max(readEveryMsMin, readEveryBeats * heartbeatMsOf(this.state.view.config?.value ?? null));
+  }
+
   private pace() {
     return leaderPace(heartbeatMsOf(this.state.view.config?.value ?? null));
   }
@@ -424,7 +430,7 @@ class Turn {
     times.push(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
     for (const j of state.judgements.values()) if (j.wakeAt !== null) times.push(j.wakeAt);
     const future = times.filter((t) => t > this.now);
-    return future.length === 0 ? this.now + readEveryMs : Math.min(...future);
+    return future.length === 0 ? this.now + this.readEveryMs() : Math.min(...future);
   }
 }
 

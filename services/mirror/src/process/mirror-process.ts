@@ -49,7 +49,10 @@ export class MirrorProcess {
       says: (sentence) => log.info('mirror', sentence),
     });
     this.#control = new ControlSocket(pathIn(directory.path, 'run', 'mirror.sock'), {
-      orders: (mirrors) => this.#mirrors.order(mirrors),
+      orders: (mirrors) => {
+        this.#mirrors.order(mirrors);
+        this.#reporting.wake();
+      },
       open: (request) => this.#mirrors.open(request),
       drain: (request) => this.#mirrors.drain(request),
       run: (request, ports) => this.#mirrors.run(request, ports),

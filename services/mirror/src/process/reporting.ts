@@ -14,18 +14,27 @@ export interface ReportingPorts {
 }
 
 const lookMs = 100;
+/** Without mirrors nobody waits for a report. */
+const restMs = 1_000;
 const everyMs = 200;
 
 export class Reporting {
   readonly #ports: ReportingPorts;
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   #states = '';
   #figures = '';
   #toldMs = Number.NEGATIVE_INFINITY;
 
   constructor(ports: ReportingPorts) {
     this.#ports = ports;
-    this.#timer = setInterval(() => this.look(), lookMs);
+    this.#timer = this.#arm();
+  }
+
+  /** Orders came: mirrors may begin or end. */
+  wake(): void {
+    clearTimeout(this.#timer);
+    this.look();
+    this.#timer = this.#arm();
   }
 
   look(): void {
@@ -43,7 +52,11 @@ export class Reporting {
   }
 
   close(): void {
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
+  }
+
+  #arm(): NodeJS.Timeout {
+    return setTimeout(() => this.wake(), this.#ports.reports().length === 0 ? restMs : lookMs);
   }
 }
 

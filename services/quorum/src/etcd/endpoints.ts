@@ -181,7 +181,7 @@ function closeEndpoint(endpoint: Endpoint): void {
 
 /** Without TLS etcd hangs up on clients that ping more often than every 5 s; with TLS it does not count pings. */
 function keepaliveMs(tls: EtcdTls | null): number {
-  return tls === null ? 6_000 : 1_000;
+  return tls === null ? 6_000 : 2_000;
 }
 
 function credentialsFor(name: string, tls: EtcdTls | null): ChannelCredentials {

@@ -68,6 +68,9 @@ export function lastingArguments(options: EtcdOptions): string[] {
     flag('auto-compaction-mode', 'periodic'),
     flag('auto-compaction-retention', '10m'),
     flag('snapshot-count', 10_000),
+    // What is committed is in the log, synced. Its database follows later: syncing that too, after each commit and with
+    // the lock that the next commit needs, would stand between the two commits of a planned move.
+    flag('backend-batch-interval', '5s'),
     flag('max-snapshots', 2),
     flag('max-wals', 2),
     // Saves its goroutines, and its connection to itself.
