@@ -3,6 +3,7 @@
  *
  *   W1  one write at a time; changes during a write are written together by the next
  *   W2  `done` is said only after a write that has the change is on the disk
+ *   W4  what may be written later is written with what comes before that, and by `close` at the latest
  *   W3  a write that failed is tried again, because what is in memory holds all the same
  */
 
@@ -53,29 +54,34 @@ export class DurableRecord {
   #flushing: Promise<void> = Promise.resolve();
   #closed = false;
   #retry: NodeJS.Timeout | null = null;
+  #later: NodeJS.Timeout | null = null;
 
   constructor(path: string, write: Write = writeDurably) {
     this.path = path;
     this.#write = write;
   }
 
-  /** Never rejects. Epochs have to be strings already. */
-  set(value: unknown): Promise<Ended> {
+  /** Never rejects. Epochs have to be strings already. `withinMs`: so long it may wait for others (W4). */
+  set(value: unknown, withinMs = 0): Promise<Ended> {
     this.#text = `${JSON.stringify(value)}\n`;
     return new Promise((resolve) => {
       this.#waiting.push(resolve);
-      this.#flush();
+      if (withinMs <= 0 || this.#closed) this.#flush();
+      else this.#later ??= setTimeout(() => this.#flush(), withinMs);
     });
   }
 
-  /** Resolves when the write under way has ended; none is begun any more. */
+  /** Resolves when everything was written, or could not be. */
   async close(): Promise<void> {
     if (this.#retry !== null) clearTimeout(this.#retry);
     this.#closed = true;
+    if (this.#later !== null) this.#flush();
     await this.#flushing;
   }
 
   #flush(): void {
+    if (this.#later !== null) clearTimeout(this.#later);
+    this.#later = null;
     if (this.#writing) return; // W1
     this.#writing = true;
     this.#flushing = this.#writeAll();

@@ -3,6 +3,7 @@
  *
  *   - in the last seconds of an owner's silence it asks who answers at the group's addresses: the probe step then
  *     finds a fresh answer
+ *   - while the owner releases to it, it looks where the addresses belong and what it has to announce them with
  *   - it puts the epoch on disk that it would get: in those same seconds, while the owner releases to it, and when the
  *     store gave it the group and its own renewal is still on the way. An epoch that it then does not get costs
  *     nothing but one number, should its agent start anew in between
@@ -18,6 +19,7 @@ import {
   type Epoch,
   type GroupId,
   type GroupState,
+  type MemberId,
 } from '@holdfast/core';
 import type { Host } from './host.ts';
 import type { Memory } from './memory.ts';
@@ -25,7 +27,7 @@ import type { ServiceAddresses } from './service-addresses.ts';
 
 /** How long before the end of the outage the first question is asked, at least. */
 const aheadMs = 1_500;
-const probeEveryMs = 500;
+const everyMs = 500;
 
 export class HeadStart {
   readonly #host: Host;
@@ -33,6 +35,7 @@ export class HeadStart {
   readonly #memory: Memory;
   readonly #probedAt = new Map<GroupId, BootMs>();
   readonly #remembered = new Map<GroupId, Epoch>();
+  readonly #lookedAt = new Map<GroupId, BootMs>();
 
   constructor(host: Host, addresses: ServiceAddresses, memory: Memory) {
     this.#host = host;
@@ -44,6 +47,7 @@ export class HeadStart {
   look(state: AgentState): void {
     for (const group of state.groups.values()) {
       this.#remember(state, group);
+      if (isReleasedTo(state.self, group)) this.#lookAhead(state, group.group);
       if (this.#isAboutToFail(state, group)) this.#probe(state, group.group);
     }
   }
@@ -61,8 +65,14 @@ export class HeadStart {
     const own = group.seen?.ownership;
     if (own === undefined) return null;
     if (waitsForProof(group, state)) return own.epoch;
-    const releasedToUs = own.kind === 'releasing' && own.to === state.self;
-    return releasedToUs || this.#isAboutToFail(state, group) ? own.epoch + 1n : null;
+    return isReleasedTo(state.self, group) || this.#isAboutToFail(state, group) ? own.epoch + 1n : null;
+  }
+
+  #lookAhead(state: AgentState, group: GroupId): void {
+    if (!this.#isDue(this.#lookedAt, group)) return;
+    const config = state.config?.groups.get(group);
+    if (config === undefined) return;
+    void this.#addresses.lookAhead(identityAddresses(config.identity), config);
   }
 
   #isAboutToFail(state: AgentState, group: GroupState): boolean {
@@ -77,11 +87,19 @@ export class HeadStart {
   }
 
   #probe(state: AgentState, group: GroupId): void {
-    const now = this.#host.bootMs();
-    if (now - (this.#probedAt.get(group) ?? -Infinity) < probeEveryMs) return;
-    this.#probedAt.set(group, now);
+    if (!this.#isDue(this.#probedAt, group)) return;
     const config = state.config?.groups.get(group);
     if (config === undefined) return;
     void this.#addresses.probeAhead(identityAddresses(config.identity), config);
   }
+
+  #isDue(doneAt: Map<GroupId, BootMs>, group: GroupId): boolean {
+    const now = this.#host.bootMs();
+    if (now - (doneAt.get(group) ?? -Infinity) < everyMs) return false;
+    doneAt.set(group, now);
+    return true;
+  }
 }
+
+const isReleasedTo = (self: MemberId, { seen }: GroupState): boolean =>
+  seen?.ownership.kind === 'releasing' && seen.ownership.to === self;

@@ -2,6 +2,8 @@
  * Every heartbeat that is heard or sent here, for the quorum service of this host: a Unix socket, one JSON object per
  * line, {at, from, path, heartbeat}. `at` is on the boot clock, which both processes share; epochs are strings.
  *
+ * What comes in one turn of the event loop is written together: a member's heartbeats arrive on all paths at once.
+ *
  * A client that does not read loses the oldest lines, never the newest, and never holds us up.
  */
 
@@ -19,6 +21,7 @@ export interface HeardLine {
 
 const clientsMax = 8;
 const queuedMax = 512;
+const linesAtOnce = 32;
 /** What the kernel and Node may hold for one client before lines wait here. */
 const unreadBytesMax = 256 * 1024;
 
@@ -31,9 +34,9 @@ class Client {
     socket.on('drain', () => this.#flush());
   }
 
-  push(line: string): void {
-    this.#queue.push(line);
-    if (this.#queue.length > queuedMax) this.#queue.shift();
+  push(lines: readonly string[]): void {
+    this.#queue.push(...lines);
+    if (this.#queue.length > queuedMax) this.#queue.splice(0, this.#queue.length - queuedMax);
     this.#flush();
   }
 
@@ -43,8 +46,7 @@ class Client {
 
   #flush(): void {
     while (this.#queue.length > 0 && this.#socket.writableLength < unreadBytesMax) {
-      const line = this.#queue.shift();
-      if (line !== undefined) this.#socket.write(line);
+      this.#socket.write(this.#queue.splice(0, linesAtOnce).join(''));
     }
   }
 }
@@ -55,6 +57,7 @@ export type OpenedRelay =
 export class HeardRelay {
   readonly #server: Server;
   readonly #clients = new Set<Client>();
+  #lines: string[] = [];
 
   constructor(server: Server, trouble: (says: string) => void) {
     this.#server = server;
@@ -68,13 +71,19 @@ export class HeardRelay {
 
   push(line: HeardLine): void {
     if (this.#clients.size === 0) return;
-    const text = `${JSON.stringify(line, bigintAsText)}\n`;
-    for (const client of this.#clients) client.push(text);
+    this.#lines.push(`${JSON.stringify(line, bigintAsText)}\n`);
+    if (this.#lines.length === 1) setImmediate(() => this.#flush());
   }
 
   close(): void {
     this.#server.close();
     for (const client of this.#clients) client.end();
+  }
+
+  #flush(): void {
+    const lines = this.#lines;
+    this.#lines = [];
+    for (const client of this.#clients) client.push(lines);
   }
 
   #accept(socket: Socket): void {

@@ -5,6 +5,9 @@
  *   promises.json   promises not to accept a takeover (rule 11)
  *
  *   M1  a record that can't be read counts as the worst it could have said
+ *   M2  a new epoch is written at once. What becomes of an epoch is written a moment later: the next agent believes it only
+ *       where the guard vouches for that epoch, and the guard is told first. In a planned move this keeps the disk for
+ *       the voter beside us, whose commit everybody waits for
  */
 
 import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
@@ -23,6 +26,8 @@ export interface KeptPromise {
   /** On the boot clock of that boot. */
   readonly until: BootMs;
 }
+
+const laterMs = 100;
 
 const onDisk: Promise<Ended> = Promise.resolve({ kind: 'done' });
 
@@ -76,10 +81,14 @@ export class Memory {
     this.#promisesFile = new DurableRecord(statePath(directory, 'promises'));
   }
 
+  /** M2. */
   remember(group: GroupId, at: Epoch, state: HoldingState | 'idle'): Promise<Ended> {
+    const entered = this.#entered.get(group);
+    if (entered?.epoch === at && this.holdings.get(group)?.state === state) return entered.written;
     this.holdings.set(group, { bootId: this.#bootId, epoch: at, state });
+    if (entered?.epoch === at) return this.#holdingsFile.set(asText(this.holdings), laterMs);
     const written = this.#holdingsFile.set(asText(this.holdings));
-    if (this.#entered.get(group)?.epoch !== at) this.#entered.set(group, { epoch: at, written });
+    this.#entered.set(group, { epoch: at, written });
     return written;
   }
 

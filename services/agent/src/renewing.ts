@@ -1,5 +1,6 @@
 /** Carries out a renewal: records as text to a quorum service, its answer back as an event, notes along with it. */
 
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   encode,
   parseGroup,
@@ -36,6 +37,8 @@ export class Renewing {
 
   async renew(action: Renew): Promise<void> {
     const began = this.#host.bootMs();
+    // A step that was ordered together with it, and that clients wait for, goes first. `s` was counted before.
+    await nextTurn();
     const notes = this.#notes.next();
     this.#services.locate(this.#host.state());
     const answer = await this.#services.renew(

@@ -38,6 +38,8 @@ export class ServiceAddresses {
   readonly #failing = new Set<GroupId>();
   /** When it was last asked for and nobody answered. */
   readonly #freeAt = new Map<string, BootMs>();
+  /** Where it belongs, as it was found a moment ago. */
+  readonly #found = new Map<string, { readonly device: string; readonly at: BootMs }>();
 
   constructor(host: Host, devices: Devices, gate: EpochGate, changed: () => void) {
     this.#host = host;
@@ -70,6 +72,19 @@ export class ServiceAddresses {
     for (const answer of answers)
       if (answer.kind === 'unknown') this.#host.note(group, 'probe-unknown', answer.says);
     return { ended: { kind: 'done' }, occupied: false };
+  }
+
+  /** Finds out before it is needed what setting and announcing would ask first; the answers count for a moment. */
+  async lookAhead(addresses: readonly string[], config: GroupConfig): Promise<void> {
+    await Promise.all(
+      addresses.map(async (address) => {
+        const at = this.#host.bootMs();
+        const device = await this.deviceOf(address, config);
+        if (device === null) return;
+        await this.#host.platform.neighbours.linkAddress(device);
+        this.#found.set(address, { device, at });
+      }),
+    );
   }
 
   /** Asks before it is needed; the answer counts for a moment. */
@@ -131,7 +146,7 @@ export class ServiceAddresses {
     config: GroupConfig | null,
     goneBy: BootMs,
   ): Promise<Ended> {
-    const device = await this.deviceOf(address, config);
+    const device = await this.#deviceNow(address, config);
     if (device === null) return { kind: 'failed', says: noDevice(address) };
     if (this.#gate.isOver(group, epoch))
       return { kind: 'failed', says: `epoch ${epoch.toString()} of ${group} is over` };
@@ -218,7 +233,7 @@ export class ServiceAddresses {
   async announce(addresses: readonly string[], config: GroupConfig | null): Promise<Ended> {
     const outcomes = await Promise.all(
       addresses.map(async (address): Promise<Ended> => {
-        const device = await this.deviceOf(address, config);
+        const device = await this.#deviceNow(address, config);
         if (device === null) return { kind: 'failed', says: noDevice(address) };
         return this.#host.platform.neighbours.announce(address, device, announcements);
       }),
@@ -238,6 +253,12 @@ export class ServiceAddresses {
     if (outcome.kind === 'failed') return outcome;
     this.#host.journal.write('spare-kept', { group, address, device });
     return this.#host.platform.neighbours.announce(address, device, announcements);
+  }
+
+  async #deviceNow(address: string, config: GroupConfig | null): Promise<string | null> {
+    const found = this.#found.get(address);
+    if (found !== undefined && this.#host.bootMs() - found.at < freshMs) return found.device;
+    return this.deviceOf(address, config);
   }
 
   /** Learns where the group's addresses belong while they are still there to show it. */

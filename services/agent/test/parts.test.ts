@@ -140,6 +140,21 @@ describe('a record on disk', () => {
     await record.close();
   });
 
+  it('writes what may wait together with what may not, and when it is closed at the latest', async () => {
+    const written: string[] = [];
+    const record = new DurableRecord('/nowhere', (_path, text) => {
+      written.push(text.trim());
+      return Promise.resolve();
+    });
+    const later = record.set(1, 60_000);
+    expect(written).toEqual([]);
+    expect(await Promise.all([record.set(2), later])).toEqual([{ kind: 'done' }, { kind: 'done' }]);
+    const last = record.set(3, 60_000);
+    await record.close();
+    expect(await last).toEqual({ kind: 'done' });
+    expect(written).toEqual(['2', '3']);
+  });
+
   it('remembers epochs and promises for the next agent', () =>
     inFolder(async (folder) => {
       const { mkdir, writeFile } = await import('node:fs/promises');

@@ -67,6 +67,7 @@ function textOf(record: RenewalRecord): string {
 }
 
 const parsedMax = 200;
+const rememberLaterMs = 100;
 
 export class AgentShell {
   readonly mailbox: Mailbox<AgentEvent>;
@@ -259,13 +260,7 @@ export class AgentShell {
         this.restart(action.group, action.epoch, action.resource, action.run);
         return;
       case 'remember':
-        disk.remembered.set(action.group, {
-          epoch: action.epoch,
-          state: action.state,
-          bootId: machine.bootId,
-        });
-        if (action.epoch > (disk.epochs.get(action.group) ?? -1n))
-          disk.epochs.set(action.group, action.epoch);
+        this.remember(action);
         return;
       case 'keep-promise':
         this.keepPromise(action);
@@ -393,6 +388,27 @@ export class AgentShell {
       for (const address of addresses) machine.dropAddress(address);
       for (const [key, r] of [...machine.resources]) if (groups.includes(r.group)) machine.stopByKey(key);
       this.mailbox.deliver({ kind: 'stripped' });
+    });
+  }
+
+  /** What becomes of an epoch that is on disk already is written a moment later, and is lost when the agent dies before. */
+  private remember({ group, epoch, state }: Extract<AgentAction, { kind: 'remember' }>): void {
+    const { machine, sim } = this.around;
+    const { disk, bootId } = machine;
+    const isEntered = (): boolean => {
+      const entered = disk.remembered.get(group);
+      return entered?.epoch === epoch && entered.bootId === bootId;
+    };
+    const write = (): void => {
+      disk.remembered.set(group, { epoch, state, bootId });
+      if (epoch > (disk.epochs.get(group) ?? -1n)) disk.epochs.set(group, epoch);
+    };
+    if (!isEntered()) {
+      write();
+      return;
+    }
+    sim.after(rememberLaterMs, () => {
+      if (this.mailbox.alive && isEntered()) write();
     });
   }
 

@@ -18,6 +18,8 @@ const ASK_MS = 500;
 /** Repeats are spread over this time, closer together at its beginning. */
 const SPREAD_MS = 2000;
 const TIMES_MAX = 20;
+/** What was seen of the links so short ago need not be asked for again by an announcement. */
+const FRESH_MS = 1500;
 /** A repeat that comes later than this (this process was frozen) is not sent. */
 const STALE_MS = 500;
 
@@ -52,11 +54,19 @@ export function createNeighbours(
     repeats.delete(key);
   };
 
+  let seen: { readonly links: ReadonlyMap<string, LinkState>; readonly at: number } | null = null;
+
   const links = async (): Promise<ReadonlyMap<string, LinkState> | string> => {
+    const at = performance.now();
     const answer = await linkBatch.ask([['link', 'show']], ASK_MS);
     const sure = answer.kind === 'lost' ? await linkBatch.once([['link', 'show']]) : answer;
-    return sure.kind === 'lost' ? sure.says : parseLinks(sure.lines);
+    if (sure.kind === 'lost') return sure.says;
+    seen = { links: parseLinks(sure.lines), at };
+    return seen.links;
   };
+
+  const linksOfLate = (): Promise<ReadonlyMap<string, LinkState> | string> =>
+    seen !== null && performance.now() - seen.at < FRESH_MS ? Promise.resolve(seen.links) : links();
 
   return {
     withdraw,
@@ -90,7 +100,7 @@ export function createNeighbours(
     announce: async (address, device, times) => {
       const cidr = parseCidr(address);
       if (cidr === null || !isDeviceName(device)) return failed(`${address} on ${device} can't be announced`);
-      const state = await links();
+      const state = await linksOfLate();
       if (typeof state === 'string') return failed(state);
       const link = state.get(device);
       if (link === undefined) return failed(`there is no interface ${device}`);
