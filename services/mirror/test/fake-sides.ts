@@ -8,6 +8,8 @@ const done: Answered = { kind: 'done', says: '' };
 export class FakeSides implements Sides {
   readonly events: string[] = [];
   consistent = true;
+  /** Not empty: what is open has lost its root. */
+  lost = '';
   /** Not empty: nothing can be opened. */
   trouble = '';
   /** Who holds everything when a drain is asked for. */
@@ -27,6 +29,12 @@ export class FakeSides implements Sides {
     return done;
   };
 
+  confirm = (order: MirrorOrder): Promise<Answered> => {
+    this.#note(`confirm ${order.mirror}`);
+    this.trouble = '';
+    return Promise.resolve(done);
+  };
+
   release: Sides['release'] = (order) => {
     this.#note(`release ${order.mirror}`);
     return '';
@@ -43,8 +51,12 @@ export class FakeSides implements Sides {
   }
 
   #sourceOf({ mirror }: MirrorOrder, epoch: Epoch): SourceSide {
+    const lostNow = (): string => this.lost;
     return {
       change: (_order, { targets }) => this.#note(`source to ${targets.map((t) => t.member).join()}`),
+      get lost() {
+        return lostNow();
+      },
       report: () => ({ kind: 'source', mirror, epoch, sequence: 1, says: '', export: null, targets: [] }),
       drain: () => Promise.resolve(this.drained),
       run: (_run, { row }) => {
@@ -56,8 +68,12 @@ export class FakeSides implements Sides {
   }
 
   #targetOf({ mirror }: MirrorOrder): TargetSide {
+    const lostNow = (): string => this.lost;
     return {
       change: (_order, role) => this.#note(`target of ${role === null ? 'nobody' : role.sources.join()}`),
+      get lost() {
+        return lostNow();
+      },
       report: () => ({
         kind: 'target',
         mirror,

@@ -152,6 +152,31 @@ describe('a mirror on one member', () => {
     ]);
   });
 
+  it('closes what has lost its root, says so, and opens it when the root is back', async () => {
+    mirrors.order([order(source(1n))]);
+    await happened('open source 1');
+    sides.lost = 'the disk was unmounted';
+    sides.trouble = 'is its disk mounted?';
+    await happened('close source');
+    await until('it says why', () => mirrors.reports()[0]?.says === 'is its disk mounted?');
+    sides.lost = '';
+    sides.trouble = '';
+    await until('it is open again', () => sides.events.filter((e) => e === 'open source 1').length === 2);
+  });
+
+  it('takes a resync of a person for the word that a root that was refused is meant so', async () => {
+    sides.trouble = 'is its disk mounted?';
+    mirrors.order([order(source(1n))]);
+    await until('it says why', () => mirrors.reports()[0]?.says === 'is its disk mounted?');
+    const run = { kind: 'resync', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
+    const ports = { row: () => undefined, signal: new AbortController().signal };
+    // With a target named it is about that one.
+    await mirrors.run({ run: { ...run, target: 'b' } }, ports);
+    expect(sides.events).not.toContain('confirm d3/data');
+    expect(await mirrors.run({ run }, ports)).toMatchObject({ kind: 'done' });
+    await happened('open source 1');
+  });
+
   it('goes on without its agent until the grant ends, and not longer', async () => {
     mirrors.order([order(source(1n, 1_060))]);
     await happened('open source 1');

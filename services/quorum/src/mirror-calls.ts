@@ -5,6 +5,7 @@
  *
  *   C1  a request that names a member is carried out there or refused, never passed on again
  *   C2  a list of what diverged is of every member that can be asked; who could not is said
+ *   C3  a resync with one target is told to that target, too: one that refuses a replaced root takes it for a person's word
  */
 import type { ClusterConfig, MemberId, MirrorId, QuorumState } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
@@ -51,6 +52,8 @@ export async function runMirror(
   const asked = { ...request, mirror, target };
   if (kind === 'resync' || kind === 'verify') {
     if (place.source === null) return failure('unsafe', `${mirror} has no source at the moment`);
+    if (kind === 'resync' && target !== '' && target !== place.source)
+      await runAt(around, target, asked, () => Promise.resolve(true), call); // C3. That it need not be told is no failure.
     return runAt(around, place.source, asked, send, call);
   }
   const keepers = place.members.filter((member) => target === '' || member === target);

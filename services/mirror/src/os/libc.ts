@@ -85,6 +85,7 @@ export const libc = {
   copyFileRange: text('long copy_file_range(int, void*, int, void*, size_t, unsigned int)') as Call<
     [fromFd: number, from: Bytes, toFd: number, to: Bytes, bytes: number, flags: number]
   >,
+  fstatfs: text('int fstatfs(int, void*)') as Call<[fd: number, into: Bytes]>,
   syncfs: text('int syncfs(int)') as Call<[fd: number]>,
   mount: text('int mount(const void*, const void*, const void*, unsigned long, const void*)') as Call<
     [from: Bytes | null, to: Bytes, type: Bytes | null, flags: number, data: Bytes | null]

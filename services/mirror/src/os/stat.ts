@@ -11,6 +11,9 @@ const AT_NO_AUTOMOUNT = 0x800;
 const TWO_32 = 2 ** 32;
 const buffer = new Uint8Array(256);
 const words = new Uint32Array(buffer.buffer);
+/** struct statfs of 64-bit systems: f_fsid comes after seven words. */
+const statfsBuffer = Buffer.alloc(256);
+const statfsIdAt = 56;
 const signed = new Int32Array(buffer.buffer);
 
 const kinds: Readonly<Record<number, EntryKind>> = {
@@ -41,6 +44,12 @@ export function statIn(folder: number, name: Uint8Array, path: Buffer): Stat | n
   const code = errorCode();
   if (code === 'ENOENT') return null;
   throw new OsError(code, 'statx', path);
+}
+
+/** Which file system an open file is on, as hexadecimal digits. Of most it is the same after a boot. Source: statfs(2). */
+export function fileSystemOf(fd: number, path: Buffer | null): string {
+  checked(libc.fstatfs(fd, statfsBuffer), 'fstatfs', path);
+  return statfsBuffer.toString('hex', statfsIdAt, statfsIdAt + 8);
 }
 
 function parsed(path: Buffer | null): Stat {

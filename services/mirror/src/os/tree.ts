@@ -38,7 +38,7 @@ import {
   openat2,
 } from './libc.ts';
 import { removeBeneath } from './removal.ts';
-import { statIn, statOpen } from './stat.ts';
+import { fileSystemOf, statIn, statOpen } from './stat.ts';
 import {
   type ChildStat,
   type Extended,
@@ -108,6 +108,11 @@ export class Tree {
       if (error instanceof OsError && notThere.has(error.code)) return null;
       throw error;
     }
+  }
+
+  /** Which file system the root is on, as text to be compared. */
+  fileSystem(): string {
+    return fileSystemOf(this.#fd(), this.root);
   }
 
   /** Names and kinds, in no order. */

@@ -11,6 +11,7 @@ import type { Catalog } from '../catalog/types.ts';
 import { createFeed } from '../feed/feed.ts';
 import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
+import { noteRoot, rootRefused } from '../files/root-identity.ts';
 import { FileSource } from '../files/source/file-source.ts';
 import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
@@ -140,10 +141,31 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     return open(new SourceRoleSide(name, made, lines, { kept: keptHere, closed }));
   };
 
+  const confirm = async (order: FilesOrder): Promise<Answered> => {
+    const place = placeOf(order);
+    if (place.kind === 'failed') return { kind: 'failed', as: 'failed', says: place.says };
+    const parts = openParts(place.side);
+    if (parts.kind === 'failed') return { kind: 'failed', as: 'failed', says: parts.says };
+    const { catalog, blocks, tree } = parts.side;
+    try {
+      if ((await rootRefused(tree, catalog, order.mirror)) === null)
+        return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
+      noteRoot(tree, catalog);
+      // Whatever a target has there now, it is no copy.
+      if (order.role.kind === 'target') catalog.setMeta({ history: [], consistent: false });
+      return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
+    } finally {
+      await blocks.close();
+      await catalog.close();
+      tree.close();
+    }
+  };
+
   return {
     target,
     source,
     kept,
+    confirm,
     release: (order) => {
       const place = placeOf(order);
       return place.kind === 'failed' ? place.says : uncover(place.side);

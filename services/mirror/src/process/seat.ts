@@ -7,6 +7,7 @@
  *   M3  a source is closed when its grant ends, whether or not anybody says so
  *   M4  whatever can't be opened is tried again, ever more slowly, and says why
  *   M5  one change at a time; an order that comes meanwhile is looked at afterwards
+ *   M6  a role whose root is not the folder any more that it was is closed, and opened anew where that is right
  */
 
 import { join } from 'node:path';
@@ -31,6 +32,7 @@ type Now =
 
 const retryMs = { first: 200, most: 5_000 } as const;
 const timerMsMax = 2 ** 31 - 1;
+const rootPeriodMs = 1_000;
 
 /** `d3/data` as the name of a folder. */
 export const folderOf = (mirror: string): string => encodeURIComponent(mirror);
@@ -49,11 +51,15 @@ export class Seat {
   #delayMs: number = retryMs.first;
   #says = '';
   #closing = false;
+  readonly #rootTimer: NodeJS.Timeout;
 
   constructor(order: MirrorOrder, ports: SeatPorts) {
     this.#order = order;
     this.#ports = ports;
     this.#dir = join(ports.dir, folderOf(order.mirror));
+    this.#rootTimer = setInterval(() => {
+      if (this.#lost() !== '') this.#look(); // M6
+    }, rootPeriodMs).unref();
     this.#look();
   }
 
@@ -105,14 +111,31 @@ export class Seat {
   run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const now = this.#now;
     if (now.kind !== 'closed') return now.side.run(run, ports);
+    const { kind } = this.#order.role;
+    if (run.kind === 'resync' && (kind === 'target' || (kind === 'source' && run.target === '')))
+      return this.#confirm();
     const answered = this.#ports.sides.kept(this.#order, run, ports);
     if (answered.kind !== 'failed' || this.#says === '') return Promise.resolve(answered);
     return Promise.resolve({ ...answered, says: `${answered.says}: ${this.#says}` });
   }
 
+  /** Whoever wants everything to be compared means the root as it is. */
+  #confirm(): Promise<Answered> {
+    return this.#next(async () => {
+      if (this.#now.kind !== 'closed') return failed(`${this.#order.mirror} was opened just now: try again`);
+      const answered =
+        (await this.#ports.sides.confirm?.(this.#order)) ?? failed('it does not work here now');
+      if (answered.kind === 'failed' && this.#says !== '')
+        return { ...answered, says: `${answered.says}: ${this.#says}` };
+      this.#look();
+      return answered;
+    });
+  }
+
   /** `forget`: its order was taken away, so that a later one begins anew. */
   async close(forget: boolean): Promise<void> {
     this.#closing = true;
+    clearInterval(this.#rootTimer);
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#next(async () => {
       await this.#shut();
@@ -164,6 +187,11 @@ export class Seat {
     const fixed = fixedOf(this.#order);
     if (fixed !== this.#fixed) await this.#shut();
     this.#fixed = fixed;
+    const lost = this.#lost();
+    if (lost !== '') {
+      this.#ports.says(`${this.#order.mirror}: ${lost}`);
+      await this.#shut();
+    }
     switch (role.kind) {
       case 'idle':
         await this.#shut();
@@ -215,6 +243,10 @@ export class Seat {
     if (opened.kind === 'failed') return opened.says;
     this.#now = { kind: 'source', epoch: role.epoch, side: opened.side };
     return '';
+  }
+
+  #lost(): string {
+    return this.#now.kind === 'closed' ? '' : (this.#now.side.lost ?? '');
   }
 
   /** M3. */

@@ -27,6 +27,8 @@ export interface SourceSide {
   /** Targets, their rates and pauses, the selection's periods: whatever changed of the order but not its epoch. */
   change(order: MirrorOrder, role: SourceRole): void;
   report(): SourceReport;
+  /** Empty while the root is the folder that it was when this was opened; else why not: it has to be opened anew. */
+  readonly lost?: string;
   /** Resolves at `limitMs` at the latest, with the targets that hold everything. */
   drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]>;
   run(run: MirrorRun, ports: RunPorts): Promise<Answered>;
@@ -38,6 +40,8 @@ export interface TargetSide {
   /** Whose frames are taken; null: nobody's. */
   change(order: MirrorOrder, role: TargetRole | null): void;
   report(): TargetReport;
+  /** As of a source. */
+  readonly lost?: string;
   /** Whether the copy is at a position that the source was in. */
   readonly consistent: boolean;
   /** Nothing is taken any more, everything durable is applied, and the root is writable. */
@@ -63,6 +67,8 @@ export interface Sides<D extends MirrorDataset = MirrorDataset> {
   target(order: MirrorOrder<D>, role: TargetRole | null): Promise<Opened<TargetSide>>;
   /** What diverged, of a mirror that has no role open here. */
   kept(order: MirrorOrder<D>, run: MirrorRun, ports: RunPorts): Answered;
+  /** A person says that a root that was refused is meant to be as it is. Nothing of this mirror is open. */
+  confirm?(order: MirrorOrder<D>): Promise<Answered>;
   /** It is nobody's target any more: whoever works here may write to its data again. Empty when it is so. */
   release(order: MirrorOrder<D>): string;
 }

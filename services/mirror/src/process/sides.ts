@@ -14,6 +14,10 @@ export function sidesByKind(kinds: SidesByKind): Sides {
     source: (order, role, grantUntil) => of(order).source(order, role, grantUntil),
     target: (order, role) => of(order).target(order, role),
     kept: (order, run, ports) => of(order).kept(order, run, ports),
+    confirm: async (order) => {
+      const confirmed = of(order).confirm?.(order);
+      return confirmed ?? { kind: 'failed', as: 'failed', says: `${order.mirror} does not work here now` };
+    },
     release: (order) => of(order).release(order),
   };
 }

@@ -48,6 +48,10 @@ export class SourceRoleSide implements SourceSide {
     return this.#source.state();
   }
 
+  get lost(): string {
+    return this.#source.lost;
+  }
+
   /** S2. */
   async drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
     const drained = await this.#source.drain(to, limitMs);

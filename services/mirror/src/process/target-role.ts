@@ -52,6 +52,10 @@ export class TargetRoleSide implements TargetSide {
     return this.#ports.target.state().consistent;
   }
 
+  get lost(): string {
+    return this.#ports.target.lost;
+  }
+
   change(_order: MirrorOrder, role: TargetRole | null): void {
     this.#role = role;
   }
@@ -71,6 +75,8 @@ export class TargetRoleSide implements TargetSide {
   }
 
   async promote(epoch: Epoch): Promise<Answered> {
+    const { lost } = this;
+    if (lost !== '') return { kind: 'failed', as: 'failed', says: lost };
     this.#role = null;
     const { position } = await this.#ports.target.promote();
     const at = position === null ? 'with nothing received' : `at ${String(position.sequence)}`;

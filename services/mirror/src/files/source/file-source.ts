@@ -4,6 +4,7 @@
  * S1. Nothing is sent without a live grant: it is asked for before every frame, and again with every beat.
  * S2. The epoch is in the history, on disk, before anything is sent at it. Numbers go on from where they were.
  * S3. What is gone is remembered until every target that is configured acknowledged it.
+ * S4. A root that is not the one that was mirrored is refused (root-identity.ts).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +12,7 @@ import { advanceHistory, type History } from '@holdfast/core';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
+import { rootLost, rootRefused } from '../root-identity.ts';
 import { Capture } from './capture.ts';
 import { readNote, writeNote, type TargetNote } from './notes.ts';
 import type { SourceGround } from './source-ground.ts';
@@ -46,6 +48,7 @@ export class FileSource {
   #history: History = [];
   #timer: NodeJS.Timeout | null = null;
   #firstWalk: { readonly promise: Promise<void>; readonly done: () => void };
+  #started = false;
   #closed = false;
   /** What all targets held after the last drain. */
   #drained: number | null = null;
@@ -94,6 +97,8 @@ export class FileSource {
   async start(): Promise<SourceStarted> {
     const { catalog } = this.#parts;
     const { epoch } = this.#options;
+    const refused = await rootRefused(this.#parts.tree, catalog, this.#options.name);
+    if (refused !== null) return { kind: 'failed', says: refused };
     const note = readNote(catalog);
     const { history } = catalog.meta;
     const last = history.at(-1);
@@ -114,6 +119,7 @@ export class FileSource {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }
     catalog.setMeta({ history: this.#history, epoch, consistent: true });
+    this.#started = true;
     writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null, seenMs: note?.seenMs ?? null });
     await catalog.flush();
     await this.#capture.start();
@@ -192,6 +198,11 @@ export class FileSource {
     return drained;
   }
 
+  /** Empty while the root is the folder that it was; else it has to be opened anew. */
+  get lost(): string {
+    return rootLost(this.#options.root, this.#parts.tree);
+  }
+
   state(): SourceReport {
     return {
       kind: 'source',
@@ -211,6 +222,7 @@ export class FileSource {
     if (this.#timer !== null) clearInterval(this.#timer);
     await Promise.all([...this.#lines.values()].map((line) => line.close('the source is closed')));
     await this.#capture.close();
+    if (!this.#started) return;
     this.#note();
     await this.#capture.onDisk(this.#parts.catalog.lastSequence);
     await this.#parts.catalog.flush();

@@ -15,6 +15,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { leave, unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
+import { rootLost } from '../root-identity.ts';
 import { Commits } from './commits.ts';
 import { searchForeign } from './foreign.ts';
 import type { ForeignSearch } from './foreign.ts';
@@ -25,7 +26,7 @@ import type { Standing } from './records.ts';
 import { Session } from './session.ts';
 import { codeOf, waitingReason } from './trouble.ts';
 import { cover, isOurs } from './own-root.ts';
-import { openParts } from './parts.ts';
+import { OtherRoot, openParts } from './parts.ts';
 import type { Parts } from './parts.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
 
@@ -110,6 +111,7 @@ export class FileTarget {
       return { kind: 'open', target };
     } catch (error) {
       for (const each of opened.reverse()) each.close();
+      if (error instanceof OtherRoot) return { kind: 'failed', says: error.message };
       if (codeOf(error) === '') throw error;
       return { kind: 'failed', says: waitingReason(error) ?? String(error) };
     }
@@ -152,6 +154,11 @@ export class FileTarget {
     }
     const { position, consistent } = this.#durable;
     return { position, consistent };
+  }
+
+  /** Empty while the root is the folder that it was; else it has to be opened anew. */
+  get lost(): string {
+    return rootLost(this.#options.root, this.#parts.ground.tree);
   }
 
   state(): TargetReport {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { bootId } from '../../os/boot-id.ts';
 import { OsError } from '../../os/types.ts';
 import { KeptStore } from '../divergence/kept-store.ts';
+import { rootRefused } from '../root-identity.ts';
 import type { Ground } from './applying.ts';
 import { BootMark } from './boot-mark.ts';
 import { emptyGone } from './gone.ts';
@@ -31,6 +32,9 @@ export interface Parts {
   readonly nextNumber: number;
 }
 
+/** The root is not the one that was mirrored; the message says what to do. */
+export class OtherRoot extends Error {}
+
 /** What has to be closed when this throws is in `opened`. */
 export async function openParts(options: TargetOptions, opened: { close(): void }[]): Promise<Parts> {
   const { dir, name, self, catalog, keepMaxBytes } = options;
@@ -38,6 +42,8 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   const own = openRoot(options);
   opened.push(own);
   const { tree } = own;
+  const refused = await rootRefused(tree, catalog, `${name} --target ${self}`);
+  if (refused !== null) throw new OtherRoot(refused);
   const records = new Records(catalog, tree);
   const place = StagingPlace.find(own, name, (change) => keepingTimes(tree, records, change));
   const staging = new Staging(place);
