@@ -171,7 +171,7 @@ export class MirrorPair {
       otherRoots: [],
       keepMaxBytes: this.#options.keepMaxBytes ?? null,
       catalog: host.catalog,
-      privateMount: null,
+      covered: false,
       foreignPeriodMs: 0,
       says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
       ...(this.#options.failPoint === undefined ? {} : { failPoint: this.#options.failPoint }),

@@ -20,11 +20,10 @@ function within(script: string): string {
   const program = `
     import assert from 'node:assert';
     import { execFileSync } from 'node:child_process';
-    import { closeSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+    import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from 'node:fs';
     import { Tree } from '${url}/os/tree.js';
-    import { protect, unprotect } from '${url}/os/read-only.js';
+    import { protect, removeFormerMount, unprotect } from '${url}/os/read-only.js';
     const root = process.cwd() + '/root';
-    const own = process.cwd() + '/own';
     const mounted = () => readFileSync('/proc/self/mountinfo', 'utf8').split('\\n').filter((line) => line.includes(process.cwd())).length;
     const write = (tree, name) => closeSync(tree.createFile(Buffer.from(name), 0o600));
     const code = (call) => { try { call(); return 'done'; } catch (error) { return error.code; } };
@@ -35,124 +34,79 @@ function within(script: string): string {
 }
 
 describe('a protected root', () => {
-  it('is written by the mirror and by nobody else, until it is let go', () => {
+  it('is written by who opened it before and by nobody else, until it is let go', () => {
     const script = `
-      assert.deepEqual(protect(root, own, 'root'), { kind: 'read-only', says: '', writable: own, holder: null });
+      const tree = Tree.open(root);
+      assert.deepEqual(protect(root), { kind: 'read-only', says: '' });
       assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');
-      const tree = Tree.open(own);
       write(tree, 'ours');
+      writeFileSync(tree.reached + '/by its descriptor', 'x');
       assert.equal(readFileSync(root + '/ours', 'utf8'), '');
-      assert.equal(mounted(), 2);
-      unprotect(root, own);
+      assert.equal(mounted(), 1);
+      unprotect(root);
       assert.equal(mounted(), 0);
       writeFileSync(root + '/theirs', 'x');
       write(tree, 'sub/still ours');
-      unprotect(root, own);`;
+      unprotect(root);`;
     expect(within(script)).toBe('done');
   });
 
-  it('is so for everybody who shares its mounts, and not for the private one', () => {
+  it('is so for everybody who shares its mounts', () => {
     const script = `
       execFileSync('mount', ['--make-rshared', '/']);
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
-      write(Tree.open(own), 'ours');
-      assert.equal(mounted(), 2);
-      unprotect(root, own);
+      const tree = Tree.open(root);
+      assert.equal(protect(root).kind, 'read-only');
+      write(tree, 'ours');
+      assert.equal(mounted(), 1);
+      unprotect(root);
       assert.equal(mounted(), 0);`;
     expect(within(script)).toBe('done');
   });
 
-  it('stays so when it is protected again, also after half of it was taken away', () => {
+  it('stays so when it is protected again', () => {
     const script = `
-      for (let n = 0; n < 3; n += 1) assert.equal(protect(root, own, 'root').kind, 'read-only');
-      assert.equal(mounted(), 2);
-      execFileSync('umount', [own]);
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
-      write(Tree.open(own), 'one');
+      for (let n = 0; n < 3; n += 1) assert.equal(protect(root).kind, 'read-only');
+      assert.equal(mounted(), 1);
       execFileSync('umount', [root]);
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
-      write(Tree.open(own), 'two');
-      assert.equal(mounted(), 2);
+      assert.equal(protect(root).kind, 'read-only');
+      assert.equal(mounted(), 1);
       assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');`;
+    expect(within(script)).toBe('done');
+  });
+
+  it('lets what is beside it be renamed into it by who opened both before', () => {
+    const script = `
+      execFileSync('mount', ['--make-rshared', '/']);
+      const [tree, beside] = [Tree.open(root), Tree.open(process.cwd())];
+      protect(root);
+      write(beside, 'staged');
+      beside.rename(Buffer.from('staged'), Buffer.from('placed'), { toTree: tree });
+      assert.equal(readFileSync(root + '/placed', 'utf8'), '');`;
     expect(within(script)).toBe('done');
   });
 
   it('may be a file system of its own, and keeps its flags', () => {
     const script = `
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'nosuid,noexec', 'none', root]);
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
+      const tree = Tree.open(root);
+      assert.equal(protect(root).kind, 'read-only');
       assert.match(readFileSync('/proc/self/mountinfo', 'utf8').split('\\n').findLast((line) => line.includes(root)), / ro,nosuid,noexec/);
-      write(Tree.open(own), 'ours');
+      write(tree, 'ours');
       assert.equal(readFileSync(root + '/ours', 'utf8'), '');
-      unprotect(root, own);
-      assert.equal(mounted(), 1);
-      // Another one in its place: what is private has to follow.
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
-      execFileSync('umount', [root]);
-      execFileSync('umount', [root]);
-      assert.equal(protect(root, own, 'root').kind, 'read-only');
-      write(Tree.open(own), 'beneath');
-      execFileSync('umount', [root]);
-      assert.equal(readFileSync(root + '/beneath', 'utf8'), '');`;
-    expect(within(script)).toBe('done');
-  });
-});
-
-describe('a private mount of the folder that holds the root', () => {
-  const rename = `
-    const renamed = ({ writable, holder }) => {
-      const [tree, beside] = [Tree.open(writable), Tree.open(holder)];
-      write(beside, 'staged');
-      beside.rename(Buffer.from('staged'), Buffer.from('placed'), { toTree: tree });
-      tree.close();
-      beside.close();
-    };`;
-
-  it('lets what is beside the root be renamed into it, also after a change from the other way', () => {
-    const script = `${rename}
-      execFileSync('mount', ['--make-rshared', '/']);
-      protect(root, own, 'root');
-      for (let n = 0; n < 2; n += 1) {
-        const answer = protect(root, own, 'parent');
-        assert.deepEqual(answer, { kind: 'read-only', says: '', writable: own + '/root', holder: own });
-        assert.equal(mounted(), 2);
-        renamed(answer);
-      }
-      assert.equal(code(() => writeFileSync(root + '/theirs', 'x')), 'EROFS');
-      writeFileSync(process.cwd() + '/beside', 'x');
-      assert.equal(protect(root, own, 'root').writable, own);
-      unprotect(root, own);
-      assert.equal(mounted(), 0);
-      assert.equal(readFileSync(root + '/placed', 'utf8'), '');
-      writeFileSync(root + '/theirs', 'x');`;
-    expect(within(script)).toBe('done');
-  });
-
-  it('shows one file system, and serves two roots in one folder', () => {
-    const script = `${rename}
-      const [second, other, third] = ['second', 'other', 'third'].map((name) => process.cwd() + '/' + name);
-      for (const folder of [second, third]) execFileSync('mkdir', [folder]);
-      execFileSync('mount', ['-t', 'tmpfs', 'none', third]);
-      writeFileSync(third + '/hidden', 'x');
-      renamed(protect(root, own, 'parent'));
-      renamed(protect(second, other, 'parent'));
-      assert.equal(code(() => readFileSync(own + '/third/hidden')), 'ENOENT');
-      unprotect(root, own);
-      renamed(protect(second, other, 'parent'));
-      assert.equal(code(() => writeFileSync(second + '/theirs', 'x')), 'EROFS');
-      unprotect(second, other);
+      unprotect(root);
       assert.equal(mounted(), 1);`;
     expect(within(script)).toBe('done');
   });
 
-  it('is one of the root where that is a mount of its own', () => {
+  it('is no longer reached by the private mount of an earlier version', () => {
     const script = `
-      execFileSync('mount', ['-t', 'tmpfs', 'none', root]);
-      const answer = { kind: 'read-only', says: '', writable: own, holder: null };
-      assert.deepEqual(protect(root, own, 'parent'), answer);
-      assert.deepEqual(protect(root, own, 'parent'), answer);
-      write(Tree.open(own), 'ours');
-      unprotect(root, own);`;
+      const former = process.cwd() + '/former';
+      execFileSync('mkdir', [former]);
+      execFileSync('mount', ['--bind', root, former]);
+      removeFormerMount(former);
+      assert.equal(existsSync(former), false);
+      assert.equal(existsSync(root + '/sub'), true);
+      removeFormerMount(former);`;
     expect(within(script)).toBe('done');
   });
 });
@@ -162,8 +116,8 @@ describe('an unprotected root', () => {
     const script = `
       execFileSync('chown', ['-R', '65534', process.cwd()]);
       process.setuid(65534);
-      assert.deepEqual(protect(root, own, 'root'), { kind: 'unprotected', says: 'mounting needs CAP_SYS_ADMIN', writable: root, holder: process.cwd() });
-      unprotect(root, own);
+      assert.deepEqual(protect(root), { kind: 'unprotected', says: 'mounting needs CAP_SYS_ADMIN' });
+      unprotect(root);
       writeFileSync(root + '/theirs', 'x');`;
     expect(within(script)).toBe('done');
   });
@@ -171,7 +125,7 @@ describe('an unprotected root', () => {
   it('is one with another file system beneath, that a cover would hide', () => {
     const script = `
       execFileSync('mount', ['-t', 'tmpfs', 'none', root + '/sub']);
-      const { kind, says } = protect(root, own, 'root');
+      const { kind, says } = protect(root);
       assert.deepEqual([kind, says], ['unprotected', 'another file system is mounted beneath it, at ' + root + '/sub']);
       assert.equal(mounted(), 1);`;
     expect(within(script)).toBe('done');

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -209,7 +210,7 @@ describe('a target of a file mirror', () => {
 
   test('keeps others from writing in it while it is a target', async () => {
     stage = await openStage();
-    stage = await stage.reopen({ privateMount: join(stage.dir, 'private') });
+    stage = await stage.reopen({ covered: true });
     const { source } = await stage.dial();
     await source.batch(1, [folder('a'), put('a/one', 'one')]);
     await stage.target.foreignChanges();
@@ -236,5 +237,17 @@ describe('a target of a file mirror', () => {
     expect(readdirSync(stage.at('a')).sort()).toEqual(['three', 'two']);
     expect(readdirSync(stage.root)).toEqual(['a']);
     write();
+  });
+
+  test('has no second name in the state directory, so that removing that removes no data', async () => {
+    stage = await openStage();
+    stage = await stage.reopen({ covered: true });
+    const { source } = await stage.dial();
+    await source.batch(1, [folder('a'), put('a/one', 'one')]);
+    await stage.target.foreignChanges();
+    execFileSync('cp', ['-a', join(stage.dir, 'state'), join(stage.dir, 'saved')]);
+    execFileSync('rm', ['-rf', join(stage.dir, 'state')]);
+    expect(readFileSync(stage.at('a/one'), 'utf8')).toBe('one');
+    execFileSync('mv', [join(stage.dir, 'saved'), join(stage.dir, 'state')]);
   });
 });

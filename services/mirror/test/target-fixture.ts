@@ -209,7 +209,7 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     otherRoots: [],
     keepMaxBytes: null,
     catalog,
-    privateMount: null,
+    covered: false,
     foreignPeriodMs: 0,
     ...more,
   });
@@ -262,7 +262,7 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     },
     close: async () => {
       await close();
-      if (typeof more.privateMount === 'string') unprotect(root, more.privateMount);
+      if (more.covered === true) unprotect(root);
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -1,21 +1,18 @@
 /**
- * Keeps everybody but the mirror from writing to the root of a target: a read-only mount covers it, and the mirror writes
- * through a private mount of the same folder elsewhere, or of the folder that holds it: rename(2) from one mount to
- * another is refused with EXDEV, so what is beside the root and has to get into it is reached by the mount of the root.
+ * Keeps everybody but the mirror from writing to the root of a target: a read-only mount covers it. The mirror opened the
+ * folder before, and its descriptor leads to what is beneath the cover: no second name of the data exists that somebody could
+ * remove it by.
  *
  * O1. Whatever state an earlier process left behind, protect and unprotect lead to theirs; both may be repeated.
- * O2. The private mount is cut off from its origin before the root is covered, or the cover would come over it as well.
+ * O2. Descriptors that are to write have to be opened while the root is not covered.
  * O3. It is said to be protected only when the kernel then refuses to write there with EROFS.
  * O4. It keeps out writers, not an administrator, who may mount as we do. The scan for foreign changes stays the truth.
- * O5. The folder above the private mount is open to nobody but its owner (0700): whoever passes it may write to the root,
- *     and, when the mount shows the parent, to what lies beside it, as far as the modes there allow; read-only mounts of
- *     the places themselves don't count. Other file systems beneath the parent are not shown. Nothing that removes
- *     folders may go into it.
+ * O5. Earlier versions wrote through a private mount of the folder in the state directory. It is taken away where it is met.
  *
- * Sources: mount(2), umount2(2), rename(2), mount_namespaces(7).
+ * Sources: mount(2), umount2(2), rename(2), path_resolution(7), mount_namespaces(7).
  */
-import { accessSync, constants, existsSync, mkdirSync, realpathSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { accessSync, constants, existsSync, realpathSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { cText, checked, libc } from './libc.ts';
 import { type Mount, mountedBeneath, mounts } from './mounts.ts';
 import { OsError } from './types.ts';
@@ -23,66 +20,36 @@ import { OsError } from './types.ts';
 const MS_RDONLY = 1;
 const MS_REMOUNT = 0x20;
 const MS_BIND = 0x1000;
-const MS_PRIVATE = 0x40000;
 const MNT_DETACH = 2;
 const UMOUNT_NOFOLLOW = 8;
 /** Covers that an earlier process may have left, one over the other. */
 const COVERS_MAX = 8;
 
-/** `writable` is where the mirror opens its tree. */
+/** Unprotected comes with the reason, one sentence. */
 export interface Protection {
   readonly kind: 'read-only' | 'unprotected';
-  /** Why it is unprotected, one sentence; empty otherwise. */
   readonly says: string;
-  readonly writable: string;
-  /** The folder that holds the root, by the same mount as `writable`; null where that does not reach it. */
-  readonly holder: string | null;
 }
 
-/**
- * Covers `root`. `privateMount` is a folder that is used for nothing else, outside the root, and made when missing; both
- * absolute. It shows the root, or what holds it (`parent`) unless the root is a mount of its own. Close every tree on the private mount before this is repeated after the root was mounted anew.
- */
-export function protect(root: string, privateMount: string, shows: 'root' | 'parent'): Protection {
+/** Covers `root`, absolute. */
+export function protect(root: string): Protection {
   const plain = realpathSync(root);
-  const parent = holderOf(plain);
-  const origin = shows === 'parent' && parent !== null ? parent : plain;
   const [inside] = mountedBeneath(plain);
-  if (inside !== undefined) {
-    return {
-      kind: 'unprotected',
-      says: `another file system is mounted beneath it, at ${inside}`,
-      writable: root,
-      holder: parent,
-    };
-  }
+  if (inside !== undefined)
+    return { kind: 'unprotected', says: `another file system is mounted beneath it, at ${inside}` };
   try {
-    mkdirSync(privateMount, { recursive: true, mode: 0o700 });
-    const elsewhere = realpathSync(privateMount);
-    if (!inPlace(origin, elsewhere)) {
-      uncover(plain, elsewhere); // O1
-      bind(origin, elsewhere);
-      setFlags(elsewhere, MS_PRIVATE); // O2
-    }
     if (cover(plain) === null) {
       bind(plain, plain);
       setFlags(plain, MS_BIND | MS_REMOUNT | MS_RDONLY | flagsOf(topOf(plain)));
     }
-    if (refusesWrites(plain)) {
-      const [writable, holder] =
-        origin === plain ? [elsewhere, null] : [join(elsewhere, basename(plain)), elsewhere];
-      return { kind: 'read-only', says: '', writable, holder }; // O3
-    }
-    uncover(plain, elsewhere);
-    return {
-      kind: 'unprotected',
-      says: 'a read-only mount over it had no effect',
-      writable: root,
-      holder: parent,
-    };
+    if (refusesWrites(plain)) return { kind: 'read-only', says: '' }; // O3
+    uncover(plain);
+    return { kind: 'unprotected', says: 'a read-only mount over it had no effect' };
   } catch (error) {
-    const says = failed(plain, privateMount, error);
-    return { kind: 'unprotected', says, writable: root, holder: parent };
+    if (!(error instanceof OsError)) throw error;
+    if (error.code === 'EPERM') return { kind: 'unprotected', says: 'mounting needs CAP_SYS_ADMIN' };
+    uncover(plain);
+    return { kind: 'unprotected', says: error.message };
   }
 }
 
@@ -93,33 +60,18 @@ export function holderOf(root: string): string | null {
   return parent === root || own > (cover(root) === null ? 0 : 1) ? null : parent;
 }
 
-/** Takes the cover off, also while others have files open beneath it, and the private mount away. Throws OsError. */
-export function unprotect(root: string, privateMount: string): void {
-  mkdirSync(privateMount, { recursive: true, mode: 0o700 });
-  uncover(realpathSync(root), realpathSync(privateMount));
+/** Takes the cover off, also while others have files open beneath it. Throws OsError. */
+export function unprotect(root: string): void {
+  uncover(realpathSync(root));
 }
 
-/**
- * Takes the private mount away and leaves the cover: who removes the state directory of a mirror that does not run must not
- * come through it to the data. Throws OsError.
- */
-export function leave(privateMount: string): void {
-  if (!existsSync(privateMount)) return;
-  unmountAll(realpathSync(privateMount));
-}
-
-function failed(plain: string, privateMount: string, error: unknown): string {
-  if (!(error instanceof OsError)) throw error;
-  const why = error.code === 'EPERM' ? 'mounting needs CAP_SYS_ADMIN' : error.message;
-  if (error.code !== 'EPERM') uncover(plain, realpathSync(privateMount));
-  return why;
-}
-
-/** The private mount is there, and it shows this folder. */
-function inPlace(folder: string, privateMount: string): boolean {
-  const there = mounts().findLast(({ at }) => at === privateMount);
-  const origin = topOf(folder);
-  return there !== undefined && there.device === origin.device && there.shows === shownAt(origin, folder);
+/** O5. Throws OsError. */
+export function removeFormerMount(place: string): void {
+  if (!existsSync(place)) return;
+  const plain = realpathSync(place);
+  for (let left = COVERS_MAX; left > 0 && mounts().some(({ at }) => at === plain); left -= 1) unmount(plain);
+  // A mount that stayed is not empty.
+  if (!mounts().some(({ at }) => at === plain)) rmdirSync(plain);
 }
 
 /** Our cover over the root: read-only, and showing just what it covers; null when there is none. */
@@ -129,15 +81,8 @@ function cover(root: string): Mount | null {
   return top.device === below.device && top.shows === shownAt(below, root) ? top : null;
 }
 
-function uncover(root: string, privateMount: string): void {
+function uncover(root: string): void {
   for (let left = COVERS_MAX; left > 0 && cover(root) !== null; left -= 1) unmount(root);
-  unmountAll(privateMount);
-}
-
-function unmountAll(place: string): void {
-  for (let left = COVERS_MAX; left > 0 && mounts().some(({ at }) => at === place); left -= 1) {
-    unmount(place);
-  }
 }
 
 /** The mounts that a path lies in, the one that is seen last. */

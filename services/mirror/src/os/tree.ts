@@ -87,6 +87,11 @@ export class Tree {
     return new Tree(path, fd);
   }
 
+  /** Where others of this process reach the root by its descriptor, whatever was mounted over its name since. */
+  get reached(): string {
+    return `/proc/self/fd/${String(this.#fd())}`;
+  }
+
   /** Closes the root; every later call throws EBADF. */
   close(): void {
     if (this.#open) libc.close(this.#root);

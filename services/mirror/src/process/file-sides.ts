@@ -15,7 +15,7 @@ import { noteRoot, rootRefused } from '../files/root-identity.ts';
 import { FileSource } from '../files/source/file-source.ts';
 import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
-import { unprotect } from '../os/read-only.ts';
+import { removeFormerMount, unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
@@ -28,8 +28,6 @@ interface Place {
   readonly dir: string;
   readonly root: string;
   readonly selection: Selection;
-  /** Through which a target writes to a root that is protected. */
-  readonly privateMount: string;
 }
 
 type FilesOrder = MirrorOrder<FilesDataset>;
@@ -49,7 +47,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       const selection = new Selection({ include, exclude, devices });
       const checked = checkRoot(root, path);
       if (checked.kind === 'refused') return { kind: 'failed', says: checked.says };
-      return open({ dir, root: checked.root, selection, privateMount: join(dir, 'root') });
+      return open({ dir, root: checked.root, selection });
     } catch (error) {
       return refused(error);
     }
@@ -60,7 +58,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     if (made !== '') return { kind: 'failed', says: made };
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
-    const { dir, root, selection, privateMount } = place.side;
+    const { dir, root, selection } = place.side;
     const catalog = openCatalog(join(dir, 'catalog'));
     const opened = await FileTarget.open({
       dir,
@@ -72,7 +70,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       otherRoots: [...targets].filter(([mirror]) => mirror !== order.mirror).map(([, other]) => other),
       keepMaxBytes: order.keepMaxBytes,
       catalog,
-      privateMount,
+      covered: true,
       says,
     });
     if (opened.kind === 'failed') {
@@ -217,9 +215,10 @@ function makeRoot({ mirror, dataset }: FilesOrder, dir: string): string {
   }
 }
 
-function uncover({ root, privateMount }: Place): string {
+function uncover({ root, dir }: Place): string {
   try {
-    unprotect(root, privateMount);
+    unprotect(root);
+    removeFormerMount(join(dir, 'root'));
     return '';
   } catch (error) {
     const failed = refused(error);

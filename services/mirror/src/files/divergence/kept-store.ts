@@ -218,7 +218,7 @@ export class KeptStore implements Divergence {
     } else if (attributes.kind === 'block' || attributes.kind === 'char') {
       const { kind, mode, deviceMajor, deviceMinor } = attributes;
       tree.makeDevice(path, kind, mode, deviceMajor, deviceMinor);
-    } else if (attributes.kind === 'file') {
+    } else {
       const to = tree.createFile(path, 0o600);
       const from = openSync(join(this.#folder, String(row.number)), 'r');
       try {

@@ -12,7 +12,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { leave, unprotect } from '../../os/read-only.ts';
+import { protect, unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
 import { rootLost } from '../root-identity.ts';
@@ -25,7 +25,7 @@ import type { StagedBatch } from './open-batch.ts';
 import type { Standing } from './records.ts';
 import { Session } from './session.ts';
 import { codeOf, waitingReason } from './trouble.ts';
-import { cover, isOurs } from './own-root.ts';
+import { isOurs } from './own-root.ts';
 import { OtherRoot, openParts } from './parts.ts';
 import type { Parts } from './parts.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
@@ -212,7 +212,6 @@ export class FileTarget {
     log.close();
     ground.staging.close();
     own.close();
-    if (this.#options.privateMount !== null) leave(this.#options.privateMount);
   }
 
   /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */
@@ -382,24 +381,21 @@ export class FileTarget {
   }
 
   #protect(): void {
-    const { privateMount, root } = this.#options;
+    const { covered, root } = this.#options;
     this.#guarded = true;
-    if (privateMount === null) {
+    if (!covered) {
       this.#protection = { kind: 'unprotected', says: 'not asked for' };
       return;
     }
-    const { kind, says, writable } = cover(this.#options, privateMount);
-    this.#protection = { kind, says };
-    this.#parts.place.reachedBy(writable);
+    this.#protection = protect(root);
+    const { kind, says } = this.#protection;
     if (kind === 'unprotected') this.#tell(`${root} is not protected: ${says}`);
   }
 
   #unprotect(): void {
-    const { privateMount, root } = this.#options;
+    const { covered, root } = this.#options;
     this.#protection = { kind: 'unprotected', says: 'it is not a target' };
-    if (privateMount === null) return;
-    unprotect(root, privateMount);
-    this.#parts.place.reachedBy(root);
+    if (covered) unprotect(root);
   }
 
   get #saying(): string {

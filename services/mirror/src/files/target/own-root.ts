@@ -2,12 +2,10 @@
 
 import { lstatSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { holderOf, protect, unprotect } from '../../os/read-only.ts';
-import type { Protection } from '../../os/read-only.ts';
+import { holderOf, removeFormerMount, unprotect } from '../../os/read-only.ts';
 import { Tree } from '../../os/tree.ts';
 import { isSystem } from '../selection.ts';
 import type { Records } from './records.ts';
-import { besideName } from './staging-name.ts';
 import type { TargetOptions } from './types.ts';
 
 export interface OwnRoot {
@@ -18,16 +16,18 @@ export interface OwnRoot {
   readonly besideAllowed: boolean;
   /** Absolute, as others see it, without links. */
   readonly root: string;
-  /** Where `tree` was opened. */
-  readonly writable: string;
   close(): void;
 }
 
-/** By the private mount when the root was left protected. Throws OsError. */
+/** Opened while it is not covered, and so by the way that can write to it from then on. Throws OsError. */
 export function openRoot(options: TargetOptions): OwnRoot {
-  const { writable, holder: holding } = reach(options);
+  if (options.covered) {
+    unprotect(options.root);
+    removeFormerMount(join(options.dir, 'root'));
+  }
   const root = realpathSync(options.root);
-  const tree = Tree.open(writable);
+  const holding = holderOf(root);
+  const tree = Tree.open(root);
   let holder: Tree | null = null;
   try {
     holder = holding === null ? null : Tree.open(holding);
@@ -35,29 +35,12 @@ export function openRoot(options: TargetOptions): OwnRoot {
       holder?.close();
       tree.close();
     };
-    return { tree, holder, besideAllowed: besideAllowed(root), root, writable, close };
+    return { tree, holder, besideAllowed: besideAllowed(root), root, close };
   } catch (error) {
     holder?.close();
     tree.close();
     throw error;
   }
-}
-
-export function cover({ root, name }: TargetOptions, privateMount: string): Protection {
-  const plain = realpathSync(root);
-  const holder = dirname(plain);
-  const beside = join(holder, besideName(name, plain));
-  const staged = !isSystem(holder) && lstatSync(beside, { throwIfNoEntry: false }) !== undefined;
-  return protect(root, privateMount, besideAllowed(plain) || staged ? 'parent' : 'root');
-}
-
-function reach(options: TargetOptions): { readonly writable: string; readonly holder: string | null } {
-  const { root, privateMount, catalog } = options;
-  if (privateMount !== null) {
-    if (catalog.meta.consistent) return cover(options, privateMount);
-    unprotect(root, privateMount);
-  }
-  return { writable: root, holder: holderOf(realpathSync(root)) };
 }
 
 /**

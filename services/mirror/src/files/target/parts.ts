@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { bootId } from '../../os/boot-id.ts';
+import { protect } from '../../os/read-only.ts';
 import { OsError } from '../../os/types.ts';
 import { KeptStore } from '../divergence/kept-store.ts';
 import { rootRefused } from '../root-identity.ts';
@@ -44,6 +45,8 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   const { tree } = own;
   const refused = await rootRefused(tree, catalog, `${name} --target ${self}`);
   if (refused !== null) throw new OtherRoot(refused);
+  // At once: what follows may take its time.
+  if (options.covered && catalog.meta.consistent) protect(own.root);
   const records = new Records(catalog, tree);
   const place = StagingPlace.find(own, name, (change) => keepingTimes(tree, records, change));
   const staging = new Staging(place);

@@ -37,7 +37,7 @@ export class StagingPlace {
   readonly #spot: Spot;
   readonly #leftover: Spot | null;
   readonly #keepingTimes: <T>(change: () => T) => T;
-  #folder: string;
+  readonly #folder: string;
 
   private constructor(
     own: OwnRoot,
@@ -49,7 +49,7 @@ export class StagingPlace {
     this.#spot = spot;
     this.#leftover = leftover;
     this.#keepingTimes = keepingTimes;
-    this.#folder = join(this.inside ? own.writable : dirname(own.root), spot.name.toString());
+    this.#folder = join(this.inside ? own.tree.reached : dirname(own.root), spot.name.toString());
   }
 
   /** `keepingTimes` does something with the root and gives it its times again. Throws OsError. */
@@ -75,11 +75,6 @@ export class StagingPlace {
   /** Absolute. */
   get folder(): string {
     return this.#folder;
-  }
-
-  /** The root is written by another way from now on. */
-  reachedBy(writable: string): void {
-    if (this.inside) this.#folder = join(writable, this.#spot.name.toString());
   }
 
   /** The folder and what belongs in it, made where missing. The caller closes the tree. */

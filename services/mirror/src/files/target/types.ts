@@ -32,10 +32,9 @@ export interface TargetOptions {
   readonly keepMaxBytes: number | null;
   readonly catalog: Catalog;
   /**
-   * The root is protected against writes of others from the first consistent position on, and reached by this private
-   * mount (os/read-only.ts). Null: it is not protected.
+   * The root is protected against writes of others from the first consistent position on (os/read-only.ts).
    */
-  readonly privateMount: string | null;
+  readonly covered: boolean;
   /** How long something that the disk refused is tried again before the connection is dropped. Default 60,000. */
   readonly retryMs?: number;
   /** The longest pause between two tries. Default 2,000. */
