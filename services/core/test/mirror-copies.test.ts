@@ -10,6 +10,7 @@ import {
   type Member,
 } from '../src/index.ts';
 import { assess } from '../src/quorum/candidates.ts';
+import { nobodyHeard } from '../src/quorum/presence.ts';
 import type { Scene } from '../src/quorum/scene.ts';
 import { notInStep } from '../src/quorum/copies.ts';
 import { absorb, emptyView } from '../src/quorum/view.ts';
@@ -116,7 +117,13 @@ function scene(told: Told): Scene {
   const view = absorb(before, 21n, [put(keys.renewal('b'), encode(renewal('b', mirrors)), 21n)], now - 500);
   const a = live === undefined ? beat : { ...beat, mirrors: [live] };
   const heardA = hear(startListening('w', 0), 'a', 0, a, heardAt);
-  return { now, view, vantage: hear(heardA, 'b', 0, beat, now - 100), heartbeatMs: 1_000 };
+  return {
+    now,
+    view,
+    vantage: hear(heardA, 'b', 0, beat, now - 100),
+    heartbeatMs: 1_000,
+    presence: nobodyHeard,
+  };
 }
 
 const standby = (told: Told, config = configured()) => {

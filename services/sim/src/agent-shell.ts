@@ -191,7 +191,6 @@ export class AgentShell {
 
   private act(action: AgentAction): void {
     const { machine, sim, steps, audit } = this.around;
-    const { disk } = machine;
     switch (action.kind) {
       case 'send':
         this.send(action.to, action.path, action.message);

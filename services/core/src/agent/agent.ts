@@ -12,7 +12,7 @@ import type { ClusterConfig, GroupConfig } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
-import { hear, heardHere, isRoutine } from '../vantage.ts';
+import { hear, heardHere } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { giveOwnBack, ownBack, strangersOf, withHeld } from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
@@ -22,6 +22,7 @@ import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './ho
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
+import { takeRoutine } from './routine.ts';
 import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
 import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
@@ -44,32 +45,8 @@ import { dutiesFrom, wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
-  if (event.kind === 'heard' && event.message.kind === 'heartbeat' && state.wakeAt !== null) {
-    const { from, path, message } = event;
-    if (
-      now < state.wakeAt &&
-      isRoutine(state.vantage, from, path, message, heartbeatMsOf(state.config), now)
-    ) {
-      const vantage = hear(state.vantage, from, path, message, now);
-      return { state: { ...state, vantage }, actions: [], wakeAt: state.wakeAt, reason: null };
-    }
-  }
-  if (event.kind === 'mirrors' && state.wakeAt !== null && now < state.wakeAt) {
-    // Nothing that is decided here hangs on it.
-    const { reports } = event;
-    const { mirrorsTold, actions } = mirrorNews(state.mirrorsTold, reports, now);
-    return {
-      state: { ...state, mirrors: reports, mirrorsTold },
-      actions,
-      wakeAt: state.wakeAt,
-      reason: null,
-    };
-  }
-  if (event.kind === 'pinged' && state.wakeAt !== null && now < state.wakeAt) {
-    // It explains, and decides nothing.
-    const pings = pinged(state.pings, event);
-    return { state: { ...state, pings }, actions: [], wakeAt: state.wakeAt, reason: null };
-  }
+  const routine = takeRoutine(state, event, now);
+  if (routine !== null) return routine;
   const turn = new Turn(state, now);
   if (event.kind === 'wake' && state.dutiesAt !== null && now < state.dutiesAt) return turn.beatOnly();
   turn.keepDeadlines();

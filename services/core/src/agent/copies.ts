@@ -1,6 +1,12 @@
 /** What a server tells of its copies: all of them with its renewals, a few rows of its sources with each heartbeat. */
 
-import type { LiveMirror, MirrorCopy, MirrorReport, MirrorRow, MirrorSourceReport } from '../mirror/report.ts';
+import type {
+  LiveMirror,
+  MirrorCopy,
+  MirrorReport,
+  MirrorRow,
+  MirrorSourceReport,
+} from '../mirror/report.ts';
 import type { BootMs } from '../names.ts';
 
 /** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
@@ -58,11 +64,7 @@ export function liveAt(
   heartbeatMs: number,
   now: BootMs,
 ): readonly LiveMirror[] {
-  const rows = reports.flatMap((r) =>
-    r.kind === 'target'
-      ? []
-      : r.targets.map((row) => liveRow(r, row)),
-  );
+  const rows = reports.flatMap((r) => (r.kind === 'target' ? [] : r.targets.map((row) => liveRow(r, row))));
   if (rows.length <= liveRowsMax) return rows;
   const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;
   return [...rows.slice(from), ...rows.slice(0, from)].slice(0, liveRowsMax);
