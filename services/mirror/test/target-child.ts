@@ -1,13 +1,14 @@
 /**
- * Replays the story into a target, and ends itself with SIGKILL at the given point of the given count: what a test of
+ * Replays a story into a target, and ends itself with SIGKILL at the given point of the given count: what a test of
  * crashes starts as a process of its own. Says `ack N` for every batch that was acknowledged, and `points N` at the end.
  */
 
 import { writeSync } from 'node:fs';
 import { openStage } from './target-fixture.ts';
-import { story } from './target-story.ts';
+import { copyStory, story } from './target-story.ts';
 
-const [, , dir = '', at = '0'] = process.argv;
+const [, , dir = '', at = '0', which = 'story'] = process.argv;
+const batches = which === 'copy' ? copyStory() : story();
 const names: string[] = [];
 
 const stage = await openStage(dir, {
@@ -21,9 +22,10 @@ const stage = await openStage(dir, {
 });
 const from = stage.target.state().position?.sequence ?? 0;
 const { source } = await stage.dial(7n, from);
-for (const [i, { operations, contents }] of story().entries()) {
+for (const [i, { operations, contents = [] }] of batches.entries()) {
   if (i + 1 <= from) continue;
-  await source.batch(i + 1, operations, contents === undefined ? {} : { contents });
+  const consistent = which === 'story' || i + 1 === batches.length;
+  await source.batch(i + 1, operations, { contents, consistent });
   writeSync(1, `ack ${String(i + 1)}\n`);
 }
 await stage.target.promote();

@@ -3,7 +3,7 @@ import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { newFolder, openStage } from './target-fixture.ts';
-import { snapshot, story } from './target-story.ts';
+import { copyStory, snapshot, story } from './target-story.ts';
 import { typescriptFlags } from './typescript-child.ts';
 
 interface Run {
@@ -53,10 +53,10 @@ function choice(names: readonly string[]): number[] {
   );
 }
 
-function run(dir: string, at: number): Promise<Run> {
+function run(dir: string, at: number, which: 'story' | 'copy' = 'story'): Promise<Run> {
   const child = spawn(
     process.execPath,
-    [...flags, join(import.meta.dirname, 'target-child.ts'), dir, String(at)],
+    [...flags, join(import.meta.dirname, 'target-child.ts'), dir, String(at), which],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
       timeout: 30_000,
@@ -153,6 +153,65 @@ test('SIGKILL at every point leaves the state before or after a batch, and what 
       'apply:marked',
       'checkpoint:synced',
       'checkpoint:freed',
+    ]),
+  );
+}, 120_000);
+
+/** Opens what a crash in the middle of a first copy left, and goes on with it from where it stands. */
+async function goOn(dir: string, { acknowledged, killedAt }: Run, complete: string): Promise<string[]> {
+  const wrong: string[] = [];
+  const stage = await openStage(dir);
+  const { position, consistent } = stage.target.state();
+  const from = position?.sequence ?? 0;
+  const batches = copyStory();
+  if (from < acknowledged)
+    wrong.push(`${killedAt}: ${String(acknowledged)} was acknowledged, ${String(from)} is there`);
+  if (consistent !== (from === batches.length)) wrong.push(`${killedAt}: consistent at ${String(from)}`);
+  const { source, hello } = await stage.dial(7n, from);
+  // Else a first copy would begin anew, as a comparison with what it left itself.
+  if (hello.foreign && snapshot(stage.root) !== '')
+    wrong.push(`${killedAt}: its own files are foreign to it`);
+  for (const [i, { operations, contents = [] }] of batches.entries()) {
+    if (i + 1 <= from) continue;
+    await source.batch(i + 1, operations, { contents, consistent: i + 1 === batches.length });
+  }
+  const foreign = await stage.target.foreignChanges();
+  const named = foreign.named.map(({ path, kind }) => `${path.toString()} ${kind}`);
+  if (named.length > 0) wrong.push(`${killedAt}: the catalog differs from the disk: ${named.join(', ')}`);
+  if (snapshot(stage.root) !== complete) wrong.push(`${killedAt}: not the copy:\n${snapshot(stage.root)}`);
+  if (stage.catalog.checksum !== stage.catalog.recomputeChecksum())
+    wrong.push(`${killedAt}: the checksum is wrong`);
+  await stage.close();
+  return wrong;
+}
+
+test('SIGKILL at every point of a first copy leaves what was acknowledged, and the copy goes on from there', async () => {
+  const whole = inMemory();
+  const { names: all } = await run(whole, 0, 'copy');
+  const complete = snapshot(join(whole, 'root'));
+  rmSync(whole, { recursive: true, force: true });
+  const wrong: string[] = [];
+  const names = new Set<string>();
+  const wanted = choice(all);
+  let next = 0;
+  const worker = async (): Promise<void> => {
+    for (let i = next++; i < wanted.length; i = next++) {
+      const dir = inMemory();
+      const done = await run(dir, wanted[i] ?? 0, 'copy');
+      names.add(done.killedAt);
+      wrong.push(...(await goOn(dir, done, complete)));
+    }
+  };
+  await Promise.all([worker(), worker()]);
+  expect({ seed, wrong }).toEqual({ seed, wrong: [] });
+  expect([...names]).toEqual(
+    expect.arrayContaining([
+      'apply:put',
+      'apply:patch',
+      'copy:synced',
+      'copy:recorded',
+      'commit:durable',
+      'apply:move',
     ]),
   );
 }, 120_000);

@@ -78,6 +78,43 @@ export function story(): readonly StoryBatch[] {
   ];
 }
 
+/** A first copy, of which only the last batch is consistent; each can be sent again. Batch i leads to sequence i + 1. */
+export function copyStory(): readonly StoryBatch[] {
+  return [
+    {
+      operations: [
+        folder('a'),
+        put('a/one', 'one', { mode: 0o4755 }),
+        big('a/large', 70_000, 1, 'v1'),
+        link('a/link', 'large'),
+        set('a', folderOf({ mtimeS: 1_500_000_000 })),
+      ],
+      contents: [piece(1, 0, 70_000, 'l')],
+    },
+    {
+      operations: [
+        put('b', 'a file'),
+        put('a/two', 'two'),
+        hardLink('a/three', 'a/one'),
+        set('a', folderOf()),
+      ],
+    },
+    {
+      operations: [
+        removal('b'),
+        put('a/two', 'two again'),
+        folder('b'),
+        put('b/one', 'one'),
+        patch('a/large', 65_000, 3),
+      ],
+      contents: [piece(3, 8_192, 4_096, 'P')],
+    },
+    {
+      operations: [move('b', 1), placed(1, 'c'), put('c/last', 'last')],
+    },
+  ];
+}
+
 /** Everything that a mirror keeps of a tree, as text. */
 export function snapshot(root: string): string {
   const lines: string[] = [];

@@ -22,9 +22,11 @@ const tolerated = new Set(['EPERM', 'EACCES', 'EOPNOTSUPP', 'EINVAL']);
 
 /** Sorted by name. */
 export function readExtended(fd: number, path: Buffer | null): Extended[] {
-  const file = descriptorPath(fd);
   const found: Extended[] = [];
-  for (const name of names(file, path)) {
+  const list = names(fd, path);
+  if (list.length === 0) return found;
+  const file = descriptorPath(fd);
+  for (const name of list) {
     const bytes = libc.getxattr(file, cText(name), buffer, VALUE_MAX);
     if (bytes >= 0) {
       found.push([name, Buffer.from(buffer.subarray(0, bytes))]);
@@ -68,8 +70,12 @@ export function writeExtended(
   return skipped;
 }
 
-function names(file: Buffer, path: Buffer | null): Buffer[] {
-  const bytes = libc.listxattr(file, buffer, LIST_MAX);
+/** `path` is null for a file that its owner opened; of those, and only of those, the kernel lists by descriptor. */
+function names(fd: number, path: Buffer | null): Buffer[] {
+  const bytes =
+    path === null
+      ? libc.flistxattr(fd, buffer, LIST_MAX)
+      : libc.listxattr(descriptorPath(fd), buffer, LIST_MAX);
   if (bytes < 0) {
     const code = errorCode();
     if (tolerated.has(code)) return [];

@@ -70,6 +70,7 @@ export const libc = {
   listxattr: text('long listxattr(const void*, void*, size_t)') as Call<
     [path: Bytes, into: Bytes, bytes: number]
   >,
+  flistxattr: text('long flistxattr(int, void*, size_t)') as Call<[fd: number, into: Bytes, bytes: number]>,
   getxattr: text('long getxattr(const void*, const void*, void*, size_t)') as Call<
     [path: Bytes, name: Bytes, into: Bytes, bytes: number]
   >,

@@ -17,6 +17,7 @@
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import type { Tree } from '../../os/tree.ts';
+import { statOpen } from '../../os/stat.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
 import type { Batch, Redo } from './redo.ts';
@@ -46,7 +47,8 @@ export interface Ground {
 }
 
 export class Applying {
-  readonly number: number;
+  /** In the log; null: nothing of it is ever done again, and no marker is set. */
+  readonly number: number | null;
   readonly batch: Batch;
   readonly #ground: Ground;
   readonly #byStep: readonly (readonly Redo[])[];
@@ -56,9 +58,11 @@ export class Applying {
   readonly misfits: Buffer[] = [];
   /** Attributes that this host does not permit, and devices. */
   readonly skipped: string[] = [];
+  /** What files became that have their name for good, by the operation that made them. */
+  readonly stats = new Map<Redo, Stat>();
 
   /** `step`: from the marker, when a crash came in the middle. */
-  constructor(ground: Ground, number: number, batch: Batch, step: number) {
+  constructor(ground: Ground, number: number | null, batch: Batch, step: number) {
     this.#ground = ground;
     this.number = number;
     this.batch = batch;
@@ -88,7 +92,8 @@ export class Applying {
       }
       // A2. Without moves and removals there is nothing that doing it again could take away.
       const structural = (this.#byStep[0]?.length ?? 0) + (this.#byStep[1]?.length ?? 0) > 0;
-      if (structural && step < 2) staging.mark({ number: this.number - 1, step: step + 1 });
+      if (structural && step < 2 && this.number !== null)
+        staging.mark({ number: this.number - 1, step: step + 1 });
       this.#step = step + 1;
       this.#index = 0;
       failPoint(`apply:step-${String(step)}`);
@@ -167,10 +172,10 @@ export class Applying {
   }
 
   #put(operation: Extract<Redo, { kind: 'put' }>): void {
-    const { path, attributes, contents, staged } = operation;
+    const { path, attributes, staged } = operation;
     switch (attributes.kind) {
       case 'file':
-        if (staged === 0) this.#putSmall(path, attributes, contents);
+        if (staged === 0) this.#putSmall(operation);
         else this.#putStaged(path, attributes, staged);
         return;
       case 'folder':
@@ -184,14 +189,14 @@ export class Applying {
     }
   }
 
-  #putSmall(path: Buffer, attributes: Attributes, contents: Buffer): void {
+  #putSmall(operation: Extract<Redo, { kind: 'put' }>): void {
     const { tree, stage, failPoint } = this.#ground;
+    const { path, attributes, contents } = operation;
     if (!this.batch.consistent) {
-      try {
-        this.#fill(tree.createFile(path, 0o600), attributes, contents);
+      const fd = this.#newFile(path);
+      if (fd !== null) {
+        this.stats.set(operation, this.#fill(fd, attributes, contents));
         return;
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST') throw error;
       }
     }
     this.#fill(this.#temporaryFile(), attributes, contents);
@@ -200,11 +205,22 @@ export class Applying {
     stage.rename(temporary, path, { toTree: tree });
   }
 
-  #fill(fd: number, attributes: Attributes, contents: Buffer): void {
+  /** Null: something has that name. */
+  #newFile(path: Buffer): number | null {
+    try {
+      return this.#ground.tree.createFile(path, 0o600);
+    } catch (error) {
+      if (codeOf(error) !== 'EEXIST') throw error;
+      return null;
+    }
+  }
+
+  #fill(fd: number, attributes: Attributes, contents: Buffer): Stat {
     try {
       let done = 0;
       while (done < contents.length) done += writeSync(fd, contents, done);
       this.#finish(fd, attributes);
+      return statOpen(fd, null);
     } finally {
       closeSync(fd);
     }

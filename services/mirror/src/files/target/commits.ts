@@ -12,19 +12,16 @@
  *     what is durable is never given up.
  */
 
-import { closeSync, openSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { syncFileSystem } from '../../os/contents.ts';
 import { Applying } from './applying.ts';
 import type { Ground } from './applying.ts';
 import type { Log } from './log.ts';
 import type { StagedBatch } from './open-batch.ts';
+import { GaveUp, persist, retryMsMin } from './persisting.ts';
 import type { Records } from './records.ts';
 import { encodeBatch } from './redo.ts';
-import { waitingReason } from './trouble.ts';
 
 const syncSinglyMax = 8;
-const retryMsMin = 100;
 const progressMs = 20;
 /** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
 const checkpointMs = 5_000;
@@ -57,8 +54,6 @@ interface Numbered {
   readonly staged: StagedBatch;
   readonly payload: Buffer;
 }
-
-class GaveUp extends Error {}
 
 export class Commits {
   readonly #options: CommitsOptions;
@@ -110,9 +105,7 @@ export class Commits {
   add(staged: StagedBatch, bytes: number): void {
     this.#received.push(staged);
     this.#receivedBytes += bytes;
-    this.#syncing ??= this.#sync().finally(() => {
-      this.#syncing = null;
-    });
+    this.#syncing ??= this.#sync();
   }
 
   /** Resolves when everything that was added is applied, or was given up. */
@@ -143,6 +136,14 @@ export class Commits {
   }
 
   async #sync(): Promise<void> {
+    try {
+      await this.#syncGroups();
+    } finally {
+      this.#syncing = null;
+    }
+  }
+
+  async #syncGroups(): Promise<void> {
     while (this.#received.length > 0 && !this.#closed) {
       const group = this.#received;
       this.#received = [];
@@ -182,7 +183,7 @@ export class Commits {
   async #makeDurable(group: readonly Numbered[]): Promise<void> {
     const { log, ground } = this.#options;
     const ids = group.flatMap(({ staged }) => staged.staged);
-    if (ids.length > syncSinglyMax) await this.#syncTree();
+    if (ids.length > syncSinglyMax) await ground.staging.syncTree();
     else if (ids.length > 0) await ground.staging.sync(ids);
     ground.failPoint('commit:staged');
     if (log.full) {
@@ -269,7 +270,7 @@ export class Commits {
     }
     if (this.#syncedNumber >= upTo) return;
     const done = await this.#persist(async () => {
-      await this.#syncTree();
+      await ground.staging.syncTree();
       await records.flush();
       ground.failPoint('checkpoint:synced');
       log.free(upTo);
@@ -284,33 +285,16 @@ export class Commits {
     ground.failPoint('checkpoint:freed');
   }
 
-  async #syncTree(): Promise<void> {
-    const fd = openSync(this.#options.ground.staging.folder, 'r');
-    try {
-      await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
-  }
-
   /** C4. False: closed meanwhile. Throws GaveUp at the deadline, and what is no trouble of a disk. */
-  async #persist(what: () => Promise<void>, retryMs: number): Promise<boolean> {
-    const until = performance.now() + retryMs;
-    let waited = false;
-    for (let wait = retryMsMin; ; wait = Math.min(wait * 2, this.#options.pauseMs)) {
-      try {
-        await what();
-        if (waited) this.#options.listener.waiting('');
-        return true;
-      } catch (error) {
-        const reason = waitingReason(error);
-        if (reason === null) throw error;
-        waited = true;
-        this.#options.listener.waiting(reason);
-        if (this.#closed && retryMs === Infinity) return false;
-        if (this.#closed || performance.now() + wait > until) throw new GaveUp(reason);
-      }
-      await delay(wait);
-    }
+  #persist(what: () => Promise<void>, retryMs: number): Promise<boolean> {
+    const { pauseMs, listener } = this.#options;
+    return persist(what, {
+      retryMs,
+      pauseMs,
+      closed: () => this.#closed,
+      waiting: (reason) => {
+        listener.waiting(reason);
+      },
+    });
   }
 }

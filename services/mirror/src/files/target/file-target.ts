@@ -16,7 +16,7 @@ import { protect, unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
 import { rootLost } from '../root-identity.ts';
-import { Commits } from './commits.ts';
+import { Committing } from './committing.ts';
 import { searchForeign } from './foreign.ts';
 import type { ForeignSearch } from './foreign.ts';
 import { emptyGone } from './gone.ts';
@@ -45,7 +45,7 @@ export type OpenedTarget =
 export class FileTarget {
   readonly #options: TargetOptions;
   readonly #parts: Parts;
-  readonly #commits: Commits;
+  readonly #commits: Committing;
   readonly #retryMs: number;
   #durable: Standing;
   #session: Session | null = null;
@@ -71,7 +71,7 @@ export class FileTarget {
     this.#retryMs = retryMs;
     this.#durable = parts.records.standing;
     const { ground, log, records, nextNumber } = parts;
-    this.#commits = new Commits({
+    this.#commits = new Committing({
       ground,
       log,
       records,

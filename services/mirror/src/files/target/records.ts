@@ -21,6 +21,7 @@ import type { Attributes } from '../../transport/types.ts';
 import { drainedAt } from '../source/notes.ts';
 import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
+import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
 import { isMisfit } from './trouble.ts';
 
@@ -41,6 +42,12 @@ export interface Standing {
 export interface OwnChange {
   readonly path: Buffer;
   readonly change: 'written' | 'created' | 'deleted';
+}
+
+/** With what its files were found to be when they were made. */
+export interface CopiedBatch {
+  readonly staged: { readonly batch: Batch };
+  readonly stats: ReadonlyMap<Redo, Stat>;
 }
 
 export interface EqualEntry {
@@ -151,21 +158,56 @@ export class Records {
       await setImmediate();
     }
     const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
-    const { epoch, checksum, consistent } = batch;
-    const standing = {
-      position: { epoch, sequence: batch.sequence, checksum },
-      history: batch.history,
-      consistent,
-    };
     catalog.write(() => {
       this.#recordAll(operations.slice(rest), sequence, taken);
-      catalog.recordSequence(sequence);
-      const { position } = standing;
-      this.#keepStanding(standing, { applied: number, reconciled: sequence, position, own });
+      this.#reach(batch, sequence, number, own);
     });
     this.#wasOwner = own !== null;
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
     this.settle(batch);
+  }
+
+  /**
+   * Before anything of a copy is done (CopyCommits, Y1). One that never held anything goes on from nothing when it breaks;
+   * any other is compared as a whole.
+   */
+  beginCopy({ epoch, history }: Batch): void {
+    const { position, consistent } = this.#standing;
+    if (position !== null && !consistent) return;
+    const [first] = history;
+    const known = position === null && first !== undefined ? [{ epoch: first.epoch, sequence: 0 }] : [];
+    const nothing = { epoch, sequence: 0, checksum: '0'.repeat(16) };
+    const standing = { position: nothing, history: known, consistent: false };
+    this.#catalog.write(() => {
+      this.#keepStanding(standing, { ...this.#note, position: nothing, own: this.#ownNow() });
+    });
+  }
+
+  /** Batches of a copy that are done and durable, in one transaction. `count`: of those that fit. */
+  recordCopied(group: readonly CopiedBatch[]): { readonly count: number; readonly unfit: string | null } {
+    const catalog = this.#catalog;
+    const own = this.#ownNow();
+    const before = { standing: this.#standing, note: this.#note };
+    const record = (): { count: number; unfit: string | null } => {
+      for (const [count, { staged, stats }] of group.entries()) {
+        const { batch } = staged;
+        const unfit = this.unfit(batch);
+        if (unfit !== null) return { count, unfit };
+        const sequence = Math.max(batch.sequence, catalog.lastSequence);
+        this.#recordAll(batch.operations, sequence, new Map(), stats);
+        this.#reach(batch, sequence, this.#note.applied, own);
+        this.settle(batch);
+      }
+      catalog.sweep(Infinity);
+      return { count: group.length, unfit: null };
+    };
+    try {
+      return catalog.write(record);
+    } catch (error) {
+      // Nothing of it happened.
+      [this.#standing, this.#note] = [before.standing, before.note];
+      throw error;
+    }
   }
 
   /** Folders in which a batch worked keep the times that the source told of them. Can be repeated. */
@@ -306,11 +348,25 @@ export class Records {
     if (now !== null) this.#catalog.recordLocal(entry.id, now);
   }
 
-  #recordAll(operations: readonly Redo[], sequence: number, taken: Map<number, number>): void {
-    for (const operation of operations) this.#recordOne(operation, sequence, taken);
+  /** Within a transaction: the catalog and the standing are those after the batch. */
+  #reach(batch: Batch, sequence: number, applied: number, own: Note['own']): void {
+    const { epoch, checksum, consistent, history } = batch;
+    const position = { epoch, sequence: batch.sequence, checksum };
+    this.#catalog.recordSequence(sequence);
+    this.#keepStanding({ position, history, consistent }, { applied, reconciled: sequence, position, own });
   }
 
-  #recordOne(operation: Redo, sequence: number, taken: Map<number, number>): void {
+  /** `stats`: what is known of files already. */
+  #recordAll(
+    operations: readonly Redo[],
+    sequence: number,
+    taken: Map<number, number>,
+    stats?: ReadonlyMap<Redo, Stat>,
+  ): void {
+    for (const operation of operations) this.#recordOne(operation, sequence, taken, stats?.get(operation));
+  }
+
+  #recordOne(operation: Redo, sequence: number, taken: Map<number, number>, known?: Stat): void {
     const catalog = this.#catalog;
     switch (operation.kind) {
       case 'move': {
@@ -341,7 +397,7 @@ export class Records {
       case 'put':
       case 'patch':
       case 'set': {
-        const stat = this.#statOf(operation.path);
+        const stat = known ?? this.#statOf(operation.path);
         if (stat === null) return;
         const attributes = entryAttributes(operation.attributes);
         const contents = operation.kind !== 'set';
@@ -431,37 +487,11 @@ function entryAttributes(attributes: Attributes): EntryAttributes {
   return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor };
 }
 
-/** Folders whose lists of names an operation changes, as they are called after the batch. */
-function workedIn(operation: Redo): readonly Buffer[] {
-  switch (operation.kind) {
-    case 'move':
-      return [folderOf(operation.from)];
-    case 'place':
-      return [folderOf(operation.to), operation.to];
-    case 'put':
-      return operation.attributes.kind === 'folder'
-        ? [folderOf(operation.path), operation.path]
-        : [folderOf(operation.path)];
-    case 'remove':
-    case 'hard-link':
-      return [folderOf(operation.path)];
-    case 'patch':
-    case 'set':
-      return [];
-  }
-}
-
-function folderOf(path: Buffer): Buffer {
-  return path.subarray(0, Math.max(0, path.lastIndexOf(0x2f)));
-}
-
 /** A folder as it is here. */
 function onDisk({ kind, mode, uid, gid, mtimeS, mtimeNs }: Stat): EntryAttributes {
   return { kind, mode, uid, gid, size: 0, mtimeS, mtimeNs, deviceMajor: 0, deviceMinor: 0 };
 }
 
 function joined(folder: Buffer, name: Buffer): Buffer {
-  return Buffer.concat([folder, slash, name]);
+  return Buffer.concat([folder, Buffer.from('/'), name]);
 }
-
-const slash = Buffer.from('/');

@@ -3,8 +3,6 @@
  * and the catalog say that it stopped.
  */
 
-import { closeSync, openSync } from 'node:fs';
-import { syncFileSystem } from '../../os/contents.ts';
 import { Applying, nameOf } from './applying.ts';
 import type { Ground } from './applying.ts';
 import type { Log } from './log.ts';
@@ -84,12 +82,7 @@ export async function replay(
 }
 
 async function settle(log: Log, ground: Ground, records: Records, upTo: number): Promise<void> {
-  const fd = openSync(ground.staging.folder, 'r');
-  try {
-    await syncFileSystem(fd);
-  } finally {
-    closeSync(fd);
-  }
+  await ground.staging.syncTree();
   await records.flush();
   ground.failPoint('recover:synced');
   log.free(upTo);

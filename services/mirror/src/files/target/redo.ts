@@ -162,6 +162,30 @@ function read(from: Reader): Redo {
   }
 }
 
+/** Folders whose lists of names an operation changes, as they are called after the batch. */
+export function workedIn(operation: Redo): readonly Buffer[] {
+  switch (operation.kind) {
+    case 'move':
+      return [folderOf(operation.from)];
+    case 'place':
+      return [folderOf(operation.to), operation.to];
+    case 'put':
+      return operation.attributes.kind === 'folder'
+        ? [folderOf(operation.path), operation.path]
+        : [folderOf(operation.path)];
+    case 'remove':
+    case 'hard-link':
+      return [folderOf(operation.path)];
+    case 'patch':
+    case 'set':
+      return [];
+  }
+}
+
+function folderOf(path: Buffer): Buffer {
+  return path.subarray(0, Math.max(0, path.lastIndexOf(0x2f)));
+}
+
 class Writer {
   readonly bytes: Buffer;
   #at = 0;

@@ -15,7 +15,7 @@ import type { Epoch } from '@holdfast/core';
 import type { Commit, Connection, Frame, Hello, Offer, Plan, RefusalCode } from '../../transport/types.ts';
 import { Comparing } from './comparing.ts';
 import type { ComparingGround } from './comparing.ts';
-import type { Commits } from './commits.ts';
+import type { Committing } from './committing.ts';
 import { OpenBatch } from './open-batch.ts';
 import type { StagedBatch } from './open-batch.ts';
 import type { Staging } from './staging.ts';
@@ -28,7 +28,7 @@ const retryMsMin = 100;
 const retryMsMax = 2_000;
 
 export interface SessionGround {
-  readonly commits: Commits;
+  readonly commits: Committing;
   readonly staging: Staging;
   readonly comparing: Omit<ComparingGround, 'connection' | 'sourceSequence' | 'waiting'>;
   readonly retryMs: number;

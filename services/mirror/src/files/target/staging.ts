@@ -27,6 +27,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { syncFileSystem } from '../../os/contents.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { PartFile } from '../../transport/types.ts';
 import { lastMarker } from './staging-place.ts';
@@ -135,6 +136,16 @@ export class Staging {
   async sync(ids: readonly number[]): Promise<void> {
     await Promise.all(ids.map((id) => syncPath(this.pathOf(id))));
     await syncPath(this.folder);
+  }
+
+  /** Makes everything durable that was written to the file system of this folder and of the root. */
+  async syncTree(): Promise<void> {
+    const fd = openSync(this.folder, 'r');
+    try {
+      await syncFileSystem(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   get parts(): readonly PartFile[] {
