@@ -6,10 +6,15 @@
  *     authenticated gets a small one.
  */
 
-import { headerBytes } from './frame.ts';
+import { dataKind, headerBytes } from './frame.ts';
 import { frameBytesMax } from './limits.ts';
+import { SpareBuffers } from './spare-buffers.ts';
 
 const lengthBytes = 4;
+/** The usual frame of contents of a large file; larger ones get a buffer of their own. */
+const spareBytes = 524_288 + 64;
+/** Below it a buffer of the right size is cheaper. */
+const spareBytesMin = 65_536;
 
 export interface RawFrame {
   readonly kind: number;
@@ -27,6 +32,7 @@ export class Assembly {
   #headerFilled = 0;
   /** A payload that is not whole. */
   #payload: Buffer | null = null;
+  readonly #spares = new SpareBuffers(spareBytes);
   #filled = 0;
 
   constructor(limit = frameBytesMax) {
@@ -60,7 +66,9 @@ export class Assembly {
         this.#at = end;
         return this.#whole(payload);
       }
-      this.#payload = Buffer.allocUnsafeSlow(length);
+      const isSpare =
+        this.#header[lengthBytes] === dataKind && length >= spareBytesMin && length <= spareBytes;
+      this.#payload = isSpare ? this.#spares.take(length) : Buffer.allocUnsafeSlow(length);
       this.#filled = 0;
     }
     const payload = this.#payload;
@@ -70,6 +78,11 @@ export class Assembly {
     if (this.#filled < payload.length) return this.#empty();
     this.#payload = null;
     return this.#whole(payload);
+  }
+
+  /** Nobody needs this payload any more. */
+  spare(payload: Buffer): void {
+    this.#spares.give(payload);
   }
 
   #takeHeader(chunk: Buffer): boolean {

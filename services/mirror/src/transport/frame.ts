@@ -41,7 +41,7 @@ const flagCompressed = 1;
 const flagHole = 2;
 const u48Max = 2 ** 48 - 1;
 
-const dataKind = 14;
+export const dataKind = 14;
 export const heardKind = 15;
 
 /** Numbers of the kinds on the line; they are part of the contract. */
@@ -134,10 +134,13 @@ export function decodeHeard(payload: Buffer): number | null {
   return payload.length === 6 ? payload.readUIntBE(0, 6) : null;
 }
 
-/** What a payload of this kind is; buffers in it are views of the payload (types.ts, T2). */
-export function decodeFrame(kind: number, payload: Buffer): Frame | Garbage {
+/**
+ * What a payload of this kind is; buffers in it are views of the payload (types.ts, T2). `done` is called once no contents
+ * of a data frame are in the payload any more.
+ */
+export function decodeFrame(kind: number, payload: Buffer, done?: () => void): Frame | Garbage {
   if (payload.length > frameBytesMax) return garbage(`a frame of ${String(payload.length)} bytes`);
-  if (kind === dataKind) return decodeData(payload);
+  if (kind === dataKind) return withDone(decodeData(payload), payload, done);
   const read = readers.get(kind);
   if (read === undefined) return garbage(`a frame of the unknown kind ${String(kind)}`);
   try {
@@ -149,6 +152,13 @@ export function decodeFrame(kind: number, payload: Buffer): Frame | Garbage {
 }
 
 const garbage = (says: string): Garbage => ({ kind: 'garbage', says });
+
+function withDone(frame: Frame | Garbage, payload: Buffer, done?: () => void): Frame | Garbage {
+  if (frame.kind === 'data' && frame.contents.buffer === payload.buffer)
+    return done === undefined ? frame : { ...frame, done };
+  done?.();
+  return frame;
+}
 
 function decodeData(payload: Buffer): Frame | Garbage {
   if (payload.length < dataHeaderBytes) return garbage('a data frame that ends in its header');

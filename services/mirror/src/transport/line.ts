@@ -140,7 +140,7 @@ export class Line implements Connection {
 
   send(frame: Frame): boolean {
     if (this.#ended !== null) return false;
-    this.#outbox.add(this.#encoded(frame));
+    this.#encode(frame);
     this.#tally.sentFrames += 1;
     this.startBeats();
     this.#pump();
@@ -240,7 +240,9 @@ export class Line implements Connection {
       while (this.#reading()) {
         const raw = this.#inbox.take() ?? this.#next();
         if (raw === null) break;
-        const frame = decodeFrame(raw.kind, raw.payload);
+        const frame = decodeFrame(raw.kind, raw.payload, () => {
+          this.#assembly.spare(raw.payload);
+        });
         if (frame.kind === 'garbage') this.#end({ kind: 'garbage', says: frame.says }, 0);
         else this.#hand(frame);
       }
@@ -311,16 +313,21 @@ export class Line implements Connection {
     this.#listener?.(frame);
   }
 
-  #encoded(frame: Frame): readonly Uint8Array[] {
-    if (frame.kind !== 'data') return encodeFrame(frame);
+  #encode(frame: Frame): void {
+    if (frame.kind !== 'data') {
+      this.#outbox.add(encodeFrame(frame));
+      return;
+    }
     this.#tally.sentContentBytes += frame.contents.length;
     const packed = this.#compression.compress(frame.contents, this.#lineBytesPerMs());
     if (packed === null) {
       this.#tally.plainFrames += 1;
-      return encodeFrame(frame);
+      this.#outbox.add(encodeFrame(frame), frame.done);
+    } else {
+      this.#tally.compressedFrames += 1;
+      this.#outbox.add(encodeCompressed(frame, packed));
+      frame.done?.();
     }
-    this.#tally.compressedFrames += 1;
-    return encodeCompressed(frame, packed);
   }
 
   /** What the line carries while frames wait for it, or null while they do not. */
@@ -359,13 +366,15 @@ export class Line implements Connection {
 
   #write(bytes: number): void {
     const pieces: Uint8Array[] = [];
-    const taken = this.#outbox.take(bytes, pieces);
+    const done: (() => void)[] = [];
+    const taken = this.#outbox.take(bytes, pieces, done);
     const wireBytes = this.#wire.wireBytes(taken);
     this.#throttle.take(wireBytes);
     this.#tally.sentWireBytes += wireBytes;
     this.#unsent += taken;
     this.#window.sent(taken, performance.now());
     this.#wire.write(pieces, () => {
+      for (const one of done) one();
       this.#unsent -= taken;
       if (this.#outbox.bytes === 0) this.#drained = true;
       this.#pump();

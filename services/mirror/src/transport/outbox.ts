@@ -9,8 +9,8 @@ export class Outbox {
   readonly #pieces: Uint8Array[] = [];
   /** Pieces before this one are gone; the array is shifted now and then, not each time. */
   #first = 0;
-  /** True for a piece that ends a frame. */
-  readonly #ends: boolean[] = [];
+  /** True for a piece that ends a frame; or what is to be called when that piece has left. */
+  readonly #ends: (boolean | (() => void))[] = [];
   #bytes = 0;
   #urgent: readonly Uint8Array[] | null = null;
   #report: Uint8Array | null = null;
@@ -30,11 +30,12 @@ export class Outbox {
     return this.#urgent !== null || this.#report !== null;
   }
 
-  add(frame: readonly Uint8Array[]): void {
+  /** `done`: see take(). */
+  add(frame: readonly Uint8Array[], done?: () => void): void {
     const last = frame.length - 1;
     frame.forEach((piece, i) => {
       this.#pieces.push(piece);
-      this.#ends.push(i === last);
+      this.#ends.push(i === last ? (done ?? true) : false);
       this.#bytes += piece.length;
     });
   }
@@ -49,8 +50,11 @@ export class Outbox {
     this.#report = frame;
   }
 
-  /** Takes out pieces of up to `room` bytes and appends them to `to`; the answer is how many bytes they are. */
-  take(room: number, to: Uint8Array[]): number {
+  /**
+   * Takes out pieces of up to `room` bytes and appends them to `to`; the answer is how many bytes they are. `done` gets what
+   * is to be called when the system has these.
+   */
+  take(room: number, to: Uint8Array[], done: (() => void)[]): number {
     let taken = 0;
     while (taken < room) {
       if (this.#between && this.urgent) {
@@ -59,7 +63,7 @@ export class Outbox {
       }
       const piece = this.#pieces[this.#first];
       if (piece === undefined) break;
-      taken += this.#takeOf(piece, room - taken, to);
+      taken += this.#takeOf(piece, room - taken, to, done);
     }
     return taken;
   }
@@ -88,7 +92,7 @@ export class Outbox {
     return this.#between;
   }
 
-  #takeOf(piece: Uint8Array, room: number, to: Uint8Array[]): number {
+  #takeOf(piece: Uint8Array, room: number, to: Uint8Array[], done: (() => void)[]): number {
     if (piece.length > room) {
       to.push(piece.subarray(0, room));
       this.#pieces[this.#first] = piece.subarray(room);
@@ -97,7 +101,9 @@ export class Outbox {
       return room;
     }
     if (piece.length > 0) to.push(piece);
-    this.#between = this.#ends[this.#first] ?? true;
+    const end = this.#ends[this.#first] ?? true;
+    this.#between = end !== false;
+    if (typeof end === 'function') done.push(end);
     this.#first += 1;
     this.#bytes -= piece.length;
     this.#shift();

@@ -19,8 +19,18 @@ export function tune(socket: Socket): void {
   socket.setKeepAlive(true, keepAliveMs);
 }
 
+/** Below it a copy is cheaper than a call of the system. */
+const aloneBytesMin = 65_536;
+
+interface Waiting {
+  readonly bytes: Uint8Array;
+  taken: (() => void) | null;
+}
+
 export class SocketWire implements Wire {
   readonly #socket: Socket;
+  #waiting: Waiting[] = [];
+  #writing = false;
   readonly #overhead: number;
 
   constructor(socket: Socket, encrypted: boolean) {
@@ -47,26 +57,43 @@ export class SocketWire implements Wire {
     socket.resume();
   }
 
+  /** Large pieces go alone: TLS copies all of what it is given in several, and nothing of one. */
   write(pieces: readonly Uint8Array[], taken: () => void): void {
-    const socket = this.#socket;
-    const last = pieces.length - 1;
-    socket.cork();
-    pieces.forEach((piece, i) => {
-      if (i < last) socket.write(piece);
-      else
-        socket.write(piece, (error) => {
-          // The error itself comes as an event.
-          if (error === null || error === undefined) taken();
-        });
-    });
-    socket.uncork();
+    let small: Uint8Array[] = [];
+    for (const piece of pieces) {
+      if (piece.length < aloneBytesMin) small.push(piece);
+      else {
+        if (small.length > 0) this.#waiting.push({ bytes: Buffer.concat(small), taken: null });
+        small = [];
+        this.#waiting.push({ bytes: piece, taken: null });
+      }
+    }
+    if (small.length > 0) this.#waiting.push({ bytes: Buffer.concat(small), taken: null });
+    const last = this.#waiting.at(-1);
+    if (last === undefined) taken();
+    else last.taken = taken;
+    if (!this.#writing) this.#next();
   }
 
+  #next(): void {
+    const next = this.#waiting.shift();
+    this.#writing = next !== undefined;
+    if (next === undefined) return;
+    this.#socket.write(next.bytes, (error) => {
+      // The error itself comes as an event.
+      if (error !== null && error !== undefined) return;
+      next.taken?.();
+      this.#next();
+    });
+  }
+
+  /** The line calls it when everything was taken. */
   end(): void {
     this.#socket.end();
   }
 
   destroy(): void {
+    this.#waiting = [];
     this.#socket.destroy();
   }
 

@@ -192,6 +192,8 @@ export interface Data {
   readonly offset: number;
   /** 1 to `dataBytesMax` bytes. */
   readonly contents: Buffer;
+  /** To be called once by who has the frame in the end, when nobody needs the contents any more: they are written over then. */
+  readonly done?: () => void;
 }
 
 export interface Hole {

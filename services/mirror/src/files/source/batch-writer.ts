@@ -13,6 +13,7 @@ import { statOpen } from '../../os/stat.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Segment } from '../../os/types.ts';
 import type { Attributes, PartFile } from '../../transport/types.ts';
+import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
 import type { BatchOutlet } from './outlet.ts';
 import { keyOf } from './path.ts';
@@ -40,6 +41,10 @@ const dataBytes = 512 << 10;
 /** Below this, knowing the digest of contents saves less than it costs. */
 const digestBytesMin = 4_097;
 const empty = Buffer.alloc(0);
+const spares = new SpareBuffers(dataBytes);
+const spare = (contents: Buffer) => (): void => {
+  spares.give(contents);
+};
 
 /** What earlier readings of the same batch found, by id: used again when the entry did not change. */
 export type Readings = Map<number, { readonly sequence: number; readonly file: SmallFile }>;
@@ -257,11 +262,15 @@ export class BatchWriter {
     const { outlet, slice } = this.#options;
     for (let done = 0; done < length;) {
       if (slice.isOver) await slice.turn();
-      const contents = Buffer.allocUnsafeSlow(Math.min(dataBytes, length - done));
+      const contents = spares.take(Math.min(dataBytes, length - done));
       readWhole(fd, contents, offset + done);
-      await outlet.frame({ kind: 'data', stream, offset: offset + done, contents }, contents.length);
-      done += contents.length;
-      this.#options.sent(contents.length);
+      const bytes = contents.length;
+      await outlet.frame(
+        { kind: 'data', stream, offset: offset + done, contents, done: spare(contents) },
+        bytes,
+      );
+      done += bytes;
+      this.#options.sent(bytes);
     }
   }
 

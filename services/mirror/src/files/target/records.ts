@@ -164,7 +164,7 @@ export class Records {
     });
     this.#wasOwner = own !== null;
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
-    this.settle(batch);
+    this.settle(operations);
   }
 
   /**
@@ -196,9 +196,10 @@ export class Records {
         const sequence = Math.max(batch.sequence, catalog.lastSequence);
         this.#recordAll(batch.operations, sequence, new Map(), stats);
         this.#reach(batch, sequence, this.#note.applied, own);
-        this.settle(batch);
       }
       catalog.sweep(Infinity);
+      // Others may be done already that set the times of the same folders: the last one that is recorded tells.
+      this.settle(group.flatMap(({ staged }) => staged.batch.operations));
       return { count: group.length, unfit: null };
     };
     try {
@@ -211,9 +212,9 @@ export class Records {
   }
 
   /** Folders in which a batch worked keep the times that the source told of them. Can be repeated. */
-  settle(batch: Batch): void {
+  settle(operations: readonly Redo[]): void {
     const folders = new Map<string, Buffer>();
-    for (const operation of batch.operations) {
+    for (const operation of operations) {
       for (const folder of workedIn(operation)) folders.set(folder.toString('latin1'), folder);
     }
     this.#catalog.write(() => {

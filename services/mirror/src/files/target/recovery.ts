@@ -57,7 +57,7 @@ export async function replay(
       misfits.push(...applying.misfits);
     }
     if (number > records.applied) await records.record(number, batch);
-    else records.settle(batch);
+    else records.settle(batch.operations);
     if (number > marker.number) staging.mark({ number, step: 0 });
     ground.failPoint('recover:applied');
   }

@@ -162,7 +162,7 @@ function read(from: Reader): Redo {
   }
 }
 
-/** Folders whose lists of names an operation changes, as they are called after the batch. */
+/** Folders whose times an operation changes or tells, as they are called after the batch. */
 export function workedIn(operation: Redo): readonly Buffer[] {
   switch (operation.kind) {
     case 'move':
@@ -176,8 +176,9 @@ export function workedIn(operation: Redo): readonly Buffer[] {
     case 'remove':
     case 'hard-link':
       return [folderOf(operation.path)];
-    case 'patch':
     case 'set':
+      return operation.attributes.kind === 'folder' ? [operation.path] : [];
+    case 'patch':
       return [];
   }
 }

@@ -110,6 +110,7 @@ export class Session {
           held = true;
           await later();
         }
+        if (frame.kind === 'data') frame.done?.();
         // Empty when the session ended meanwhile.
         this.#waiting.shift();
       }
