@@ -1,42 +1,19 @@
 /**
- * When something is on the target's disk, as its file system shows it. A target puts a name in place only after its
- * contents were synced, so what is seen here is durable; the moment is the same or later.
+ * When something is on the target's disk, as its kernel shows it. While it is replicated a target puts a name in place only
+ * after its contents were synced, so what is seen is durable. A first copy is written first and synced after, and its folder
+ * is protected by a read-only mount when all of it is durable: that mount is what is waited for.
  */
-import { lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { lstatSync, readFileSync } from 'node:fs';
 import { monotonicMs } from '../lines.ts';
 import { until } from '../until.ts';
-import type { Tree } from './tree.ts';
 
-/** Waits until the target has as many names in every folder as the source. Resolves to that moment, CLOCK_MONOTONIC. */
-export async function treeArrived(tree: Tree, target: string, limitMs: number): Promise<number> {
-  let missing = 0;
+/** Waits until a process sees a read-only mount over the folder. Resolves to that moment, CLOCK_MONOTONIC. */
+export function copyDurable(pid: number, folder: string, limitMs: number): Promise<number> {
   return until(
-    `${tree.files} files are in ${target}`,
-    () => {
-      // Complete folders are not looked at again, so that looking costs next to nothing.
-      for (;;) {
-        const folder = tree.folders[missing];
-        if (folder === undefined) return monotonicMs();
-        if (namesIn(join(target, folder.path)) < folder.files) return false;
-        missing += 1;
-      }
-    },
-    {
-      limitMs,
-      everyMs: 4,
-      seen: () => Promise.resolve(`${missing} of ${tree.folders.length} folders are complete`),
-    },
+    `${folder} is complete and protected`,
+    () => readFileSync(`/proc/${pid}/mountinfo`, 'utf8').includes(` ${folder} ro,`) && monotonicMs(),
+    { limitMs, everyMs: 4 },
   );
-}
-
-function namesIn(folder: string): number {
-  try {
-    return readdirSync(folder).filter((name) => !name.startsWith('.holdfast-')).length;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
-    throw error;
-  }
 }
 
 /** Waits until both files have the same size and time of change, which is set last. Resolves to that moment. */

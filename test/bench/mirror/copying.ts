@@ -1,7 +1,7 @@
 /** One copy of a tree from a to b, from its order to the last file on the target's disk. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from '../lines.ts';
-import { treeArrived } from './arrival.ts';
+import { copyDurable } from './arrival.ts';
 import { compareTrees } from './comparison.ts';
 import { syncDisks, type Copy, type Ground } from './ground.ts';
 import type { Tree } from './tree.ts';
@@ -32,10 +32,10 @@ export async function copyTree(
   };
   syncDisks();
   const { orderedMs, applied } = await ground.order([copy]);
-  const arrivedMs = await treeArrived(tree, copy.to, copyMsMax);
+  const durableMs = await copyDurable(ground.pid('b', 'mirror'), copy.to, copyMsMax);
   await applied;
   await ground.settled(copy, settleMsMax);
-  return { copy, orderedMs, seconds: (arrivedMs - orderedMs) / 1000 };
+  return { copy, orderedMs, seconds: (durableMs - orderedMs) / 1000 };
 }
 
 /**
