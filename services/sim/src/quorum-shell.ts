@@ -55,7 +55,10 @@ export class QuorumShell {
     this.mailbox = new Mailbox<QuorumEvent>(sim, machine, { kind: 'wake' }, (event) => this.handle(event));
   }
 
-  renew({ server, previous, next, notes }: Omit<RenewRequest, 'id'>, answer: (result: RenewResult) => void): void {
+  renew(
+    { server, previous, next, notes }: Omit<RenewRequest, 'id'>,
+    answer: (result: RenewResult) => void,
+  ): void {
     const id = (this.nextId += 1);
     if (!this.mailbox.alive) {
       answer({ kind: 'no-answer', says: 'connection refused' });
