@@ -49,6 +49,8 @@ export class FileTarget {
   readonly #retryMs: number;
   #durable: Standing;
   #session: Session | null = null;
+  /** The end of the session before. */
+  #former: Promise<void> = Promise.resolve();
   #waiting = '';
   #says = '';
   #closed = '';
@@ -142,6 +144,7 @@ export class FileTarget {
     this.#session?.close(this.#closed);
     const { log, records, ground } = this.#parts;
     if (!this.#promoted) {
+      await this.#quiet();
       await this.#commits.idle();
       await this.#commits.checkpoint();
       await log.sync();
@@ -203,6 +206,7 @@ export class FileTarget {
     this.#session?.close(this.#closed);
     await this.#accepting;
     await this.#commits.close();
+    await this.#quiet();
     await this.#emptying;
     const { log, ground, own } = this.#parts;
     if (this.#promoted && !this.#cleared) {
@@ -212,6 +216,12 @@ export class FileTarget {
     log.close();
     ground.staging.close();
     own.close();
+  }
+
+  /** After the end of a session: nothing of it is written any more. */
+  async #quiet(): Promise<void> {
+    await this.#former;
+    await this.#parts.ground.staging.flushed();
   }
 
   /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */
@@ -281,7 +291,7 @@ export class FileTarget {
       return this.#notNow(connection, reason);
     }
     this.#session?.close('the source dialled again');
-    const idle = this.#commits.idle().then(() => true); // G2
+    const idle = Promise.all([this.#commits.idle(), this.#former]).then(() => true); // G2
     if (!(await Promise.race([idle, delay(settleMs, false)]))) {
       return this.#notNow(
         connection,
@@ -347,6 +357,7 @@ export class FileTarget {
       },
       ended: (session, says) => {
         if (this.#session !== session) return;
+        this.#former = session.settled;
         this.#session = null;
         this.#waiting = '';
         this.#tell(says);

@@ -33,6 +33,9 @@ export const batchLimits = {
   streams: 64,
 };
 
+/** Contents on their way to the disk: as much as keeps the threads that write them busy. */
+const unwrittenBytesMax = 8 << 20;
+
 /** Null: it is right so. Else what is wrong with it. */
 export type Nonsense = string | null;
 
@@ -51,6 +54,8 @@ export class OpenBatch {
   readonly #staging: Staging;
   readonly #operations: FileOperation[] = [];
   readonly #streams = new Map<number, Stream>();
+  /** Those that may have contents on their way. */
+  readonly #writing = new Set<Stream>();
   readonly #slots = new Map<number, 'filled' | 'placed'>();
   readonly #made = new Set<string>();
   readonly #placed = new Set<string>();
@@ -101,12 +106,15 @@ export class OpenBatch {
     return null;
   }
 
-  /** Throws what the file system says, and can then be repeated with the same frame. */
   data(frame: Data | Hole): Nonsense {
     const stream = this.#streams.get(frame.stream);
     if (stream === undefined) return 'contents came for a stream that is not open';
-    const wrong = frame.kind === 'data' ? stream.write(frame.offset, frame.contents) : stream.hole(frame);
+    const wrong =
+      frame.kind === 'data'
+        ? stream.write(frame.offset, frame.contents, frame.done ?? ((): void => undefined))
+        : stream.hole(frame);
     if (wrong === null && frame.kind === 'data') this.#receivedBytes += frame.contents.length;
+    this.#writing.add(stream);
     return wrong;
   }
 
@@ -117,6 +125,23 @@ export class OpenBatch {
     const wrong = stream.end(frame.bytes);
     if (wrong === null) this.#openStreams -= 1;
     return wrong;
+  }
+
+  /** Contents have to be written before this frame can be handled. */
+  mustWait(frame: Data | Hole | Commit): boolean {
+    let unwritten = 0;
+    for (const stream of this.#writing) {
+      if (stream.unwritten === 0) this.#writing.delete(stream);
+      unwritten += stream.unwritten;
+    }
+    return unwritten > (frame.kind === 'commit' ? 0 : unwrittenBytesMax);
+  }
+
+  /** Resolves when more is written. Throws what the file system says when nothing is being written any more. */
+  async progress(): Promise<void> {
+    const running = [...this.#writing].filter((stream) => stream.isWriting);
+    if (running.length > 0) await Promise.race(running.map((stream) => stream.progress()));
+    else for (const stream of this.#writing) stream.finish();
   }
 
   abort(frame: StreamAbort): Nonsense {
@@ -158,8 +183,8 @@ export class OpenBatch {
   }
 
   /** The connection is over: what big files had so far is kept as parts, everything else is forgotten. */
-  giveUp(): void {
-    for (const stream of this.#streams.values()) stream.keepPart();
+  async giveUp(): Promise<void> {
+    await Promise.all([...this.#streams.values()].map((stream) => stream.keepPart()));
   }
 
   #check(operation: FileOperation): Nonsense {

@@ -12,7 +12,17 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Epoch } from '@holdfast/core';
-import type { Commit, Connection, Frame, Hello, Offer, Plan, RefusalCode } from '../../transport/types.ts';
+import type {
+  Commit,
+  Connection,
+  Data,
+  Frame,
+  Hello,
+  Hole,
+  Offer,
+  Plan,
+  RefusalCode,
+} from '../../transport/types.ts';
 import { Comparing } from './comparing.ts';
 import type { ComparingGround } from './comparing.ts';
 import type { Committing } from './committing.ts';
@@ -52,6 +62,7 @@ export class Session {
   #waiting: Frame[] = [];
   #busy = false;
   #over = false;
+  #settled: Promise<void> = Promise.resolve();
 
   constructor(connection: Connection, hello: Hello, ground: SessionGround) {
     this.connection = connection;
@@ -70,6 +81,11 @@ export class Session {
       this.#waiting.push(frame);
       if (!this.#busy) void this.#work();
     });
+  }
+
+  /** After its end: resolves when it is known what of an open batch can be gone on with. */
+  get settled(): Promise<void> {
+    return this.#settled;
   }
 
   get receivedBytes(): number {
@@ -110,7 +126,6 @@ export class Session {
           held = true;
           await later();
         }
-        if (frame.kind === 'data') frame.done?.();
         // Empty when the session ended meanwhile.
         this.#waiting.shift();
       }
@@ -124,6 +139,9 @@ export class Session {
   #now(frame: Frame): (() => Promise<void>) | null {
     if (frame.kind === 'plan' || frame.kind === 'offer')
       return () => this.#retried(() => this.#compare(frame));
+    const open = this.#open;
+    const needsWrites = frame.kind === 'data' || frame.kind === 'hole' || frame.kind === 'commit';
+    if (needsWrites && open?.mustWait(frame) === true) return () => this.#afterWrites(open, frame);
     try {
       this.#handle(frame);
     } catch (error) {
@@ -135,6 +153,14 @@ export class Session {
         });
     }
     return frame.kind === 'commit' && this.#crowded ? () => this.#room() : null;
+  }
+
+  async #afterWrites(open: OpenBatch, frame: Data | Hole | Commit): Promise<void> {
+    await this.#retried(async () => {
+      while (open.mustWait(frame) && !this.#over) await open.progress();
+      if (!this.#over) this.#handle(frame);
+    });
+    if (frame.kind === 'commit') await this.#room();
   }
 
   get #crowded(): boolean {
@@ -287,7 +313,7 @@ export class Session {
     this.#over = true;
     this.#waiting = [];
     this.#comparing?.end();
-    this.#open?.giveUp();
+    if (this.#open !== null) this.#settled = this.#open.giveUp();
     this.#open = null;
     this.#ground.ended(this, says);
   }

@@ -50,6 +50,7 @@ export class Staging {
   #nextGone = 1;
   #marker: Marker | null;
   readonly #parts = new Map<string, NotedPart>();
+  readonly #flushing = new Set<Promise<void>>();
 
   /** Makes the folder when it is missing. Throws what the file system says. */
   constructor(place: StagingPlace) {
@@ -146,6 +147,23 @@ export class Staging {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** Starts writing what is in memory, so that the sync of the commit finds little to do. */
+  flushEarly(fd: number, done: (ok: boolean) => void): void {
+    const flushed = new Promise<void>((resolve) => {
+      fdatasync(fd, (error) => {
+        this.#flushing.delete(flushed);
+        resolve();
+        done(error === null);
+      });
+    });
+    this.#flushing.add(flushed);
+  }
+
+  /** Resolves when nothing is flushed any more: before close(), which takes away where it would be noted. */
+  async flushed(): Promise<void> {
+    await Promise.all(this.#flushing);
   }
 
   get parts(): readonly PartFile[] {
@@ -265,12 +283,5 @@ export function syncPath(path: string): Promise<void> {
       if (error === null) resolve();
       else reject(error);
     });
-  });
-}
-
-/** Starts writing what is in memory, so that the sync of the commit finds little to do. */
-export function flushEarly(fd: number, done: (ok: boolean) => void): void {
-  fdatasync(fd, (error) => {
-    done(error === null);
   });
 }

@@ -5,13 +5,13 @@
  * Invariants:
  * F1  Frames come in rising order without overlap, and nothing reaches beyond the size that the attributes tell.
  * F2  A whole file is complete only when every byte of it was sent or described as a hole.
- * F3  write() can be repeated with the same frame after an error.
+ * F3  What the disk refuses is kept, and tried again before the stream ends (Writes).
  */
 
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import type { Hole, Patch, Put } from '../../transport/types.ts';
-import { flushEarly } from './staging.ts';
 import type { NotedPart, Staging } from './staging.ts';
+import { Writes } from './writes.ts';
 
 /** Written in the background after so many bytes; also how often a part is written down. */
 const flushBytes = 32 << 20;
@@ -31,6 +31,8 @@ export class Stream {
   /** Of a whole file: what a former connection left. Until the first frame tells whether the source goes on there. */
   #resumeAt: number;
   #started = false;
+  /** The file may be longer or shorter than what was sent: it was begun before, or has a hole. */
+  #mayDiffer: boolean;
   /** The end of the last frame, in the file. */
   #position = 0;
   /** Where the next changed block goes in the list. */
@@ -38,6 +40,9 @@ export class Stream {
   #unflushed = 0;
   #flushing = 0;
   #closing = false;
+  /** The descriptor. */
+  #isOpen = true;
+  readonly #writes: Writes;
 
   private constructor(operation: Put | Patch, staging: Staging, id: number, fd: number, resumeAt: number) {
     this.#operation = operation;
@@ -45,6 +50,10 @@ export class Stream {
     this.id = id;
     this.#fd = fd;
     this.#resumeAt = resumeAt;
+    this.#mayDiffer = resumeAt > 0 || operation.attributes.size === 0;
+    this.#writes = new Writes(fd, () => {
+      this.#closeWhenIdle();
+    });
   }
 
   /** Throws what the file system says. */
@@ -65,16 +74,36 @@ export class Stream {
     return this.#state;
   }
 
-  /** Null, or what is wrong with the frame. */
-  write(offset: number, contents: Buffer): string | null {
+  /** Of contents that are not written yet. */
+  get unwritten(): number {
+    return this.#writes.bytes;
+  }
+
+  get isWriting(): boolean {
+    return this.#writes.running;
+  }
+
+  /** Resolves when more of it is written, or was refused. */
+  progress(): Promise<void> {
+    return this.#writes.progress();
+  }
+
+  /** While nothing is being written: what the disk refused. Throws what the file system says, and can be repeated. */
+  finish(): void {
+    this.#writes.finish();
+    this.#closeWhenIdle();
+  }
+
+  /** Null, or what is wrong with the frame. `done`: the contents are not needed any more. */
+  write(offset: number, contents: Buffer, done: () => void): string | null {
     const wrong = this.#advance(offset, contents.length);
     if (wrong !== null) return wrong;
     if (this.#operation.kind === 'put') {
-      writeAll(this.#fd, contents, offset);
+      this.#writes.begin(contents, offset, done);
     } else {
       this.#appendBlock(offset, contents.length, kindData);
-      writeAll(this.#fd, contents, this.#listEnd + blockHeaderBytes);
-      this.#listEnd += blockHeaderBytes + contents.length;
+      this.#writes.begin(contents, this.#listEnd, done);
+      this.#listEnd += contents.length;
     }
     this.#position = offset + contents.length;
     this.#unflushed += contents.length;
@@ -85,11 +114,9 @@ export class Stream {
   hole(frame: Hole): string | null {
     const wrong = this.#advance(frame.offset, frame.length);
     if (wrong !== null) return wrong;
-    if (this.#operation.kind === 'patch') {
-      this.#appendBlock(frame.offset, frame.length, kindHole);
-      this.#listEnd += blockHeaderBytes;
-    }
+    if (this.#operation.kind === 'patch') this.#appendBlock(frame.offset, frame.length, kindHole);
     this.#position = frame.offset + frame.length;
+    this.#mayDiffer = true;
     return null;
   }
 
@@ -99,7 +126,7 @@ export class Stream {
     if (this.#operation.kind === 'put') {
       if (!this.#started) this.#position = this.#resumeAt === size ? size : 0;
       if (this.#position !== size || bytes > size) return 'a stream ended before its file was whole';
-      ftruncateSync(this.#fd, size);
+      if (this.#mayDiffer) ftruncateSync(this.#fd, size);
     }
     this.#state = 'complete';
     this.#close();
@@ -108,23 +135,28 @@ export class Stream {
 
   discard(): void {
     this.#state = 'discarded';
+    this.#writes.forget();
     this.#close();
     this.#staging.remove(this.id);
   }
 
-  /** After a break: keeps the beginning of a whole file when it is worth it. */
-  keepPart(): void {
+  /** After a break: keeps the beginning of a whole file when it is worth it. Resolves when it is known how much there is. */
+  async keepPart(): Promise<void> {
+    while (this.isWriting) await this.progress();
     if (this.#state === 'discarded') return;
     const { path } = this.#operation;
     const version = this.#operation.kind === 'put' ? this.#operation.version : null;
-    const bytes = this.#started || this.#state === 'complete' ? this.#position : this.#resumeAt;
+    const sent = this.#started || this.#state === 'complete' ? this.#position : this.#resumeAt;
+    const bytes = Math.min(sent, this.#writes.lowest);
+    this.#writes.forget();
     if (version === null || version.length === 0 || bytes < partBytesMin) {
       this.discard();
       return;
     }
     const part = { id: this.id, path: Buffer.from(path), version: Buffer.from(version), bytes };
     this.#staging.keepPart(part);
-    if (this.#closing) this.#fd = openSync(this.#staging.pathOf(this.id), 'r');
+    if (this.#closing && !this.#isOpen) this.#fd = openSync(this.#staging.pathOf(this.id), 'r');
+    this.#isOpen = true;
     this.#state = 'complete';
     this.#closing = true;
     this.#flush(part);
@@ -153,14 +185,15 @@ export class Stream {
     header.writeDoubleBE(offset, 0);
     header.writeDoubleBE(length, 8);
     header.writeUInt8(kind, 16);
-    writeAll(this.#fd, header, this.#listEnd);
+    this.#writes.begin(header, this.#listEnd, () => undefined);
+    this.#listEnd += blockHeaderBytes;
   }
 
   /** Syncs in the background and then writes the part down. */
   #flush(part: NotedPart | null): void {
     this.#flushing += 1;
     this.#unflushed = 0;
-    flushEarly(this.#fd, (ok) => {
+    this.#staging.flushEarly(this.#fd, (ok) => {
       this.#flushing -= 1;
       // A part of which a batch made a file meanwhile is none any more.
       const wanted = this.#state === 'open' || (part !== null && this.#staging.hasPart(part));
@@ -172,7 +205,7 @@ export class Stream {
   #partSoFar(): NotedPart | null {
     if (this.#operation.kind !== 'put' || this.#operation.version.length === 0) return null;
     const { path, version } = this.#operation;
-    return { id: this.id, path, version, bytes: this.#position };
+    return { id: this.id, path, version, bytes: Math.min(this.#position, this.#writes.lowest) };
   }
 
   #close(): void {
@@ -181,9 +214,11 @@ export class Stream {
     this.#closeWhenIdle();
   }
 
-  /** A flush in the background still needs the descriptor. */
+  /** A flush or a write still needs the descriptor. */
   #closeWhenIdle(): void {
-    if (this.#closing && this.#flushing === 0) closeSync(this.#fd);
+    if (!this.#closing || !this.#isOpen || this.#flushing > 0 || this.#writes.bytes > 0) return;
+    this.#isOpen = false;
+    closeSync(this.#fd);
   }
 }
 
@@ -215,9 +250,4 @@ export function* changedBlocks(fd: number): Generator<ChangedBlock> {
     }
     at += length;
   }
-}
-
-function writeAll(fd: number, bytes: Buffer, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
