@@ -10,11 +10,15 @@ import { copyStory, story } from './target-story.ts';
 const [, , dir = '', at = '0', which = 'story'] = process.argv;
 const batches = which === 'copy' ? copyStory() : story();
 const names: string[] = [];
+const counts = new Map<string, number>();
 
 const stage = await openStage(dir, {
   failPoint: (name) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
     names.push(name);
-    if (names.length !== Number(at)) return;
+    // Batches are received while others are applied: which point comes when is not always the same, how often it comes is.
+    if (at !== `${name} ${String(count)}` && names.length !== Number(at)) return;
     writeSync(1, `killed at ${name}\n`);
     process.kill(process.pid, 'SIGKILL');
     for (;;);

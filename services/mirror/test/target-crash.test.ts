@@ -44,16 +44,25 @@ function inMemory(): string {
   return newFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);
 }
 
-/** Each point by its name once, and more of them by chance; all with HOLDFAST_ALL_POINTS. */
-function choice(names: readonly string[]): number[] {
-  const numbers = names.map((_, i) => i + 1);
-  if (process.env['HOLDFAST_ALL_POINTS'] !== undefined) return numbers;
-  return numbers.filter(
-    (at) => names.indexOf(names[at - 1] ?? '') === at - 1 || (at * 2_654_435_761 + seed) % 16 === 0,
-  );
+/** A point by its name and by the how many-th of this name it is: `apply:put 3`. */
+interface Point {
+  readonly number: number;
+  readonly label: string;
 }
 
-function run(dir: string, at: number, which: 'story' | 'copy' = 'story'): Promise<Run> {
+/** Each point by its name once, and more of them by chance; all with HOLDFAST_ALL_POINTS. */
+function choice(names: readonly string[]): Point[] {
+  const counts = new Map<string, number>();
+  const points = names.map((name, i) => {
+    const count = (counts.get(name) ?? 0) + 1;
+    counts.set(name, count);
+    return { number: i + 1, label: `${name} ${String(count)}`, isFirst: count === 1 };
+  });
+  if (process.env['HOLDFAST_ALL_POINTS'] !== undefined) return points;
+  return points.filter(({ number, isFirst }) => isFirst || (number * 2_654_435_761 + seed) % 16 === 0);
+}
+
+function run(dir: string, at: number | string, which: 'story' | 'copy' = 'story'): Promise<Run> {
   const child = spawn(
     process.execPath,
     [...flags, join(import.meta.dirname, 'target-child.ts'), dir, String(at), which],
@@ -116,14 +125,14 @@ test('SIGKILL at every point leaves the state before or after a batch, and what 
   let next = 0;
   const worker = async (): Promise<void> => {
     for (let i = next++; i < wanted.length; i = next++) {
-      const at = wanted[i] ?? 0;
+      const { number: at, label } = wanted[i] ?? { number: 0, label: '' };
       const dir = inMemory();
       // Where others may write beside the root the staging folder is inside; each start finds it at the other place.
       const stageInside = (inside: boolean): void => {
         chmodSync(dir, inside ? 0o777 : 0o700);
       };
       stageInside(at % 2 === 1);
-      const done = await run(dir, at);
+      const done = await run(dir, label);
       names.add(done.killedAt);
       stageInside(at % 2 === 0);
       // Every third is killed once more, while it starts.
@@ -197,7 +206,7 @@ test('SIGKILL at every point of a first copy leaves what was acknowledged, and t
   const worker = async (): Promise<void> => {
     for (let i = next++; i < wanted.length; i = next++) {
       const dir = inMemory();
-      const done = await run(dir, wanted[i] ?? 0, 'copy');
+      const done = await run(dir, wanted[i]?.label ?? '', 'copy');
       names.add(done.killedAt);
       wrong.push(...(await goOn(dir, done, complete)));
     }

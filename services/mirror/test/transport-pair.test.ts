@@ -40,7 +40,7 @@ describe('a connection', () => {
     source.send({ kind: 'stream-end', stream: 1, bytes: 10_000 });
     await until('all came', () => heard.length === 3);
     expect(heard[0]).toEqual({ kind: 'begin', number: 1, consistent: true });
-    expect(heard[1]).toEqual(dataFrame(4_096, 10_000));
+    expect(heard[1]).toMatchObject(dataFrame(4_096, 10_000));
     expect(heard[2]).toEqual({ kind: 'stream-end', stream: 1, bytes: 10_000 });
   });
 

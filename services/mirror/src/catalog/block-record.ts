@@ -74,11 +74,12 @@ export class BlockRecord {
     this.header = header;
   }
 
-  /** On stable storage, for a later life of the host. */
+  /** Good for a later life of the host; sync() comes before and after it, or a sync of the whole file system. */
   settle(): void {
-    if (this.header === null) return;
-    fdatasyncSync(this.#fd);
-    this.#writeHeader(this.header, '');
+    if (this.header !== null) this.#writeHeader(this.header, '');
+  }
+
+  sync(): void {
     fdatasyncSync(this.#fd);
   }
 

@@ -7,7 +7,7 @@
  * X3. Groups of 256 KiB are compared first, at the speed of memory; only those that differ are hashed block by block. Holes are
  *     not read where the record knows of nothing but zeros.
  */
-import { existsSync, mkdirSync, readSync, readdirSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { xxh64 } from '@node-rs/xxhash';
@@ -25,13 +25,14 @@ import {
 } from './block-record.ts';
 import type { Entry } from './types.ts';
 import { bootId } from '../os/boot-id.ts';
-import { dataSegments } from '../os/contents.ts';
+import { dataSegments, syncFileSystem } from '../os/contents.ts';
 import type { Segment } from '../os/types.ts';
 
 const spanGroups = 16;
 const spanBytes = spanGroups * groupBytes;
 const sliceMs = 10;
 const folders = 256;
+const syncedSinglyMax = 8;
 const zeros = Buffer.alloc(groupBytes);
 
 /** One folder of records, by catalog id. One user at a time. */
@@ -39,6 +40,8 @@ export class BlockRecords {
   readonly #dir: string;
   readonly #boot = bootId();
   readonly #open = new Set<number>();
+  /** Numbers of the folders that are there. */
+  readonly #folders: Set<number>;
   readonly #contents = Buffer.alloc(spanBytes);
   readonly #rows = Buffer.alloc(spanGroups * rowBytes);
   readonly #fresh = Buffer.alloc(groupBlocks * hashBytes);
@@ -48,6 +51,7 @@ export class BlockRecords {
   constructor(dir: string) {
     this.#dir = dir;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
+    this.#folders = new Set(readdirSync(dir).map((name) => Number.parseInt(name, 16)));
   }
 
   /** It was noted, at `since` or before: what changed since then can be told. */
@@ -93,7 +97,8 @@ export class BlockRecords {
   forget(id: number): void {
     this.#open.delete(id);
     // Asked for each small file that is sent, and seldom there.
-    if (existsSync(this.#path(id))) rmSync(this.#path(id), { force: true });
+    if (this.#folders.has(id % folders) && existsSync(this.#path(id)))
+      rmSync(this.#path(id), { force: true });
   }
 
   /** Forgets those that no entry has. */
@@ -107,18 +112,35 @@ export class BlockRecords {
   /** On stable storage: what was noted is good for a later life of the host. */
   async close(): Promise<void> {
     await this.#turn;
+    const many = this.#open.size > syncedSinglyMax;
+    if (many) await this.#syncAll();
     for (const id of this.#open) {
       const record = this.#record(id, false);
+      if (!many) record?.sync();
       record?.settle();
+      if (!many) record?.sync();
       record?.close();
     }
+    if (many) await this.#syncAll();
     this.#open.clear();
+  }
+
+  /** One sync of the file system costs less than two of each of many records, and a planned move waits for it. */
+  async #syncAll(): Promise<void> {
+    const fd = openSync(this.#dir, 'r');
+    try {
+      await syncFileSystem(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   async #noted(entry: Entry, fd: number): Promise<void> {
     const { size } = entry.attributes;
     const { sequence } = entry;
-    mkdirSync(join(this.#path(entry.id), '..'), { recursive: true, mode: 0o700 });
+    if (!this.#folders.has(entry.id % folders))
+      mkdirSync(join(this.#path(entry.id), '..'), { recursive: true, mode: 0o700 });
+    this.#folders.add(entry.id % folders);
     const record = this.#record(entry.id, true);
     if (record === null) throw new Error('a record of blocks could not be made');
     this.#open.add(entry.id);

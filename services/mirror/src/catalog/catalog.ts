@@ -44,6 +44,8 @@ class LmdbCatalog implements Catalog {
   readonly #observing: Observing;
   readonly #recording: Recording;
   readonly #tombstonesMax: number;
+  /** What countSince() answered last: it is asked for each beat and each report. */
+  #counted: { readonly sequence: number; readonly writes: number; readonly backlog: Backlog } | null = null;
 
   constructor(dir: string, options: CatalogOptions) {
     this.dir = dir;
@@ -150,15 +152,12 @@ class LmdbCatalog implements Catalog {
   }
 
   countSince(sequence: number): Backlog {
-    if (sequence >= this.lastSequence) return { entries: 0, bytes: 0 };
-    const changes = this.changesSince(sequence, countedMax);
-    if (changes.length < countedMax) return { entries: changes.length, bytes: bytesSince(changes, sequence) };
-    // The bucket that `sequence` is in counts as far as it is above, unless that is too much to count.
-    const next = (Math.floor(sequence / bucketNumbers) + 1) * bucketNumbers;
-    const above = this.#tables.buckets.from(next);
-    const within = changes.filter((change) => change.sequence < next);
-    if (within.length === countedMax) return this.#tables.buckets.from(next - bucketNumbers);
-    return { entries: above.entries + within.length, bytes: above.bytes + bytesSince(within, sequence) };
+    const { writes } = this.#tables;
+    const known = this.#counted;
+    if (known?.sequence === sequence && known.writes === writes) return known.backlog;
+    const backlog = this.#countSince(sequence);
+    this.#counted = { sequence, writes, backlog };
+    return backlog;
   }
 
   observe(path: Buffer, stat: Stat | null, lookedAtMs: number): Observed {
@@ -258,6 +257,19 @@ class LmdbCatalog implements Catalog {
       checksum = plus(checksum, name, decodeRow(value, key.readDoubleBE(0), name));
     }
     return checksumText(checksum);
+  }
+
+  #countSince(sequence: number): Backlog {
+    if (sequence >= this.lastSequence) return { entries: 0, bytes: 0 };
+    const next = (Math.floor(sequence / bucketNumbers) + 1) * bucketNumbers;
+    const above = this.#tables.buckets.from(next);
+    const counted = above.entries < countedMax ? countedMax : bucketNumbers + 1;
+    const changes = this.changesSince(sequence, counted);
+    if (changes.length < counted) return { entries: changes.length, bytes: bytesSince(changes, sequence) };
+    // The bucket that `sequence` is in counts as far as it is above, unless that is too much to count.
+    const within = changes.filter((change) => change.sequence < next);
+    if (within.length === counted) return this.#tables.buckets.from(next - bucketNumbers);
+    return { entries: above.entries + within.length, bytes: above.bytes + bytesSince(within, sequence) };
   }
 
   #change(sequence: number, id: number, live: boolean): Change {

@@ -90,6 +90,8 @@ export class Tables {
   readonly buckets: Buckets;
   state: State;
   meta: CatalogMeta;
+  /** Rises with each transaction, when it begins and when it ends. */
+  writes = 0;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #facts: Table;
   readonly #ends: TransactionEnds;
@@ -122,6 +124,7 @@ export class Tables {
   write<T>(work: () => T): T {
     if (this.#writing) return work();
     this.#writing = true;
+    this.writes += 1;
     try {
       return this.#root.transactionSync(() => {
         const answer = work();
@@ -137,6 +140,7 @@ export class Tables {
       this.#ends.undone();
       throw error;
     } finally {
+      this.writes += 1;
       this.#writing = false;
       this.#release();
     }

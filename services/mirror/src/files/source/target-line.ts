@@ -199,11 +199,11 @@ export class TargetLine {
   /** T3. */
   #slowLine(): string | null {
     const since = this.#link?.outlet.fullSinceMs ?? null;
-    const { bytes } = this.#behind();
     if (since === null || this.#progress.phase !== 'replicating') {
       this.#fullBacklog = null;
       return null;
     }
+    const { bytes } = this.#behind();
     this.#fullBacklog ??= { sinceMs: since, bytes };
     const longer = performance.now() - this.#fullBacklog.sinceMs > waitingAfterMs;
     if (!longer || bytes <= this.#fullBacklog.bytes) return null;

@@ -127,7 +127,7 @@ export class Comparing {
       wants.push(want);
       if (this.#keeps) keep.push(...(await this.#versions(entry, want)));
     }
-    if (!(await this.#keep(keep))) return;
+    if (!(await this.#keep(keep)) || this.#ended) return;
     if (this.#keeps) this.#ground.records.adopt(equal, this.#ground.sourceSequence);
     this.#ground.connection.send({ kind: 'wants', number: offer.number, entries: wants });
   }
