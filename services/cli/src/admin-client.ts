@@ -13,6 +13,7 @@ export interface AdminClient {
   createToken(request: admin.CreateTokenRequest): Promise<Answer<admin.CreateTokenReply>>;
   apply(request: admin.ApplyRequest): Promise<Answer<admin.ApplyReply>>;
   setMaintenance(request: admin.SetMaintenanceRequest): Promise<Answer<admin.SetMaintenanceReply>>;
+  removeMember(request: admin.RemoveMemberRequest): Promise<Answer<admin.RemoveMemberReply>>;
   pauseMirror(request: admin.PauseMirrorRequest): Promise<Answer<admin.PauseMirrorReply>>;
   /** Asked once and never repeated: a switchover that is done twice is undone. */
   startOperation(request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;

@@ -130,6 +130,10 @@ class MemberConnection implements AdminClient {
     return this.#change(this.#methods.setMaintenance, request);
   }
 
+  removeMember(request: admin.RemoveMemberRequest): Promise<Answer<admin.RemoveMemberReply>> {
+    return this.#change(this.#methods.removeMember, request);
+  }
+
   async startOperation(request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>> {
     const client = await this.#answering();
     if (client.kind === 'error') return client;

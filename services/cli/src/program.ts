@@ -11,6 +11,7 @@ import type { InitOptions } from './commands/init.ts';
 import type { JoinOptions } from './commands/join.ts';
 import type { PlaceOptions, UpOptions } from './commands/lab.ts';
 import type { MaintenanceOptions } from './commands/maintenance.ts';
+import type { RemoveOptions } from './commands/remove.ts';
 import type { OperationCommand, OperationOptions } from './commands/operation.ts';
 import type { TokenOptions } from './commands/token.ts';
 import type { Act } from './act.ts';
@@ -263,6 +264,16 @@ function addOperationCommands(root: Command, act: Act): void {
     .option('--force', 'even so; the estimated loss is recorded');
   add('approve', '<operation>', 'let an operation that waits for approval go on');
   add('deny', '<operation>', 'end an operation that waits for approval');
+  dryRun(
+    root
+      .command('remove')
+      .description('forget a member that is off for good, and its vote')
+      .argument('<member>'),
+  ).action(
+    act(async (context, member: string, options: RemoveOptions) =>
+      (await import('./commands/remove.ts')).remove(context, member, options),
+    ),
+  );
   dryRun(
     root
       .command('maintenance')

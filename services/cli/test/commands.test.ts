@@ -9,7 +9,7 @@ describe('the command line', () => {
     const { status, out } = await run(new FakeCluster(), ['--help']);
     expect(status).toBe(0);
     const commands = `init run token join apply status get explain switchover failback failover approve deny
-      maintenance events check mirror lab completion version`;
+      maintenance remove events check mirror lab completion version`;
     for (const command of commands.split(/\s+/)) expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
     expect(out).not.toMatch(/^ {2}replay /m);
     expect(out).toContain('5 still running when --wait ended');
@@ -179,6 +179,17 @@ describe('explain, check and maintenance', () => {
     const { status, err } = await run(cluster, ['explain', 'D3']);
     expect(status).toBe(2);
     expect(err).toContain('Did you mean d3?');
+  });
+
+  it('removes a member, and says what becomes of its vote', async () => {
+    const cluster = new FakeCluster();
+    expect((await run(cluster, ['remove', 'w'])).out).toBe(
+      'w is removed, and its vote is gone: the next member that joins gets one\n',
+    );
+    expect((await run(cluster, ['remove', 'w', '--dry-run'])).out).toContain('dry run: w would be removed');
+    cluster.answers.removeMember = () => Promise.resolve(bad('unsafe', 'w was heard 0.2 s ago'));
+    const refused = await run(cluster, ['remove', 'w']);
+    expect(refused).toMatchObject({ status: 4, err: expect.stringContaining('heard 0.2 s ago') as string });
   });
 
   it('turns maintenance on for the cluster, a server or a group', async () => {

@@ -164,6 +164,11 @@ export class FakeCluster implements AdminClient {
     return this.answers.setMaintenance?.(request) ?? Promise.resolve(ok({ changed: true }));
   }
 
+  removeMember(request: admin.RemoveMemberRequest): Promise<Answer<admin.RemoveMemberReply>> {
+    this.#note('removeMember', request);
+    return this.answers.removeMember?.(request) ?? Promise.resolve(ok({ voted: true }));
+  }
+
   startOperation(request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>> {
     this.#note('startOperation', request);
     const reply = {

@@ -54,6 +54,7 @@ function adminHandlers(answers: Partial<AdminHandlers> = {}): AdminHandlers {
     getOperation: () => Promise.resolve(ok(operation())),
     listOperations: refuse,
     setMaintenance: refuse,
+    removeMember: refuse,
     pauseMirror: refuse,
     runMirror: refuse,
     ...answers,

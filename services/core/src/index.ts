@@ -54,6 +54,7 @@ export { heardAt, lastOwner, seconds, serverDownAt } from './quorum/scene.ts';
 export type { Candidate } from './quorum/candidates.ts';
 export type { Scene } from './quorum/scene.ts';
 export { leads } from './quorum/leadership.ts';
+export { mayRemove, removalOf } from './quorum/removal.ts';
 export { maintenanceOf, pausesOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
 

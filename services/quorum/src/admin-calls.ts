@@ -8,6 +8,7 @@ import { makeToken } from './admission.ts';
 import type { CurrentService } from './agent-calls.ts';
 import { apply } from './apply.ts';
 import { check } from './check.ts';
+import type { EtcdMembers } from './etcd/members.ts';
 import { explain } from './explain.ts';
 import {
   endedMessage,
@@ -19,6 +20,7 @@ import {
 } from './history.ts';
 import { setMaintenance } from './maintenance.ts';
 import { pauseMirror } from './pauses.ts';
+import { removeMember } from './removal.ts';
 import { runMirror, type MirrorSurroundings } from './mirror-calls.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type StoreHealth } from './status.ts';
@@ -28,6 +30,8 @@ export interface AdminSurroundings {
   readonly current: CurrentService;
   /** Which voters' stores answer; at most a moment old. */
   storeHealth(): Promise<StoreHealth>;
+  /** Null while this member's own etcd does not vote. */
+  voters(): EtcdMembers | null;
   /** Asks another member the same question, in the name of its caller. */
   forward(member: string, request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;
   readonly mirrors: MirrorSurroundings;
@@ -81,6 +85,8 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
     getOperation: (request) => withService((service) => getOperation(service, request.id)),
     listOperations: (request) => withService((service) => listOperations(service, request.group)),
     setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
+    removeMember: (request, call) =>
+      withService((service) => removeMember(service, around.voters(), request, call.peer.id)),
     pauseMirror: (request) => withService((service) => pauseMirror(service, request)),
     runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };

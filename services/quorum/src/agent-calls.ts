@@ -42,6 +42,10 @@ async function renew(
 ): Promise<Answer<agents.RenewReply>> {
   const next = parseRenewal(request.next);
   if (next.kind === 'garbage') return failure('invalid', next.says);
+  const { view, storeAnsweredAt } = service.state;
+  // Not definite: one that joined a moment ago may be known elsewhere already.
+  if (storeAnsweredAt !== null && !view.members.has(request.server))
+    return failure('unreachable', `${request.server} is no member of this cluster, or was removed from it`);
   if (next.value.server !== request.server) return failure('invalid', 'a server renews only for itself');
   const notes = request.notes.filter((n) => n.text.length <= noteBytesMax && /^[\w.-]{1,128}$/.test(n.id));
   const result = await service.renew({

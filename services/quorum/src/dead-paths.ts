@@ -4,7 +4,15 @@
  * etcd goes on over the other one.
  */
 
-import { heardOnPath, heardHere, pathKey, type MemberId, type QuorumState } from '@holdfast/core';
+import {
+  heardAt,
+  heardOnPath,
+  heardHere,
+  pathKey,
+  sceneOf,
+  type MemberId,
+  type QuorumState,
+} from '@holdfast/core';
 import type { KnownMember } from '@holdfast/wire/directory';
 import { dropPeerConnections } from './etcd/peer-sockets.ts';
 
@@ -42,6 +50,15 @@ function deadPaths(state: QuorumState, heartbeatMs: number, now: number): readon
     }
   }
   return dead;
+}
+
+const lostMs = 35_000;
+
+/** Voters that nobody heard for longer than the usual outage. */
+export function lostVoters(state: QuorumState, now: number): readonly MemberId[] {
+  const scene = sceneOf(state, now);
+  const voters = [...state.view.members.values()].filter(({ value }) => value.voter);
+  return voters.map(({ value }) => value.id).filter((id) => now - heardAt(scene, id) >= lostMs);
 }
 
 export class DeadPaths {

@@ -33,7 +33,7 @@ import {
 import { admit } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
-import { DeadPaths, isSilentAt } from './dead-paths.ts';
+import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
 import { EtcdLeader, worthyWitness } from './etcd-leader.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
@@ -123,6 +123,7 @@ export class QuorumProcess {
     const around = {
       directory: this.directory,
       current: () => this.service,
+      voters: () => this.etcdMembers,
       storeHealth: () =>
         this.directory.record.externalEtcd === null
           ? this.health.ask(this.known, this.tls())
@@ -271,7 +272,11 @@ export class QuorumProcess {
         tls: this.tls(),
         localFirst: true,
       });
-      this.voting = new Voting(this.etcdMembers, () => service.storeNow);
+      this.voting = new Voting(
+        this.etcdMembers,
+        () => service.storeNow,
+        () => lostVoters(service.state, bootMs()),
+      );
     }
     service.onPush(() => this.membersChanged());
     service.start();

@@ -28,9 +28,12 @@ export function peerUrlsOf(row: {
 export class Voting {
   private readonly etcd: EtcdMembers;
   private readonly store: () => Store;
+  /** Voters that nobody hears. */
+  private readonly lost: () => readonly string[];
   private readonly asking = new Map<string, number>();
 
-  constructor(etcd: EtcdMembers, store: () => Store) {
+  constructor(etcd: EtcdMembers, store: () => Store, lost: () => readonly string[]) {
+    this.lost = lost;
     this.etcd = etcd;
     this.store = store;
   }
@@ -66,7 +69,8 @@ export class Voting {
       ([id, at]) => now - at <= askingMs && rows.some((m) => m.id === id && !m.voter),
     );
     if (votes % 2 === 1 && waiting.length < 2) {
-      return wait('votes are added two at a time: start one more server or a witness'); // W2
+      const lost = this.lost().map((id) => ` or remove ${id}, which is lost (holdfast remove ${id})`);
+      return wait(`votes are added two at a time: start one more server or a witness${lost.join('')}`); // W2
     }
     const added = await this.etcd.addLearner(peerUrlsOf(row), etcdMs);
     if (added.kind === 'ok') return start(row, added.members, rows);
@@ -121,7 +125,7 @@ function start(
   return { kind: 'ok', value: { answer: { $case: 'start', value: JSON.stringify(named) } } };
 }
 
-function sameUrls(a: readonly string[], b: readonly string[]): boolean {
+export function sameUrls(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && [...a].sort().join() === [...b].sort().join();
 }
 

@@ -4,6 +4,8 @@ import {
   configToJson,
   encode,
   keys,
+  mayRemove,
+  removalOf,
   type ClusterConfig,
   type CommandResult,
   type Judgement,
@@ -136,6 +138,17 @@ export class Cluster {
       const leader = this.services().find((q) => q.machine.id === result.leader);
       if (leader !== undefined) this.sim.after(5, () => leader.command(command, by, show));
     });
+  }
+
+  /** Whoever leads is asked; a refusal is told. */
+  remove(member: MemberId, by: string): void {
+    const service = this.leader();
+    if (service === null) return;
+    const { state, machine } = service;
+    const judged = mayRemove(state, member, machine.boot());
+    this.sim.log(by, `remove ${member}: ${judged.kind === 'may' ? 'done' : judged.says}`);
+    if (judged.kind !== 'may') return;
+    this.etcd.txn(machine, removalOf(state, member, by, machine.wall()), 2_000, () => undefined);
   }
 
   /** Written like any other change: by a transaction, when etcd takes one. */

@@ -29,6 +29,7 @@ export interface AdminHandlers {
   readonly getOperation: Handler<admin.GetOperationRequest, admin.Operation>;
   readonly listOperations: Handler<admin.ListOperationsRequest, admin.ListOperationsReply>;
   readonly setMaintenance: Handler<admin.SetMaintenanceRequest, admin.SetMaintenanceReply>;
+  readonly removeMember: Handler<admin.RemoveMemberRequest, admin.RemoveMemberReply>;
   readonly pauseMirror: Handler<admin.PauseMirrorRequest, admin.PauseMirrorReply>;
   readonly runMirror: StreamHandler<admin.RunMirrorRequest, admin.RunMirrorReply>;
 }
@@ -59,6 +60,7 @@ export const adminService = (handlers: AdminHandlers): Service => ({
       getOperation: unary(host, read, handlers.getOperation),
       listOperations: unary(host, read, handlers.listOperations),
       setMaintenance: unary(host, change, handlers.setMaintenance),
+      removeMember: unary(host, change, handlers.removeMember),
       pauseMirror: unary(host, change, handlers.pauseMirror),
       runMirror: serverStream(host, change, handlers.runMirror),
     }) satisfies admin.AdminServer,

@@ -29,6 +29,7 @@ export const fakeAdmin = (handlers: Partial<AdminHandlers> = {}): Service =>
     getOperation: notInThisStory,
     listOperations: notInThisStory,
     setMaintenance: () => Promise.resolve({ kind: 'ok', value: { changed: true } }),
+    removeMember: notInThisStory,
     pauseMirror: notInThisStory,
     runMirror: notInThisStory,
     ...handlers,

@@ -1,5 +1,6 @@
 /** The list of faults as stories. A is the owner, B the standby, W the witness; the outage is 35 s unless said. */
 
+import { memberStories } from './member-stories.ts';
 import { mirrorStories } from './mirror-stories.ts';
 import type { Story } from './story.ts';
 
@@ -338,46 +339,6 @@ export const stories: readonly Story[] = [
       by 937s: a owns`,
   },
   {
-    name: 'a server is added while the owner and its standby are cut off together',
-    third: true,
-    group: { mirrors: {} },
-    text: `${begin}
-      60s    cut a-w
-      60s    cut a-c
-      60s    cut b-w
-      60s    cut b-c
-      until 80s: a serves
-      80s    c becomes a server of g1
-      until 200s: a serves
-      by 200.1s: the reason says c is new to g1
-      200s   heal a-w
-      200s   heal a-c
-      200s   heal b-w
-      200s   heal b-c
-      by 260s: no operation
-      260s   power off a
-      260s   power off b
-      by 300s: c serves`,
-  },
-  {
-    name: 'somebody forces the group to a new server, while its owner lives on the promises of the old one',
-    third: true,
-    group: { mirrors: {} },
-    text: `${begin}
-      60s    cut a-w
-      60s    cut a-c
-      60s    cut b-w
-      60s    cut b-c
-      80s    c becomes a server of g1
-      150s   ann forces a failover to c
-      until 200s: a serves
-      200s   heal b-w
-      200s   heal b-c
-      210s   heal a-w
-      210s   heal a-c
-      until 260s: a serves`,
-  },
-  {
     name: 'manual takeover waits for a person',
     group: { takeover: 'manual' },
     text: `${begin}
@@ -400,5 +361,6 @@ export const stories: readonly Story[] = [
     name: 'A is shut down in order',
     text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
+  ...memberStories,
   ...mirrorStories,
 ];

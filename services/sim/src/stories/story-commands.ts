@@ -199,6 +199,14 @@ const commands: readonly (readonly [RegExp, Do])[] = [
         c.apply({ ...c.config, groups: new Map([['g1', { ...now, servers: ['a', 'b', 'c'] }]]) });
     },
   ],
+  [
+    /^only c is a server of g1$/,
+    (c) => {
+      const now = c.config.groups.get('g1');
+      if (now !== undefined) c.apply({ ...c.config, groups: new Map([['g1', { ...now, servers: ['c'] }]]) });
+    },
+  ],
+  [/^(\w+) removes (\w)$/, (c, [by = '', id = '']) => c.remove(id, by)],
   [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
   [
     /^the outage becomes (\d+)s$/,
