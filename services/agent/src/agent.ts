@@ -139,7 +139,7 @@ export class Agent implements Host {
     const tallies = new Tallies();
     const clocks = new ClockWatch();
     const runs = new CommandRuns(this.self, platform.commands, options.killMarked);
-    const resources = new Resources(platform, runs);
+    const resources = new Resources(platform, runs, directory.path);
     const addresses = new ServiceAddresses(this, devices, gate, () => this.#heartbeats.look());
     this.#headStart = new HeadStart(this, addresses, prepared.memory);
     this.#notes = new PendingNotes(this.self);
@@ -176,7 +176,7 @@ export class Agent implements Host {
       mirrors,
     };
     this.#walk = new TakeoverWalk(this, walkParts);
-    this.#bootRule = new BootRule(this, addresses, names);
+    this.#bootRule = new BootRule(this, { addresses, names, resources });
     const performer = new Performer(this, {
       ...walkParts,
       book: this.#book,

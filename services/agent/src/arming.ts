@@ -3,22 +3,21 @@
 import { identityAddresses, type ArmedGroup, type GroupConfig, type MemberId } from '@holdfast/core';
 import { environmentOf } from './command-runs.ts';
 import type { GuardGroup } from './guard-protocol.ts';
-import type { Platform } from './platform/platform.ts';
+import type { Host } from './host.ts';
+import type { Resources } from './resources.ts';
 
 export function guardGroup(
-  self: MemberId,
+  { self, platform }: Pick<Host, 'self' | 'platform'>,
+  resources: Resources,
   armed: ArmedGroup,
   config: GroupConfig,
-  platform: Pick<Platform, 'addresses' | 'units'>,
 ): GuardGroup {
   const stops = [...config.resources].reverse().flatMap((resource) => {
     const { runs, stopTimeoutMs: timeoutMs } = resource;
-    switch (runs.kind) {
-      case 'systemd':
-        return platform.units.stopCommands(runs.unit).map((argv) => ({ argv, timeoutMs }));
-      case 'command':
-        return [{ argv: [...environment(self, armed), ...runs.stop], timeoutMs }];
-    }
+    if (runs.kind === 'systemd')
+      return platform.units.stopCommands(runs.unit).map((argv) => ({ argv, timeoutMs }));
+    const { fence } = resources.commandsOf(config.name, { ...resource, runs });
+    return [{ argv: [...environment(self, armed), ...fence], timeoutMs }];
   });
   return {
     group: armed.group,

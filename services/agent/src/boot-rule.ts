@@ -1,34 +1,41 @@
 /**
- * The boot rule: before anything else, every address that a former life may have left here goes, and so do its names.
- * `stripped` is said only when all of them are gone; what resists is tried again.
+ * The boot rule: before anything else, every address that a former life may have left here goes, and so do its names,
+ * and the devices and mounts of its volumes, whose caches are of that life. `stripped` is said only when all of them are
+ * gone; what resists is tried again.
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { AgentAction } from '@holdfast/core';
+import type { AgentAction, GroupId } from '@holdfast/core';
 import { groupConfig, type Host } from './host.ts';
+import type { Resources } from './resources.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
 
 type Strip = Extract<AgentAction, { kind: 'strip' }>;
 
 const againMs = 1_000;
+const volumeMs = 5_000;
+
+interface BootParts {
+  readonly addresses: ServiceAddresses;
+  readonly names: ServiceNames;
+  readonly resources: Resources;
+}
 
 export class BootRule {
   readonly #host: Host;
-  readonly #addresses: ServiceAddresses;
-  readonly #names: ServiceNames;
+  readonly #parts: BootParts;
   readonly #stop = new AbortController();
 
-  constructor(host: Host, addresses: ServiceAddresses, names: ServiceNames) {
+  constructor(host: Host, parts: BootParts) {
     this.#host = host;
-    this.#addresses = addresses;
-    this.#names = names;
+    this.#parts = parts;
   }
 
   async strip(action: Strip): Promise<void> {
     const { signal } = this.#stop;
     // Afterwards nothing may be left that shows where they belong.
-    await this.#addresses.learnDevices(action.addresses);
+    await this.#parts.addresses.learnDevices(action.addresses);
     for (let told = ''; !signal.aborted;) {
       const left = await this.#stripOnce(action);
       if (left === null) {
@@ -53,17 +60,31 @@ export class BootRule {
     const dropped = await Promise.all(
       addresses.map(async (address) => {
         if (!(await this.#host.platform.addresses.has(address))) return null;
-        const ended = await this.#addresses.drop('', [address]);
+        const ended = await this.#parts.addresses.drop('', [address]);
         return ended.kind === 'failed' ? ended.says : null;
       }),
     );
     for (const group of groups) {
       const config = groupConfig(this.#host.state(), group);
-      const named = config === null ? null : await this.#names.giveUp(config);
+      const named = config === null ? null : await this.#parts.names.giveUp(config);
       // A name without its address leads nobody anywhere: it is said, and does not hold us up.
       if (named?.kind === 'failed') this.#host.log.warn('strip', named.says);
     }
-    const left = dropped.filter((says) => says !== null);
+    const detached = await Promise.all(groups.map((group) => this.#detach(group)));
+    const left = [...dropped, ...detached].filter((says) => says !== null);
+    return left.length === 0 ? null : left.join('; ');
+  }
+
+  /** The mounts before the devices that they are on. What is still attached, in words. */
+  async #detach(group: GroupId): Promise<string | null> {
+    const config = groupConfig(this.#host.state(), group);
+    const purpose = { group, epoch: 0n, peer: '', wanted: () => true };
+    const left: string[] = [];
+    for (const resource of [...(config?.resources ?? [])].reverse()) {
+      if (resource.runs.kind !== 'attach' && resource.runs.kind !== 'mount') continue;
+      const ended = await this.#parts.resources.stop(resource, purpose, volumeMs);
+      if (ended.kind === 'failed') left.push(`${group}: ${resource.name}: ${ended.says}`);
+    }
     return left.length === 0 ? null : left.join('; ');
   }
 }

@@ -129,7 +129,7 @@ export class Performer {
     const state = this.#host.state();
     const groups = armed.flatMap((a) => {
       const config = groupConfig(state, a.group);
-      return config === null ? [] : [guardGroup(this.#host.self, a, config, this.#host.platform)];
+      return config === null ? [] : [guardGroup(this.#host, this.#parts.resources, a, config)];
     });
     const watchdog = state.config?.servers.get(this.#host.self)?.watchdog ?? null;
     this.#parts.guard?.arm(groups, watchdog);

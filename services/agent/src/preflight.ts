@@ -13,6 +13,7 @@ import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
 import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
+import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 
 const everyMs = 60_000;
@@ -118,7 +119,10 @@ export class Preflight {
         return says === null ? [] : [this.#problem(`${group.name}/${name}`, says, fix)];
       }),
     );
-    return [...devices.flat(), ...commands.flat(), ...(await this.#keyProblems(group))];
+    const volumes = group.resources.flatMap(({ name, runs }) =>
+      lacksOf(runs).map(({ says, fix }) => this.#problem(`${group.name}/${name}`, says, fix)),
+    );
+    return [...devices.flat(), ...commands.flat(), ...volumes, ...(await this.#keyProblems(group))];
   }
 
   async #keyProblems(group: GroupConfig): Promise<Problem[]> {
@@ -184,6 +188,9 @@ function commandsOf(group: GroupConfig): readonly (readonly [string, readonly st
   const resources = group.resources.flatMap(({ name, runs }) => {
     switch (runs.kind) {
       case 'systemd':
+        return [];
+      case 'attach':
+      case 'mount':
         return [];
       case 'command':
         return [

@@ -1,9 +1,10 @@
-/** Starts, stops and looks at the resources of a group: commands and systemd units. */
+/** Starts, stops and looks at the resources of a group: commands, systemd units, and what volumes bring. */
 
 import { setTimeout as pause } from 'node:timers/promises';
-import type { Ended, ResourceConfig, ResourceState } from '@holdfast/core';
+import type { Ended, GroupId, ResourceConfig, ResourceState } from '@holdfast/core';
 import type { CommandResult, Platform } from './platform/platform.ts';
 import { outcomeOf, type CommandPurpose, type CommandRuns } from './command-runs.ts';
+import { commandsOf, type CommandResource, type ResourceCommands } from './volumes/commands.ts';
 
 const askAgainMs = 250;
 const notWanted: Ended = { kind: 'failed', says: 'the epoch is over' };
@@ -22,30 +23,33 @@ export interface Purpose extends Omit<CommandPurpose, 'event'> {
 export class Resources {
   readonly #platform: Platform;
   readonly #runs: CommandRuns;
+  readonly #dir: string;
 
-  constructor(platform: Platform, runs: CommandRuns) {
+  /** `dir`: the member's. */
+  constructor(platform: Platform, runs: CommandRuns, dir: string) {
     this.#platform = platform;
     this.#runs = runs;
+    this.#dir = dir;
+  }
+
+  commandsOf(group: GroupId, resource: CommandResource): ResourceCommands {
+    return commandsOf(this.#dir, group, resource);
   }
 
   /** Does nothing when it runs already. Done when it runs, as far as that can be told. */
   async start(resource: ResourceConfig, purpose: Purpose): Promise<Ended> {
     const { runs, startTimeoutMs } = resource;
-    switch (runs.kind) {
-      case 'systemd':
-        return this.#platform.units.start(runs.unit, startTimeoutMs);
-      case 'command': {
-        const endMs = performance.now() + startTimeoutMs;
-        if (runs.status !== null && (await this.#status(runs.status, resource, purpose)).kind === 'done')
-          return { kind: 'done' };
-        if (!purpose.wanted()) return notWanted;
-        const leftMs = Math.max(1, endMs - performance.now());
-        const result = await this.#run(runs.start, leftMs, purpose, 'start');
-        const started = outcomeOf(runs.start, result);
-        if (started.kind === 'failed' || runs.status === null) return started;
-        return this.#untilRunning(runs.status, resource, purpose, endMs);
-      }
-    }
+    if (runs.kind === 'systemd') return this.#platform.units.start(runs.unit, startTimeoutMs);
+    const { start, status } = this.commandsOf(purpose.group, { ...resource, runs });
+    const endMs = performance.now() + startTimeoutMs;
+    if (status !== null && (await this.#status(status, resource, purpose)).kind === 'done')
+      return { kind: 'done' };
+    if (!purpose.wanted()) return notWanted;
+    const leftMs = Math.max(1, endMs - performance.now());
+    const result = await this.#run(start, leftMs, purpose, 'start');
+    const started = outcomeOf(start, result);
+    if (started.kind === 'failed' || status === null) return started;
+    return this.#untilRunning(status, resource, purpose, endMs);
   }
 
   async #untilRunning(
@@ -72,17 +76,14 @@ export class Resources {
     return outcomeOf(status, await this.#run(status, resource.monitor.timeoutMs, purpose, 'status'));
   }
 
-  /** `limitMs`: less than the resource's own limit where time is short. */
-  async stop(resource: ResourceConfig, purpose: Purpose, limitMs?: number): Promise<Ended> {
+  /** `fenceMs`: the epoch is over, and this is the time that is left. */
+  async stop(resource: ResourceConfig, purpose: Purpose, fenceMs?: number): Promise<Ended> {
     const { runs } = resource;
-    const timeoutMs = Math.min(resource.stopTimeoutMs, limitMs ?? Infinity);
-    switch (runs.kind) {
-      case 'systemd':
-        return this.#platform.units.stop(runs.unit, timeoutMs);
-      case 'command': {
-        return outcomeOf(runs.stop, await this.#run(runs.stop, timeoutMs, purpose, 'stop'));
-      }
-    }
+    const timeoutMs = Math.min(resource.stopTimeoutMs, fenceMs ?? Infinity);
+    if (runs.kind === 'systemd') return this.#platform.units.stop(runs.unit, timeoutMs);
+    const { stop, fence } = this.commandsOf(purpose.group, { ...resource, runs });
+    const argv = fenceMs === undefined ? stop : fence;
+    return outcomeOf(argv, await this.#run(argv, timeoutMs, purpose, 'stop'));
   }
 
   #run(argv: readonly string[], timeoutMs: number, purpose: Purpose, event: string): Promise<CommandResult> {
@@ -98,15 +99,11 @@ export class Resources {
 
   async look(resource: ResourceConfig, purpose: Purpose): Promise<Seen> {
     const { runs, monitor } = resource;
-    switch (runs.kind) {
-      case 'systemd':
-        return this.#unitState(runs.unit, monitor.timeoutMs);
-      case 'command': {
-        if (runs.status === null) return { state: 'running', says: '' };
-        const seen = await this.#status(runs.status, resource, purpose);
-        return seen.kind === 'done' ? { state: 'running', says: '' } : { state: 'failed', says: seen.says };
-      }
-    }
+    if (runs.kind === 'systemd') return this.#unitState(runs.unit, monitor.timeoutMs);
+    const { status } = this.commandsOf(purpose.group, { ...resource, runs });
+    if (status === null) return { state: 'running', says: '' };
+    const seen = await this.#status(status, resource, purpose);
+    return seen.kind === 'done' ? { state: 'running', says: '' } : { state: 'failed', says: seen.says };
   }
 
   /** A unit on its way up or down is asked again until the time is over. */

@@ -75,7 +75,9 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     })),
     wallMs,
     diagnoses: beat.diagnoses.map(({ member, path, says }) => ({ member, path, says: says.slice(0, 120) })),
-    mirrors: (beat.mirrors ?? []).slice(0, mirrorsMax).map((m) => ({ ...m, says: m.says.slice(0, 80) })),
+    mirrors: (beat.mirrors ?? [])
+      .slice(0, mirrorsMax)
+      .map((m) => ({ ...m, says: m.says.slice(0, 80), export: m.export ?? '' })),
   };
 }
 
@@ -141,7 +143,8 @@ function fromLive(m: wire.LiveMirror): readonly LiveMirror[] {
   const state = mirrorStates.find((s) => s === m.state);
   const figures = [m.behindBytes, m.behindMs, m.totalBytes, m.doneBytes, m.rateBytesPerSecond];
   if (m.mirror === '' || m.target === '' || state === undefined || !figures.every(isTime)) return [];
-  return [{ ...m, state }];
+  const { export: exported, ...row } = m;
+  return [{ ...row, state, ...(exported === '' ? {} : { export: exported }) }];
 }
 
 function isTime(ms: number): boolean {

@@ -17,7 +17,7 @@ const target = (changes: Partial<admin.MirrorTargetStatus> = {}): admin.MirrorTa
 });
 
 const mirrored = (changes: Partial<admin.MirrorTargetStatus> = {}): admin.StatusReply => {
-  const data = { kind: 'files', source: 'a', targets: { b: target(changes) } };
+  const data = { kind: 'files', source: 'a', export: '', targets: { b: target(changes) } };
   return statusReply({ groups: { d3: group({ mirrors: { data } }) } });
 };
 
@@ -109,6 +109,17 @@ describe('a mirror in status and get', () => {
     expect(JSON.parse(one.out)).toMatchObject({ targets: { b: { behindBytes: null, behindMs: null } } });
   });
 
+  it('says where a volume is exported, on its source', async () => {
+    const exported = 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3%2Fdisk.sock';
+    const disk = { kind: 'volume', source: 'a', export: exported, targets: { b: target() } };
+    const reply = statusReply({ groups: { d3: group({ mirrors: { disk } }) } });
+    cluster.answers.status = () => Promise.resolve(ok(reply));
+    const one = await run(cluster, ['get', 'mirrors', 'd3/disk', '-o', 'json']);
+    expect(JSON.parse(one.out)).toMatchObject({ name: 'd3/disk', kind: 'volume', export: exported });
+    expect((await run(cluster, ['get', 'mirrors', '-o', 'wide'])).out).toContain(exported);
+    expect((await run(cluster, ['status'])).out).toContain('volume disk: a -> b replicating, in step');
+  });
+
   it('suggests the name that was meant', async () => {
     const { status, err } = await run(cluster, ['get', 'mirrors', 'd3/date']);
     expect(status).toBe(2);
@@ -125,6 +136,20 @@ describe('holdfast mirror', () => {
       { mirror: 'd3/data', target: 'b', pause: true, reason: 'backup', dryRun: false },
       { mirror: 'd3/data', target: '', pause: false, reason: '', dryRun: false },
     ]);
+  });
+
+  it('shows blocks of a volume by offset and length', async () => {
+    const extent = { offset: 65_536n, length: 4_096n };
+    const differs = difference('', 'contents');
+    answers({ ...differs, value: { ...differs.value, ...extent } }, verified(1n));
+    const found = await run(cluster, ['mirror', 'verify', 'd3/disk', '-o', 'json']);
+    expect(JSON.parse(found.out)).toMatchObject({
+      differences: [{ offset: 65_536, length: 4_096, kind: 'contents' }],
+    });
+    const blocks = kept('');
+    answers({ ...blocks, value: { ...blocks.value, ...extent } });
+    const listed = await run(cluster, ['mirror', 'divergence', 'd3/disk', 'list', '-o', 'json']);
+    expect(JSON.parse(listed.out)).toMatchObject([{ offset: 65_536, length: 4_096, from: 'a', kept: true }]);
   });
 
   it('verifies: 0 when equal, 1 and the list when not', async () => {

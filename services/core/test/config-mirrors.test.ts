@@ -16,7 +16,7 @@ describe('a mirror of a group', () => {
     expect(config.groups.get('d3')?.mirrors).toEqual([
       {
         name: 'data',
-        files: { root: '/srv/d3', include: [], exclude: [], devices: false },
+        dataset: { kind: 'files', root: '/srv/d3', include: [], exclude: [], devices: false },
         throttle: null,
         compress: 'auto',
         encrypt: 'always',
@@ -73,7 +73,7 @@ describe('a mirror of a group', () => {
     const errors = errorsOf({ mirrors: { data, logs: { files: { root: '/srv/d3/logs' } } } });
     expect(errors).toEqual([
       'cluster.yaml: groups.d3.mirrors.logs: "/srv/d3/logs" on a and "/srv/d3" of d3/data lie one inside the other; ' +
-        'give each mirror a folder of its own',
+        'give each mirror a place of its own',
     ]);
   });
 });
@@ -105,7 +105,6 @@ describe('a mirror without a failover', () => {
       { from: { server: 'c', files: { root: '/srv/c' } }, to: ['c'] },
       'is the source itself',
     ],
-    ['a volume', { from: { server: 'c', volume: {} }, to: ['a'] }, 'not available in this version'],
   ])('refuses %s', (_, copy, says) => {
     expect(errorsOfFile(file({ data }, { offsite: copy })).join('\n')).toContain(says);
   });

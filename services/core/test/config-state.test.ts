@@ -24,7 +24,7 @@ describe('the stored form', () => {
 
   it('is refused with time rules that would allow two owners', () => {
     const json = configToJson(config({ d3: group() }));
-    const [d3] = json.groups;
+    const { d3 } = Object.fromEntries(config({ d3: group() }).groups);
     if (d3 === undefined) throw new Error('no group');
     const broken = { ...json, groups: [{ ...d3, rules: { ...d3.rules, waitMs: d3.rules.fenceMs } }] };
     expect(configFromJson(broken)).toEqual({

@@ -54,7 +54,6 @@ describe('the file of the contract', () => {
   });
 
   it.each([
-    ['a volume', { mirrors: { disk: { volume: {} } } }, 'groups.d3.mirrors.disk.volume'],
     ['ocf', { resources: [{ name: 'x', ocf: {} }] }, 'groups.d3.resources[0].ocf'],
     [
       'windowsService',

@@ -210,7 +210,10 @@ function rowMessage(row: MirrorRunRow): admin.RunMirrorReply['what'] {
       };
     }
     case 'difference':
-      return { $case: 'difference', value: { target: row.target, path: row.path, kind: row.what } };
+      return {
+        $case: 'difference',
+        value: { target: row.target, path: row.path, kind: row.what, ...extent(row) },
+      };
     case 'verified': {
       const { target } = row;
       return {
@@ -222,10 +225,18 @@ function rowMessage(row: MirrorRunRow): admin.RunMirrorReply['what'] {
       const { path, modifiedMs, change, from, epoch, kept } = row;
       return {
         $case: 'kept',
-        value: { path, size: whole(row.size), modifiedMs, change, from, epoch, kept },
+        value: { path, size: whole(row.size), modifiedMs, change, from, epoch, kept, ...extent(row) },
       };
     }
   }
+}
+
+/** Blocks of a volume have these instead of a path. */
+function extent({ offset, length }: { offset?: number | undefined; length?: number | undefined }): {
+  offset?: bigint;
+  length?: bigint;
+} {
+  return offset === undefined || length === undefined ? {} : { offset: whole(offset), length: whole(length) };
 }
 
 const whole = (value: number): bigint => BigInt(Math.round(value));

@@ -11,6 +11,7 @@ import {
   mirrorId,
   type Case,
   type CopyConfig,
+  type DatasetConfig,
   type GroupConfig,
   type LiveMirror,
   type MemberId,
@@ -28,10 +29,10 @@ export function groupMirrors(c: Case): Record<string, admin.MirrorStatus> {
   const source = own === undefined || own.kind === 'unowned' ? '' : own.owner;
   const epoch = own?.epoch ?? 0n;
   return Object.fromEntries(
-    c.config.mirrors.map(({ name }) => {
+    c.config.mirrors.map(({ name, dataset }) => {
       const id = mirrorId(c.config.name, name);
       const others = c.config.servers.filter((s) => s !== source);
-      return [name, mirrorStatus(c.scene, id, source, epoch, others)];
+      return [name, mirrorStatus(c.scene, { kind: dataset.kind, id, source, epoch, targets: others })];
     }),
   );
 }
@@ -44,24 +45,35 @@ export function copyMirrors(state: QuorumState, scene: Scene): Record<string, ad
 
 function copyStatus(state: QuorumState, scene: Scene, copy: CopyConfig): admin.MirrorStatus {
   const { from, to, name } = copy;
-  if (from.kind === 'server') return mirrorStatus(scene, name, from.server, from.epoch, to);
+  if (from.kind === 'server') {
+    const { server: source, epoch, dataset } = from;
+    return mirrorStatus(scene, { kind: dataset.kind, id: name, source, epoch, targets: to });
+  }
   const own = state.view.groups.get(from.group)?.value.ownership;
   const source = own === undefined || own.kind === 'unowned' ? '' : own.owner;
-  return mirrorStatus(scene, mirrorId(from.group, from.mirror), source, own?.epoch ?? 0n, to);
+  const group = state.view.config?.value.groups.get(from.group);
+  const kind = group?.mirrors.find((m) => m.name === from.mirror)?.dataset.kind ?? 'files';
+  const id = mirrorId(from.group, from.mirror);
+  return mirrorStatus(scene, { kind, id, source, epoch: own?.epoch ?? 0n, targets: to });
 }
 
-function mirrorStatus(
-  scene: Scene,
-  id: MirrorId,
-  source: MemberId,
-  epoch: bigint,
-  targets: readonly MemberId[],
-): admin.MirrorStatus {
+interface Shown {
+  readonly kind: DatasetConfig['kind'];
+  readonly id: MirrorId;
+  /** Empty: nobody. */
+  readonly source: MemberId;
+  readonly epoch: bigint;
+  readonly targets: readonly MemberId[];
+}
+
+function mirrorStatus(scene: Scene, { kind, id, source, epoch, targets }: Shown): admin.MirrorStatus {
+  let exported = '';
   const rows = targets.map((target): [string, admin.MirrorTargetStatus] => {
     const live = liveRow(scene, id, source, epoch, target);
+    exported = live?.export ?? exported;
     return [target, live === null ? toldRow(scene, id, epoch, target) : shownRow(live)];
   });
-  return { kind: 'files', source, targets: Object.fromEntries(rows) satisfies Targets };
+  return { kind, source, export: exported, targets: Object.fromEntries(rows) satisfies Targets };
 }
 
 /** Null when the source is silent, or says nothing of this target at this epoch. */

@@ -62,6 +62,7 @@ const line = z.object({
           doneBytes: z.number(),
           rateBytesPerSecond: z.number(),
           says: z.string(),
+          export: z.string().optional(),
         }),
       )
       .optional(),

@@ -94,7 +94,7 @@ const order = z.object({
 const run = z.object({
   kind: z.enum(['resync', 'verify', 'list', 'show', 'restore', 'discard']),
   mirror: name,
-  /** Empty: every target. */
+  /** Empty: every target. The path of blocks of a volume is their offset in decimal digits. */
   target: z.string().max(127),
   repair: z.boolean(),
   path,
@@ -158,9 +158,12 @@ const report = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** Blocks of a volume; the path is empty. */
+const extent = { offset: z.int().min(0).optional(), length: z.int().min(0).optional() };
+
 const row = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('progress'), target: text, done: count, total: count, unit: text }),
-  z.object({ kind: z.literal('difference'), target: text, path, what: text }),
+  z.object({ kind: z.literal('difference'), target: text, path, what: text, ...extent }),
   z.object({ kind: z.literal('verified'), target: text, compared: count, differing: count }),
   z.object({
     kind: z.literal('kept'),
@@ -171,6 +174,7 @@ const row = z.discriminatedUnion('kind', [
     from: text,
     epoch,
     kept: z.boolean(),
+    ...extent,
   }),
 ]);
 

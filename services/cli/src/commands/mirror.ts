@@ -11,7 +11,7 @@ import { show } from '../show.ts';
 import { unknownName } from '../suggest.ts';
 import { ok, sentence, trouble, type Ended, type Fallible } from '../trouble.ts';
 import { verifyLines } from '../view/mirror-lines.ts';
-import type { MirrorView, VerifyView } from '../view/mirror-view.ts';
+import { placeView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
 import { statusView, type StatusView } from '../view/status-view.ts';
 import { emptyRequest, runMirror, type MirrorAnswers } from './mirror-run.ts';
 
@@ -99,7 +99,9 @@ function verifyViews({ verified, differences }: MirrorAnswers): readonly VerifyV
     target,
     compared: Number(compared),
     differing: Number(differing),
-    differences: differences.filter((one) => one.target === target).map(({ path, kind }) => ({ path, kind })),
+    differences: differences
+      .filter((one) => one.target === target)
+      .map((one) => ({ ...placeView(one), kind: one.kind })),
   }));
 }
 

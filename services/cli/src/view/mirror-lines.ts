@@ -3,7 +3,13 @@ import type { admin } from '@holdfast/proto';
 import { amountOfBytes, amountOfTime } from '../text/amounts.ts';
 import { cell, table } from '../text/columns.ts';
 import { styleOf, type Paint } from '../text/paint.ts';
-import type { KeptView, MirrorTargetView, MirrorView, VerifyView } from './mirror-view.ts';
+import {
+  placeText,
+  type KeptView,
+  type MirrorTargetView,
+  type MirrorView,
+  type VerifyView,
+} from './mirror-view.ts';
 
 /** "in step", or "1.2 MiB, 0.4 s behind". */
 function behind({ behindBytes, behindMs }: MirrorTargetView): string {
@@ -26,8 +32,8 @@ function progress(target: MirrorTargetView): string {
 
 /** "data: a -> b replicating, in step": one line for each target, below its group. */
 export function mirrorsBelow(mirrors: Readonly<Record<string, MirrorView>>, paint: Paint): string[] {
-  return Object.entries(mirrors).flatMap(([name, { source, targets }]) => {
-    const from = `mirror ${name}: ${source ?? 'no source'}`;
+  return Object.entries(mirrors).flatMap(([name, { kind, source, targets }]) => {
+    const from = `${kind === 'volume' ? 'volume' : 'mirror'} ${name}: ${source ?? 'no source'}`;
     const rows = Object.entries(targets);
     if (rows.length === 0) return [`${from}, no target is known`];
     return rows.map(([target, row]) => {
@@ -44,21 +50,31 @@ export function mirrorLines(
   paint: Paint,
   wide: boolean,
 ): string[] {
-  const rows = Object.entries(mirrors).flatMap(([name, { source, targets }]) =>
+  const rows = Object.entries(mirrors).flatMap(([name, { kind, source, targets, export: exported }]) =>
     Object.entries(targets).map(([target, row]) => [
       name,
+      ...(wide ? [kind] : []),
       source ?? '',
       target,
       cell(row.state, styleOf(row.state)),
       row.consistent ? 'yes' : cell('no', 'yellow'),
       behind(row),
       progress(row),
-      ...(wide ? [amountOfBytes(row.rateBytesPerSecond).concat('/s')] : []),
+      ...(wide ? [amountOfBytes(row.rateBytesPerSecond).concat('/s'), exported ?? ''] : []),
       row.says,
     ]),
   );
-  const heading = ['MIRROR', 'SOURCE', 'TARGET', 'STATE', 'COMPLETE', 'BEHIND', 'PROGRESS'];
-  return table([...heading, ...(wide ? ['RATE'] : []), 'SAYS'], rows, paint);
+  const heading = [
+    'MIRROR',
+    ...(wide ? ['KIND'] : []),
+    'SOURCE',
+    'TARGET',
+    'STATE',
+    'COMPLETE',
+    'BEHIND',
+    'PROGRESS',
+  ];
+  return table([...heading, ...(wide ? ['RATE', 'EXPORT'] : []), 'SAYS'], rows, paint);
 }
 
 /** One line that is drawn again and again while something runs. */
@@ -82,8 +98,8 @@ export function verifyLines(views: readonly VerifyView[], paint: Paint): string[
     return [
       `${target}: ${paint('red', `${differing} of ${compared} entries differ`)}`,
       ...table(
-        ['PATH', 'DIFFERS IN'],
-        shown.map(({ path, kind }) => [path, kind]),
+        [shown.some((one) => 'length' in one) ? 'OFFSET' : 'PATH', 'DIFFERS IN'],
+        shown.map((one) => [placeText(one), 'length' in one ? `${one.length} bytes` : one.kind]),
         paint,
       ).map((line) => `  ${line}`),
       ...(more > 0 ? [`  ... and ${more} more`] : []),
@@ -94,9 +110,16 @@ export function verifyLines(views: readonly VerifyView[], paint: Paint): string[
 export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean): string[] {
   if (rows.length === 0) return ['nothing diverged'];
   return table(
-    ['PATH', 'CHANGE', 'SIZE', 'MODIFIED', 'FROM', ...(wide ? ['EPOCH', 'KEPT'] : [])],
+    [
+      rows.some((row) => 'offset' in row) ? 'OFFSET' : 'PATH',
+      'CHANGE',
+      'SIZE',
+      'MODIFIED',
+      'FROM',
+      ...(wide ? ['EPOCH', 'KEPT'] : []),
+    ],
     rows.map((row) => [
-      row.path,
+      placeText(row),
       row.change,
       amountOfBytes(row.size),
       (row.modified ?? '').replace('T', ' ').replace(/\.\d+Z$/, ''),

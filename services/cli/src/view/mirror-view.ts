@@ -19,16 +19,19 @@ export interface MirrorView {
   readonly kind: string;
   /** Null while nobody owns the group. */
   readonly source: string | null;
+  /** Only of a volume that is open on its source. */
+  readonly export?: string;
   readonly targets: Readonly<Record<string, MirrorTargetView>>;
 }
 
 const figure = (value: number): number => (Number.isFinite(value) ? Math.max(0, Math.round(value)) : 0);
 
-export function mirrorView({ kind, source, targets }: admin.MirrorStatus): MirrorView {
+export function mirrorView({ kind, source, targets, export: exported }: admin.MirrorStatus): MirrorView {
   const names = Object.keys(targets).sort();
   return {
     kind,
     source: source === '' ? null : source,
+    ...(exported === '' ? {} : { export: exported }),
     targets: Object.fromEntries(
       names.flatMap((name) => {
         const target = targets[name];
@@ -52,21 +55,36 @@ function targetView(target: admin.MirrorTargetStatus): MirrorTargetView {
   };
 }
 
-/** One entry of the divergence store. */
-export interface KeptView {
+/** Files have a path, volumes an extent. */
+export type PlaceView = { readonly path: string } | { readonly offset: number; readonly length: number };
+
+export function placeView(row: {
   readonly path: string;
+  readonly offset?: bigint | undefined;
+  readonly length?: bigint | undefined;
+}): PlaceView {
+  return row.offset === undefined || row.length === undefined
+    ? { path: row.path }
+    : { offset: Number(row.offset), length: Number(row.length) };
+}
+
+/** A path, or the offset: by it a person shows, restores and discards. */
+export const placeText = (place: PlaceView): string => ('path' in place ? place.path : String(place.offset));
+
+/** One entry of the divergence store. */
+export type KeptView = PlaceView & {
   readonly size: number;
   readonly modified: string | null;
   readonly change: string;
   readonly from: string;
   readonly epoch: string;
   readonly kept: boolean;
-}
+};
 
 export function keptView(row: admin.MirrorKept): KeptView {
-  const { path, size, modifiedMs, change, from, epoch, kept } = row;
+  const { size, modifiedMs, change, from, epoch, kept } = row;
   return {
-    path,
+    ...placeView(row),
     size: Number(size),
     modified: isoTime(modifiedMs),
     change,
@@ -81,5 +99,5 @@ export interface VerifyView {
   readonly compared: number;
   /** How many differ; more than are listed when there are very many. */
   readonly differing: number;
-  readonly differences: readonly { readonly path: string; readonly kind: string }[];
+  readonly differences: readonly (PlaceView & { readonly kind: string })[];
 }

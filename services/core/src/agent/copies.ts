@@ -42,8 +42,8 @@ function rounded(ms: number): number {
   return Math.ceil(ms / roundMs) * roundMs;
 }
 
-function liveRow({ mirror, epoch, says }: MirrorSourceReport, row: MirrorRow): LiveMirror {
-  return {
+function liveRow({ mirror, epoch, says, export: exported }: MirrorSourceReport, row: MirrorRow): LiveMirror {
+  const live = {
     target: row.target,
     state: row.state,
     consistent: row.consistent,
@@ -56,6 +56,7 @@ function liveRow({ mirror, epoch, says }: MirrorSourceReport, row: MirrorRow): L
     mirror,
     epoch,
   };
+  return exported === null ? live : { ...live, export: exported };
 }
 
 /** Some rows of the sources here, in turn: every target comes round. */

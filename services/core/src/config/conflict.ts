@@ -42,6 +42,7 @@ function claimsOf(config: GroupConfig, place: Place): readonly Claim[] {
     ...hostnameClaims(config, identity),
     ...addressClaims(config, identity),
     ...unitClaims(config, place),
+    ...mountClaims(config, place),
   ];
 }
 
@@ -85,6 +86,21 @@ function unitClaims({ resources, servers }: GroupConfig, place: Place): readonly
             place: within(place, 'resources', null),
             things: servers.map((server) => `the unit ${quote(runs.unit)} on ${server}`),
             advice: 'let one group run it',
+          },
+        ]
+      : [],
+  );
+}
+
+/** Nothing is mounted over what another resource mounted. */
+function mountClaims({ resources, servers }: GroupConfig, place: Place): readonly Claim[] {
+  return resources.flatMap(({ runs }) =>
+    runs.kind === 'mount'
+      ? [
+          {
+            place: within(place, 'resources', null),
+            things: servers.map((server) => `the folder ${quote(runs.at)} on ${server}`),
+            advice: 'mount it elsewhere',
           },
         ]
       : [],

@@ -1,17 +1,19 @@
 /** Mirrors without a failover: from a server or from a group's mirror, to any servers. */
 
 import type { GroupId, MemberId } from '../names.ts';
+import { placeOf } from './dataset.ts';
 import { parseRoot } from './folder.ts';
 import { checkServer } from './group.ts';
 import { limits } from './limits.ts';
 import type { Members } from './members.ts';
-import { readFiles, readTerms, termKeys } from './mirror.ts';
-import type { Place } from './place.ts';
+import { readDataset, readTerms, termKeys } from './mirror.ts';
+import type { Fields, Place } from './place.ts';
 import { readFields, readList, readMapping, readOptional, readWith, wrong } from './place.ts';
 import { quote } from './quantity.ts';
 import { nearest } from './suggest.ts';
 import { parseMemberName, parseName } from './text.ts';
-import type { CopyConfig, CopySource, GroupConfig } from './types.ts';
+import type { CopyConfig, CopySource, DatasetConfig, GroupConfig } from './types.ts';
+import { parseVolumePath } from './volume.ts';
 
 type Groups = ReadonlyMap<GroupId, GroupConfig>;
 
@@ -39,19 +41,33 @@ export function readCopies(place: Place, groups: Groups, members: Members | null
 }
 
 function readCopy(place: Place, name: string, groups: Groups, members: Members | null): CopyConfig | null {
-  const fields = readFields(place, ['from', 'to', 'root', ...termKeys], example.slice(11, -2));
+  const fields = readFields(place, ['from', 'to', 'root', 'path', ...termKeys], example.slice(11, -2));
   if (fields === null) return null;
   const from = readFrom(fields.at('from'), groups, members);
   const to = readTargets(fields.at('to'), members);
-  const root = readOptional(fields.at('root'), parseRoot, 'the folder of the copy, such as /backup/d3');
-  const terms = readTerms(fields);
-  if (from === null) return null;
+  const source = from === null ? null : datasetOf(from, groups);
+  const root = readRoot(fields, source);
+  const terms = readTerms(fields, source?.kind ?? null);
+  if (from === null || source === null) return null;
   checkTargets(fields.at('to'), from, to, groups);
-  return { name, from, to, root: root ?? rootOf(from, groups), ...terms };
+  return { name, from, to, root: root ?? placeOf(source), ...terms };
+}
+
+/** Where the copy lies; null when that is not said. */
+function readRoot(fields: Fields, source: DatasetConfig | null): string | null {
+  const root = fields.at('root');
+  const path = fields.at('path');
+  if (source?.kind === 'volume' && root.raw !== undefined)
+    wrong(root, 'is the folder of files; write path: for the device or image file of a volume');
+  if (source?.kind === 'files' && path.raw !== undefined)
+    wrong(path, 'is that of a volume; write root: for the folder of files');
+  return source?.kind === 'volume'
+    ? readOptional(path, parseVolumePath, 'the device or image file of the copy, such as /dev/vg0/copy')
+    : readOptional(root, parseRoot, 'the folder of the copy, such as /backup/d3');
 }
 
 function readFrom(place: Place, groups: Groups, members: Members | null): CopySource | null {
-  const fields = readFields(place, ['group', 'mirror', 'server', 'files'], fromExample, ['volume']);
+  const fields = readFields(place, ['group', 'mirror', 'server', 'files', 'volume'], fromExample);
   if (fields === null) return null;
   const group = fields.at('group');
   const server = fields.at('server');
@@ -66,14 +82,14 @@ function readFrom(place: Place, groups: Groups, members: Members | null): CopySo
     const name = readWith(server, parseMemberName, 'the name of a server');
     if (fields.at('mirror').raw !== undefined)
       wrong(fields.at('mirror'), 'belongs to a group; write files: { root: /srv/d3 }');
-    const files = readFiles(fields.at('files'));
-    if (name === null || files === null) return null;
+    const dataset = readDataset(fields, 'nobody');
+    if (name === null || dataset === null) return null;
     return checkServer(server, name, members)
-      ? { kind: 'server', server: name, files, epoch: unapplied }
+      ? { kind: 'server', server: name, dataset, epoch: unapplied }
       : null;
   }
-  if (fields.at('files').raw !== undefined)
-    wrong(fields.at('files'), "are those of the group's mirror; remove it");
+  for (const key of ['files', 'volume'])
+    if (fields.at(key).raw !== undefined) wrong(fields.at(key), "is that of the group's mirror; remove it");
   return readGroupSource(group, fields.at('mirror'), groups);
 }
 
@@ -127,7 +143,7 @@ function checkTargets(place: Place, from: CopySource, to: readonly MemberId[], g
   }
 }
 
-function rootOf(from: CopySource, groups: Groups): string {
-  if (from.kind === 'server') return from.files.root;
-  return groups.get(from.group)?.mirrors.find((m) => m.name === from.mirror)?.files.root ?? '';
+function datasetOf(from: CopySource, groups: Groups): DatasetConfig | null {
+  if (from.kind === 'server') return from.dataset;
+  return groups.get(from.group)?.mirrors.find((m) => m.name === from.mirror)?.dataset ?? null;
 }

@@ -12,11 +12,12 @@ import type {
   CopyConfig,
   CopyTerms,
   DnsConfig,
-  FilesConfig,
+  DatasetConfig,
   GroupConfig,
   Identity,
   MirrorConfig,
   ResourceConfig,
+  ResourceKind,
   ServerConfig,
 } from './types.ts';
 import { formatWindow } from './window.ts';
@@ -107,7 +108,7 @@ function mirrorsOf(group: GroupConfig): ReadonlyMap<string, MirrorConfig> {
 }
 
 function mirrorFacts(mirror: MirrorConfig): Facts {
-  return new Map([...filesFacts('files', mirror.files), ...termFacts(mirror)]);
+  return new Map([...datasetFacts('', mirror.dataset), ...termFacts(mirror)]);
 }
 
 function copyFacts(copy: CopyConfig): Facts {
@@ -115,17 +116,30 @@ function copyFacts(copy: CopyConfig): Facts {
   const source: readonly (readonly [string, string | null])[] =
     from.kind === 'group'
       ? [['from', `${from.group}/${from.mirror}`]]
-      : [['from', `server ${from.server}`], ...filesFacts('from.files', from.files)];
+      : [['from', `server ${from.server}`], ...datasetFacts('from.', from.dataset)];
   return new Map([...source, ['to', list(copy.to)], ['root', copy.root], ...termFacts(copy)]);
 }
 
-function filesFacts(path: string, files: FilesConfig): readonly (readonly [string, string | null])[] {
-  return [
-    [`${path}.root`, files.root],
-    [`${path}.include`, files.include.length === 0 ? null : list(files.include)],
-    [`${path}.exclude`, files.exclude.length === 0 ? null : list(files.exclude)],
-    [`${path}.devices`, String(files.devices)],
-  ];
+function datasetFacts(path: string, dataset: DatasetConfig): readonly (readonly [string, string | null])[] {
+  switch (dataset.kind) {
+    case 'files':
+      return [
+        [`${path}files.root`, dataset.root],
+        [`${path}files.include`, dataset.include.length === 0 ? null : list(dataset.include)],
+        [`${path}files.exclude`, dataset.exclude.length === 0 ? null : list(dataset.exclude)],
+        [`${path}files.devices`, String(dataset.devices)],
+      ];
+    case 'volume':
+      return [
+        [`${path}volume.path`, dataset.path],
+        [`${path}volume.size`, formatSize(dataset.sizeBytes)],
+        [`${path}volume.mode`, dataset.mode],
+        [`${path}volume.onTargetLoss`, dataset.onTargetLoss],
+        [`${path}volume.targetLoss`, formatDuration(dataset.targetLossMs)],
+        [`${path}volume.granularity`, formatSize(dataset.granularityBytes)],
+        [`${path}volume.attach`, dataset.attach],
+      ];
+  }
 }
 
 function termFacts(terms: CopyTerms): readonly (readonly [string, string | null])[] {
@@ -159,22 +173,37 @@ function identityFacts(identity: Identity): readonly (readonly [string, string |
 
 function resourceFacts(resource: ResourceConfig): Facts {
   const { runs, monitor } = resource;
-  const what: readonly (readonly [string, string | null])[] =
-    runs.kind === 'systemd'
-      ? [['systemd', runs.unit]]
-      : [
-          ['command.start', argvText(runs.start)],
-          ['command.stop', argvText(runs.stop)],
-          ['command.status', runs.status === null ? null : argvText(runs.status)],
-        ];
   return new Map([
-    ...what,
+    ...kindFacts(runs),
     ['monitor.every', formatDuration(monitor.everyMs)],
     ['monitor.timeout', formatDuration(monitor.timeoutMs)],
     ['monitor.restarts', String(monitor.restarts)],
     ['startTimeout', formatDuration(resource.startTimeoutMs)],
     ['stopTimeout', formatDuration(resource.stopTimeoutMs)],
   ]);
+}
+
+function kindFacts(runs: ResourceKind): readonly (readonly [string, string | null])[] {
+  switch (runs.kind) {
+    case 'systemd':
+      return [['systemd', runs.unit]];
+    case 'command':
+      return [
+        ['command.start', argvText(runs.start)],
+        ['command.stop', argvText(runs.stop)],
+        ['command.status', runs.status === null ? null : argvText(runs.status)],
+      ];
+    case 'attach':
+      return [['attach', `${runs.mirror} by ${runs.method}`]];
+    case 'mount':
+      return [
+        ['mount.mirror', runs.mirror],
+        ['mount.at', runs.at],
+        ['mount.type', runs.type],
+        ['mount.options', runs.options],
+        ['mount.fsck', runs.fsck],
+      ];
+  }
 }
 
 function serverFacts(server: ServerConfig): Facts {

@@ -18,6 +18,11 @@ const stateFolder = '/var/lib/holdfast';
 
 /** An absolute, normalised folder that is not part of the system. */
 export function parseRoot(raw: unknown): Parsed<string> {
+  return parseData(raw, 'a folder');
+}
+
+/** A path to data; `what` it is, for advice. */
+export function parseData(raw: unknown, what: string): Parsed<string> {
   const path = parseFilePath(raw);
   if (path.kind === 'invalid') return path;
   const wanted = normalised(path.value);
@@ -26,16 +31,16 @@ export function parseRoot(raw: unknown): Parsed<string> {
   }
   if (isSystem(wanted)) {
     return invalid(
-      `${quote(raw)} is part of the system, which is never mirrored; write a folder of data, such as /srv/d3`,
+      `${quote(raw)} is part of the system, which is never mirrored; write ${what} of data, such as /srv/d3`,
     );
   }
   if (isInside(wanted, stateFolder)) {
-    return invalid(`${quote(raw)} is the state of Holdfast, which is never mirrored; write a folder of data`);
+    return invalid(`${quote(raw)} is the state of Holdfast, which is never mirrored; write ${what} of data`);
   }
   return ok(wanted);
 }
 
-function normalised(path: string): string {
+export function normalised(path: string): string {
   const parts: string[] = [];
   for (const part of path.split('/')) {
     if (part === '' || part === '.') continue;

@@ -69,7 +69,7 @@ export function readGroup(place: Place, name: GroupId, members: Members | null):
     onControlLoss:
       readWord(fields.at('onControlLoss'), ['failsafe', 'fence', 'freeze'], 'failsafe') ?? 'failsafe',
     identity: readIdentity(fields.at('identity'), servers, members),
-    resources: readResources(fields.at('resources'), rules.stopMs),
+    resources: readResources(fields.at('resources'), { stopMs: rules.stopMs, mirrors }),
     hooks: readHookPoints(fields.at('hooks')),
     failoversPerHour: readWhole(
       fields.at('failoversPerHour'),

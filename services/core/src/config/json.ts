@@ -15,6 +15,7 @@ import { noGate } from './mirror.ts';
 import type {
   ClusterConfig,
   CopyConfig,
+  DatasetConfig,
   DnsConfig,
   FilesConfig,
   GroupConfig,
@@ -23,6 +24,7 @@ import type {
   ResourceConfig,
   ServerConfig,
   Throttle,
+  VolumeConfig,
 } from './types.ts';
 
 /** Version of this form; a form that older members would misread gets a new number. */
@@ -30,7 +32,7 @@ const version = 1;
 
 export interface ConfigJson {
   readonly version: typeof version;
-  readonly groups: readonly GroupConfig[];
+  readonly groups: readonly unknown[];
   readonly servers: readonly (ServerConfig & { readonly name: string })[];
   /** Epochs as text, like everywhere in the store. */
   readonly mirrors: readonly unknown[];
@@ -39,7 +41,7 @@ export interface ConfigJson {
 export function configToJson(config: ClusterConfig): ConfigJson {
   return {
     version,
-    groups: [...config.groups.values()],
+    groups: [...config.groups.values()].map(groupToJson),
     servers: [...config.servers].map(([name, server]) => ({ name, ...server })),
     mirrors: [...config.mirrors.values()].map(copyToJson),
   };
@@ -47,7 +49,15 @@ export function configToJson(config: ClusterConfig): ConfigJson {
 
 function copyToJson(copy: CopyConfig): unknown {
   const { from } = copy;
-  return from.kind === 'group' ? copy : { ...copy, from: { ...from, epoch: from.epoch.toString() } };
+  if (from.kind === 'group') return copy;
+  const { dataset, ...rest } = from;
+  return { ...copy, from: { ...rest, [dataset.kind]: dataset, epoch: from.epoch.toString() } };
+}
+
+/** A dataset is stored under its kind, where members that know no volumes look for files. */
+function groupToJson(group: GroupConfig): unknown {
+  const mirrors = group.mirrors.map(({ dataset, ...rest }) => ({ ...rest, [dataset.kind]: dataset }));
+  return { ...group, mirrors };
 }
 
 export type ConfigFromJsonResult =
@@ -122,6 +132,15 @@ const resource: z.ZodType<ResourceConfig> = z.object({
   runs: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('command'), start: argv, stop: argv, status: argv.nullable() }),
     z.object({ kind: z.literal('systemd'), unit: text }),
+    z.object({ kind: z.literal('attach'), mirror: text, method: z.enum(['nbd-client', 'nbdfuse']) }),
+    z.object({
+      kind: z.literal('mount'),
+      mirror: text,
+      at: text,
+      type: text.nullable(),
+      options: text.nullable(),
+      fsck: z.enum(['preen', 'none', 'force']),
+    }),
   ]),
   monitor: z.object({ everyMs: ms, timeoutMs: ms, restarts: z.number().int().nonnegative() }),
   startTimeoutMs: ms,
@@ -154,21 +173,53 @@ const files: z.ZodType<FilesConfig> = z.object({
   exclude: globs,
   devices: z.boolean(),
 });
-const mirror: z.ZodType<MirrorConfig> = z.object({ name: text, files, ...terms });
+const volume: z.ZodType<VolumeConfig> = z.object({
+  path: text,
+  sizeBytes: z.number().int().min(1),
+  mode: z.enum(['async', 'sync']),
+  onTargetLoss: z.enum(['continue', 'block']),
+  targetLossMs: ms,
+  granularityBytes: z.number().int().min(512),
+  attach: z.enum(['none', 'nbd-client', 'nbdfuse']),
+});
+/** By the kind that is there. */
+const dataset = { files: files.optional(), volume: volume.optional() };
+
+interface StoredDataset {
+  readonly files?: FilesConfig | undefined;
+  readonly volume?: VolumeConfig | undefined;
+}
+
+function withDataset<T extends StoredDataset>(
+  stored: T,
+  context: z.RefinementCtx,
+): Omit<T, 'files' | 'volume'> & { readonly dataset: DatasetConfig } {
+  const { files: ofFiles, volume: ofVolume, ...rest } = stored;
+  if (ofVolume !== undefined) return { ...rest, dataset: { kind: 'volume', ...ofVolume } };
+  if (ofFiles !== undefined) return { ...rest, dataset: { kind: 'files', ...ofFiles } };
+  context.addIssue({ code: 'custom', message: 'has neither files nor a volume' });
+  return z.NEVER;
+}
+
+const mirror: z.ZodType<MirrorConfig> = z
+  .object({ name: text, ...dataset, ...terms })
+  .transform((stored, context) => withDataset(stored, context));
 
 const copy: z.ZodType<CopyConfig> = z.object({
   name: text,
   from: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('group'), group: text, mirror: text }),
-    z.object({
-      kind: z.literal('server'),
-      server: text,
-      files,
-      epoch: z
-        .string()
-        .regex(/^\d{1,20}$/)
-        .transform((value) => BigInt(value)),
-    }),
+    z
+      .object({
+        kind: z.literal('server'),
+        server: text,
+        ...dataset,
+        epoch: z
+          .string()
+          .regex(/^\d{1,20}$/)
+          .transform((value) => BigInt(value)),
+      })
+      .transform((stored, context) => withDataset(stored, context)),
   ]),
   to: z.array(text).min(1).max(limits.targetsPerMirror).readonly(),
   root: text,
@@ -184,7 +235,10 @@ const group: z.ZodType<GroupConfig> = z.object({
   failbackWindow: window.nullable(),
   onControlLoss: z.enum(['failsafe', 'fence', 'freeze']),
   identity,
-  resources: z.array(resource).max(limits.resourcesPerGroup).readonly(),
+  resources: z
+    .array(resource)
+    .max(limits.resourcesPerGroup + limits.mirrorsPerGroup)
+    .readonly(),
   hooks: z.object({
     beforeTakeover: commands,
     afterTakeover: commands,

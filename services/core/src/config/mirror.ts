@@ -1,4 +1,4 @@
-/** The mirrors of a group, and what they share with mirrors without a failover: which files, and how they travel. */
+/** The mirrors of a group, and what they share with mirrors without a failover: which data, and how it travels. */
 
 import { parseGlob, parseRoot } from './folder.ts';
 import { limits, limitsMs } from './limits.ts';
@@ -17,7 +17,8 @@ import {
 import { describe, invalid, ok, parseDuration, parseSize, type Parsed } from './quantity.ts';
 import { parseName } from './text.ts';
 import { readThrottle } from './throttle.ts';
-import type { CopyTerms, FilesConfig, GateConfig, MirrorConfig } from './types.ts';
+import type { CopyTerms, DatasetConfig, FilesConfig, GateConfig, MirrorConfig } from './types.ts';
+import { readVolume } from './volume.ts';
 
 const scanEveryDefaultMs = 600_000;
 export const noGate: GateConfig = { maxLagMs: null, maxBytes: null, onStale: 'wait' };
@@ -32,16 +33,32 @@ export function readMirrors(place: Place): readonly MirrorConfig[] {
   for (const [name, child] of readMapping(place, example, limits.mirrorsPerGroup) ?? []) {
     const parsed = parseName(name);
     if (parsed.kind === 'invalid') wrong(child, parsed.reason);
-    const fields = readFields(child, ['files', ...termKeys], '{ files: { root: /srv/d3 } }', ['volume']);
+    const fields = readFields(child, ['files', 'volume', ...termKeys], '{ files: { root: /srv/d3 } }');
     if (fields === null) continue;
-    if (typeof child.raw === 'object' && child.raw !== null && 'volume' in child.raw) continue;
-    const files = readFiles(fields.at('files'));
-    if (files !== null) mirrors.push({ name, files, ...readTerms(fields) });
+    const dataset = readDataset(fields, 'group');
+    const terms = readTerms(fields, dataset?.kind ?? null);
+    if (dataset !== null) mirrors.push({ name, dataset, ...terms });
   }
   return mirrors;
 }
 
-export function readFiles(place: Place): FilesConfig | null {
+/** `attaches`: see volume.ts. */
+export function readDataset(fields: Fields, attaches: 'group' | 'nobody'): DatasetConfig | null {
+  const files = fields.at('files');
+  const volume = fields.at('volume');
+  if (files.raw !== undefined && volume.raw !== undefined) {
+    wrong(fields.place, 'has both files and a volume; write two mirrors');
+    return null;
+  }
+  if (volume.raw !== undefined) {
+    const read = readVolume(volume, attaches);
+    return read === null ? null : { kind: 'volume', ...read };
+  }
+  const read = readFiles(files);
+  return read === null ? null : { kind: 'files', ...read };
+}
+
+function readFiles(place: Place): FilesConfig | null {
   const fields = readFields(place, ['root', 'include', 'exclude', 'devices'], '{ root: /srv/d3 }');
   if (fields === null) return null;
   return {
@@ -66,14 +83,18 @@ function parseYes(raw: unknown): Parsed<boolean> {
   return typeof raw === 'boolean' ? ok(raw) : invalid(`${describe(raw)} found; write true or false`);
 }
 
-export function readTerms(fields: Fields): CopyTerms {
+/** `kind`: of what is mirrored; null when that is wrong itself. */
+export function readTerms(fields: Fields, kind: DatasetConfig['kind'] | null): CopyTerms {
   const { scanEveryMin, scanEveryMax } = limitsMs;
+  const scanEvery = fields.at('scanEvery');
+  if (kind === 'volume' && scanEvery.raw !== undefined)
+    wrong(scanEvery, 'belongs to files: every write to a volume is seen as it is made; remove it');
   return {
     throttle: readThrottle(fields.at('throttle')),
     compress: readWord(fields.at('compress'), ['auto', 'always', 'never'], 'auto') ?? 'auto',
     encrypt: readWord(fields.at('encrypt'), ['always', 'never'], 'always') ?? 'always',
     keepMaxBytes: readOptional(fields.at('keepMax'), parseSize, 'a size such as 10GiB'),
-    scanEveryMs: readDuration(fields.at('scanEvery'), scanEveryDefaultMs, scanEveryMin, scanEveryMax),
+    scanEveryMs: readDuration(scanEvery, scanEveryDefaultMs, scanEveryMin, scanEveryMax),
   };
 }
 

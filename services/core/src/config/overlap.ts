@@ -6,6 +6,7 @@
 import type { MemberId } from '../names.ts';
 import type { ReadGroup } from './conflict.ts';
 import type { ReadCopy } from './copy.ts';
+import { placeOf } from './dataset.ts';
 import { isInside } from './folder.ts';
 import type { Place } from './place.ts';
 import { within, wrong } from './place.ts';
@@ -36,16 +37,16 @@ export function reportOverlaps(groups: readonly ReadGroup[], copies: readonly Re
   };
   for (const { config, place } of groups) {
     const mirrors = within(place, 'mirrors', null);
-    for (const { name, files } of config.mirrors) {
+    for (const { name, dataset } of config.mirrors) {
       const at = within(mirrors, name, null);
       for (const server of config.servers)
-        add(server, { mirror: `${config.name}/${name}`, place: at, root: files.root, target: true });
+        add(server, { mirror: `${config.name}/${name}`, place: at, root: placeOf(dataset), target: true });
     }
   }
   for (const { config, place } of copies) {
     const { name, from, root } = config;
     if (from.kind === 'server')
-      add(from.server, { mirror: name, place, root: from.files.root, target: false });
+      add(from.server, { mirror: name, place, root: placeOf(from.dataset), target: false });
     for (const server of config.to) add(server, { mirror: name, place, root, target: true });
   }
 }
@@ -58,11 +59,11 @@ function meet(a: Folder, b: Folder): boolean {
 function message(server: MemberId, folder: Folder, other: Folder): string {
   const where =
     folder.root === other.root
-      ? `${quote(folder.root)} on ${server} is already the folder of ${other.mirror}`
+      ? `${quote(folder.root)} on ${server} already belongs to ${other.mirror}`
       : `${quote(folder.root)} on ${server} and ${quote(other.root)} of ${other.mirror} lie one inside the other`;
   const advice =
     folder.target && other.target
-      ? 'give each mirror a folder of its own'
+      ? 'give each mirror a place of its own'
       : "a copy can't be copied on, except that of a group: write from: { group: ..., mirror: ... }";
   return `${where}; ${advice}`;
 }

@@ -2,28 +2,32 @@
 
 import { readArgv } from './command.ts';
 import { limits, limitsMs } from './limits.ts';
+import { attachResources, readMount } from './mount.ts';
 import type { Fields, Place } from './place.ts';
 import { readDuration, readFields, readList, readWhole, readWith, warn, wrong } from './place.ts';
 import { formatDuration, quote } from './quantity.ts';
+import { resourceDefaults } from './resource-defaults.ts';
 import { parseName, parseUnit } from './text.ts';
-import type { ResourceConfig, ResourceKind } from './types.ts';
-
-export const resourceDefaults = {
-  monitor: { everyMs: 10_000, timeoutMs: 5_000, restarts: 3 },
-  startTimeoutMs: 60_000,
-  stopTimeoutMs: 30_000,
-} as const;
+import type { MirrorConfig, ResourceConfig, ResourceKind } from './types.ts';
 
 const example = '{ name: app, systemd: app.service }';
 const later = ['ocf', 'windowsService'];
+const kinds = ['command', 'systemd', 'mount'];
 
-/** Reads the resources of a group; `stopMs` is S of its time rules. */
-export function readResources(place: Place, stopMs: number): readonly ResourceConfig[] {
-  if (place.raw === undefined) return [];
-  const resources: ResourceConfig[] = [];
-  const seen = new Set<string>();
+/** What the resources of a group depend on. */
+interface Around {
+  /** S of its time rules. */
+  readonly stopMs: number;
+  readonly mirrors: readonly MirrorConfig[];
+}
+
+/** Reads the resources of a group, after those that its volumes bring. */
+export function readResources(place: Place, around: Around): readonly ResourceConfig[] {
+  const resources: ResourceConfig[] = [...attachResources(around.mirrors)];
+  if (place.raw === undefined) return resources;
+  const seen = new Set<string>(resources.map(({ name }) => name));
   for (const entry of readList(place, `a list such as [${example}]`, limits.resourcesPerGroup)) {
-    const resource = readResource(entry, stopMs);
+    const resource = readResource(entry, around);
     if (resource === null) continue;
     if (seen.has(resource.name)) {
       wrong(entry, `${quote(resource.name)} is the name of two resources; give each its own`);
@@ -34,12 +38,12 @@ export function readResources(place: Place, stopMs: number): readonly ResourceCo
   return resources;
 }
 
-function readResource(place: Place, stopMs: number): ResourceConfig | null {
-  const known = ['name', 'command', 'systemd', 'monitor', 'startTimeout', 'stopTimeout'];
+function readResource(place: Place, { stopMs, mirrors }: Around): ResourceConfig | null {
+  const known = ['name', 'command', 'systemd', 'mount', 'monitor', 'startTimeout', 'stopTimeout'];
   const fields = readFields(place, known, example, later);
   if (fields === null) return null;
   const name = readWith(fields.at('name'), parseName, 'name: app');
-  const runs = readKind(fields);
+  const runs = readKind(fields, mirrors);
   const monitor = readMonitor(fields.at('monitor'));
   const { timeoutMin, timeoutMax } = limitsMs;
   const startTimeoutMs = readDuration(
@@ -62,16 +66,19 @@ function readResource(place: Place, stopMs: number): ResourceConfig | null {
   return { name, runs, monitor, startTimeoutMs, stopTimeoutMs };
 }
 
-function readKind(fields: Fields): ResourceKind | null {
+function readKind(fields: Fields, mirrors: readonly MirrorConfig[]): ResourceKind | null {
   const command = fields.at('command');
   const systemd = fields.at('systemd');
-  if (command.raw !== undefined && systemd.raw !== undefined) {
+  const mount = fields.at('mount');
+  const written = kinds.filter((kind) => fields.at(kind).raw !== undefined);
+  if (written.length > 1) {
     wrong(
       fields.place,
-      'has both command and systemd; write one of them, and a second resource for the other',
+      `has both ${written.slice(0, 2).join(' and ')}; write one of them, and a second resource for the other`,
     );
     return null;
   }
+  if (mount.raw !== undefined) return readMount(mount, mirrors);
   if (systemd.raw !== undefined) {
     const unit = readWith(systemd, parseUnit, 'a unit such as app.service');
     return unit === null ? null : { kind: 'systemd', unit };

@@ -71,10 +71,32 @@ export interface FilesConfig {
   readonly devices: boolean;
 }
 
+/** Blocks of a device or an image file, at the same path on every server of the group. */
+export interface VolumeConfig {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** async: a write is done when the owner has it. sync: when every target in step has it, too. */
+  readonly mode: 'async' | 'sync';
+  /** In mode sync, when a target goes away: without it after `targetLossMs`, or not at all. */
+  readonly onTargetLoss: 'continue' | 'block';
+  readonly targetLossMs: number;
+  /** Bytes for which one bit says that they were written: a power of two. */
+  readonly granularityBytes: number;
+  /** How the owner makes a device of it. none: its clients speak NBD. */
+  readonly attach: 'none' | AttachMethod;
+}
+
+/** nbdfuse: a file and a loop device, where the kernel has no nbd; for tests and labs. */
+export type AttachMethod = 'nbd-client' | 'nbdfuse';
+
+/** What is mirrored. */
+export type DatasetConfig =
+  ({ readonly kind: 'files' } & FilesConfig) | ({ readonly kind: 'volume' } & VolumeConfig);
+
 /** A mirror of a group: GROUP/NAME. */
 export interface MirrorConfig extends CopyTerms {
   readonly name: string;
-  readonly files: FilesConfig;
+  readonly dataset: DatasetConfig;
 }
 
 /** A mirror without a failover, by its own name. */
@@ -82,7 +104,7 @@ export interface CopyConfig extends CopyTerms {
   readonly name: MirrorId;
   readonly from: CopySource;
   readonly to: readonly MemberId[];
-  /** Where the copy lies on the targets; the root of the source unless said otherwise. */
+  /** Where the copy lies on the targets, a folder or a volume's path; as at the source unless said otherwise. */
   readonly root: string;
 }
 
@@ -92,7 +114,7 @@ export type CopySource =
   | {
       readonly kind: 'server';
       readonly server: MemberId;
-      readonly files: FilesConfig;
+      readonly dataset: DatasetConfig;
       /** Rises when the source changes; given when the configuration is applied (mirror/epoch.ts). */
       readonly epoch: Epoch;
     };
@@ -171,4 +193,17 @@ export type ResourceKind =
       /** Exit status 0: running. Null: running once started. */
       readonly status: readonly string[] | null;
     }
-  | { readonly kind: 'systemd'; readonly unit: string };
+  | { readonly kind: 'systemd'; readonly unit: string }
+  /** A device of one of the group's volumes. */
+  | { readonly kind: 'attach'; readonly mirror: string; readonly method: AttachMethod }
+  /** A file system on such a device. */
+  | {
+      readonly kind: 'mount';
+      readonly mirror: string;
+      readonly at: string;
+      /** Null: mount(8) finds out. */
+      readonly type: string | null;
+      readonly options: string | null;
+      /** Before it is mounted. preen: what is safe to mend. force: all of it, even when it looks clean. */
+      readonly fsck: 'preen' | 'none' | 'force';
+    };

@@ -8,7 +8,7 @@
  *   O3  the epoch of an order never falls: it is that of the group's record, or of the configuration
  */
 
-import type { FilesConfig, Throttle } from '../config/types.ts';
+import type { FilesConfig, Throttle, VolumeConfig } from '../config/types.ts';
 import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 
 export interface MirrorOrders {
@@ -33,19 +33,9 @@ export interface FilesDataset extends FilesConfig {
   readonly scanEveryMs: number;
 }
 
-/** Blocks of a device or an image file; the owner exports it over NBD. */
-export interface VolumeDataset {
+/** The owner exports it over NBD; whoever attaches it there is the agent's concern. */
+export interface VolumeDataset extends Omit<VolumeConfig, 'attach'> {
   readonly kind: 'volume';
-  /** A block device or an image file. */
-  readonly path: string;
-  readonly sizeBytes: number;
-  /** async: a write is done when it is here. sync: when every target in step has it. */
-  readonly mode: 'async' | 'sync';
-  /** In sync mode, when a target goes away: go on without it after `targetLossMs`, or wait for it. */
-  readonly onTargetLoss: 'continue' | 'block';
-  readonly targetLossMs: number;
-  /** Bytes for which one bit of the bitmap stands: a power of two. */
-  readonly granularityBytes: number;
 }
 
 export type MirrorRole =

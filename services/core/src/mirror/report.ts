@@ -86,6 +86,8 @@ export interface MirrorCopy {
 export interface LiveMirror extends MirrorRow {
   readonly mirror: MirrorId;
   readonly epoch: Epoch;
+  /** Where NBD clients on the source find the volume. */
+  readonly export?: string | undefined;
 }
 
 /** The state of each target that was last told as an event, by "mirror target". */

@@ -3,7 +3,7 @@
  * server itself holds. Rules O1 to O3 (orders.ts) are kept here.
  */
 
-import type { CopyConfig, CopyTerms, FilesConfig, GroupConfig, MirrorConfig } from '../config/types.ts';
+import type { CopyConfig, CopyTerms, DatasetConfig, GroupConfig, MirrorConfig } from '../config/types.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import type { GroupState } from '../agent/holding.ts';
 import type { GroupId, Member, MemberId, MirrorId } from '../names.ts';
@@ -11,7 +11,7 @@ import { mayActUntil } from '../node.ts';
 import { everyTarget, type GroupRecord, type PauseRecord } from '../records.ts';
 import type { Vantage } from '../vantage.ts';
 import { mirrorId } from './mirror-id.ts';
-import type { MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './orders.ts';
+import type { MirrorDataset, MirrorOrder, MirrorOrders, MirrorRole, MirrorTarget } from './orders.ts';
 
 /** What roles follow from. */
 export interface Cast {
@@ -70,11 +70,11 @@ function groupOrder(
       ...targetsOf(cast, id, group.servers, mirror),
       ...copies.flatMap((copy) => targetsOf(cast, copy.name, copy.to, copy)),
     ];
-    return order(id, mirror.files, mirror.files.root, mirror, heldRole(cast, g, id, targets));
+    return order(id, mirror.dataset, null, mirror, heldRole(cast, g, id, targets));
   }
   if (chained === undefined) return null;
   const role = followRole(cast, g?.seen ?? cast.followed.get(group.name) ?? null, group.name);
-  return order(id, mirror.files, chained.root, chained, role);
+  return order(id, mirror.dataset, chained.root, chained, role);
 }
 
 /** O1, O2. */
@@ -126,24 +126,35 @@ function followRole(cast: Cast, record: GroupRecord | null, group: GroupId): Mir
 function copyOrder(cast: Cast, copy: CopyConfig): MirrorOrder | null {
   const { from, to, name, root } = copy;
   if (from.kind === 'group') return null;
-  const { epoch, files } = from;
+  const { epoch, dataset } = from;
   if (from.server === cast.self) {
     const targets = targetsOf(cast, name, to, copy);
-    return order(name, files, files.root, copy, { kind: 'source', epoch, grantUntil: null, targets });
+    return order(name, dataset, null, copy, { kind: 'source', epoch, grantUntil: null, targets });
   }
   if (!to.includes(cast.self)) return null;
-  return order(name, files, root, copy, { kind: 'target', epoch, sources: [from.server] });
+  return order(name, dataset, root, copy, { kind: 'target', epoch, sources: [from.server] });
 }
 
+/** `root`: where it lies here, when not where the source has it. */
 function order(
   mirror: MirrorId,
-  files: FilesConfig,
-  root: string,
+  dataset: DatasetConfig,
+  root: string | null,
   terms: CopyTerms,
   role: MirrorRole,
 ): MirrorOrder {
-  const { keepMaxBytes, scanEveryMs } = terms;
-  return { mirror, dataset: { kind: 'files', ...files, root, scanEveryMs }, keepMaxBytes, role };
+  return { mirror, dataset: datasetHere(dataset, root, terms), keepMaxBytes: terms.keepMaxBytes, role };
+}
+
+function datasetHere(dataset: DatasetConfig, root: string | null, terms: CopyTerms): MirrorDataset {
+  switch (dataset.kind) {
+    case 'files':
+      return { ...dataset, root: root ?? dataset.root, scanEveryMs: terms.scanEveryMs };
+    case 'volume': {
+      const { kind, path, sizeBytes, mode, onTargetLoss, targetLossMs, granularityBytes } = dataset;
+      return { kind, path: root ?? path, sizeBytes, mode, onTargetLoss, targetLossMs, granularityBytes };
+    }
+  }
 }
 
 /** `name`: by which a person pauses them. */

@@ -1,0 +1,43 @@
+/** What is mounted, from /proc/self/mountinfo (proc_pid_mountinfo(5)). */
+
+import { readFileSync, statSync } from 'node:fs';
+
+export interface Mount {
+  readonly at: string;
+  /** `major:minor` of the device. */
+  readonly device: string;
+  readonly type: string;
+  readonly source: string;
+  /** Of the file system as a whole: rw, or ro. */
+  readonly isReadOnly: boolean;
+}
+
+/** The topmost mount at a folder; null when nothing is mounted there. */
+export function mountAt(folder: string): Mount | null {
+  return parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')).findLast((m) => m.at === folder) ?? null;
+}
+
+export function parseMounts(text: string): readonly Mount[] {
+  return text.split('\n').flatMap((line) => {
+    const [own = '', shared = ''] = line.split(' - ');
+    const [, , device, , at] = own.split(' ');
+    const [type, source, options] = shared.split(' ');
+    if (device === undefined || at === undefined || type === undefined || source === undefined) return [];
+    const isReadOnly = options?.split(',').includes('ro') === true;
+    return [{ at: plain(at), device, type, source: plain(source), isReadOnly }];
+  });
+}
+
+/** Space, tab, newline and backslash are written in octal. */
+function plain(text: string): string {
+  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(parseInt(digits, 8)));
+}
+
+/** `major:minor` of a block device. */
+export function deviceNumber(path: string): string {
+  const { rdev } = statSync(path);
+  // makedev(3) of glibc: 12 bits of the minor number are split around 12 of the major one.
+  const major = (rdev >>> 8) & 0xfff;
+  const minor = (rdev & 0xff) | ((rdev >>> 12) & 0xfff00);
+  return `${String(major)}:${String(minor)}`;
+}

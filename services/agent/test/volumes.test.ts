@@ -1,0 +1,166 @@
+/** What a volume brings to its owner: commands, devices and mounts, as far as no kernel is needed. */
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ResourceConfig } from '@holdfast/core';
+import { attach, attachedState, detach } from '../src/volumes/attaching.ts';
+import { commandsOf } from '../src/volumes/commands.ts';
+import { Limit } from '../src/volumes/ended.ts';
+import { holdersOf, holdersText } from '../src/volumes/holders.ts';
+import { parseMounts } from '../src/volumes/mounts.ts';
+import { attachByNbdClient, detachFromNbd } from '../src/volumes/nbd-client.ts';
+import { lacksOf } from '../src/volumes/needs.ts';
+import { volumePlaces } from '../src/volumes/places.ts';
+
+let dir: string;
+const path = process.env['PATH'];
+beforeEach(() => {
+  dir = realpathSync(mkdtempSync(join(tmpdir(), 'holdfast-volumes-')));
+});
+afterEach(() => {
+  process.env['PATH'] = path;
+  rmSync(dir, { recursive: true, force: true });
+});
+
+const limits = { monitor: { everyMs: 10_000, timeoutMs: 5_000, restarts: 3 }, startTimeoutMs: 60_000 };
+const resource = <R extends ResourceConfig['runs']>(runs: R) => ({
+  name: 'db',
+  runs,
+  ...limits,
+  stopTimeoutMs: 30_000,
+});
+
+describe('the commands of a resource', () => {
+  it('are those of the file, and its stop is also its fence', () => {
+    const runs = { kind: 'command' as const, start: ['/bin/a'], stop: ['/bin/b'], status: null };
+    expect(commandsOf('/d', 'd3', resource(runs))).toMatchObject({ stop: ['/bin/b'], fence: ['/bin/b'] });
+  });
+
+  it('of a mount are a program that says why before its own limit, and sooner when it is fenced', () => {
+    const runs = {
+      kind: 'mount' as const,
+      mirror: 'disk',
+      at: '/srv/db',
+      type: 'ext4',
+      options: null,
+      fsck: 'preen' as const,
+    };
+    const { start, stop, fence } = commandsOf('/d', 'd3', resource(runs));
+    expect(start.slice(2)).toEqual([
+      ...['mount', 'start', '--dir', '/d', '--mirror', 'd3/disk'],
+      ...['--at', '/srv/db', '--type', 'ext4', '--options', '', '--fsck', 'preen', '--limit-ms', '59500'],
+    ]);
+    expect(stop.at(-1)).toBe('29500');
+    expect(fence.at(-1)).toBe('2000');
+    expect(fence[3]).toBe('fence');
+  });
+});
+
+describe('what is mounted', () => {
+  it('is read with its device, its options, and spaces in its name', () => {
+    const line = '36 35 7:3 / /srv/my\\040db rw,noatime shared:1 - ext4 /dev/loop3 ro,errors=remount-ro';
+    expect(parseMounts(`${line}\nnonsense\n`)).toEqual([
+      { at: '/srv/my db', device: '7:3', type: 'ext4', source: '/dev/loop3', isReadOnly: true },
+    ]);
+  });
+
+  it('is held by whoever works in it', async () => {
+    const child = spawn('sleep', ['60'], { cwd: dir, stdio: 'ignore' });
+    await new Promise((resolve) => child.once('spawn', resolve));
+    try {
+      const holders = holdersOf(dir);
+      expect(holders).toEqual([{ pid: child.pid, name: 'sleep', path: dir }]);
+      expect(holdersText(holders)).toBe(`sleep (process ${String(child.pid)}, ${dir})`);
+      expect(holdersOf(join(dir, 'elsewhere'))).toEqual([]);
+    } finally {
+      child.kill('SIGKILL');
+    }
+  });
+});
+
+/** A kernel with two devices, of which the first is taken, and an nbd-client that does as it is told. */
+function fakeNbd(): string {
+  const sys = join(dir, 'sys');
+  for (const [name, size] of [
+    ['nbd0', '8'],
+    ['nbd1', '0'],
+  ] as const) {
+    mkdirSync(join(sys, name), { recursive: true });
+    writeFileSync(join(sys, name, 'size'), `${size}\n`);
+  }
+  writeFileSync(join(sys, 'nbd0', 'pid'), '1\n');
+  const bin = join(dir, 'bin');
+  mkdirSync(bin);
+  const program = [
+    '#!/bin/sh',
+    `echo "$@" >> ${dir}/asked`,
+    `if [ "$1" = -d ]; then rm ${sys}/nbd1/pid; echo 0 > ${sys}/nbd1/size; exit 0; fi`,
+    `echo 2048 > ${sys}/nbd1/size; echo 7 > ${sys}/nbd1/pid`,
+  ];
+  writeFileSync(join(bin, 'nbd-client'), `${program.join('\n')}\n`);
+  chmodSync(join(bin, 'nbd-client'), 0o755);
+  process.env['PATH'] = `${bin}:${path ?? ''}`;
+  return sys;
+}
+
+describe('a device of the nbd driver', () => {
+  it('is the first that is free, connects again by itself, and is given back', async () => {
+    const sys = fakeNbd();
+    const places = volumePlaces(dir, 'd3/disk');
+    const attached = await attachByNbdClient(places, new Limit(5_000), sys);
+    expect(attached).toEqual({ device: '/dev/nbd1', pid: null });
+    expect(await attachByNbdClient(places, new Limit(5_000), sys)).toContain('every nbd device is in use');
+    expect(await detachFromNbd('/dev/nbd1', new Limit(5_000), sys)).toEqual({ kind: 'done' });
+    expect(readFileSync(join(dir, 'asked'), 'utf8').split('\n')).toEqual([
+      `-unix ${dir}/run/nbd-d3%2Fdisk.sock /dev/nbd1 -name disk -persist -nonetlink -timeout 30`,
+      '-d /dev/nbd1',
+      '',
+    ]);
+  });
+
+  it('needs a driver, and a volume that is exported', async () => {
+    mkdirSync(join(dir, 'sys'));
+    const places = volumePlaces(dir, 'd3/disk');
+    expect(await attachByNbdClient(places, new Limit(5_000), join(dir, 'sys'))).toContain(
+      'has no nbd driver',
+    );
+    const refused = await attach(places, 'nbd-client', new Limit(200));
+    expect(refused).toMatchObject({ kind: 'failed' });
+    expect(JSON.stringify(refused)).toContain('the mirror process does not export d3/disk at');
+  });
+
+  it('that is not attached is stopped already, and a torn record changes nothing', async () => {
+    const places = volumePlaces(dir, 'd3/disk');
+    mkdirSync(join(dir, 'run'));
+    writeFileSync(places.record, '{"device":');
+    expect(attachedState(places)).toEqual({ kind: 'failed', says: 'd3/disk is not attached' });
+    expect(await detach(places, new Limit(1_000))).toEqual({ kind: 'done' });
+  });
+});
+
+it('a host is told what it lacks, and how to get it', () => {
+  process.env['PATH'] = dir;
+  const runs = {
+    kind: 'mount' as const,
+    mirror: 'disk',
+    at: '/srv/db',
+    type: 'nosuchfs',
+    options: null,
+    fsck: 'preen' as const,
+  };
+  expect(lacksOf(runs)).toEqual([
+    {
+      says: 'fsck.nosuchfs is not installed',
+      fix: 'install it on this server (Debian package of that file system)',
+    },
+  ]);
+});
