@@ -1,0 +1,96 @@
+/**
+ * The export of one volume on a Unix socket.
+ *
+ *   X1  the socket belongs to whoever runs us, and nobody else (mode 0600); one that a former life left is taken over
+ *   X2  at most `clientsMax` clients; the next one is hung up on
+ *   X3  closing answers what still comes with ESHUTDOWN for `lastWordsMs`, and then hangs up; nobody new gets in
+ */
+
+import { chmodSync, renameSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { errorText } from '@holdfast/wire/directory';
+import type { Volume } from '../volume.ts';
+import { NbdSession } from './session.ts';
+
+const clientsMax = 64;
+const lastWordsMs = 2_000;
+const lookMs = 20;
+
+export interface NbdServerOptions {
+  readonly socketPath: string;
+  readonly name: string;
+  readonly volume: Volume;
+  readonly readOnly: boolean;
+  /** One sentence about a client that did not keep to the protocol. */
+  readonly says: (sentence: string) => void;
+}
+
+export class NbdServer {
+  readonly #options: NbdServerOptions;
+  readonly #server: Server;
+  readonly #sessions = new Set<NbdSession>();
+  #closing = false;
+
+  private constructor(options: NbdServerOptions) {
+    this.#options = options;
+    this.#server = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+  }
+
+  /** Throws what the system says. */
+  static async listen(options: NbdServerOptions): Promise<NbdServer> {
+    const server = new NbdServer(options);
+    const { socketPath } = options;
+    const own = `${socketPath}.new`;
+    rmSync(own, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      server.#server.once('error', reject);
+      server.#server.listen(own, () => {
+        server.#server.off('error', reject);
+        resolve();
+      });
+    });
+    server.#server.on('error', (error) => options.says(`the export of ${options.name}: ${errorText(error)}`));
+    // X1: it has its name only when it is ready and closed to others.
+    chmodSync(own, 0o600);
+    renameSync(own, socketPath);
+    return server;
+  }
+
+  get clients(): number {
+    return this.#sessions.size;
+  }
+
+  /** X3. */
+  async close(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    rmSync(this.#options.socketPath, { force: true });
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const session of this.#sessions) session.shutDown();
+    const endMs = performance.now() + lastWordsMs;
+    while (this.#sessions.size > 0 && performance.now() < endMs)
+      await new Promise((next) => setTimeout(next, lookMs));
+    for (const session of this.#sessions) session.destroy();
+    await closed;
+  }
+
+  #connected(socket: Socket): void {
+    const { volume, name, readOnly, says } = this.#options;
+    if (this.#closing || this.#sessions.size >= clientsMax) {
+      socket.on('error', () => undefined);
+      socket.destroy();
+      return;
+    }
+    const session = new NbdSession(socket, {
+      volume,
+      exported: { name, sizeBytes: volume.sizeBytes, readOnly },
+      ended: (why) => {
+        this.#sessions.delete(session);
+        if (why !== '') says(`a client of ${name} is gone: ${why}`);
+      },
+    });
+    this.#sessions.add(session);
+  }
+}

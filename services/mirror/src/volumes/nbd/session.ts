@@ -1,0 +1,290 @@
+/**
+ * One client of an export.
+ *
+ *   N1  every request that was read is answered, with what it came to, and in any order (the protocol allows that)
+ *   N2  at most `pendingBytesMax` of requests and of answers that the client does not take are held; until then nothing
+ *       more is read
+ *   N3  whoever does not keep to the protocol is hung up on, and costs nobody else anything
+ *   N4  a client that is told to go hears ESHUTDOWN for everything that it still asks, until it goes or its time is up
+ */
+
+import type { Socket } from 'node:net';
+import type { Volume } from '../volume.ts';
+import { Handshake, greeting, type Exported } from './handshake.ts';
+import { Incoming } from './incoming.ts';
+import { command, commandFlags, outcome, requestBytesMax } from './protocol.ts';
+import {
+  Requests,
+  simpleReply,
+  structuredAllocation,
+  structuredData,
+  structuredError,
+  type Request,
+} from './request.ts';
+
+const pendingBytesMax = 2 * requestBytesMax;
+/** What a request counts beside its contents. */
+const requestBytes = 256;
+const handshakeMs = 10_000;
+const knownFlags = commandFlags.fua | commandFlags.noHole | commandFlags.reqOne;
+
+export interface SessionPorts {
+  readonly volume: Volume;
+  readonly exported: Exported;
+  readonly ended: (says: string) => void;
+}
+
+export class NbdSession {
+  readonly #socket: Socket;
+  readonly #ports: SessionPorts;
+  readonly #incoming = new Incoming();
+  readonly #handshake: Handshake;
+  readonly #requests = new Requests(this.#incoming);
+  readonly #late: NodeJS.Timeout;
+  #ready = false;
+  #structured = false;
+  #allocation = false;
+  #pendingBytes = 0;
+  #reading = false;
+  /** It said that it goes. */
+  #leaving = false;
+  #shutting = false;
+  #says = '';
+  #replies: Buffer[] = [];
+
+  constructor(socket: Socket, ports: SessionPorts) {
+    this.#socket = socket;
+    this.#ports = ports;
+    this.#handshake = new Handshake(ports.exported, this.#incoming, (bytes) => this.#reply(bytes));
+    this.#late = setTimeout(() => this.#drop('it does not say what it wants'), handshakeMs);
+    socket.on('data', (bytes: Buffer) => this.#came(bytes));
+    socket.on('drain', () => this.#read());
+    socket.on('error', (error) => {
+      this.#says ||= error.message;
+    });
+    socket.once('close', () => {
+      clearTimeout(this.#late);
+      ports.ended(this.#says);
+    });
+    socket.write(greeting());
+  }
+
+  /** N4. */
+  shutDown(): void {
+    this.#shutting = true;
+    if (!this.#ready) this.#socket.destroy();
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #came(bytes: Buffer): void {
+    this.#incoming.push(bytes);
+    this.#read();
+  }
+
+  /** Everything that came, as far as there is room (N2). */
+  #read(): void {
+    if (this.#reading || this.#socket.destroyed) return;
+    this.#reading = true;
+    while (!this.#full() && (this.#ready ? this.#takeRequest() : this.#greet()));
+    this.#reading = false;
+    this.#flush();
+    if (this.#socket.destroyed) return;
+    if (this.#full() || !this.#incoming.empty) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  #full(): boolean {
+    return this.#pendingBytes + this.#socket.writableLength >= pendingBytesMax || this.#leaving;
+  }
+
+  /** False: more has to come, or it is over. */
+  #greet(): boolean {
+    const step = this.#handshake.step();
+    switch (step.kind) {
+      case 'more':
+        return false;
+      case 'over':
+        this.#leave(step.says);
+        return false;
+      case 'ready':
+        clearTimeout(this.#late);
+        this.#ready = true;
+        this.#structured = step.structured;
+        this.#allocation = step.allocation;
+        return true;
+    }
+  }
+
+  #takeRequest(): boolean {
+    const request = this.#requests.next();
+    if (request === null) return false;
+    if (typeof request === 'string') {
+      this.#drop(request);
+      return false;
+    }
+    if (request.command === command.disconnect) {
+      this.#leave('');
+      return false;
+    }
+    this.#carryOut(request);
+    return true;
+  }
+
+  #carryOut(request: Request): void {
+    const wrong = this.#wrong(request);
+    if (wrong !== null) {
+      this.#answer(request, wrong);
+      return;
+    }
+    const { volume } = this.#ports;
+    const { offset, length, flags, contents } = request;
+    const durable = (flags & commandFlags.fua) !== 0;
+    const held = requestBytes + (request.command === command.read ? length : contents.length);
+    this.#pendingBytes += held;
+    const done = (came: number): void => {
+      this.#pendingBytes -= held;
+      this.#answer(request, came);
+      this.#goOn();
+    };
+    switch (request.command) {
+      case command.read: {
+        const into = Buffer.allocUnsafeSlow(length);
+        volume.submit({ kind: 'read', offset, into }, (came) => {
+          this.#pendingBytes -= held;
+          this.#answerRead(request, came, into);
+          this.#goOn();
+        });
+        return;
+      }
+      case command.write:
+        volume.submit({ kind: 'write', offset, contents, durable }, done);
+        return;
+      case command.trim:
+      case command.writeZeroes: {
+        const hole = request.command === command.trim || (flags & commandFlags.noHole) === 0;
+        volume.submit({ kind: 'zero', offset, length, hole, durable }, done);
+        return;
+      }
+      case command.flush:
+        volume.submit({ kind: 'flush' }, done);
+        return;
+      case command.cache:
+        done(outcome.done);
+        return;
+      default:
+        this.#pendingBytes -= held;
+        this.#answerAllocation(request);
+    }
+  }
+
+  /** Why it is not carried out, as a number of the protocol; null: it is. */
+  #wrong({ command: number, offset, length, flags }: Request): number | null {
+    if (this.#shutting) return outcome.shutdown;
+    if ((flags & ~knownFlags) !== 0) return outcome.invalid;
+    const writes = number === command.write || number === command.trim || number === command.writeZeroes;
+    if (number > command.blockStatus || (number === command.blockStatus && !this.#allocation))
+      return outcome.invalid;
+    if (writes && this.#ports.exported.readOnly) return outcome.notPermitted;
+    if (number === command.flush) return null;
+    if (offset + length <= this.#ports.volume.sizeBytes) return null;
+    return writes ? outcome.noSpace : outcome.invalid;
+  }
+
+  #answer(request: Request, came: number): void {
+    const { cookie } = request;
+    const structured =
+      this.#structured && (request.command === command.read || request.command === command.blockStatus);
+    this.#reply(structured ? structuredError(cookie, came) : simpleReply(cookie, came));
+  }
+
+  #answerRead(request: Request, came: number, into: Buffer): void {
+    if (came !== outcome.done) {
+      this.#answer(request, came);
+      return;
+    }
+    const { cookie, offset, length } = request;
+    this.#reply(this.#structured ? structuredData(cookie, offset, length) : simpleReply(cookie, came));
+    this.#reply(into);
+  }
+
+  #answerAllocation(request: Request): void {
+    const { cookie, offset, length, flags } = request;
+    if (length === 0) {
+      this.#answer(request, outcome.invalid);
+      return;
+    }
+    const data = this.#ports.volume.segments(offset, length);
+    const one = (flags & commandFlags.reqOne) !== 0;
+    this.#reply(structuredAllocation(cookie, { offset, length }, data, one));
+  }
+
+  #reply(bytes: Buffer): void {
+    this.#replies.push(bytes);
+  }
+
+  /** An answer that came later, outside of reading. */
+  #goOn(): void {
+    if (this.#reading) return;
+    this.#flush();
+    if (this.#leaving) this.#finish();
+    else if (this.#socket.isPaused()) this.#read();
+  }
+
+  /** Answers of one round leave together. */
+  #flush(): void {
+    const replies = this.#replies;
+    if (replies.length === 0) return;
+    this.#replies = [];
+    if (this.#socket.destroyed) return;
+    if (replies.length === 1 && replies[0] !== undefined) {
+      this.#socket.write(replies[0]);
+      return;
+    }
+    this.#socket.cork();
+    for (const reply of merged(replies)) this.#socket.write(reply);
+    this.#socket.uncork();
+  }
+
+  /** It goes when everything that it asked is answered. */
+  #leave(says: string): void {
+    this.#says ||= says;
+    this.#leaving = true;
+    this.#finish();
+  }
+
+  #finish(): void {
+    this.#flush();
+    if (this.#pendingBytes === 0) this.#socket.destroySoon();
+  }
+
+  /** N3. */
+  #drop(says: string): void {
+    this.#says ||= says;
+    this.#socket.destroy();
+  }
+}
+
+/** Small ones become one piece, so that the system has less to gather. */
+const smallBytes = 64;
+
+function merged(replies: readonly Buffer[]): Buffer[] {
+  const all: Buffer[] = [];
+  let small: Buffer[] = [];
+  const close = (): void => {
+    if (small.length > 0) all.push(small.length === 1 ? (small[0] ?? Buffer.alloc(0)) : Buffer.concat(small));
+    small = [];
+  };
+  for (const reply of replies) {
+    if (reply.length <= smallBytes) {
+      small.push(reply);
+      continue;
+    }
+    close();
+    all.push(reply);
+  }
+  close();
+  return all;
+}

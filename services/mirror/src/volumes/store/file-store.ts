@@ -1,0 +1,205 @@
+/**
+ * A store in a file or on a block device, through the page cache.
+ *
+ *   F1  a device is opened exclusively: whoever has it mounted keeps it, and we keep it from being mounted
+ *   F2  a short write is gone on with; one that writes nothing is an error
+ *   F3  where the file system can't make a hole, zeros are written
+ */
+
+import {
+  closeSync,
+  constants,
+  existsSync,
+  fdatasync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { errorCode } from '@holdfast/wire/directory';
+import { checked, libc } from '../../os/libc.ts';
+import { OsError } from '../../os/types.ts';
+import type { Disk, Segment, Store } from './store.ts';
+
+const keepSize = 0x01;
+const punchHole = 0x02;
+const zeroRange = 0x10;
+const seekEnd = 2;
+const seekData = 3;
+const seekHole = 4;
+const zerosBytes = 1_048_576;
+const noZeros: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EPERM', 'ENODEV']);
+
+export type Access = 'write' | 'read';
+
+export class FileStore implements Store {
+  readonly #fd: number;
+  readonly #device: boolean;
+  #sizeBytes: number;
+  #canZero = true;
+  #canPunch = true;
+
+  private constructor(fd: number, device: boolean, sizeBytes: number) {
+    this.#fd = fd;
+    this.#device = device;
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /** Throws what the system says. `make`: a file that is missing is made. */
+  static open(path: string, make: boolean, access: Access = 'write'): FileStore {
+    const flags = access === 'read' ? constants.O_RDONLY : constants.O_RDWR | (make ? constants.O_CREAT : 0);
+    let fd = openSync(path, flags, 0o600);
+    try {
+      const stat = fstatSync(fd);
+      const device = stat.isBlockDevice();
+      if (!device && !stat.isFile()) throw new OsError('EINVAL', 'open', Buffer.from(path));
+      if (device && access === 'write') {
+        const exclusive = openSync(path, flags | constants.O_EXCL); // F1
+        closeSync(fd);
+        fd = exclusive;
+      }
+      const sizeBytes = device ? checked(libc.lseek(fd, 0, seekEnd), 'lseek', null) : stat.size;
+      return new FileStore(fd, device, sizeBytes);
+    } catch (error) {
+      closeSync(fd);
+      throw error;
+    }
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  read(into: Uint8Array, offset: number): void {
+    let done = 0;
+    while (done < into.length) {
+      const read = readSync(this.#fd, into, done, into.length - done, offset + done);
+      if (read === 0) throw new OsError('EIO', 'read beyond the end', null);
+      done += read;
+    }
+  }
+
+  write(from: Uint8Array, offset: number): void {
+    let done = 0;
+    while (done < from.length) {
+      const written = writeSync(this.#fd, from, done, from.length - done, offset + done);
+      if (written === 0) throw new OsError('EIO', 'write', null); // F2
+      done += written;
+    }
+    if (!this.#device) this.#sizeBytes = Math.max(this.#sizeBytes, offset + from.length);
+  }
+
+  zero(offset: number, length: number, hole: boolean): void {
+    if (length === 0) return;
+    if (hole && this.#canPunch) {
+      this.#canPunch = this.#allocate(punchHole | keepSize, offset, length);
+      if (this.#canPunch) return;
+    }
+    if (this.#canZero) {
+      this.#canZero = this.#allocate(zeroRange | keepSize, offset, length);
+      if (this.#canZero) return;
+    }
+    const zeros = Buffer.alloc(Math.min(zerosBytes, length)); // F3
+    for (let at = 0; at < length; at += zeros.length)
+      this.write(zeros.subarray(0, Math.min(zeros.length, length - at)), offset + at);
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      fdatasync(this.#fd, (error) => {
+        if (error === null) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  segments(offset: number, length: number): readonly Segment[] {
+    const end = offset + length;
+    if (this.#device) return [{ offset, length }];
+    const found: Segment[] = [];
+    let at = offset;
+    while (at < end) {
+      const from = this.#seek(at, seekData);
+      if (from === null || from >= end) break;
+      const to = Math.min(end, this.#seek(from, seekHole) ?? end);
+      found.push({ offset: from, length: to - from });
+      at = to;
+    }
+    return found;
+  }
+
+  resize(sizeBytes: number): void {
+    if (this.#device) {
+      if (sizeBytes > this.#sizeBytes) throw new OsError('ENOSPC', 'a device of this size', null);
+      return;
+    }
+    ftruncateSync(this.#fd, sizeBytes);
+    this.#sizeBytes = sizeBytes;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+
+  /** False: it can't do that. */
+  #allocate(mode: number, offset: number, length: number): boolean {
+    try {
+      checked(libc.fallocate(this.#fd, mode, offset, length), 'fallocate', null);
+      return true;
+    } catch (error) {
+      if (noZeros.has(errorCode(error))) return false;
+      throw error;
+    }
+  }
+
+  /** Null: there is none behind. */
+  #seek(at: number, whence: number): number | null {
+    try {
+      return checked(libc.lseek(this.#fd, at, whence), 'lseek', null);
+    } catch (error) {
+      if (errorCode(error) === 'ENXIO') return null;
+      throw error;
+    }
+  }
+}
+
+/** Stores as files of one folder. */
+export class FolderDisk implements Disk {
+  readonly #folder: string;
+
+  constructor(folder: string) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    this.#folder = folder;
+  }
+
+  open(name: string): Store {
+    const made = !this.exists(name);
+    const store = FileStore.open(join(this.#folder, name), true);
+    if (made) this.#sync();
+    return store;
+  }
+
+  exists(name: string): boolean {
+    return existsSync(join(this.#folder, name));
+  }
+
+  remove(name: string): void {
+    if (!this.exists(name)) return;
+    unlinkSync(join(this.#folder, name));
+    this.#sync();
+  }
+
+  #sync(): void {
+    const fd = openSync(this.#folder, 'r');
+    try {
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** A volume that is served to real clients, and the programs that are such clients. */
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { NbdServer } from '../src/volumes/nbd/server.ts';
+import { PlainVolume } from '../src/volumes/plain-volume.ts';
+import { FileStore } from '../src/volumes/store/file-store.ts';
+import type { Volume } from '../src/volumes/volume.ts';
+
+const limitMs = 50_000;
+const run = promisify(execFile);
+
+/** What it printed; rejects with what it complained about. */
+export async function program(name: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run(name, args, { timeout: limitMs, maxBuffer: 1 << 26 });
+  return stdout;
+}
+
+export interface Export {
+  readonly folder: string;
+  readonly image: string;
+  readonly socketPath: string;
+  readonly uri: string;
+  readonly says: string[];
+  readonly server: NbdServer;
+  close(): Promise<void>;
+}
+
+export async function exportOf(
+  sizeBytes: number,
+  options: { readonly readOnly?: boolean; readonly over?: (volume: Volume) => Volume } = {},
+): Promise<Export> {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-nbd-'));
+  const image = join(folder, 'image');
+  const store = FileStore.open(image, true);
+  store.resize(sizeBytes);
+  const plain = new PlainVolume(store, sizeBytes);
+  const says: string[] = [];
+  const socketPath = join(folder, 'nbd.sock');
+  const server = await NbdServer.listen({
+    socketPath,
+    name: 'disk',
+    volume: options.over?.(plain) ?? plain,
+    readOnly: options.readOnly ?? false,
+    says: (sentence) => says.push(sentence),
+  });
+  return {
+    folder,
+    image,
+    socketPath,
+    uri: `nbd+unix:///disk?socket=${socketPath}`,
+    says,
+    server,
+    close: async () => {
+      await server.close();
+      store.close();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
