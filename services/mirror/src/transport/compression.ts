@@ -19,6 +19,9 @@ const keep = 7 / 8;
 const skipMin = 8;
 const skipMax = 256;
 
+export const bytesOf = (pieces: readonly Uint8Array[]): number =>
+  pieces.reduce((sum, piece) => sum + piece.length, 0);
+
 export class Compression {
   mode: CompressionMode;
   /** Bytes for each millisecond, smoothed; null before the first. */
@@ -31,16 +34,19 @@ export class Compression {
   }
 
   /**
-   * The compressed contents, or null when they are to be sent as they are. `lineBytesPerMs`: what the line carries, or
+   * The compressed contents, the pieces as one, or null when they are to be sent as they are. `lineBytesPerMs`: what the line carries, or
    * null when frames do not wait for it.
    */
-  compress(contents: Buffer, lineBytesPerMs: number | null): Buffer | null {
-    if (this.mode === 'never' || contents.length < contentBytesMin) return null;
+  compress(of: Buffer | readonly Buffer[], lineBytesPerMs: number | null): Buffer | null {
+    const pieces = of instanceof Buffer ? [of] : of;
+    if (this.mode === 'never' || bytesOf(pieces) < contentBytesMin) return null;
     if (this.mode === 'auto' && !this.#pays(lineBytesPerMs)) return null;
     if (this.#skip > 0) {
       this.#skip -= 1;
       return null;
     }
+    const [first] = pieces;
+    const contents = first !== undefined && pieces.length === 1 ? first : Buffer.concat(pieces);
     const packed = this.#pack(contents);
     if (packed.length <= contents.length * worthShare) {
       this.#skipNext = skipMin;

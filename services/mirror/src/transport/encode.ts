@@ -9,8 +9,9 @@ import { entryKinds } from './decode-operation.ts';
 import { extendedBytesMax, extendedTotalBytesMax, linkBytesMax, listMax, nameBytesMax } from './limits.ts';
 import { pathProblem } from './path.ts';
 import type { Attributes, Commit, Data, FileOperation, Frame, Hello, Hole } from './types.ts';
+import type { VolumeFrame } from './volume-frames.ts';
 
-export type ControlFrame = Exclude<Frame, Data | Hole>;
+export type ControlFrame = Exclude<Frame, Data | Hole | VolumeFrame>;
 
 /** The payload of a frame. */
 export function encodeMessage(frame: ControlFrame): Uint8Array {

@@ -5,6 +5,8 @@
  *   data   stream u32, offset u48, flags u8, contents                     flag 1: contents are compressed (brotli)
  *   hole   stream u32, offset u48, flags u8 = 2, length u48
  *
+ * Kinds from 16 on are those of volumes (volume-codec.ts).
+ *
  * Kind 15 is the line's own, from one end of it to the other: how many bytes were heard since the beginning, u48.
  *
  * F1. What decodes is what was encoded, and nothing else decodes: decodeFrame answers every payload with a frame or with
@@ -30,6 +32,8 @@ import { readOperations } from './decode-operation.ts';
 import { encodeMessage, type ControlFrame } from './encode.ts';
 import { dataBytesMax, frameBytesMax } from './limits.ts';
 import type { Data, Frame, Garbage, Hole } from './types.ts';
+import { decodeVolumeFrame, encodeVolumeFrame, isVolumeKind, volumeKinds } from './volume-codec.ts';
+import type { VolumeFrame, VolumeWrites } from './volume-frames.ts';
 import { Malformed, WireReader } from './wire-reader.ts';
 
 /** Length and kind. */
@@ -83,13 +87,24 @@ const readers = new Map<number, (r: WireReader) => ControlFrame>([
 export function encodeFrame(frame: Frame): readonly Uint8Array[] {
   if (frame.kind === 'data') return encodeData(frame, frame.contents, 0);
   if (frame.kind === 'hole') return [encodeHole(frame)];
+  if (isOfVolume(frame)) return encodeOfVolume(frame, null);
   const payload = encodeMessage(frame);
   return [header(kinds[frame.kind], payload.length, 0), payload];
 }
 
-/** A data frame whose contents were compressed. */
-export function encodeCompressed(frame: Data, contents: Uint8Array): readonly Uint8Array[] {
-  return encodeData(frame, contents, flagCompressed);
+/** A frame whose contents were compressed. */
+export function encodeCompressed(frame: Data | VolumeWrites, contents: Buffer): readonly Uint8Array[] {
+  return frame.kind === 'data'
+    ? encodeData(frame, contents, flagCompressed)
+    : encodeOfVolume(frame, contents);
+}
+
+const isOfVolume = (frame: Frame): frame is VolumeFrame => Object.hasOwn(volumeKinds, frame.kind);
+
+function encodeOfVolume(frame: VolumeFrame, packed: Buffer | null): readonly Uint8Array[] {
+  const pieces = encodeVolumeFrame(frame, packed);
+  const bytes = pieces.reduce((sum, piece) => sum + piece.length, 0);
+  return [header(volumeKinds[frame.kind], bytes, 0), ...pieces];
 }
 
 /** `room`: bytes behind the header that the caller fills; they count as payload. */
@@ -141,6 +156,7 @@ export function decodeHeard(payload: Buffer): number | null {
 export function decodeFrame(kind: number, payload: Buffer, done?: () => void): Frame | Garbage {
   if (payload.length > frameBytesMax) return garbage(`a frame of ${String(payload.length)} bytes`);
   if (kind === dataKind) return withDone(decodeData(payload), payload, done);
+  if (isVolumeKind(kind)) return decodeVolumeFrame(kind, payload);
   const read = readers.get(kind);
   if (read === undefined) return garbage(`a frame of the unknown kind ${String(kind)}`);
   try {

@@ -10,7 +10,7 @@
 
 import type { Peer } from '@holdfast/wire/directory';
 import { Assembly, type RawFrame } from './assembly.ts';
-import { Compression } from './compression.ts';
+import { bytesOf, Compression } from './compression.ts';
 import {
   beatKind,
   decodeFrame,
@@ -25,6 +25,7 @@ import { Outbox } from './outbox.ts';
 import { Pulse } from './pulse.ts';
 import { newTally, type Tally } from './tally.ts';
 import { Throttle } from './throttle.ts';
+import { contentBytesOf, contentsOf } from './volume-codec.ts';
 import { Window } from './window.ts';
 import type { BeatFacts, Connection, Counters, Ended, Frame, LineOptions } from './types.ts';
 
@@ -310,23 +311,26 @@ export class Line implements Connection {
   #hand(frame: Frame): void {
     this.#tally.receivedFrames += 1;
     if (frame.kind === 'data') this.#tally.receivedContentBytes += frame.contents.length;
+    else if (frame.kind === 'volume-writes') this.#tally.receivedContentBytes += contentBytesOf(frame);
     this.#listener?.(frame);
   }
 
   #encode(frame: Frame): void {
-    if (frame.kind !== 'data') {
+    if (frame.kind !== 'data' && frame.kind !== 'volume-writes') {
       this.#outbox.add(encodeFrame(frame));
       return;
     }
-    this.#tally.sentContentBytes += frame.contents.length;
-    const packed = this.#compression.compress(frame.contents, this.#lineBytesPerMs());
+    const contents = frame.kind === 'data' ? [frame.contents] : contentsOf(frame);
+    const done = frame.kind === 'data' ? frame.done : undefined;
+    this.#tally.sentContentBytes += bytesOf(contents);
+    const packed = this.#compression.compress(contents, this.#lineBytesPerMs());
     if (packed === null) {
       this.#tally.plainFrames += 1;
-      this.#outbox.add(encodeFrame(frame), frame.done);
+      this.#outbox.add(encodeFrame(frame), done);
     } else {
       this.#tally.compressedFrames += 1;
       this.#outbox.add(encodeCompressed(frame, packed));
-      frame.done?.();
+      done?.();
     }
   }
 

@@ -12,6 +12,7 @@
 import type { Epoch, History, Position } from '@holdfast/core';
 import type { CertificateProblem, Peer, WireCredentials } from '@holdfast/wire/directory';
 import type { Throttle } from './throttle.ts';
+import type { VolumeFrame } from './volume-frames.ts';
 
 export const protocolVersion = 1;
 
@@ -266,7 +267,8 @@ export type Frame =
   | StreamAbort
   | Commit
   | Ack
-  | Beat;
+  | Beat
+  | VolumeFrame;
 
 export interface Garbage {
   readonly kind: 'garbage';

@@ -51,6 +51,8 @@ export class NbdSession {
   #shutting = false;
   #says = '';
   #replies: Buffer[] = [];
+  /** Of answers that did not leave yet. */
+  #repliesBytes = 0;
 
   constructor(socket: Socket, ports: SessionPorts) {
     this.#socket = socket;
@@ -97,7 +99,8 @@ export class NbdSession {
   }
 
   #full(): boolean {
-    return this.#pendingBytes + this.#socket.writableLength >= pendingBytesMax || this.#leaving;
+    const held = this.#pendingBytes + this.#repliesBytes + this.#socket.writableLength;
+    return held >= pendingBytesMax || this.#leaving;
   }
 
   /** False: more has to come, or it is over. */
@@ -223,6 +226,7 @@ export class NbdSession {
 
   #reply(bytes: Buffer): void {
     this.#replies.push(bytes);
+    this.#repliesBytes += bytes.length;
   }
 
   /** An answer that came later, outside of reading. */
@@ -238,6 +242,7 @@ export class NbdSession {
     const replies = this.#replies;
     if (replies.length === 0) return;
     this.#replies = [];
+    this.#repliesBytes = 0;
     if (this.#socket.destroyed) return;
     if (replies.length === 1 && replies[0] !== undefined) {
       this.#socket.write(replies[0]);

@@ -1,0 +1,137 @@
+/**
+ * Which extents of the volume are being written to: on record before the first write to them, so that a write to an
+ * extent that is hot already costs no sync. After a crash everything in hot extents counts as dirty for everybody.
+ *
+ *   E1  an extent is hot when its record is durable, and not before
+ *   E2  an extent cools only after the bitmaps tell of everything in it that somebody may lack, durably
+ *   E3  sequence numbers below `sequenceBound` may have been given out: a new life goes on from there
+ */
+
+import { z } from 'zod';
+import type { Disk, Store } from '../store/store.ts';
+import { Slots } from './slots.ts';
+
+export const extentBytes = 4_194_304;
+/** 4 GiB that are compared after a crash, in a second or two. */
+const hotMax = 1_024;
+/** So many make room at once: each change of the record is a sync. */
+const coolAtOnce = 64;
+const slotBytes = 32_768;
+const sequencesAhead = 1_048_576;
+
+const record = z.strictObject({ sequenceBound: z.number(), extents: z.array(z.number()) });
+
+export class HotExtents {
+  readonly #store: Store;
+  readonly #slots: Slots;
+  /** When it was written to last, by a clock that counts uses; 0: it is cold. */
+  readonly #used: Float64Array;
+  readonly #hot = new Set<number>();
+  #clock = 0;
+  #sequenceBound = 0;
+
+  private constructor(store: Store, volumeBytes: number) {
+    this.#store = store;
+    this.#slots = new Slots(store, slotBytes);
+    this.#used = new Float64Array(Math.ceil(volumeBytes / extentBytes));
+  }
+
+  /** Throws what the disk says. Hot in it is what a former life left. */
+  static open(disk: Disk, volumeBytes: number): HotExtents {
+    const extents = new HotExtents(disk.open('hot'), volumeBytes);
+    const bytes = extents.#slots.read();
+    if (bytes === null) return extents;
+    const { sequenceBound, extents: hot } = record.parse(JSON.parse(bytes.toString()));
+    extents.#sequenceBound = sequenceBound;
+    for (const extent of hot) if (extent < extents.#used.length) extents.#heat(extent);
+    return extents;
+  }
+
+  get sequenceBound(): number {
+    return this.#sequenceBound;
+  }
+
+  hot(): Iterable<number> {
+    return this.#hot;
+  }
+
+  /** Whether a write of this range may go on now. */
+  admits(offset: number, length: number): boolean {
+    const last = Math.floor((offset + length - 1) / extentBytes);
+    for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
+      if (this.#used[extent] === 0) return false;
+    this.#clock += 1;
+    for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
+      this.#used[extent] = this.#clock;
+    return true;
+  }
+
+  /**
+   * Makes these hot; what else is made cool is settled by `settle` first (E2). At most `hotMax` at once: a write is never as
+   * long. One call at a time.
+   */
+  async warm(
+    ranges: readonly { readonly offset: number; readonly length: number }[],
+    sequence: number,
+    settle: (extents: readonly number[]) => Promise<void>,
+  ): Promise<void> {
+    const wanted = new Set<number>();
+    for (const { offset, length } of ranges) {
+      const last = Math.floor((offset + length - 1) / extentBytes);
+      for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1) wanted.add(extent);
+      if (wanted.size >= hotMax / 2) break;
+    }
+    const added = [...wanted].filter((extent) => !this.#hot.has(extent));
+    const over = this.#hot.size + added.length - hotMax;
+    const cooled = over > 0 ? this.#coldest(Math.max(over, coolAtOnce), wanted) : [];
+    // From here on a write to one of them waits; it is still on record until the record is replaced.
+    for (const extent of cooled) this.#used[extent] = 0;
+    await settle(cooled);
+    for (const extent of cooled) this.#hot.delete(extent);
+    await this.#save([...this.#hot, ...added], sequence);
+    for (const extent of added) this.#heat(extent); // E1
+  }
+
+  /** Sequence numbers are reserved ahead, so that this is rare. True: warm() has to be called. */
+  needsSequences(sequence: number): boolean {
+    return sequence >= this.#sequenceBound;
+  }
+
+  /** In order: the bitmaps tell of everything. The next life goes on from `sequence`. */
+  async settled(sequence: number): Promise<void> {
+    for (const extent of this.#hot) this.#used[extent] = 0;
+    this.#hot.clear();
+    this.#sequenceBound = sequence;
+    await this.#write([]);
+  }
+
+  close(): void {
+    this.#store.close();
+  }
+
+  #heat(extent: number): void {
+    this.#hot.add(extent);
+    this.#clock += 1;
+    this.#used[extent] = this.#clock;
+  }
+
+  #coldest(count: number, except: ReadonlySet<number>): number[] {
+    return [...this.#hot]
+      .filter((extent) => !except.has(extent))
+      .sort((a, b) => (this.#used[a] ?? 0) - (this.#used[b] ?? 0))
+      .slice(0, count);
+  }
+
+  async #save(extents: readonly number[], sequence: number): Promise<void> {
+    const bound = sequence + sequencesAhead;
+    if (bound - this.#sequenceBound > sequencesAhead / 2) {
+      await this.#write(extents, bound);
+      this.#sequenceBound = bound; // E3
+    } else await this.#write(extents);
+  }
+
+  async #write(extents: readonly number[], bound = this.#sequenceBound): Promise<void> {
+    this.#slots.write(Buffer.from(JSON.stringify({ sequenceBound: bound, extents })));
+    await this.#store.sync();
+  }
+}
