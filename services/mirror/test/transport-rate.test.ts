@@ -194,18 +194,18 @@ describe('compression', () => {
 
   test('happens by itself only where the line is the limit', () => {
     const auto = new Compression('auto');
-    expect(auto.compress(text, null)).toBeNull();
-    expect(auto.compress(text, 1_000)?.length).toBeLessThan(1_000);
+    expect(auto.compress([text], null)).toBeNull();
+    expect(auto.compress([text], 1_000)?.length).toBeLessThan(1_000);
     // A line of 100 GB/s is faster than any processor compresses.
-    expect(auto.compress(text, 100_000_000)).toBeNull();
-    expect(new Compression('never').compress(text, 1)).toBeNull();
-    expect(new Compression('always').compress(text, null)).not.toBeNull();
+    expect(auto.compress([text], 100_000_000)).toBeNull();
+    expect(new Compression('never').compress([text], 1)).toBeNull();
+    expect(new Compression('always').compress([text], null)).not.toBeNull();
   });
 
   test('gives up on what does not shrink, and tries again', () => {
     const always = new Compression('always');
-    expect(always.compress(noise, null)).toBeNull();
-    const again = Array.from({ length: 20 }, () => always.compress(text, null)).findIndex(
+    expect(always.compress([noise], null)).toBeNull();
+    const again = Array.from({ length: 20 }, () => always.compress([text], null)).findIndex(
       (packed) => packed !== null,
     );
     expect(again).toBe(8);

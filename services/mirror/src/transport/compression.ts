@@ -37,8 +37,7 @@ export class Compression {
    * The compressed contents, the pieces as one, or null when they are to be sent as they are. `lineBytesPerMs`: what the line carries, or
    * null when frames do not wait for it.
    */
-  compress(of: Buffer | readonly Buffer[], lineBytesPerMs: number | null): Buffer | null {
-    const pieces = of instanceof Buffer ? [of] : of;
+  compress(pieces: readonly Buffer[], lineBytesPerMs: number | null): Buffer | null {
     if (this.mode === 'never' || bytesOf(pieces) < contentBytesMin) return null;
     if (this.mode === 'auto' && !this.#pays(lineBytesPerMs)) return null;
     if (this.#skip > 0) {

@@ -50,7 +50,11 @@ export class Bits {
   }
 
   addAll(): void {
-    for (let at = 0; at < this.length; at += 1) this.add(at);
+    this.#words.fill(0xffff_ffff);
+    const spare = this.#words.length * 32 - this.length;
+    const last = this.#words.length - 1;
+    if (spare > 0) this.#words[last] = 0xffff_ffff >>> spare;
+    this.#count = this.length;
   }
 
   clear(): void {

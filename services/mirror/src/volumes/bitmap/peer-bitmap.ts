@@ -29,6 +29,7 @@ export class PeerBitmap {
   readonly #slots: Slots;
   #bits: Bits;
   #stamp = noStamp;
+  #turn: Promise<void> = Promise.resolve();
   /** Pages that differ from what is on disk. */
   readonly #stale = new Set<number>();
 
@@ -83,23 +84,13 @@ export class PeerBitmap {
 
   /**
    * Brings the disk in step, and with `stamp` begins or ends a relation. `extra`: chunks that are set on disk though not in
-   * memory, because whether they arrived is not known yet.
+   * memory, because whether they arrived is not known yet. One after the other: who is answered finds everything durable that
+   * was set before it asked.
    */
-  async save(stamp: string = this.#stamp, extra: Iterable<number> = []): Promise<void> {
-    const added = new Map<number, number[]>();
-    for (const chunk of extra) {
-      const page = Math.floor(chunk / pageBits);
-      this.#stale.add(page);
-      added.set(page, [...(added.get(page) ?? []), chunk]);
-    }
-    const pages = [...this.#stale];
-    this.#stale.clear();
-    for (const page of pages) this.#writePage(page, added.get(page) ?? []);
-    if (pages.length > 0) await this.#store.sync();
-    if (stamp === this.#stamp) return;
-    this.#stamp = stamp; // B3
-    this.#writeHeader();
-    await this.#store.sync();
+  save(stamp: string | null = null, extra: () => Iterable<number> = () => []): Promise<void> {
+    const saved = this.#turn.then(() => this.#save(stamp, extra()));
+    this.#turn = saved.catch(() => undefined);
+    return saved;
   }
 
   /** The volume has grown; what is new differs. */
@@ -119,6 +110,30 @@ export class PeerBitmap {
 
   close(): void {
     this.#store.close();
+  }
+
+  async #save(stamp: string | null, extra: Iterable<number>): Promise<void> {
+    const added = new Map<number, number[]>();
+    for (const chunk of extra) {
+      const page = Math.floor(chunk / pageBits);
+      this.#stale.add(page);
+      const chunks = added.get(page);
+      if (chunks === undefined) added.set(page, [chunk]);
+      else chunks.push(chunk);
+    }
+    const pages = [...this.#stale];
+    this.#stale.clear();
+    try {
+      for (const page of pages) this.#writePage(page, added.get(page) ?? []);
+      if (pages.length > 0) await this.#store.sync();
+    } catch (error) {
+      for (const page of pages) this.#stale.add(page);
+      throw error;
+    }
+    if (stamp === null || stamp === this.#stamp) return;
+    this.#stamp = stamp; // B3
+    this.#writeHeader();
+    await this.#store.sync();
   }
 
   #read(): void {

@@ -1,0 +1,159 @@
+/**
+ * What a volume's roles stand on: its record, the extents that are hot, and a bitmap for each other copy. All of it lies
+ * in one folder of stores (DIR/mirror/NAME/volume).
+ *
+ *   G1  opened, nothing is hot: what a former life left hot is dirty in every bitmap, durably
+ *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
+ */
+
+import type { Epoch, EpochEnd, History } from '@holdfast/core';
+import { advanceHistory } from '@holdfast/core';
+import { z } from 'zod';
+import { extentBytes, HotExtents } from './bitmap/hot-extents.ts';
+import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
+import { Slots } from './bitmap/slots.ts';
+import type { Disk, Store } from './store/store.ts';
+
+export interface VolumeRecord {
+  /** The highest that was seen here; nothing of a lower one is taken. */
+  readonly epoch: Epoch;
+  readonly history: History;
+  /** The contents are those of one moment of some source. */
+  readonly consistent: boolean;
+  /** It was open for writing at this epoch, and was not brought in step with another copy since; null: neither. */
+  readonly ownEpoch: Epoch | null;
+  readonly peers: readonly string[];
+  /** The consistent position to which the undo log leads back; null: none is open. */
+  readonly undoTo: EpochEnd | null;
+}
+
+const recordBytes = 131_072;
+const epoch = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((digits) => BigInt(digits));
+const end = z.strictObject({ epoch, sequence: z.number() });
+const schema = z.strictObject({
+  epoch,
+  history: z.array(end),
+  consistent: z.boolean(),
+  ownEpoch: epoch.nullable(),
+  peers: z.array(z.string()),
+  undoTo: end.nullable(),
+});
+
+const blank: VolumeRecord = {
+  epoch: 0n,
+  history: [],
+  consistent: false,
+  ownEpoch: null,
+  peers: [],
+  undoTo: null,
+};
+
+export class VolumeGround {
+  readonly disk: Disk;
+  readonly sizeBytes: number;
+  readonly chunkBytes: number;
+  readonly hot: HotExtents;
+  readonly #store: Store;
+  readonly #slots: Slots;
+  readonly #peers = new Map<string, PeerBitmap>();
+  #record: VolumeRecord = blank;
+
+  private constructor(disk: Disk, sizeBytes: number, chunkBytes: number) {
+    this.disk = disk;
+    this.sizeBytes = sizeBytes;
+    this.chunkBytes = chunkBytes;
+    this.#store = disk.open('record');
+    this.#slots = new Slots(this.#store, recordBytes);
+    const bytes = this.#slots.read();
+    if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
+    this.hot = HotExtents.open(disk, sizeBytes);
+    for (const peer of this.#record.peers)
+      this.#peers.set(peer, new PeerBitmap(disk, peer, sizeBytes, chunkBytes));
+  }
+
+  /** Throws what the disk says. */
+  static async open(disk: Disk, sizeBytes: number, chunkBytes: number): Promise<VolumeGround> {
+    const ground = new VolumeGround(disk, sizeBytes, chunkBytes);
+    await ground.#fold();
+    return ground;
+  }
+
+  get record(): VolumeRecord {
+    return this.#record;
+  }
+
+  /** The last sequence number that this copy holds, or may have given out. */
+  get sequence(): number {
+    return Math.max(this.#record.history.at(-1)?.sequence ?? 0, this.hot.sequenceBound);
+  }
+
+  async save(change: Partial<VolumeRecord>): Promise<void> {
+    const record = { ...this.#record, ...change };
+    const text = JSON.stringify(record, (_key, value: unknown) =>
+      typeof value === 'bigint' ? value.toString() : value,
+    );
+    this.#slots.write(Buffer.from(text));
+    await this.#store.sync();
+    this.#record = record;
+  }
+
+  /** `history` of a copy that holds `sequence` at this epoch. A number that would fall stays. */
+  historyAt(at: Epoch, sequence: number): History {
+    const last = this.#record.history.at(-1);
+    return advanceHistory(this.#record.history, at, Math.max(sequence, last?.sequence ?? 0));
+  }
+
+  peers(): readonly [string, PeerBitmap][] {
+    return [...this.#peers];
+  }
+
+  /** Of another copy; made when it is missing, with every bit set and no stamp. */
+  async peer(name: string): Promise<PeerBitmap> {
+    const known = this.#peers.get(name);
+    if (known !== undefined) return known;
+    const made = new PeerBitmap(this.disk, name, this.sizeBytes, this.chunkBytes);
+    await made.save();
+    this.#peers.set(name, made);
+    await this.save({ peers: [...this.#peers.keys()] });
+    return made;
+  }
+
+  /** G2. */
+  async drop(name: string): Promise<void> {
+    const peer = this.#peers.get(name);
+    if (peer === undefined) return;
+    this.#peers.delete(name);
+    await this.save({ peers: [...this.#peers.keys()] });
+    peer.close();
+    this.disk.remove(nameOf(name));
+  }
+
+  /** Chunks of a range: the first and the last. */
+  chunksOf(offset: number, length: number): readonly [number, number] {
+    return [Math.floor(offset / this.chunkBytes), Math.floor((offset + length - 1) / this.chunkBytes)];
+  }
+
+  close(): void {
+    for (const peer of this.#peers.values()) peer.close();
+    this.hot.close();
+    this.#store.close();
+  }
+
+  /** G1. */
+  async #fold(): Promise<void> {
+    const hot = [...this.hot.hot()];
+    if (hot.length === 0) return;
+    for (const peer of this.#peers.values()) {
+      for (const extent of hot) {
+        const length = Math.min(extentBytes, this.sizeBytes - extent * extentBytes);
+        const [first, last] = this.chunksOf(extent * extentBytes, length);
+        for (let chunk = first; chunk <= last; chunk += 1) peer.add(chunk);
+      }
+      await peer.save();
+    }
+    await this.hot.settled(this.hot.sequenceBound);
+  }
+}

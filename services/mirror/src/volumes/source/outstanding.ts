@@ -1,0 +1,98 @@
+/**
+ * What is under way to one target: bytes that it has not received yet, and chunks whose new contents are not durable there.
+ *
+ *   U1  a chunk is forgotten only when the frame that carried it, or one after it, is durable at the target
+ */
+
+interface Sent {
+  readonly number: number;
+  readonly sequence: number;
+  readonly bytes: number;
+  readonly atMs: number;
+}
+
+export class Outstanding {
+  #open = new Set<number>();
+  #closed: { readonly number: number; readonly chunks: ReadonlySet<number> }[] = [];
+  #unreceived: Sent[] = [];
+  #firstUnreceived = 0;
+  #undurable: { readonly number: number; readonly sequence: number }[] = [];
+  #firstUndurable = 0;
+  #bytes = 0;
+
+  /** That the target has not received. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Frames that are not durable there. */
+  get undurable(): boolean {
+    return this.#firstUndurable < this.#undurable.length;
+  }
+
+  /** When the oldest frame was sent that the target has not received; null: there is none. */
+  get oldestMs(): number | null {
+    return this.#unreceived[this.#firstUnreceived]?.atMs ?? null;
+  }
+
+  add(chunk: number): void {
+    this.#open.add(chunk);
+  }
+
+  /** The chunks that were added so far are in this frame or before it. */
+  sent(number: number, sequence: number, bytes: number, atMs: number): void {
+    this.#unreceived.push({ number, sequence, bytes, atMs });
+    this.#undurable.push({ number, sequence });
+    this.#bytes += bytes;
+    if (this.#open.size === 0) return;
+    this.#closed.push({ number, chunks: this.#open });
+    this.#open = new Set();
+  }
+
+  /** The sequence that the target has received with this frame; null: nothing new. */
+  received(number: number): number | null {
+    let sequence: number | null = null;
+    for (;;) {
+      const first = this.#unreceived[this.#firstUnreceived];
+      if (first === undefined || first.number > number) break;
+      sequence = first.sequence;
+      this.#bytes -= first.bytes;
+      this.#firstUnreceived += 1;
+    }
+    if (this.#firstUnreceived > 1_024 || this.#firstUnreceived === this.#unreceived.length) {
+      this.#unreceived = this.#unreceived.slice(this.#firstUnreceived);
+      this.#firstUnreceived = 0;
+    }
+    return sequence;
+  }
+
+  /** U1. The sequence that is durable there with this frame; null: nothing new. */
+  durable(number: number): number | null {
+    let sequence: number | null = null;
+    for (;;) {
+      const first = this.#undurable[this.#firstUndurable];
+      if (first === undefined || first.number > number) break;
+      sequence = first.sequence;
+      this.#firstUndurable += 1;
+    }
+    if (this.#firstUndurable > 1_024 || this.#firstUndurable === this.#undurable.length) {
+      this.#undurable = this.#undurable.slice(this.#firstUndurable);
+      this.#firstUndurable = 0;
+    }
+    const kept = this.#closed.findIndex((one) => one.number > number);
+    this.#closed = kept === -1 ? [] : this.#closed.slice(kept);
+    return sequence;
+  }
+
+  /** Every chunk that may not be durable at the target. */
+  *chunks(): Iterable<number> {
+    yield* this.#open;
+    for (const { chunks } of this.#closed) yield* chunks;
+  }
+
+  /** Frames stay under way; the chunks are somebody else's from now on. */
+  forgetChunks(): void {
+    this.#open = new Set();
+    this.#closed = [];
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * One connection of a target: takes what the source sends, in order, and tells how far it came.
+ *
+ *   A1  frames are carried out one after the other; what comes behind a barrier waits until everything before it is durable
+ *   A2  what waits is bounded: beyond `queueBytesMax` nothing is read from the connection
+ *   A3  durable is told of only what was applied when the sync began
+ *   A4  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
+ */
+
+import { errorCode, errorText } from '@holdfast/wire/directory';
+import type { Connection, Frame } from '../../transport/types.ts';
+import type {
+  BlockChange,
+  ByteRange,
+  VolumeCompare,
+  VolumeResync,
+  VolumeWrites,
+} from '../../transport/volume-frames.ts';
+import { compareBytesMax } from '../../transport/volume-frames.ts';
+import { hashesOf, readRange } from '../hashing.ts';
+import type { Store } from '../store/store.ts';
+import type { Overwriting } from './overwriting.ts';
+
+const queueBytesMax = 16_777_216;
+const frameBytes = 256;
+/** Saved aside and synced together. */
+const roundBytesMax = 16_777_216;
+const syncEveryBytes = 33_554_432;
+const syncEveryMs = 250;
+
+export interface ApplyingPorts {
+  readonly store: Store;
+  readonly sizeBytes: number;
+  readonly overwriting: Overwriting;
+  /** A resync begins. Empty, or why it can't. */
+  readonly begin: (frame: VolumeResync) => Promise<string>;
+  readonly inStep: (sequence: number) => Promise<void>;
+  readonly consistent: () => boolean;
+  /** Everything up to it is durable here. */
+  readonly durable: (sequence: number) => void;
+  /** It can't go on: `own` writes that can't be kept, or the system's reason. */
+  readonly failed: (kind: 'diverged' | 'failed', says: string) => void;
+}
+
+export class Applying {
+  readonly #connection: Connection;
+  readonly #ports: ApplyingPorts;
+  readonly #timer: NodeJS.Timeout;
+  readonly #buffer = Buffer.allocUnsafeSlow(compareBytesMax);
+  #queue: Frame[] = [];
+  #queuedBytes = 0;
+  #held = false;
+  #busy: Promise<void> | null = null;
+  #draining = false;
+  #over = false;
+  #stopping = false;
+  #number = 0;
+  #sequence = 0;
+  #durable = 0;
+  #durableSequence = 0;
+  #unsyncedBytes = 0;
+  #syncing = false;
+  #ackDue = false;
+
+  constructor(connection: Connection, ports: ApplyingPorts) {
+    this.#connection = connection;
+    this.#ports = ports;
+    this.#timer = setInterval(() => this.#syncSometimes(1), syncEveryMs);
+    connection.onFrame((frame) => this.#take(frame));
+  }
+
+  /** Of the last write that was applied. */
+  get sequence(): number {
+    return this.#sequence;
+  }
+
+  /** Nothing is carried out any more when it resolves. What was taken before is applied. */
+  async stop(says: string): Promise<void> {
+    clearInterval(this.#timer);
+    this.#stopping = true;
+    this.#connection.hold();
+    while (this.#busy !== null) await this.#busy;
+    this.#over = true;
+    this.#connection.close(says);
+  }
+
+  #take(frame: Frame): void {
+    if (this.#over || frame.kind === 'beat') return;
+    this.#queue.push(frame);
+    this.#queuedBytes += sizeOf(frame);
+    if (this.#queuedBytes > queueBytesMax && !this.#held) {
+      this.#held = true; // A2
+      this.#connection.hold();
+    }
+    this.#drain();
+  }
+
+  /** A1. */
+  #drain(): void {
+    if (this.#draining) return;
+    this.#draining = true;
+    while (this.#busy === null && !this.#over) {
+      const frame = this.#queue.shift();
+      if (frame === undefined) break;
+      this.#queuedBytes -= sizeOf(frame);
+      const waits = this.#guarded(() => this.#carryOut(frame));
+      if (waits !== null) this.#wait(waits);
+    }
+    this.#draining = false;
+    const room = this.#held && this.#queuedBytes < queueBytesMax / 2;
+    if (room && !this.#over && !this.#stopping) {
+      this.#held = false;
+      this.#connection.go();
+    }
+  }
+
+  #wait(waits: Promise<void>): void {
+    this.#busy = waits
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#busy = null;
+        this.#drain();
+      });
+  }
+
+  #guarded(work: () => Promise<void> | null): Promise<void> | null {
+    try {
+      return work();
+    } catch (error) {
+      this.#fail(error);
+      return null;
+    }
+  }
+
+  /** Null: it is done. */
+  #carryOut(frame: Frame): Promise<void> | null {
+    switch (frame.kind) {
+      case 'volume-writes':
+        return this.#writes(frame);
+      case 'volume-compare':
+        this.#compare(frame);
+        return null;
+      case 'volume-resync':
+        return this.#begin(frame);
+      default:
+        this.#end(`a source does not send ${frame.kind}`);
+        return null;
+    }
+  }
+
+  async #begin(frame: VolumeResync): Promise<void> {
+    const says = await this.#ports.begin(frame);
+    if (says !== '') this.#end(says);
+  }
+
+  #writes(frame: VolumeWrites): Promise<void> | null {
+    if (!this.#ports.overwriting.active) {
+      if (!this.#apply(frame)) return null;
+      return frame.barrier ? this.#barrier(frame) : null;
+    }
+    return this.#overwrite(this.#round(frame));
+  }
+
+  /** With what waits behind it, up to a barrier: one sync of the undo log for all of them. */
+  #round(first: VolumeWrites): VolumeWrites[] {
+    const round = [first];
+    let bytes = sizeOf(first);
+    while (round.at(-1)?.barrier === false && bytes < roundBytesMax) {
+      const next = this.#queue[0];
+      if (next?.kind !== 'volume-writes') break;
+      this.#queue.shift();
+      this.#queuedBytes -= sizeOf(next);
+      bytes += sizeOf(next);
+      round.push(next);
+    }
+    return round;
+  }
+
+  async #overwrite(round: readonly VolumeWrites[]): Promise<void> {
+    const wrong = round.find(({ changes }) => !changes.every((change) => this.#within(change)));
+    if (wrong !== undefined) {
+      this.#end('a write beyond the end of the volume');
+      return;
+    }
+    const ranges = round.flatMap(({ changes }) => changes.map((change) => rangeOf(change)));
+    const says = await this.#ports.overwriting.save(ranges);
+    if (says !== '') {
+      this.#ports.failed('diverged', says);
+      this.#end(says);
+      return;
+    }
+    for (const frame of round) if (!this.#apply(frame)) return;
+    const last = round.at(-1);
+    if (last?.barrier === true) await this.#barrier(last);
+  }
+
+  /** False: it is wrong, and nothing of it was done. */
+  #apply(frame: VolumeWrites): boolean {
+    const { store } = this.#ports;
+    if (frame.number !== this.#number + 1 || frame.sequence < this.#sequence) {
+      this.#end('a frame is missing'); // A4
+      return false;
+    }
+    for (const change of frame.changes) {
+      if (!this.#within(change)) {
+        this.#end('a write beyond the end of the volume');
+        return false;
+      }
+      if (change.kind === 'write') {
+        store.write(change.contents, change.offset);
+        this.#unsyncedBytes += change.contents.length;
+      } else store.zero(change.offset, change.length, change.hole);
+    }
+    this.#number = frame.number;
+    this.#sequence = frame.sequence;
+    this.#ackSoon();
+    if (this.#unsyncedBytes >= syncEveryBytes) this.#syncSometimes(syncEveryBytes);
+    return true;
+  }
+
+  async #barrier(frame: VolumeWrites): Promise<void> {
+    if (this.#durable < frame.number) await this.#sync();
+    if (frame.inStep) await this.#ports.inStep(frame.sequence);
+    this.#ack();
+  }
+
+  #compare({ number, offset, length }: VolumeCompare): void {
+    const { store, sizeBytes } = this.#ports;
+    if (offset + length > sizeBytes) {
+      this.#end('a comparison beyond the end of the volume');
+      return;
+    }
+    const hashes = hashesOf(readRange(store, offset, length, this.#buffer));
+    this.#connection.send({ kind: 'volume-hashes', number, hashes });
+  }
+
+  /** A3. */
+  async #sync(): Promise<void> {
+    const [number, sequence] = [this.#number, this.#sequence];
+    this.#unsyncedBytes = 0;
+    await this.#ports.store.sync();
+    if (number <= this.#durable) return;
+    this.#durable = number;
+    this.#durableSequence = sequence;
+    this.#ports.durable(sequence);
+  }
+
+  #syncSometimes(bytes: number): void {
+    if (this.#syncing || this.#over || this.#durable === this.#number) return;
+    if (this.#unsyncedBytes < bytes && bytes > 1) return;
+    this.#syncing = true;
+    this.#sync()
+      .then(() => this.#ack())
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => {
+        this.#syncing = false;
+      });
+  }
+
+  #ackSoon(): void {
+    if (this.#ackDue) return;
+    this.#ackDue = true;
+    setImmediate(() => this.#ack());
+  }
+
+  #ack(): void {
+    this.#ackDue = false;
+    if (this.#over) return;
+    this.#connection.send({
+      kind: 'volume-ack',
+      received: this.#number,
+      durable: this.#durable,
+      sequence: this.#durableSequence,
+      consistent: this.#ports.consistent(),
+    });
+  }
+
+  #within(change: BlockChange): boolean {
+    const { offset, length } = rangeOf(change);
+    return offset + length <= this.#ports.sizeBytes;
+  }
+
+  #fail(error: unknown): void {
+    if (errorCode(error) === '') throw error;
+    const says = `the volume can't be written here: ${errorText(error)}`;
+    this.#ports.failed('failed', says);
+    this.#end(says);
+  }
+
+  #end(says: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearInterval(this.#timer);
+    this.#connection.send({ kind: 'refuse', code: 'shutdown', says, epoch: 0n });
+    this.#connection.close(says);
+  }
+}
+
+function rangeOf(change: BlockChange): ByteRange {
+  const length = change.kind === 'write' ? change.contents.length : change.length;
+  return { offset: change.offset, length };
+}
+
+function sizeOf(frame: Frame): number {
+  if (frame.kind !== 'volume-writes') return frameBytes;
+  return frame.changes.reduce(
+    (sum, change) => sum + frameBytes / 4 + (change.kind === 'write' ? change.contents.length : 0),
+    frameBytes,
+  );
+}

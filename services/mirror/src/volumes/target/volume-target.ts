@@ -1,0 +1,271 @@
+/**
+ * A volume at a target: takes one source at a time, at an epoch that is not over, and keeps the copy ready for a takeover.
+ *
+ *   T1  the highest epoch that was seen is durable before anything is answered at it; lower ones are refused
+ *   T2  one connection at a time; the next one waits until everything of the one before is carried out
+ *   T3  whoever takes changes from one source trusts no relation with anybody else any more
+ *   T4  promoted, it takes nothing any more; what an unfinished resync changed is taken back first
+ */
+
+import type { Epoch, Position } from '@holdfast/core';
+import { errorCode, errorText } from '@holdfast/wire/directory';
+import { refusalOf } from '../../files/target/greeting.ts';
+import type { Accepted, TargetPhase } from '../../files/target/types.ts';
+import { protocolVersion, type Connection, type Hello, type RefusalCode } from '../../transport/types.ts';
+import { rangesMax, type ByteRange, type VolumeResync } from '../../transport/volume-frames.ts';
+import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
+import type { KeptBlocks } from '../divergence/kept-blocks.ts';
+import type { VolumeGround } from '../ground.ts';
+import { noChecksum, wholeVolume } from '../source/greeting.ts';
+import type { Store } from '../store/store.ts';
+import { Applying } from './applying.ts';
+import { Overwriting } from './overwriting.ts';
+
+export interface VolumeTargetOptions {
+  readonly name: string;
+  readonly cluster: string;
+  readonly self: string;
+  readonly store: Store;
+  readonly ground: VolumeGround;
+  readonly kept: KeptBlocks;
+  /** Beyond it the way back is given up (overwriting.ts). */
+  readonly undoBytesMax: number;
+  /** Wall time, for what is kept aside. */
+  readonly nowMs: () => number;
+  readonly says: (sentence: string) => void;
+}
+
+/** diverged: what it wrote itself can't be kept aside. failed: the system does not let it write. */
+export type VolumeTargetPhase = TargetPhase | 'diverged' | 'failed';
+
+export interface VolumeTargetState {
+  readonly phase: VolumeTargetPhase;
+  readonly says: string;
+  /** What a takeover would come to. Null: nothing was ever received. */
+  readonly position: Position | null;
+  /** The highest that was seen. */
+  readonly epoch: Epoch;
+  readonly consistent: boolean;
+}
+
+export class VolumeTarget {
+  readonly kept: KeptBlocks;
+  readonly #options: VolumeTargetOptions;
+  readonly #overwriting: Overwriting;
+  #applying: Applying | null = null;
+  #turn: Promise<void> = Promise.resolve();
+  #phase: VolumeTargetPhase = 'disconnected';
+  #says = '';
+  #epoch: Epoch;
+  #sequence: number;
+  #closed = '';
+
+  /** Store, ground and kept are closed with it. */
+  constructor(options: VolumeTargetOptions) {
+    this.#options = options;
+    this.kept = options.kept;
+    const { ground, store, kept, undoBytesMax, says } = options;
+    this.#overwriting = new Overwriting({ ground, store, kept, undoBytesMax, says });
+    this.#epoch = ground.record.history.at(-1)?.epoch ?? 0n;
+    this.#sequence = ground.sequence;
+  }
+
+  state(): VolumeTargetState {
+    const { record } = this.#options.ground;
+    const { undoTo } = record;
+    const epoch = undoTo?.epoch ?? this.#epoch;
+    const sequence = undoTo?.sequence ?? this.#sequence;
+    const position = record.history.length === 0 ? null : { epoch, sequence, checksum: noChecksum };
+    return {
+      phase: this.#phase,
+      says: this.#says,
+      position,
+      epoch: record.epoch,
+      consistent: record.consistent,
+    };
+  }
+
+  accept(connection: Connection, hello: Hello): Promise<Accepted> {
+    const accepted = this.#turn.then(() => this.#accept(connection, hello));
+    this.#turn = accepted.then(
+      () => undefined,
+      () => undefined,
+    );
+    return accepted;
+  }
+
+  /** T4. */
+  async promote(): Promise<{ readonly position: Position | null }> {
+    this.#closed = 'it is being opened here';
+    await this.#turn;
+    await this.#stop('it is being opened here');
+    await this.#overwriting.rollBack();
+    await this.#options.store.sync();
+    await this.#saveHistory();
+    this.#phase = 'promoted';
+    return { position: this.state().position };
+  }
+
+  async close(): Promise<void> {
+    this.#closed ||= 'it closes';
+    await this.#turn;
+    await this.#stop('the target closes');
+    const { store, ground, kept } = this.#options;
+    try {
+      await store.sync();
+      await this.#saveHistory();
+    } catch (error) {
+      this.#options.says(`${this.#options.name} is closed without its last position: ${errorText(error)}`);
+    }
+    this.#overwriting.close();
+    kept.close();
+    ground.close();
+    store.close();
+  }
+
+  async #accept(connection: Connection, hello: Hello): Promise<Accepted> {
+    const { name, cluster, ground } = this.#options;
+    const refusal = refusalOf(hello, {
+      name,
+      cluster,
+      root: '',
+      otherRoots: [],
+      selection: wholeVolume,
+      epoch: ground.record.epoch,
+      closed: this.#closed,
+    });
+    if (refusal !== null) return this.#refuse(connection, refusal.code, refusal.says);
+    try {
+      await this.#stop('its source dialed again'); // T2
+      if (hello.epoch > ground.record.epoch) await ground.save({ epoch: hello.epoch }); // T1
+      this.#greet(connection, hello);
+      this.#begin(connection, hello);
+      return { kind: 'accepted' };
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return this.#refuse(connection, 'shutdown', errorText(error));
+    }
+  }
+
+  #refuse(connection: Connection, code: RefusalCode, says: string): Accepted {
+    connection.send({ kind: 'refuse', code, says, epoch: this.#options.ground.record.epoch });
+    connection.close(says);
+    return { kind: 'refused', code, says };
+  }
+
+  #greet(connection: Connection, hello: Hello): void {
+    const { name, cluster, self, ground } = this.#options;
+    const { position, consistent, epoch } = this.state();
+    connection.send({
+      kind: 'hello',
+      protocol: protocolVersion,
+      cluster,
+      member: self,
+      mirror: name,
+      role: 'target',
+      epoch,
+      position,
+      history: ground.record.history,
+      selection: wholeVolume,
+      consistent,
+      parts: [],
+      foreign: false,
+    });
+    const own = ground.peers().find(([peer]) => peer === hello.member)?.[1];
+    const stamp = own?.stamp ?? noStamp;
+    const ranges = own === undefined || stamp === noStamp ? [] : rangesOf(own);
+    const { sizeBytes } = ground;
+    for (let at = 0; at === 0 || at < ranges.length; at += rangesMax) {
+      const last = at + rangesMax >= ranges.length;
+      const some = ranges.slice(at, at + rangesMax);
+      connection.send({ kind: 'volume-standing', sizeBytes, stamp, ranges: some, last });
+    }
+  }
+
+  #begin(connection: Connection, hello: Hello): void {
+    const { store, ground } = this.#options;
+    this.#says = '';
+    const applying = new Applying(connection, {
+      store,
+      sizeBytes: ground.sizeBytes,
+      overwriting: this.#overwriting,
+      begin: (frame) => this.#beginResync(frame, hello),
+      inStep: (sequence) => this.#inStep(hello.epoch, sequence),
+      consistent: () => ground.record.consistent,
+      durable: (sequence) => {
+        if (this.#phase !== 'replicating') return;
+        this.#epoch = hello.epoch;
+        this.#sequence = sequence;
+      },
+      failed: (kind, says) => {
+        this.#phase = kind;
+        this.#says = says;
+        this.#options.says(says);
+      },
+    });
+    this.#applying = applying;
+    connection.onEnd(({ says }) => {
+      if (this.#applying !== applying || this.#phase === 'failed' || this.#phase === 'diverged') return;
+      this.#phase = 'disconnected';
+      this.#says = says;
+    });
+  }
+
+  async #beginResync(frame: VolumeResync, hello: Hello): Promise<string> {
+    const { ground, store } = this.#options;
+    if (frame.sizeBytes > ground.sizeBytes) return 'the volume of the source is larger';
+    for (const [peer] of ground.peers()) if (peer !== hello.member) await ground.drop(peer); // T3
+    const own = await ground.peer(hello.member);
+    if (own.stamp !== frame.stamp) await this.#relate(own, frame.stamp);
+    await store.sync();
+    const { consistent, history } = ground.record;
+    this.#phase = consistent || history.length > 0 ? 'resync' : 'initial-copy';
+    if (ground.record.undoTo === null) await this.#saveHistory();
+    await this.#overwriting.begin(own, this.#sequence);
+    return '';
+  }
+
+  /** A new relation: everything may be its own, or nothing is. */
+  async #relate(own: PeerBitmap, stamp: string): Promise<void> {
+    if (this.#options.ground.record.ownEpoch === null) own.clear();
+    else own.addAll();
+    await own.save(stamp);
+  }
+
+  async #inStep(epoch: Epoch, sequence: number): Promise<void> {
+    const { ground, nowMs } = this.#options;
+    await this.#overwriting.finish(nowMs(), { history: ground.historyAt(epoch, sequence) });
+    this.#epoch = epoch;
+    this.#sequence = sequence;
+    this.#phase = 'replicating';
+  }
+
+  async #saveHistory(): Promise<void> {
+    const { ground } = this.#options;
+    if (ground.record.history.length === 0 && !ground.record.consistent) return;
+    await ground.save({ history: ground.historyAt(this.#epoch, this.#sequence) });
+  }
+
+  async #stop(says: string): Promise<void> {
+    const applying = this.#applying;
+    this.#applying = null;
+    if (applying === null) return;
+    await applying.stop(says);
+    // Everything that was applied belongs to the copy that is opened or goes on.
+    if (this.#phase === 'replicating') this.#sequence = Math.max(this.#sequence, applying.sequence);
+    if (this.#phase !== 'failed' && this.#phase !== 'diverged') this.#phase = 'disconnected';
+  }
+}
+
+/** Chunks that are set, neighbours together. */
+function rangesOf(bitmap: PeerBitmap): ByteRange[] {
+  const ranges: { offset: number; length: number }[] = [];
+  const { chunkBytes } = bitmap;
+  for (let chunk = bitmap.next(0); chunk !== null; chunk = bitmap.next(chunk + 1)) {
+    const last = ranges.at(-1);
+    const offset = chunk * chunkBytes;
+    if (last !== undefined && last.offset + last.length === offset) last.length += chunkBytes;
+    else ranges.push({ offset, length: chunkBytes });
+  }
+  return ranges;
+}

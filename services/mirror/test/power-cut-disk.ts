@@ -1,0 +1,161 @@
+/**
+ * Stores in memory that forget: on a power cut every write since the last sync is kept, lost or torn, each by itself, as a
+ * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says.
+ */
+import type { Disk, Segment, Store } from '../src/volumes/store/store.ts';
+
+const sectorBytes = 512;
+type Random = (below: number) => number;
+
+type Pending =
+  | { readonly kind: 'write'; readonly offset: number; readonly bytes: Buffer }
+  | { readonly kind: 'size'; readonly bytes: number };
+
+class Platter {
+  now = Buffer.alloc(0);
+  durable = Buffer.alloc(0);
+  pending: Pending[] = [];
+  syncs = 0;
+  /** What the next syncs come to; null: they go well. */
+  failing: string | null = null;
+}
+
+export class PowerCutStore implements Store {
+  readonly #platter: Platter;
+  readonly #alive: () => boolean;
+
+  constructor(platter: Platter, alive: () => boolean) {
+    this.#platter = platter;
+    this.#alive = alive;
+  }
+
+  get sizeBytes(): number {
+    return this.#platter.now.length;
+  }
+
+  read(into: Uint8Array, offset: number): void {
+    const { now } = this.#platter;
+    if (offset + into.length > now.length) throw failure('EIO');
+    into.set(now.subarray(offset, offset + into.length));
+  }
+
+  write(from: Uint8Array, offset: number): void {
+    this.#apply({ kind: 'write', offset, bytes: Buffer.from(from) });
+  }
+
+  zero(offset: number, length: number): void {
+    this.#apply({ kind: 'write', offset, bytes: Buffer.alloc(length) });
+  }
+
+  async sync(): Promise<void> {
+    const platter = this.#platter;
+    platter.syncs += 1;
+    const covered = new Set(platter.pending);
+    // Other things happen meanwhile.
+    await new Promise((next) => setImmediate(next));
+    if (!this.#alive()) await new Promise(() => undefined);
+    if (platter.failing !== null) throw failure(platter.failing);
+    for (const one of platter.pending) if (covered.has(one)) platter.durable = applied(platter.durable, one);
+    platter.pending = platter.pending.filter((one) => !covered.has(one));
+  }
+
+  segments(offset: number, length: number): readonly Segment[] {
+    return [{ offset, length }];
+  }
+
+  resize(bytes: number): void {
+    this.#apply({ kind: 'size', bytes });
+  }
+
+  close(): void {
+    // Whatever is under way goes on, as in a kernel.
+  }
+
+  /** Nothing of a life that is over reaches the disk. */
+  #apply(one: Pending): void {
+    if (!this.#alive()) return;
+    this.#platter.now = applied(this.#platter.now, one);
+    this.#platter.pending.push(one);
+  }
+}
+
+function applied(before: Buffer, one: Pending): Buffer {
+  if (one.kind === 'size') {
+    const after = Buffer.alloc(one.bytes);
+    before.copy(after);
+    return after;
+  }
+  const end = one.offset + one.bytes.length;
+  const after = end > before.length ? applied(before, { kind: 'size', bytes: end }) : before;
+  one.bytes.copy(after, one.offset);
+  return after;
+}
+
+export class PowerCutDisk implements Disk {
+  #platters = new Map<string, Platter>();
+  #life = 1;
+
+  open(name: string): PowerCutStore {
+    let platter = this.#platters.get(name);
+    if (platter === undefined) {
+      platter = new Platter();
+      this.#platters.set(name, platter);
+    }
+    const life = this.#life;
+    return new PowerCutStore(platter, () => this.#life === life);
+  }
+
+  exists(name: string): boolean {
+    return this.#platters.has(name);
+  }
+
+  remove(name: string): void {
+    this.#platters.delete(name);
+  }
+
+  /** The process is killed: what it wrote stays in the cache, and what it would still write does not happen. */
+  kill(): void {
+    this.#life += 1;
+  }
+
+  powerCut(random: Random): void {
+    this.#life += 1;
+    for (const platter of this.#platters.values()) {
+      for (const one of platter.pending.splice(0)) {
+        const fate = random(3);
+        if (fate === 0) continue;
+        platter.durable = fate === 1 ? applied(platter.durable, one) : torn(platter.durable, one, random);
+      }
+      platter.now = Buffer.from(platter.durable);
+    }
+  }
+
+  /** Syncs of this store fail from now on; null: no more. */
+  fail(name: string, code: string | null): void {
+    const platter = this.#platters.get(name);
+    if (platter !== undefined) platter.failing = code;
+  }
+
+  syncs(name: string): number {
+    return this.#platters.get(name)?.syncs ?? 0;
+  }
+}
+
+/** Some of its sectors. */
+function torn(before: Buffer, one: Pending, random: Random): Buffer {
+  if (one.kind === 'size') return before;
+  let after = before;
+  for (let at = 0; at < one.bytes.length;) {
+    const end = Math.min(one.bytes.length, sectorEnd(one.offset + at) - one.offset);
+    if (random(2) === 0)
+      after = applied(after, { kind: 'write', offset: one.offset + at, bytes: one.bytes.subarray(at, end) });
+    at = end;
+  }
+  return after;
+}
+
+const sectorEnd = (at: number): number => (Math.floor(at / sectorBytes) + 1) * sectorBytes;
+
+function failure(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}

@@ -1,0 +1,157 @@
+/** Members with a copy of one volume each, in memory, and lines between them that can be cut. */
+import type { Dialed } from '../src/transport/types.ts';
+import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
+import { VolumeGround } from '../src/volumes/ground.ts';
+import { VolumeSource, type VolumeSourceOptions } from '../src/volumes/source/volume-source.ts';
+import { VolumeTarget } from '../src/volumes/target/volume-target.ts';
+import type { VolumeRequest } from '../src/volumes/volume.ts';
+import { connectionPair, type ConnectionPair } from './connection-pair.ts';
+import { PowerCutDisk } from './power-cut-disk.ts';
+
+export const volumeBytes = 1_048_576;
+export const chunkBytes = 16_384;
+const limitMs = 20_000;
+
+export interface HostTerms {
+  readonly mode?: 'async' | 'sync';
+  readonly onTargetLoss?: 'continue' | 'block';
+  readonly targetLossMs?: number;
+  readonly keepMaxBytes?: number;
+  readonly undoBytesMax?: number;
+}
+
+export class VolumeHost {
+  readonly name: string;
+  readonly disk = new PowerCutDisk();
+  readonly says: string[] = [];
+  readonly terms: HostTerms;
+  source: VolumeSource | null = null;
+  target: VolumeTarget | null = null;
+  /** False: its lines are cut, and none can be made. */
+  reachable = true;
+  readonly #lines = new Set<ConnectionPair>();
+
+  constructor(name: string, terms: HostTerms = {}) {
+    this.name = name;
+    this.terms = terms;
+    this.disk.open('volume').resize(volumeBytes);
+  }
+
+  async openSource(epoch: bigint, targets: readonly VolumeHost[]): Promise<VolumeSource> {
+    const ground = await VolumeGround.open(this.disk, volumeBytes, chunkBytes);
+    this.source = await VolumeSource.open(this.disk.open('volume'), ground, this.#options(epoch, targets));
+    return this.source;
+  }
+
+  #options(epoch: bigint, targets: readonly VolumeHost[]): VolumeSourceOptions {
+    const { mode = 'async', onTargetLoss = 'continue', targetLossMs = 0 } = this.terms;
+    return {
+      ...{ name: 'd3/disk', cluster: 'acme', self: this.name, epoch, mode, onTargetLoss, targetLossMs },
+      mayAct: () => true,
+      targets: targets.map((host) => ({
+        member: host.name,
+        paused: null,
+        dial: () => Promise.resolve(this.#dial(host)),
+      })),
+      says: (sentence) => this.says.push(sentence),
+    };
+  }
+
+  async openTarget(): Promise<VolumeTarget> {
+    const ground = await VolumeGround.open(this.disk, volumeBytes, chunkBytes);
+    const { keepMaxBytes = 1 << 30, undoBytesMax = 1 << 30 } = this.terms;
+    this.target = new VolumeTarget({
+      ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
+      store: this.disk.open('volume'),
+      kept: new KeptBlocks(this.disk, keepMaxBytes),
+      nowMs: () => 1_700_000_000_000,
+      says: (sentence) => this.says.push(sentence),
+    });
+    return this.target;
+  }
+
+  /** From target to source. */
+  async takeOver(epoch: bigint, targets: readonly VolumeHost[]): Promise<VolumeSource> {
+    await this.target?.promote();
+    await this.target?.close();
+    this.target = null;
+    return this.openSource(epoch, targets);
+  }
+
+  cut(): void {
+    this.reachable = false;
+    for (const line of this.#lines) line.cut();
+    this.#lines.clear();
+  }
+
+  mend(): void {
+    this.reachable = true;
+  }
+
+  /** What runs here is gone at once, and says nothing to anybody. */
+  async kill(random: ((below: number) => number) | null): Promise<void> {
+    if (random === null) this.disk.kill();
+    else this.disk.powerCut(random);
+    this.cut();
+    const [source, target] = [this.source, this.target];
+    this.source = null;
+    this.target = null;
+    // Their timers go; what they would still write is not written.
+    const gone = Promise.all([source?.close(), target?.close()]);
+    await Promise.race([gone, new Promise((next) => setTimeout(next, 50))]);
+    this.mend();
+  }
+
+  async close(): Promise<void> {
+    await this.source?.close();
+    await this.target?.close();
+    this.cut();
+  }
+
+  contents(): Buffer {
+    const bytes = Buffer.alloc(volumeBytes);
+    this.disk.open('volume').read(bytes, 0);
+    return bytes;
+  }
+
+  #dial(to: VolumeHost): Dialed {
+    const { target } = to;
+    if (target === null || !to.reachable || !this.reachable)
+      return { kind: 'failed', failure: { kind: 'refused', says: `${to.name} does not answer` } };
+    const line = connectionPair({ source: this.name, target: to.name, chunkBytes: 65_536 });
+    this.#lines.add(line);
+    to.#lines.add(line);
+    line.target.onFrame((frame) => {
+      if (frame.kind !== 'hello') return;
+      line.target.hold();
+      void target.accept(line.target, frame);
+    });
+    return { kind: 'connected', connection: line.source };
+  }
+}
+
+/** What it came to. */
+export function submit(source: VolumeSource, request: VolumeRequest): Promise<number> {
+  return new Promise((resolve) => source.submit(request, resolve));
+}
+
+export const writeOf = (offset: number, contents: Buffer, durable = false): VolumeRequest => ({
+  kind: 'write',
+  offset,
+  contents,
+  durable,
+});
+
+export async function until(what: string, condition: () => boolean, ms = limitMs): Promise<void> {
+  const endMs = performance.now() + ms;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error(`waited in vain until ${what}`);
+    await new Promise((next) => setTimeout(next, 2));
+  }
+}
+
+export const inStep = (host: VolumeHost, target: VolumeHost): Promise<void> =>
+  until(`${target.name} is in step with ${host.name}`, () => {
+    const row = host.source?.rows().find((one) => one.target === target.name);
+    return row?.state === 'replicating' && row.consistent && row.behindBytes === 0;
+  });
