@@ -140,7 +140,7 @@ describe('the link to the mirror process', () => {
       epoch: 7n,
       sequence: 3,
       says: '',
-      export: 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3%2Fdisk.sock',
+      export: 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.sock',
       targets: [],
     };
     answer = () => ({ type: 'report', reports: [report], problems: ['port 7445 is in use'] });

@@ -121,7 +121,7 @@ describe('a device of the nbd driver', () => {
     expect(await attachByNbdClient(places, new Limit(5_000), sys)).toContain('every nbd device is in use');
     expect(await detachFromNbd('/dev/nbd1', new Limit(5_000), sys)).toEqual({ kind: 'done' });
     expect(readFileSync(join(dir, 'asked'), 'utf8').split('\n')).toEqual([
-      `-unix ${dir}/run/nbd-d3%2Fdisk.sock /dev/nbd1 -name disk -persist -nonetlink -timeout 30`,
+      `-unix ${dir}/run/nbd-d3.disk.sock /dev/nbd1 -name disk -persist -nonetlink -timeout 30`,
       '-d /dev/nbd1',
       '',
     ]);

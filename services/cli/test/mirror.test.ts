@@ -110,7 +110,7 @@ describe('a mirror in status and get', () => {
   });
 
   it('says where a volume is exported, on its source', async () => {
-    const exported = 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3%2Fdisk.sock';
+    const exported = 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.sock';
     const disk = { kind: 'volume', source: 'a', export: exported, targets: { b: target() } };
     const reply = statusReply({ groups: { d3: group({ mirrors: { disk } }) } });
     cluster.answers.status = () => Promise.resolve(ok(reply));

@@ -31,9 +31,11 @@ export async function attachByNbdfuse(places: VolumePlaces, limit: Limit): Promi
   mkdirSync(places.folder, { recursive: true, mode: 0o700 });
   const uri = `nbd+unix:///${places.exportName}?socket=${places.socket}`;
   let ended = '';
-  const child = spawn('nbdfuse', [file, uri], { detached: true, stdio: 'ignore', cwd: '/' });
+  const said = openSync(`${places.folder}.log`, 'w', 0o600);
+  const child = spawn('nbdfuse', [file, uri], { detached: true, stdio: ['ignore', said, said], cwd: '/' });
+  closeSync(said);
   child.on('error', (error) => (ended = `nbdfuse could not be started: ${error.message}`));
-  child.on('exit', (status) => (ended = `nbdfuse ended with ${String(status)}`));
+  child.on('exit', (status) => (ended = `nbdfuse ended with ${String(status)}: ${lastWords(places)}`));
   child.unref();
   while (sizeOf(file) === 0) {
     if (ended !== '') return ended;
@@ -71,6 +73,9 @@ export async function detachFromLoop(
 export function isLoopAttached({ device, pid }: Attached, places: VolumePlaces): boolean {
   return isOurs(device, places) && pid !== null && isNbdfuse(pid) && isReadable(fileOf(places));
 }
+
+const lastWords = ({ folder }: VolumePlaces): string =>
+  readFileSync(`${folder}.log`, 'utf8').trim().slice(-400);
 
 const fileOf = ({ folder }: VolumePlaces): string => join(folder, 'volume');
 

@@ -18,7 +18,8 @@ export interface VolumePlaces {
 }
 
 export function volumePlaces(dir: string, mirror: string): VolumePlaces {
-  const name = encodeURIComponent(mirror);
+  // Names have no dots, and a URI would decode what is encoded.
+  const name = mirror.replaceAll('/', '.');
   return {
     mirror,
     exportName: mirror.slice(mirror.lastIndexOf('/') + 1),
