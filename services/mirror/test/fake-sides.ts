@@ -26,7 +26,7 @@ export class FakeSides implements Sides {
 
   kept: Sides['kept'] = (order) => {
     this.#note(`kept of ${order.mirror}`);
-    return done;
+    return Promise.resolve(done);
   };
 
   confirm = (order: MirrorOrder): Promise<Answered> => {

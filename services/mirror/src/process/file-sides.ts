@@ -21,7 +21,7 @@ import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
 import type { Answered, Opened, RunPorts, Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
 import { Lines, SourceRoleSide } from './source-role.ts';
-import { TargetRoleSide } from './target-role.ts';
+import { TargetRoleSide, type TargetRolePorts } from './target-role.ts';
 
 interface Place {
   /** DIR/mirror/NAME. */
@@ -54,8 +54,8 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
   };
 
   const target = async (order: FilesOrder, role: TargetRole | null): Promise<Opened<TargetSide>> => {
-    const made = makeRoot(order, path);
-    if (made !== '') return { kind: 'failed', says: made };
+    const lack = makeRoot(order, path);
+    if (lack !== '') return { kind: 'failed', says: lack };
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
     const { dir, root, selection } = place.side;
@@ -78,15 +78,17 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       return opened;
     }
     targets.set(order.mirror, root);
-    const closed = (): void => {
+    const made = opened.target;
+    const closed = async (): Promise<void> => {
+      await catalog.close();
       targets.delete(order.mirror);
     };
-    return open(
-      new TargetRoleSide(order, role, { target: opened.target, catalog, door, self, says, closed }),
-    );
+    const divergence: TargetRolePorts['divergence'] = (run, ports) =>
+      runDivergence(made.divergence, run, self, ports);
+    return open(new TargetRoleSide(order, role, { target: made, divergence, door, self, says, closed }));
   };
 
-  const kept: Sides<FilesDataset>['kept'] = (order, run, ports) => {
+  const kept: Sides<FilesDataset>['kept'] = async (order, run, ports) => {
     if (!isOfDivergence(run))
       return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
@@ -135,7 +137,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       await closed();
       return started;
     }
-    const keptHere = (run: MirrorRun, ports: RunPorts): Answered => kept(order, run, ports);
+    const keptHere = (run: MirrorRun, ports: RunPorts): Promise<Answered> => kept(order, run, ports);
     return open(new SourceRoleSide(name, made, lines, { kept: keptHere, closed }));
   };
 

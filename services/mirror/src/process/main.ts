@@ -66,7 +66,7 @@ async function run(directory: MemberDirectory): Promise<void> {
       listen({ credentials, port: record.ports.mirror, says: (sentence) => log.warn('port', sentence) }),
     sides: (door) => {
       const ports = { directory, log, door };
-      return sidesByKind({ files: fileSides(ports), volume: volumeSides() });
+      return sidesByKind({ files: fileSides(ports), volume: volumeSides(ports) });
     },
     fault: (error) => fault(log, error),
   });

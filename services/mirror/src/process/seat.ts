@@ -14,7 +14,16 @@ import { join } from 'node:path';
 import type { BootMs, Epoch, MemberId, MirrorOrder, MirrorReport } from '@holdfast/core';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { readRole, writeRole, type RoleRecord } from './role-record.ts';
-import type { Answered, RunPorts, Sides, SourceRole, SourceSide, TargetRole, TargetSide } from './side.ts';
+import type {
+  Answered,
+  Closing,
+  RunPorts,
+  Sides,
+  SourceRole,
+  SourceSide,
+  TargetRole,
+  TargetSide,
+} from './side.ts';
 
 export interface SeatPorts {
   readonly sides: Sides;
@@ -108,15 +117,15 @@ export class Seat {
     return { kind: 'drained', targets: await now.side.drain(to, limitMs) };
   }
 
-  run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+  async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const now = this.#now;
     if (now.kind !== 'closed') return now.side.run(run, ports);
     const { kind } = this.#order.role;
     if (run.kind === 'resync' && (kind === 'target' || (kind === 'source' && run.target === '')))
       return this.#confirm();
-    const answered = this.#ports.sides.kept(this.#order, run, ports);
-    if (answered.kind !== 'failed' || this.#says === '') return Promise.resolve(answered);
-    return Promise.resolve({ ...answered, says: `${answered.says}: ${this.#says}` });
+    const answered = await this.#ports.sides.kept(this.#order, run, ports);
+    if (answered.kind !== 'failed' || this.#says === '') return answered;
+    return { ...answered, says: `${answered.says}: ${this.#says}` };
   }
 
   /** Whoever wants everything to be compared means the root as it is. */
@@ -138,7 +147,7 @@ export class Seat {
     clearInterval(this.#rootTimer);
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#next(async () => {
-      await this.#shut();
+      await this.#shut(forget ? 'over' : 'restart');
       if (!forget) return;
       const says = [this.#ports.sides.release(this.#order), await this.#write({ kind: 'none' })];
       for (const why of says)
@@ -287,10 +296,10 @@ export class Seat {
     return promoted;
   }
 
-  async #shut(): Promise<void> {
+  async #shut(why: Closing = 'over'): Promise<void> {
     const now = this.#now;
     this.#now = { kind: 'closed' };
-    if (now.kind !== 'closed') await now.side.close();
+    if (now.kind !== 'closed') await now.side.close(why);
   }
 
   async #read(): Promise<RoleRecord | string> {
@@ -335,13 +344,13 @@ function closedSource(mirror: string, role: SourceRole, says: string): MirrorRep
   return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says, export: null, targets };
 }
 
-/** A volume's export stays open while its size, its mode or its limits change. */
+/** A volume's export stays open while its mode changes; another size needs clients that ask anew. */
 function fixedOf({ dataset, keepMaxBytes }: MirrorOrder): string {
   switch (dataset.kind) {
     case 'files':
       return JSON.stringify([dataset, keepMaxBytes]);
     case 'volume':
-      return JSON.stringify([dataset.kind, dataset.path, dataset.granularityBytes]);
+      return JSON.stringify([dataset.kind, dataset.path, dataset.sizeBytes, dataset.granularityBytes]);
   }
 }
 

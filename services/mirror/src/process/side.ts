@@ -23,6 +23,9 @@ export interface RunPorts {
   readonly signal: AbortSignal;
 }
 
+/** over: it may not be the source any more. restart: the process ends, and the next one may go on. */
+export type Closing = 'over' | 'restart';
+
 export interface SourceSide {
   /** Targets, their rates and pauses, the selection's periods: whatever changed of the order but not its epoch. */
   change(order: MirrorOrder, role: SourceRole): void;
@@ -33,7 +36,7 @@ export interface SourceSide {
   drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]>;
   run(run: MirrorRun, ports: RunPorts): Promise<Answered>;
   /** With a clean mark on disk. */
-  close(): Promise<void>;
+  close(why: Closing): Promise<void>;
 }
 
 export interface TargetSide {
@@ -66,7 +69,7 @@ export interface Sides<D extends MirrorDataset = MirrorDataset> {
   ): Promise<Opened<SourceSide>>;
   target(order: MirrorOrder<D>, role: TargetRole | null): Promise<Opened<TargetSide>>;
   /** What diverged, of a mirror that has no role open here. */
-  kept(order: MirrorOrder<D>, run: MirrorRun, ports: RunPorts): Answered;
+  kept(order: MirrorOrder<D>, run: MirrorRun, ports: RunPorts): Promise<Answered>;
   /** A person says that a root that was refused is meant to be as it is. Nothing of this mirror is open. */
   confirm?(order: MirrorOrder<D>): Promise<Answered>;
   /** It is nobody's target any more: whoever works here may write to its data again. Empty when it is so. */

@@ -16,7 +16,7 @@ import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from '.
 
 export interface SourceRolePorts {
   /** What diverged here in a former life as a source. */
-  readonly kept: (run: MirrorRun, ports: RunPorts) => Answered;
+  readonly kept: (run: MirrorRun, ports: RunPorts) => Promise<Answered>;
   /** Frees what the source was given: catalog, tree, block records. */
   readonly closed: () => Promise<void>;
 }

@@ -5,26 +5,39 @@
  *   T2  what the source said last of its lead is kept with the time at which it said it
  */
 
-import type { Epoch, MirrorOrder, MirrorState } from '@holdfast/core';
+import type { Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
 import { bootMs } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
-import type { Catalog } from '../catalog/types.ts';
-import type { FileTarget } from '../files/target/file-target.ts';
-import type { TargetPhase } from '../files/target/types.ts';
+import type { Accepted } from '../files/target/types.ts';
 import type { Connection, Hello, RefusalCode } from '../transport/types.ts';
-import { isOfDivergence, runDivergence } from './divergence-runs.ts';
+import { isOfDivergence, type DivergenceRun } from './divergence-runs.ts';
 import type { Door } from './door.ts';
 import { HeardBeats } from './heard-beats.ts';
 import type { Answered, RunPorts, TargetReport, TargetRole, TargetSide } from './side.ts';
 
+/** What a target of files and one of a volume have in common. */
+interface RoleTarget {
+  state(): {
+    readonly phase: MirrorState | 'promoted';
+    readonly says: string;
+    readonly position: Position | null;
+    readonly epoch: Epoch;
+    readonly consistent: boolean;
+  };
+  accept(connection: Connection, hello: Hello): Promise<Accepted>;
+  promote(): Promise<{ readonly position: Position | null }>;
+  close(): Promise<void>;
+}
+
 export interface TargetRolePorts {
-  readonly target: FileTarget;
-  /** Opened for this role; closed with it. */
-  readonly catalog: Catalog;
+  readonly target: RoleTarget;
+  /** What is asked of a target itself. */
+  readonly divergence: (run: DivergenceRun, ports: RunPorts) => Answered | Promise<Answered>;
   readonly door: Door;
   readonly self: string;
   readonly says: (sentence: string) => void;
-  readonly closed: () => void;
+  /** Frees what the target was given. */
+  readonly closed: () => Promise<void>;
 }
 
 type Word = NonNullable<TargetReport['word']>;
@@ -83,18 +96,17 @@ export class TargetRoleSide implements TargetSide {
     return { kind: 'done', says: `${this.#mirror} was opened ${at} for epoch ${epoch.toString()}` };
   }
 
-  run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
-    const { self, target } = this.#ports;
-    if (isOfDivergence(run)) return Promise.resolve(runDivergence(target.divergence, run, self, ports));
+  async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+    const { self, divergence } = this.#ports;
+    if (isOfDivergence(run)) return divergence(run, ports);
     const says = `${self} is a target of ${this.#mirror}: its source does that`;
-    return Promise.resolve({ kind: 'failed', as: 'invalid', says });
+    return { kind: 'failed', as: 'invalid', says };
   }
 
   async close(): Promise<void> {
     this.#leave();
     await this.#ports.target.close();
-    await this.#ports.catalog.close();
-    this.#ports.closed();
+    await this.#ports.closed();
   }
 
   /** T1. */
@@ -131,6 +143,6 @@ export class TargetRoleSide implements TargetSide {
   }
 }
 
-function stateOf(phase: TargetPhase): MirrorState {
+function stateOf(phase: MirrorState | 'promoted'): MirrorState {
   return phase === 'promoted' ? 'disconnected' : phase;
 }

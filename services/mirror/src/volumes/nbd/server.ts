@@ -60,6 +60,16 @@ export class NbdServer {
     return this.#sessions.size;
   }
 
+  /** For those who connect again: nothing more is answered, and the socket stays for the next life to take over. */
+  async hangUp(): Promise<void> {
+    if (this.#closing) return;
+    this.#closing = true;
+    for (const session of this.#sessions) session.destroy();
+    await new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+  }
+
   /** X3. */
   async close(): Promise<void> {
     if (this.#closing) return;

@@ -25,14 +25,18 @@ import { Syncing } from './syncing.ts';
 import type { Verification } from './verifying.ts';
 import { VolumeLine } from './volume-line.ts';
 
-export interface VolumeSourceOptions {
+/** Whether writes wait for targets, and for how long when one is lost. */
+interface SyncTerms {
+  readonly mode: 'async' | 'sync';
+  readonly onTargetLoss: 'continue' | 'block';
+  readonly targetLossMs: number;
+}
+
+export interface VolumeSourceOptions extends SyncTerms {
   readonly name: string;
   readonly cluster: string;
   readonly self: string;
   readonly epoch: Epoch;
-  readonly mode: 'async' | 'sync';
-  readonly onTargetLoss: 'continue' | 'block';
-  readonly targetLossMs: number;
   /** Asked before every request. */
   readonly mayAct: () => boolean;
   readonly targets: readonly SourceTarget[];
@@ -61,6 +65,7 @@ export class VolumeSource implements Volume {
   readonly #store: Store;
   readonly #ground: VolumeGround;
   readonly #options: VolumeSourceOptions;
+  #terms: SyncTerms;
   readonly #syncing: Syncing;
   readonly #lines = new Map<string, VolumeLine>();
   readonly #received = new Answers();
@@ -77,6 +82,7 @@ export class VolumeSource implements Volume {
     this.#store = store;
     this.#ground = ground;
     this.#options = options;
+    this.#terms = options;
     this.#sequence = ground.sequence;
     this.#syncing = new Syncing(store, (says) => this.#fail(says));
     this.#timers = [setInterval(() => this.#release(), lookMs), setInterval(() => void this.#save(), saveMs)];
@@ -128,6 +134,12 @@ export class VolumeSource implements Volume {
       if (bitmap.stamp === noStamp) bitmap.addAll();
       this.#lines.set(target.member, this.#lineTo(target, bitmap));
     }
+    this.#release();
+  }
+
+  /** For what waits, too. */
+  setMode({ mode, onTargetLoss, targetLossMs }: SyncTerms): void {
+    this.#terms = { mode, onTargetLoss, targetLossMs };
     this.#release();
   }
 
@@ -352,12 +364,12 @@ export class VolumeSource implements Volume {
 
   /** V3. */
   #receivedEverywhere(): number {
-    const { mode } = this.#options;
+    const { mode } = this.#terms;
     return this.#least((line) => (mode === 'sync' || line.congested ? line.receivedSequence : Infinity));
   }
 
   #durableEverywhere(): number {
-    return this.#options.mode === 'async' ? Infinity : this.#least((line) => line.durableSequence);
+    return this.#terms.mode === 'async' ? Infinity : this.#least((line) => line.durableSequence);
   }
 
   #least(of: (line: VolumeLine) => number): number {
@@ -369,7 +381,7 @@ export class VolumeSource implements Volume {
 
   /** V4. */
   #withoutStep({ apartSinceMs }: VolumeLine): number {
-    const { mode, onTargetLoss, targetLossMs } = this.#options;
+    const { mode, onTargetLoss, targetLossMs } = this.#terms;
     if (mode === 'async') return Infinity;
     if (onTargetLoss === 'block') return -1;
     return performance.now() - (apartSinceMs ?? 0) >= targetLossMs ? Infinity : -1;

@@ -1,0 +1,86 @@
+/** What a person asks of the blocks that diverged: list, show, restore, discard; by offset. */
+
+import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { errorCode, errorText } from '@holdfast/wire/directory';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
+import type { KeptBlocks, KeptRange } from '../volumes/divergence/kept-blocks.ts';
+import type { DivergenceRun } from './divergence-runs.ts';
+import type { Answered, RunPorts } from './side.ts';
+
+/** More are not listed at once; the answer says how many there are. */
+const rowsMax = 50_000;
+
+/** `self`: this member, which keeps them. */
+export async function runBlocks(
+  store: KeptBlocks,
+  run: DivergenceRun,
+  self: string,
+  { row }: Pick<RunPorts, 'row'>,
+): Promise<Answered> {
+  const all = store.list();
+  if (run.kind === 'list') {
+    for (const range of all.slice(0, rowsMax)) row(rowOf(range, self));
+    const more = all.length - rowsMax;
+    return done(more > 0 ? `${more} more are kept on ${self}` : '');
+  }
+  if (run.kind === 'discard' && run.path === '') {
+    await store.discard(null);
+    return done(`what was kept is discarded on ${self}`);
+  }
+  if (!/^\d{1,15}$/.test(run.path))
+    return { kind: 'failed', as: 'invalid', says: `${run.path} is no offset; the list has them` };
+  const meant = all.filter(({ offset }) => offset === Number(run.path));
+  if (meant.length === 0)
+    return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing that begins at ${run.path}` };
+  switch (run.kind) {
+    case 'show':
+      for (const range of meant) row(rowOf(range, self));
+      return done('');
+    case 'restore':
+      return restore(store, meant, run.to, self);
+    case 'discard':
+      for (const range of meant) await store.discard(range);
+      return done(`the blocks at ${run.path} are discarded on ${self}`);
+  }
+}
+
+/** A file for each range: its blocks, and nothing before them. Nothing in the folder is overwritten. */
+function restore(store: KeptBlocks, ranges: readonly KeptRange[], folder: string, self: string): Answered {
+  const files: string[] = [];
+  try {
+    for (const range of ranges) {
+      const { offset, length, epoch } = range;
+      const file = join(folder, `${String(offset)}-${String(length)}-epoch-${epoch.toString()}`);
+      const fd = openSync(file, 'wx', 0o600);
+      try {
+        ftruncateSync(fd, length);
+        for (const piece of store.contentsOf(range))
+          if (piece.contents !== null) writeAll(fd, piece.contents, piece.offset - offset);
+        fsyncSync(fd);
+      } finally {
+        closeSync(fd);
+      }
+      files.push(file);
+    }
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    return { kind: 'failed', as: 'failed', says: `${self}: ${errorText(error)}` };
+  }
+  return done(`${files.join(', ')} on ${self}`);
+}
+
+function writeAll(fd: number, contents: Buffer, at: number): void {
+  for (let sent = 0; sent < contents.length;)
+    sent += writeSync(fd, contents, sent, contents.length - sent, at + sent);
+}
+
+const done = (says: string): Answered => ({ kind: 'done', says });
+
+function rowOf({ offset, length, epoch, modifiedMs }: KeptRange, from: string): MirrorRunRow {
+  return {
+    ...{ kind: 'kept', path: '', size: length, modifiedMs, change: 'written', from, epoch, kept: true },
+    offset,
+    length,
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * A volume as a source: its export, its targets as they are ordered, what is told of them, and what a person wants of them.
+ *
+ *   S1  a change of rate holds at once; other terms of a connection take a new one
+ *   S2  a drain answers in time, with the targets that hold everything; they get all that was answered before it, and what
+ *       comes meanwhile waits (held-volume.ts)
+ *   S3  closed because its time is over, clients are told so with ESHUTDOWN. At the end of the process they are hung up
+ *       on, so that those who connect again go on where they were
+ */
+
+import type { Epoch, MemberId, MirrorId, MirrorOrder } from '@holdfast/core';
+import { errorCode, errorText, pathIn } from '@holdfast/wire/directory';
+import type { MirrorRun } from '@holdfast/wire/mirror';
+import { NbdServer } from '../volumes/nbd/server.ts';
+import type { VolumeSource } from '../volumes/source/volume-source.ts';
+import { blockBytes } from '../transport/volume-frames.ts';
+import { HeldVolume } from './held-volume.ts';
+import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
+import type { Lines } from './source-role.ts';
+
+export interface VolumeSourcePorts {
+  readonly lines: Lines;
+  /** Where clients find it. */
+  readonly socketPath: string;
+  /** What diverged here in a former life as a source. */
+  readonly kept: (run: MirrorRun, ports: RunPorts) => Promise<Answered>;
+  readonly says: (sentence: string) => void;
+}
+
+const differencesMax = 10_000;
+const progressMs = 500;
+
+/** Names have no dots, and a URI would decode what is encoded. */
+export const socketOf = (dir: string, mirror: MirrorId): string =>
+  pathIn(dir, 'run', `nbd-${mirror.replaceAll('/', '.')}.sock`);
+
+export class VolumeSourceSide implements SourceSide {
+  readonly #ports: VolumeSourcePorts;
+  readonly #mirror: MirrorId;
+  readonly #epoch: Epoch;
+  readonly #source: VolumeSource;
+  readonly #volume: HeldVolume;
+  readonly #server: NbdServer;
+
+  private constructor(
+    mirror: MirrorId,
+    epoch: Epoch,
+    source: VolumeSource,
+    served: { readonly volume: HeldVolume; readonly server: NbdServer },
+    ports: VolumeSourcePorts,
+  ) {
+    this.#mirror = mirror;
+    this.#epoch = epoch;
+    this.#source = source;
+    this.#volume = served.volume;
+    this.#server = served.server;
+    this.#ports = ports;
+  }
+
+  /** The source is closed when it can't be exported. */
+  static async open(
+    mirror: MirrorId,
+    epoch: Epoch,
+    source: VolumeSource,
+    ports: VolumeSourcePorts,
+  ): Promise<Opened<SourceSide>> {
+    const volume = new HeldVolume(source);
+    const { socketPath, says } = ports;
+    try {
+      const name = nameOf(mirror);
+      const server = await NbdServer.listen({ socketPath, name, volume, readOnly: false, says });
+      return {
+        kind: 'open',
+        side: new VolumeSourceSide(mirror, epoch, source, { volume, server }, ports),
+      };
+    } catch (error) {
+      ports.lines.close();
+      await source.close();
+      if (errorCode(error) === '') throw error;
+      return { kind: 'failed', says: errorText(error) };
+    }
+  }
+
+  change({ dataset }: MirrorOrder, role: SourceRole): void {
+    const { targets, redial } = this.#ports.lines.change(role.targets);
+    if (dataset.kind === 'volume') this.#source.setMode(dataset);
+    void this.#source.change(targets).then(() => {
+      for (const member of redial) this.#source.redial(member); // S1
+    });
+  }
+
+  report(): SourceReport {
+    const { sequence, failed } = this.#source;
+    return {
+      kind: 'source',
+      mirror: this.#mirror,
+      epoch: this.#epoch,
+      sequence,
+      says: failed,
+      export: exportOf(this.#mirror, this.#ports.socketPath),
+      targets: this.#source.rows(),
+    };
+  }
+
+  /** S2. */
+  async drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
+    this.#volume.hold();
+    const drained = await this.#source.drain(to, limitMs);
+    if (to !== null && !drained.includes(to)) this.#volume.release();
+    return drained;
+  }
+
+  async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+    switch (run.kind) {
+      case 'resync':
+        return this.#resync(run);
+      case 'verify':
+        return this.#verify(run, ports);
+      case 'list':
+      case 'show':
+      case 'restore':
+      case 'discard':
+        return this.#ports.kept(run, ports);
+    }
+  }
+
+  /** S3. */
+  async close(why: Closing): Promise<void> {
+    if (why === 'restart') await this.#server.hangUp();
+    this.#volume.close();
+    const served = this.#server.close();
+    this.#ports.lines.close();
+    await this.#source.close();
+    await served;
+  }
+
+  #resync(run: MirrorRun): Answered {
+    const members = this.#meant(run);
+    if (typeof members === 'string') return wrong(members);
+    for (const member of members) this.#source.resync(member);
+    const says = `${this.#mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
+    return { kind: 'done', says };
+  }
+
+  async #verify(run: MirrorRun, { row, signal }: RunPorts): Promise<Answered> {
+    const members = this.#meant(run);
+    if (typeof members === 'string') return wrong(members);
+    const mended: string[] = [];
+    const total = this.#source.sizeBytes;
+    for (const target of members) {
+      if (signal.aborted) return { kind: 'failed', as: 'failed', says: 'whoever asked went away' };
+      let done = 0;
+      const shown = setInterval(
+        () => row({ kind: 'progress', target, done, total, unit: 'bytes' }),
+        progressMs,
+      );
+      const verified = await this.#source
+        .verify(target, run.repair, (doneBytes) => (done = doneBytes))
+        .finally(() => clearInterval(shown));
+      if (typeof verified === 'string') return { kind: 'failed', as: 'failed', says: verified };
+      const { comparedBytes, differences } = verified;
+      for (const { offset, length } of differences.slice(0, differencesMax))
+        row({ kind: 'difference', target, path: '', what: 'contents', offset, length });
+      const differing = differences.reduce((sum, { length }) => sum + Math.ceil(length / blockBytes), 0);
+      row({ kind: 'verified', target, compared: Math.ceil(comparedBytes / blockBytes), differing });
+      if (run.repair && differing > 0) mended.push(target);
+    }
+    const says = mended.length === 0 ? '' : `what differs is mended at ${mended.join(', ')}`;
+    return { kind: 'done', says };
+  }
+
+  /** A sentence when there is no such target. */
+  #meant({ target }: MirrorRun): readonly MemberId[] | string {
+    const all = this.#source.rows().map((one) => one.target);
+    if (target === '') return all.length === 0 ? `${this.#mirror} has no target` : all;
+    return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
+  }
+}
+
+const wrong = (says: string): Answered => ({ kind: 'failed', as: 'invalid', says });
+
+const nameOf = (mirror: MirrorId): string => mirror.slice(mirror.lastIndexOf('/') + 1);
+
+/** NBD URI specification: the path of the socket is percent-encoded. */
+function exportOf(mirror: MirrorId, socketPath: string): string {
+  const encoded = socketPath.split('/').map(encodeURIComponent).join('/');
+  return `nbd+unix:///${nameOf(mirror)}?socket=${encoded}`;
+}
