@@ -12,8 +12,8 @@ type Pending =
   | { readonly kind: 'size'; readonly bytes: number };
 
 class Platter {
-  now = Buffer.alloc(0);
-  durable = Buffer.alloc(0);
+  now: Buffer = Buffer.alloc(0);
+  durable: Buffer = Buffer.alloc(0);
   pending: Pending[] = [];
   syncs = 0;
   /** What the next syncs come to; null: they go well. */
@@ -105,6 +105,14 @@ export class PowerCutDisk implements Disk {
     return new PowerCutStore(platter, () => this.#life === life);
   }
 
+  /** Zeros, which were always there. */
+  format(name: string, bytes: number): void {
+    const platter = new Platter();
+    platter.now = Buffer.alloc(bytes);
+    platter.durable = Buffer.alloc(bytes);
+    this.#platters.set(name, platter);
+  }
+
   exists(name: string): boolean {
     return this.#platters.has(name);
   }
@@ -144,7 +152,7 @@ export class PowerCutDisk implements Disk {
 /** Some of its sectors. */
 function torn(before: Buffer, one: Pending, random: Random): Buffer {
   if (one.kind === 'size') return before;
-  let after = before;
+  let after: Buffer = before;
   for (let at = 0; at < one.bytes.length;) {
     const end = Math.min(one.bytes.length, sectorEnd(one.offset + at) - one.offset);
     if (random(2) === 0)

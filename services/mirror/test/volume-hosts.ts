@@ -34,7 +34,7 @@ export class VolumeHost {
   constructor(name: string, terms: HostTerms = {}) {
     this.name = name;
     this.terms = terms;
-    this.disk.open('volume').resize(volumeBytes);
+    this.disk.format('volume', volumeBytes);
   }
 
   async openSource(epoch: bigint, targets: readonly VolumeHost[]): Promise<VolumeSource> {

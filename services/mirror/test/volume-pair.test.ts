@@ -65,6 +65,7 @@ describe('a volume and its target', () => {
     await bert.openTarget();
     await anna.openSource(1n, [bert]);
     await inStep(anna, bert);
+    await pause();
     await anna.kill(null);
     const source = await bert.takeOver(2n, [anna]);
     await submit(source, writeOf(500_000, randomBytes(5_000)));
@@ -108,7 +109,8 @@ describe('a volume and its target', () => {
     await anna.openTarget();
     await until('it says so', () => anna.target?.state().phase === 'diverged');
     expect(anna.contents().subarray(0, lost.length).equals(lost)).toBe(true);
-    expect(bert.source?.rows()[0]?.says).toMatch(/does not fit into the store of diverged blocks/);
+    const says = (): string => bert.source?.rows()[0]?.says ?? '';
+    await until('its source does, too', () => /does not fit into the store of diverged blocks/.test(says()));
   });
 
   it('goes back to its last consistent point when the source dies in a resync', async () => {
@@ -157,3 +159,5 @@ describe('a volume and its target', () => {
     await carl.close();
   });
 });
+
+const pause = (): Promise<void> => new Promise((next) => setTimeout(next, 20));

@@ -11,6 +11,7 @@
 
 import { randomBytes } from 'node:crypto';
 import type { MirrorRow, MirrorState } from '@holdfast/core';
+import { errorText } from '@holdfast/wire/directory';
 import type { Beat, BeatFacts, Connection, Frame } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
 import { redialMs } from '../../transport/backoff.ts';
@@ -431,6 +432,10 @@ export class VolumeLine {
     this.#first = false;
     this.#congestedSinceMs = null;
     this.#ports.says(`${this.member} is in step at ${this.#durable}`);
+    // Soon, so that a crash does not make everything dirty that was copied.
+    void this.#bitmap.save(null, () => this.underWay()).catch((error: unknown) => {
+      this.#ports.says(`the bitmap of ${this.member} can't be written: ${errorText(error)}`);
+    });
   }
 
   #heard({ says, waiting }: Beat): void {
