@@ -11,6 +11,8 @@ import { PowerCutDisk } from './power-cut-disk.ts';
 export const volumeBytes = 1_048_576;
 export const chunkBytes = 16_384;
 const limitMs = 20_000;
+/** Little enough that extents cool all the time. */
+const heat = { extentBytes: 65_536, hotMax: 6, coolAtOnce: 2 };
 
 export interface HostTerms {
   readonly mode?: 'async' | 'sync';
@@ -30,6 +32,8 @@ export class VolumeHost {
   /** False: its lines are cut, and none can be made. */
   reachable = true;
   readonly #lines = new Set<ConnectionPair>();
+  /** What a life that is over would still do does not happen. */
+  #life = 1;
 
   constructor(name: string, terms: HostTerms = {}) {
     this.name = name;
@@ -38,12 +42,19 @@ export class VolumeHost {
   }
 
   async openSource(epoch: bigint, targets: readonly VolumeHost[]): Promise<VolumeSource> {
-    const ground = await VolumeGround.open(this.disk, volumeBytes, chunkBytes);
+    const ground = await VolumeGround.open(
+      this.disk,
+      this.disk.open('volume'),
+      volumeBytes,
+      chunkBytes,
+      heat,
+    );
     this.source = await VolumeSource.open(this.disk.open('volume'), ground, this.#options(epoch, targets));
     return this.source;
   }
 
   #options(epoch: bigint, targets: readonly VolumeHost[]): VolumeSourceOptions {
+    const life = this.#life;
     const { mode = 'async', onTargetLoss = 'continue', targetLossMs = 0 } = this.terms;
     return {
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, epoch, mode, onTargetLoss, targetLossMs },
@@ -51,14 +62,20 @@ export class VolumeHost {
       targets: targets.map((host) => ({
         member: host.name,
         paused: null,
-        dial: () => Promise.resolve(this.#dial(host)),
+        dial: () => Promise.resolve(this.#dial(host, life)),
       })),
       says: (sentence) => this.says.push(sentence),
     };
   }
 
   async openTarget(): Promise<VolumeTarget> {
-    const ground = await VolumeGround.open(this.disk, volumeBytes, chunkBytes);
+    const ground = await VolumeGround.open(
+      this.disk,
+      this.disk.open('volume'),
+      volumeBytes,
+      chunkBytes,
+      heat,
+    );
     const { keepMaxBytes = 1 << 30, undoBytesMax = 1 << 30 } = this.terms;
     this.target = new VolumeTarget({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
@@ -92,6 +109,7 @@ export class VolumeHost {
   async kill(random: ((below: number) => number) | null): Promise<void> {
     if (random === null) this.disk.kill();
     else this.disk.powerCut(random);
+    this.#life += 1;
     this.cut();
     const [source, target] = [this.source, this.target];
     this.source = null;
@@ -114,9 +132,9 @@ export class VolumeHost {
     return bytes;
   }
 
-  #dial(to: VolumeHost): Dialed {
+  #dial(to: VolumeHost, life: number): Dialed {
     const { target } = to;
-    if (target === null || !to.reachable || !this.reachable)
+    if (target === null || !to.reachable || !this.reachable || this.#life !== life)
       return { kind: 'failed', failure: { kind: 'refused', says: `${to.name} does not answer` } };
     const line = connectionPair({ source: this.name, target: to.name, chunkBytes: 65_536 });
     this.#lines.add(line);

@@ -39,6 +39,8 @@ class Life {
   #arrived = 0;
   /** The target lost its power since it was last in step: its contents are no moment, as those of a disk are not. */
   #scarred = false;
+  /** Of writes in this life of the owner. */
+  #answers: Promise<unknown>[] = [];
 
   constructor(seed: number) {
     this.#chance = new Chance(seed);
@@ -110,21 +112,20 @@ class Life {
       const sectors = 1 + this.#chance.below(this.#chance.below(4) === 0 ? 200 : 12);
       const at = this.#chance.below(volumeBytes / sectorBytes - sectors);
       const durable = this.#chance.below(5) === 0;
-      const { number, contents } = this.#checker.write(at * sectorBytes, sectors * sectorBytes);
+      const contents = this.#checker.write(at * sectorBytes, sectors * sectorBytes);
       answers.push(
         submit(source, writeOf(at * sectorBytes, contents, durable)).then((came) => {
-          // Others of the same moment may be on either side of it.
-          if (durable && came === outcome.done && answers.length === 0) this.#flushed = number;
           if (came !== outcome.done && came !== outcome.shutdown) throw new Error(`a write came to ${came}`);
         }),
       );
       if (this.#chance.below(4) === 0) await new Promise((next) => setImmediate(next));
     }
-    const before = this.#checker.last;
+    this.#answers.push(...answers);
     if (this.#chance.below(2) === 0) return;
-    const flush = submit(source, { kind: 'flush' });
-    const all = Promise.all([...answers, flush]).then(([...came]) => came.at(-1));
-    const came = await Promise.race([all, new Promise((next) => setTimeout(() => next('late'), 300))]);
+    const before = this.#checker.last;
+    // A flush covers what was answered before it.
+    const flush = Promise.all(this.#answers).then(() => submit(source, { kind: 'flush' }));
+    const came = await Promise.race([flush, late(300)]);
     if (came !== outcome.done) return;
     this.#flushed = before;
     this.done.push(`flushed ${before}`);
@@ -142,6 +143,7 @@ class Life {
   async #restartOwner(): Promise<void> {
     const power = this.#chance.below(2) === 0;
     this.done.push(power ? 'power cut of the owner' : 'owner killed');
+    this.#answers = [];
     await this.#owner.kill(power ? this.#random : null);
     this.#judge(this.#owner, power, this.#flushed);
     await this.#owner.openSource(this.#epoch, [this.#other]);
@@ -166,6 +168,7 @@ class Life {
     const { target } = this.#other;
     const wasInStep = this.#seeStep();
     const power = this.#chance.below(2) === 0;
+    this.#answers = [];
     await this.#owner.kill(power ? this.#random : null);
     if (target?.state().consistent !== true) {
       this.done.push('no takeover: it is not complete');
@@ -199,6 +202,8 @@ class Life {
   async #settle(): Promise<void> {
     this.done.push('settle');
     await inStep(this.#owner, this.#other);
+    const answered = await Promise.race([Promise.all(this.#answers), late(5_000)]);
+    if (answered === 'late') throw new Error('writes are not answered, though both are in step');
     await until('both are equal', () => this.#owner.contents().equals(this.#other.contents()), 2_000);
     const wrong = this.#checker.prefix(this.#owner.contents(), this.#checker.last);
     if (wrong !== null) throw new Error(`the owner: ${wrong}`);
@@ -209,3 +214,8 @@ class Life {
     return new Promise((next) => setTimeout(next, ms));
   }
 }
+
+const late = (ms: number): Promise<'late'> =>
+  new Promise((resolve) => {
+    setTimeout(() => resolve('late'), ms);
+  });

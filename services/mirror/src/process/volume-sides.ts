@@ -41,7 +41,7 @@ export function volumeSides({ directory, log, door }: SidesPorts): Sides<VolumeD
       if (typeof store === 'string') return { kind: 'failed', says: store };
       try {
         const disk = new FolderDisk(folder(order));
-        return opened({ store, disk, ground: await VolumeGround.open(disk, sizeBytes, granularityBytes) });
+        return opened({ store, disk, ground: await VolumeGround.open(disk, store, sizeBytes, granularityBytes) });
       } catch (error) {
         store.close();
         throw error;

@@ -2,14 +2,14 @@
  * What a volume's roles stand on: its record, the extents that are hot, and a bitmap for each other copy. All of it lies
  * in one folder of stores (DIR/mirror/NAME/volume).
  *
- *   G1  opened, nothing is hot: what a former life left hot is dirty in every bitmap, durably
+ *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap
  *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
 import { advanceHistory } from '@holdfast/core';
 import { z } from 'zod';
-import { extentBytes, HotExtents } from './bitmap/hot-extents.ts';
+import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';
 import type { Disk, Store } from './store/store.ts';
@@ -61,7 +61,7 @@ export class VolumeGround {
   readonly #peers = new Map<string, PeerBitmap>();
   #record: VolumeRecord = blank;
 
-  private constructor(disk: Disk, sizeBytes: number, chunkBytes: number) {
+  private constructor(disk: Disk, sizeBytes: number, chunkBytes: number, heat: Heat) {
     this.disk = disk;
     this.sizeBytes = sizeBytes;
     this.chunkBytes = chunkBytes;
@@ -69,15 +69,21 @@ export class VolumeGround {
     this.#slots = new Slots(this.#store, recordBytes);
     const bytes = this.#slots.read();
     if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
-    this.hot = HotExtents.open(disk, sizeBytes);
+    this.hot = HotExtents.open(disk, sizeBytes, heat);
     for (const peer of this.#record.peers)
       this.#peers.set(peer, new PeerBitmap(disk, peer, sizeBytes, chunkBytes));
   }
 
-  /** Throws what the disk says. */
-  static async open(disk: Disk, sizeBytes: number, chunkBytes: number): Promise<VolumeGround> {
-    const ground = new VolumeGround(disk, sizeBytes, chunkBytes);
-    await ground.#fold();
+  /** Throws what the disk says. `volume`: what a former life wrote to it may be in the system's cache only. */
+  static async open(
+    disk: Disk,
+    volume: Store,
+    sizeBytes: number,
+    chunkBytes: number,
+    heat: Heat = usualHeat,
+  ): Promise<VolumeGround> {
+    const ground = new VolumeGround(disk, sizeBytes, chunkBytes, heat);
+    await ground.#fold(volume);
     return ground;
   }
 
@@ -143,13 +149,13 @@ export class VolumeGround {
   }
 
   /** G1. */
-  async #fold(): Promise<void> {
+  async #fold(volume: Store): Promise<void> {
     const hot = [...this.hot.hot()];
     if (hot.length === 0) return;
+    await volume.sync();
     for (const peer of this.#peers.values()) {
-      for (const extent of hot) {
-        const length = Math.min(extentBytes, this.sizeBytes - extent * extentBytes);
-        const [first, last] = this.chunksOf(extent * extentBytes, length);
+      for (const { offset, length } of hot) {
+        const [first, last] = this.chunksOf(offset, Math.min(length, this.sizeBytes - offset));
         for (let chunk = first; chunk <= last; chunk += 1) peer.add(chunk);
       }
       await peer.save();

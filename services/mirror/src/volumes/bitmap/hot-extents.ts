@@ -3,7 +3,8 @@
  * extent that is hot already costs no sync. After a crash everything in hot extents counts as dirty for everybody.
  *
  *   E1  an extent is hot when its record is durable, and not before
- *   E2  an extent cools only after the bitmaps tell of everything in it that somebody may lack, durably
+ *   E2  an extent cools only after everything in it is durable in the volume itself, and the bitmaps tell of all that
+ *       somebody may lack: cold, it is trusted after a crash
  *   E3  sequence numbers below `sequenceBound` may have been given out: a new life goes on from there
  */
 
@@ -11,11 +12,16 @@ import { z } from 'zod';
 import type { Disk, Store } from '../store/store.ts';
 import { Slots } from './slots.ts';
 
-export const extentBytes = 4_194_304;
+export interface Heat {
+  readonly extentBytes: number;
+  readonly hotMax: number;
+  /** So many make room at once: each change of the record is a sync. */
+  readonly coolAtOnce: number;
+}
+
 /** 4 GiB that are compared after a crash, in a second or two. */
-const hotMax = 1_024;
-/** So many make room at once: each change of the record is a sync. */
-const coolAtOnce = 64;
+export const usualHeat: Heat = { extentBytes: 4_194_304, hotMax: 1_024, coolAtOnce: 64 };
+
 const slotBytes = 32_768;
 const sequencesAhead = 1_048_576;
 
@@ -24,21 +30,23 @@ const record = z.strictObject({ sequenceBound: z.number(), extents: z.array(z.nu
 export class HotExtents {
   readonly #store: Store;
   readonly #slots: Slots;
+  readonly #heatTerms: Heat;
   /** When it was written to last, by a clock that counts uses; 0: it is cold. */
   readonly #used: Float64Array;
   readonly #hot = new Set<number>();
   #clock = 0;
   #sequenceBound = 0;
 
-  private constructor(store: Store, volumeBytes: number) {
+  private constructor(store: Store, volumeBytes: number, heat: Heat) {
+    this.#heatTerms = heat;
     this.#store = store;
     this.#slots = new Slots(store, slotBytes);
-    this.#used = new Float64Array(Math.ceil(volumeBytes / extentBytes));
+    this.#used = new Float64Array(Math.ceil(volumeBytes / heat.extentBytes));
   }
 
   /** Throws what the disk says. Hot in it is what a former life left. */
-  static open(disk: Disk, volumeBytes: number): HotExtents {
-    const extents = new HotExtents(disk.open('hot'), volumeBytes);
+  static open(disk: Disk, volumeBytes: number, heat: Heat): HotExtents {
+    const extents = new HotExtents(disk.open('hot'), volumeBytes, heat);
     const bytes = extents.#slots.read();
     if (bytes === null) return extents;
     const { sequenceBound, extents: hot } = record.parse(JSON.parse(bytes.toString()));
@@ -51,12 +59,15 @@ export class HotExtents {
     return this.#sequenceBound;
   }
 
-  hot(): Iterable<number> {
-    return this.#hot;
+  /** What is hot, as ranges of the volume. */
+  *hot(): Iterable<{ readonly offset: number; readonly length: number }> {
+    const { extentBytes } = this.#heatTerms;
+    for (const extent of this.#hot) yield { offset: extent * extentBytes, length: extentBytes };
   }
 
   /** Whether a write of this range may go on now. */
   admits(offset: number, length: number): boolean {
+    const { extentBytes } = this.#heatTerms;
     const last = Math.floor((offset + length - 1) / extentBytes);
     for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
       if (this.#used[extent] === 0) return false;
@@ -73,8 +84,9 @@ export class HotExtents {
   async warm(
     ranges: readonly { readonly offset: number; readonly length: number }[],
     sequence: number,
-    settle: (extents: readonly number[]) => Promise<void>,
+    settle: () => Promise<void>,
   ): Promise<void> {
+    const { extentBytes, hotMax, coolAtOnce } = this.#heatTerms;
     const wanted = new Set<number>();
     for (const { offset, length } of ranges) {
       const last = Math.floor((offset + length - 1) / extentBytes);
@@ -86,7 +98,7 @@ export class HotExtents {
     const cooled = over > 0 ? this.#coldest(Math.max(over, coolAtOnce), wanted) : [];
     // From here on a write to one of them waits; it is still on record until the record is replaced.
     for (const extent of cooled) this.#used[extent] = 0;
-    await settle(cooled);
+    if (cooled.length > 0) await settle();
     for (const extent of cooled) this.#hot.delete(extent);
     await this.#save([...this.#hot, ...added], sequence);
     for (const extent of added) this.#heat(extent); // E1

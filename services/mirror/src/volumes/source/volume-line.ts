@@ -433,9 +433,11 @@ export class VolumeLine {
     this.#congestedSinceMs = null;
     this.#ports.says(`${this.member} is in step at ${this.#durable}`);
     // Soon, so that a crash does not make everything dirty that was copied.
-    void this.#bitmap.save(null, () => this.underWay()).catch((error: unknown) => {
-      this.#ports.says(`the bitmap of ${this.member} can't be written: ${errorText(error)}`);
-    });
+    void this.#bitmap
+      .save(null, () => this.underWay())
+      .catch((error: unknown) => {
+        this.#ports.says(`the bitmap of ${this.member} can't be written: ${errorText(error)}`);
+      });
   }
 
   #heard({ says, waiting }: Beat): void {
@@ -504,7 +506,8 @@ export class VolumeLine {
   #facts(): BeatFacts {
     const { behindBytes, behindMs, says } = this.row();
     const waiting = this.#phase.kind === 'waiting' ? this.#waitingSays : '';
-    return { behindBytes, behindMs, waiting, sequence: this.#ports.sequence(), receivedBytes: 0, says };
+    const sequence = this.#ports.sequence();
+    return { behindBytes, behindMs, waiting, sequence, receivedBytes: 0, says, diverged: false };
   }
 }
 

@@ -310,7 +310,10 @@ export class VolumeSource implements Volume {
     const { hot } = this.#ground;
     try {
       while (this.#cold.length > 0 && !this.#closing) {
-        await hot.warm(this.#cold, this.#sequence, () => this.#save());
+        await hot.warm(this.#cold, this.#sequence, async () => {
+          await this.#store.sync();
+          await this.#save();
+        });
         for (const cold of this.#cold.splice(0))
           this.#change(cold.change, cold.length, cold.durable, cold.done);
       }
