@@ -128,10 +128,10 @@ export class VolumeSourceSide implements SourceSide {
   async close(why: Closing): Promise<void> {
     if (why === 'restart') await this.#server.hangUp();
     this.#volume.close();
-    const served = this.#server.close();
+    // It goes on telling clients for a moment; nobody waits for that.
+    void this.#server.close();
     this.#ports.lines.close();
     await this.#source.close();
-    await served;
   }
 
   #resync(run: MirrorRun): Answered {

@@ -295,7 +295,8 @@ export class VolumeSource implements Volume {
       return;
     }
     const { hot } = this.#ground;
-    if (hot.admits(change.offset, length) && !hot.needsSequences(this.#sequence + 1)) {
+    // Behind one that waits, so that writes are carried out in the order in which they came.
+    if (this.#cold.length === 0 && hot.admits(change.offset, length) && !hot.needsSequences(this.#sequence + 1)) {
       this.#carryOut(change, length, durable, done);
       return;
     }

@@ -1,0 +1,73 @@
+/** The entry of a volume's thread: the data path of one owner, from the client's socket to the lines to its targets. */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { SourceSide } from './side.ts';
+import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
+import { openSource } from './volume-home.ts';
+
+const reportMs = 50;
+
+const port = parentPort;
+if (port === null) throw new Error('this file is the entry of a thread');
+const tell = (message: FromSourceThread): void => port.postMessage(message);
+
+const { home, order, role, grantUntil } = workerData as SourceThreadOptions;
+let until = grantUntil;
+const opened = await openSource(
+  home,
+  order,
+  role,
+  () => until,
+  (sentence) => tell({ kind: 'says', sentence }),
+);
+if (opened.kind === 'open') run(opened.side);
+else {
+  tell({ kind: 'failed', says: opened.says });
+  port.close();
+}
+
+function run(side: SourceSide): void {
+  const aborts = new Map<number, AbortController>();
+  let told = '';
+  const report = (): void => {
+    const now = side.report();
+    const text = JSON.stringify({ ...now, epoch: now.epoch.toString() });
+    if (text === told) return;
+    told = text;
+    tell({ kind: 'report', report: now });
+  };
+  const timer = setInterval(report, reportMs);
+  port?.on('message', (message: ToSourceThread) => {
+    switch (message.kind) {
+      case 'change':
+        until = message.role.grantUntil;
+        side.change(message.order, message.role);
+        return;
+      case 'drain': {
+        const { id, to, limitMs } = message;
+        void side.drain(to, limitMs).then((targets) => tell({ kind: 'drained', id, targets }));
+        return;
+      }
+      case 'run': {
+        const { id } = message;
+        const abort = new AbortController();
+        aborts.set(id, abort);
+        void side
+          .run(message.run, { row: (row) => tell({ kind: 'row', id, row }), signal: abort.signal })
+          .then((answered) => tell({ kind: 'answered', id, answered }))
+          .finally(() => aborts.delete(id));
+        return;
+      }
+      case 'abort':
+        aborts.get(message.id)?.abort();
+        return;
+      case 'close':
+        clearInterval(timer);
+        void side.close(message.why).then(() => {
+          tell({ kind: 'closed' });
+          port.close();
+        });
+    }
+  });
+  report();
+  tell({ kind: 'opened' });
+}
