@@ -24,6 +24,8 @@ interface RoleTarget {
     readonly epoch: Epoch;
     readonly consistent: boolean;
   };
+  /** Why what it writes to is not the place of the copy any more; absent, or empty, while it is. */
+  readonly lost?: string;
   accept(connection: Connection, hello: Hello): Promise<Accepted>;
   promote(): Promise<{ readonly position: Position | null }>;
   close(): Promise<void>;
@@ -66,7 +68,7 @@ export class TargetRoleSide implements TargetSide {
   }
 
   get lost(): string {
-    return this.#ports.target.lost;
+    return this.#ports.target.lost ?? '';
   }
 
   change(_order: MirrorOrder, role: TargetRole | null): void {
