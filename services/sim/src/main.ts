@@ -63,12 +63,6 @@ function pieces(work: Work, size: number): Work[] {
   return list;
 }
 
-/**
- * Nearly everything that a run makes is gone a moment later: with room for more of it, far less is looked at by the
- * collector of garbage before it is.
- */
-const youngMemory = ['--max-semi-space-size=64', '--min-semi-space-size=16'];
-
 function inProcesses(work: Work): Promise<Summary> {
   const todo = pieces(work, 25);
   const count = Math.min(availableParallelism(), todo.length);
@@ -76,7 +70,7 @@ function inProcesses(work: Work): Promise<Summary> {
     let summary = nothing;
     let ended = 0;
     for (let i = 0; i < count; i += 1) {
-      const child = fork(fileURLToPath(import.meta.url), ['--worker'], { execArgv: youngMemory });
+      const child = fork(fileURLToPath(import.meta.url), ['--worker']);
       const next = () => {
         const piece = todo.shift();
         if (piece === undefined) child.disconnect();
