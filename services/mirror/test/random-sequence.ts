@@ -1,14 +1,15 @@
 /**
  * One random life of a mirror: operations on the owner's tree, while the line is cut, either side starts anew, and the
  * direction reverses, with what the former owner wrote last. At the end both trees have to be equal, and whatever was
- * overwritten at a former owner has to be in the list of what was kept aside.
+ * overwritten at a former owner, or was in a target's folder before its first copy, has to be in the list of what was kept
+ * aside. Some lives end with several reversals, or with a root that is not mounted for a while.
  *
  * Left out: a hard link that is made, written through and gone again before the source looked at it once. A change feed
  * tells names only, so that the file's other names are seen to differ by the next look at everything.
  */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -36,12 +37,20 @@ export async function randomSequence(seed: number, base: string): Promise<string
 /** Contents of the files of a tree, by path (latin1). */
 type Contents = ReadonlyMap<string, Buffer>;
 
+/** A copy that was brought by hand, and the source at that moment. */
+interface Brought {
+  readonly there: Contents;
+  readonly source: Contents;
+}
+
 class Sequence {
   readonly done: string[];
   readonly #chance: Chance;
   readonly #files: RandomFiles;
   readonly #pair: MirrorPair;
   readonly #watched: boolean;
+  /** Not judged yet. */
+  #brought: Brought | null = null;
 
   private constructor(
     chance: Chance,
@@ -63,6 +72,7 @@ class Sequence {
     const feed = chance.below(4) === 0 ? 'none' : 'here';
     const byHand = chance.below(6) === 0;
     done.push(`feed ${feed}`);
+    let brought: Brought | null = null;
     const pair = await makePair({
       base,
       feed,
@@ -72,15 +82,25 @@ class Sequence {
         if (!byHand) return;
         execFileSync('cp', ['-a', `${source}/.`, target]);
         for (let left = chance.below(4); left > 0; left -= 1) done.push(`by hand: ${files.step(target)}`);
+        brought = { there: contentsOf(target), source: contentsOf(source) };
       },
     });
-    return new Sequence(chance, files, pair, feed === 'here', done);
+    const sequence = new Sequence(chance, files, pair, feed === 'here', done);
+    sequence.#brought = brought;
+    return sequence;
   }
 
   async run(): Promise<void> {
     const steps = 10 + this.#chance.below(16);
     for (let step = 0; step < steps; step += 1) await this.#step();
     await this.#compare();
+    if (this.#chance.below(8) === 0) {
+      for (let left = 2; left > 0; left -= 1) {
+        this.#some(3);
+        await this.#reverse();
+      }
+    }
+    if (this.#chance.below(6) === 0) await this.#unmounted();
   }
 
   async end(): Promise<void> {
@@ -143,6 +163,7 @@ class Sequence {
     this.done.push('compare');
     this.#pair.heal();
     await this.#pair.settle();
+    this.#judgeBrought();
     const differences = this.#pair.differences();
     if (differences.length > 0) throw new Error(this.#pair.story(differences.join('\n')));
     const { sourceCatalog, targetCatalog } = this.#pair;
@@ -154,8 +175,31 @@ class Sequence {
     throw new Error(`the checksums are ${sums.join(', ')}:\n${lines.join('\n')}`);
   }
 
+  /** The source's root is an empty folder for a while: it sends nothing, and goes on afterwards. */
+  async #unmounted(): Promise<void> {
+    const pair = this.#pair;
+    if (pair.sourceCatalog.entries < 2) return;
+    this.done.push('the root is not mounted');
+    const away = `${pair.sourceRoot}.away`;
+    await pair.stopSource();
+    renameSync(pair.sourceRoot, away);
+    mkdirSync(pair.sourceRoot);
+    const started = await pair.startSource().then(
+      () => true,
+      () => false,
+    );
+    if (started) throw new Error('a source began on an empty folder in the place of its root');
+    await pair.stopSource();
+    rmdirSync(pair.sourceRoot);
+    renameSync(away, pair.sourceRoot);
+    this.#some(2);
+    await pair.startSource();
+    await this.#compare();
+  }
+
   async #reverse(): Promise<void> {
     const pair = this.#pair;
+    if (this.#brought !== null) await this.#compare();
     // Nobody takes over a copy that is no copy yet.
     if (!pair.target.state().consistent) {
       pair.heal();
@@ -177,6 +221,14 @@ class Sequence {
     });
     await this.#compare();
     this.#judgeKept(former, promoted, contentsOf(pair.sourceRoot));
+  }
+
+  /** What the target's folder had before and the source had not is kept aside, unless it came to be the source's later. */
+  #judgeBrought(): void {
+    const brought = this.#brought;
+    if (brought === null) return;
+    this.#brought = null;
+    this.#judgeKept(brought.there, brought.source, contentsOf(this.#pair.sourceRoot));
   }
 
   /** What only the former owner had, and has no more, is kept aside with its contents. */
