@@ -12,7 +12,6 @@ import {
 import { assess } from '../src/quorum/candidates.ts';
 import { nobodyHeard } from '../src/quorum/presence.ts';
 import type { Scene } from '../src/quorum/scene.ts';
-import { nobodyHeard } from '../src/quorum/presence.ts';
 import { notInStep } from '../src/quorum/copies.ts';
 import { absorb, emptyView } from '../src/quorum/view.ts';
 import { hear, startListening } from '../src/vantage.ts';

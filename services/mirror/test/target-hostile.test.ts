@@ -185,6 +185,32 @@ test('a link that somebody put in the place of a folder is not followed', async 
   expect(stage.target.state()).toMatchObject({ consistent: false });
 });
 
+test('a batch after a plan that only compares is refused: nothing was kept aside for it', async () => {
+  source.connection.close('the test dials again');
+  ({ source } = await stage.dial(7n, null, 10));
+  source.plan(0, 'verify');
+  while (!(await source.next('candidates')).last);
+  source.connection.send(begin);
+  expect(await refusal()).toMatch(/where nothing was to be sent/);
+  await untouched();
+});
+
+test('what is offered beneath a symbolic link is neither read nor kept aside', async () => {
+  source.connection.close('the test dials again');
+  ({ source } = await stage.dial(7n, null, 10));
+  source.plan(0, 'compare');
+  while (!(await source.next('candidates')).last);
+  const nothing = { attributes: null, blockBytes: 0, hashes: Buffer.alloc(0) };
+  const entries = ['a/way-out/secret', 'a/way-out'].map((path) => ({ path: bytes(path), ...nothing }));
+  source.connection.send({ kind: 'offer', number: 1, entries });
+  const wants = await source.next('wants');
+  expect(wants.entries.map(({ path }) => path.toString())).toEqual(['a/way-out']);
+  // The link itself was replicated, and so is not of unknown origin.
+  expect(stage.target.divergence.list()).toEqual([]);
+  source.connection.close('done');
+  await untouched();
+});
+
 test('refuses who has no business here', async () => {
   const attempts: [Parameters<Stage['hello']>[0], string][] = [
     [{ cluster: 'evil' }, 'cluster'],
