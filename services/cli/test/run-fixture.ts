@@ -115,6 +115,8 @@ export class Member {
     this.#runs.push(child);
     let out = '';
     let err = '';
+    let closed = false;
+    child.on('close', () => (closed = true));
     child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
     return {
@@ -124,7 +126,12 @@ export class Member {
       ready: async () => {
         await until('the run to be ready', () => out.includes('ready'));
       },
-      ended: () => exited(child),
+      // 'exit' may come before its last words are read.
+      ended: async () => {
+        const how = await exited(child);
+        await until('the last words of the run', () => closed);
+        return how;
+      },
     };
   }
 
