@@ -64,6 +64,7 @@ export function leadsAnew(cluster: Cluster): boolean {
 }
 
 const commands: readonly (readonly [RegExp, Do])[] = [
+  [/^time has passed$/, () => undefined],
   [/^power off (\w)$/, (c, [id = '']) => c.host(id).powerOff()],
   [/^power on (\w)$/, (c, [id = '']) => c.host(id).powerOn()],
   [/^kill (agent|quorum|guard|etcd) of (\w)$/, (c, [name = '', id = '']) => c.host(id).kill(process(name))],

@@ -3,6 +3,7 @@
 import { lastCommon } from '@holdfast/core';
 import { clockWarnings } from '@holdfast/core';
 import type { Cluster } from '../cluster.ts';
+import type { Machine } from '../machine.ts';
 import { leadsAnew } from './story-commands.ts';
 
 type State = (cluster: Cluster, words: readonly string[]) => boolean;
@@ -14,15 +15,16 @@ function active(cluster: Cluster, id: string): boolean {
   return agent?.mailbox.alive === true && agent.state.groups.get('g1')?.holding.kind === 'active';
 }
 
+const serves = ({ addresses, resources }: Machine): boolean =>
+  addresses.has(address) && resources.has('g1/app');
+
 const states: readonly (readonly [RegExp, State])[] = [
   [/^(\w) owns$/, (c, [id = '']) => owner(c) === id],
   [/^(\w) is active$/, (c, [id = '']) => active(c, id)],
   [/^nobody is active$/, (c) => !c.hosts.some((h) => active(c, h.id))],
   // The service as clients see it, whatever our processes think.
-  [
-    /^(\w) serves$/,
-    (c, [id = '']) => c.host(id).machine.addresses.has(address) && c.host(id).machine.resources.has('g1/app'),
-  ],
+  [/^(\w) serves$/, (c, [id = '']) => serves(c.host(id).machine)],
+  [/^somebody serves$/, (c) => c.hosts.some(({ machine }) => serves(machine))],
   [/^(\w) has (10\.[\d./]+)$/, (c, [id = '', own = '']) => c.host(id).machine.addresses.has(own)],
   [/^(\w) has the address$/, (c, [id = '']) => c.host(id).machine.addresses.has(address)],
   [/^(\w) has no address$/, (c, [id = '']) => !c.host(id).machine.addresses.has(address)],

@@ -66,6 +66,9 @@ export function tell(story: Story, seed: number): Told {
     if (sim.violation !== null) break;
     tellLine(cluster, line, waiting);
   }
+  const [never] = waiting;
+  if (sim.violation === null && never !== undefined)
+    sim.fail('story', `${never.who} never says "${never.text}"`);
   if (sim.violation === null) nothingVanished(cluster);
   return { violation: sim.violation, journal: (lines) => [...sim.journal(lines), ...cluster.describe()] };
 }
