@@ -47,7 +47,8 @@ export class HeadStart {
   look(state: AgentState): void {
     for (const group of state.groups.values()) {
       this.#remember(state, group);
-      if (isReleasedTo(state.self, group)) this.#lookAhead(state, group.group);
+      if (isReleasedTo(state.self, group) || isHandedTo(state.self, group))
+        this.#lookAhead(state, group.group);
       if (this.#isAboutToFail(state, group)) this.#probe(state, group.group);
     }
   }
@@ -64,7 +65,7 @@ export class HeadStart {
   #epochAhead(state: AgentState, group: GroupState): Epoch | null {
     const own = group.seen?.ownership;
     if (own === undefined) return null;
-    if (waitsForProof(group, state)) return own.epoch;
+    if (waitsForProof(group, state) || isHandedTo(state.self, group)) return own.epoch;
     return isReleasedTo(state.self, group) || this.#isAboutToFail(state, group) ? own.epoch + 1n : null;
   }
 
@@ -103,3 +104,10 @@ export class HeadStart {
 
 const isReleasedTo = (self: MemberId, { seen }: GroupState): boolean =>
   seen?.ownership.kind === 'releasing' && seen.ownership.to === self;
+
+/** Ours, as soon as the former owner has let go. */
+const isHandedTo = (self: MemberId, { seen, holding }: GroupState): boolean =>
+  seen?.ownership.kind === 'owned' &&
+  seen.ownership.owner === self &&
+  seen.ownership.after !== undefined &&
+  (holding.kind === 'idle' || holding.kind === 'fenced');

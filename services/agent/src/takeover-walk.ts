@@ -6,6 +6,7 @@
  *   S3  a step of an epoch that is over does nothing; one that was in the middle when it ended leaves nothing behind
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import type {
   AgentAction,
   Ended,
@@ -50,6 +51,8 @@ export interface WalkParts {
 }
 
 const enteredMs = 1_000;
+/** About what it takes to have an epoch on disk. */
+const successorMs = 15;
 
 export class TakeoverWalk {
   readonly #host: Host;
@@ -130,7 +133,7 @@ export class TakeoverWalk {
       case 'unname':
         return ending(names.giveUp(config));
       case 'drop-addresses':
-        return ending(this.#drop(group, step.addresses));
+        return ending(this.#giveUp(action, step.addresses));
       case 'open-mirrors':
         return ending(this.#openMirrors(action, step.mirrors));
       case 'drain-mirrors':
@@ -207,6 +210,12 @@ export class TakeoverWalk {
   configured(groups: Iterable<GroupConfig>): void {
     for (const group of groups)
       for (const resource of group.resources) this.#former.set(`${group.name}/${resource.name}`, resource);
+  }
+
+  /** While the successor of a planned move makes ready, the addresses answer still. */
+  async #giveUp({ group, planned }: RunStep, addresses: readonly string[]): Promise<Ended> {
+    if (planned) await pause(successorMs);
+    return this.#drop(group, addresses);
   }
 
   async #drop(group: GroupId, wanted: readonly string[]): Promise<Ended> {

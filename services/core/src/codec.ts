@@ -35,7 +35,12 @@ const step = z.object({
 
 const ownership = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unowned'), epoch, lastOwner: id.nullable() }),
-  z.object({ kind: z.literal('owned'), epoch, owner: id }),
+  z.object({
+    kind: z.literal('owned'),
+    epoch,
+    owner: id,
+    after: z.object({ server: id, epoch }).optional(),
+  }),
   z.object({ kind: z.literal('releasing'), epoch, owner: id, to: id.nullable() }),
 ]);
 

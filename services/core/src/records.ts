@@ -19,7 +19,13 @@ import type { Epoch, GroupId, MemberId, MirrorId, OperationId, WallMs } from './
  */
 export type Ownership =
   | { readonly kind: 'unowned'; readonly epoch: Epoch; readonly lastOwner: MemberId | null }
-  | { readonly kind: 'owned'; readonly epoch: Epoch; readonly owner: MemberId }
+  | {
+      readonly kind: 'owned';
+      readonly epoch: Epoch;
+      readonly owner: MemberId;
+      /** Who may still be letting go: until that is known to be over, the owner begins nothing (docs/adr/0022). */
+      readonly after?: Former | undefined;
+    }
   | {
       readonly kind: 'releasing';
       readonly epoch: Epoch;
@@ -27,6 +33,12 @@ export type Ownership =
       /** Null: nobody is to take over; the group is to be left unowned. */
       readonly to: MemberId | null;
     };
+
+/** A server and the epoch at which it had a group. */
+export interface Former {
+  readonly server: MemberId;
+  readonly epoch: Epoch;
+}
 
 export interface GroupRecord {
   readonly group: GroupId;

@@ -77,6 +77,7 @@ const behindMax = 100;
 
 /** Every other server holds what the owner holds, and nothing else. */
 function inStep(cluster: Cluster, group: GroupConfig, owner: string, fail: (says: string) => void): void {
+  if (group.mirrors.length === 0) return;
   const { now } = cluster.sim;
   const data = cluster.host(owner).machine.copyOf(group.name).historyAt(now);
   for (const server of group.servers) {

@@ -44,6 +44,8 @@ export class Ledger {
   /** The last renewal that was confirmed in time, whatever it was confirmed for. */
   private last: Sent | null = null;
   readonly highest = new Map<GroupId, Epoch>();
+  /** The epoch whose end a successor waits for. */
+  readonly awaited = new Map<GroupId, Epoch>();
 
   proofOf(group: GroupId, epoch: Epoch): Proof | null {
     const proof = this.proofs.get(group);
@@ -57,7 +59,7 @@ export class Ledger {
 
   renewed(self: MemberId, incarnation: number, attempt: number, answer: RenewAnswer, now: BootMs): void {
     if (answer.kind === 'no-answer') return;
-    for (const record of answer.groups) this.saw(record.group, record.ownership.epoch);
+    this.sawAll(self, answer.groups);
     const sent = this.sent.get(attempt);
     if (sent === undefined || now > sent.at + sent.deadlineMs) return;
     const confirmed =
@@ -70,7 +72,7 @@ export class Ledger {
 
   /** News of the store: the last renewal entitles to what it gives, from when that renewal was sent. */
   hinted(self: MemberId, groups: readonly GroupRecord[]): void {
-    for (const { group, ownership } of groups) this.saw(group, ownership.epoch);
+    this.sawAll(self, groups);
     if (this.last !== null) this.proveAll(self, groups, this.last);
   }
 
@@ -79,6 +81,14 @@ export class Ledger {
       const rules = sent.config?.groups.get(group)?.rules;
       if (rules !== undefined && ownership.kind !== 'unowned' && ownership.owner === self)
         this.prove(group, { epoch: ownership.epoch, at: sent.at, rules });
+    }
+  }
+
+  private sawAll(self: MemberId, groups: readonly GroupRecord[]): void {
+    for (const { group, ownership } of groups) {
+      this.saw(group, ownership.epoch);
+      const after = ownership.kind === 'owned' ? ownership.after : undefined;
+      if (after?.server === self) this.awaited.set(group, after.epoch);
     }
   }
 

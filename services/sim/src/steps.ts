@@ -84,6 +84,11 @@ export class Steps {
         this.command(order, ended, () => undefined);
         return;
       case 'probe': {
+        // As in docs/adr/0012.
+        if (order.planned) {
+          this.later(awake, 0, () => ended(done, 0, false));
+          return;
+        }
         const ms = random.between(100, 500);
         this.later(awake, ms, () => {
           const who = step.addresses.map((a) => this.holderOf(a)).find((h) => h !== null);

@@ -139,16 +139,37 @@ function asOurs(state: AgentState, record: GroupRecord): GroupRecord {
 
 const epochNotCompared: Tampering = {
   ...honest,
-  agent: (state, event, now) => {
-    if (event.kind === 'hint') {
-      return stepAgent(state, { ...event, groups: event.groups.map((g) => asOurs(state, g)) }, now);
-    }
-    if (event.kind === 'renewed' && event.answer.kind !== 'no-answer') {
-      const groups = event.answer.groups.map((g) => asOurs(state, g));
-      return stepAgent(state, { ...event, answer: { ...event.answer, groups } }, now);
-    }
-    return stepAgent(state, event, now);
-  },
+  agent: (state, event, now) =>
+    stepAgent(
+      state,
+      seenAs(event, (g) => asOurs(state, g)),
+      now,
+    ),
+};
+
+/** Records of groups as the agent is made to see them. */
+function seenAs(event: AgentEvent, change: (record: GroupRecord) => GroupRecord): AgentEvent {
+  if (event.kind === 'hint') return { ...event, groups: event.groups.map(change) };
+  if (event.kind !== 'renewed' || event.answer.kind === 'no-answer') return event;
+  return { ...event, answer: { ...event.answer, groups: event.answer.groups.map(change) } };
+}
+
+/** Whoever is given a group begins, whoever else may still be letting go of it. */
+function withoutFormer(self: string, record: GroupRecord): GroupRecord {
+  const { ownership } = record;
+  if (ownership.kind !== 'owned' || ownership.owner !== self || ownership.after === undefined) return record;
+  const { kind, owner, epoch } = ownership;
+  return { ...record, ownership: { kind, owner, epoch } };
+}
+
+const formerNotWaitedFor: Tampering = {
+  ...honest,
+  agent: (state, event, now) =>
+    stepAgent(
+      state,
+      seenAs(event, (g) => withoutFormer(state.self, g)),
+      now,
+    ),
 };
 
 const promiseNotBinding = believing((_before, after) =>
@@ -204,6 +225,7 @@ export const variants: readonly Variant[] = [
   { name: 'deadlines are polled once a second', within: 300, tampering: polled },
   { name: 'the boot rule is left out', within: 300, tampering: noBootRule },
   { name: 'the epoch is not compared', within: 300, tampering: epochNotCompared },
+  { name: 'a former owner is not waited for', within: 300, tampering: formerNotWaitedFor },
   { name: 'a promise does not bind', within: 300, tampering: promiseNotBinding },
   { name: 'promises count from their reply', within: 300, tampering: promisesFromReply },
   {

@@ -7,18 +7,21 @@
  *   O3  a release is refused only before its point of no return; a stop that fails goes to the guard
  *   O5  the renewal may be older than the record: whoever takes the group away from us again waits for G after it last
  *       saw a renewal of ours change, so what that renewal entitles us to is over by then (docs/adr/0015)
+ *   O6  where the record names a former owner that may still be letting go, its own word is waited for: that it is fenced
+ *       at that epoch, which stays true for ever (docs/adr/0022)
  *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  */
 
 import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
 import { mayActUntil } from '../node.ts';
-import type { GroupRecord } from '../records.ts';
+import type { Former, GroupRecord } from '../records.ts';
 import type { TimeRules } from '../time.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
 import { resting } from './resting.ts';
+import { isReleasedAtOnce } from './step.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**
@@ -51,6 +54,9 @@ export function seeRecord(
   const held = heldEpoch(next.holding);
 
   if (held === null) {
+    const former = ownEndOf(record, here.self);
+    if (former !== null && here.stripped && !isFencedAt(next, former))
+      return stay(declareFenced(next, former, 'nothing of it runs here'));
     const dead = next.holding.kind === 'fenced' && next.holding.epoch >= own.epoch;
     if (!mine || dead) return stay(next);
     // O4: asked to give up what never began here, or what a former life of this server had.
@@ -59,7 +65,14 @@ export function seeRecord(
       return stay(declareFenced(next, own.epoch, 'this server started anew'));
     return stay(next);
   }
-  if (!mine || own.epoch !== held) return startFence(next, lostReason(record, here.self), here);
+  if (!mine || own.epoch !== held) {
+    // O6: whoever is named after us waits for our word.
+    const asked = ownEndOf(record, here.self) === held;
+    if (asked && next.holding.kind === 'releasing') return stay(next);
+    if (asked && next.holding.kind === 'active' && isReleasedAtOnce(here.config))
+      return startRelease(next, record.reason, here);
+    return startFence(next, lostReason(record, here.self), here);
+  }
   switch (next.holding.kind) {
     case 'acquiring':
     case 'active':
@@ -78,6 +91,14 @@ export function seeRecord(
       return stay(next);
   }
 }
+
+/** The epoch of this server that others wait to see the end of; null when they don't. */
+function ownEndOf({ ownership }: GroupRecord, self: MemberId): Epoch | null {
+  return ownership.kind === 'owned' && ownership.after?.server === self ? ownership.after.epoch : null;
+}
+
+const isFencedAt = ({ holding }: GroupState, epoch: Epoch): boolean =>
+  holding.kind === 'fenced' && holding.epoch >= epoch;
 
 function lostReason(record: GroupRecord, self: MemberId): string {
   const own = record.ownership;
@@ -119,8 +140,16 @@ export function acquireWhenEntitled(g: GroupState, vantage: Vantage, here: Here)
   if (g.holding.kind === 'fenced' && own.epoch <= g.holding.epoch) return stay(g);
   if (g.entitledEpoch !== own.epoch || !entitled(g, here)) return stay(g);
   if (!here.stripped || here.leaving) return stay(g);
+  if (own.after !== undefined && !hasLetGo(own.after, g, vantage, here.self)) return stay(g);
   if (promiseBinds(g, vantage, here.now)) return stay(g);
   return acquire(g, own.epoch, here);
+}
+
+/** O6. Here, nothing can be acquired while anything is held. */
+function hasLetGo(former: Former, { group }: GroupState, vantage: Vantage, self: MemberId): boolean {
+  if (former.server === self) return true;
+  const claim = claimOf(vantage, former.server, group);
+  return claim?.epoch === former.epoch && (claim.state === 'fenced' || claim.state === 'failed');
 }
 
 /** Whether a promise still keeps us from a takeover. P4 (promises.ts). */

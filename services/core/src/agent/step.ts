@@ -91,6 +91,13 @@ export function takeoverSteps(group: GroupConfig): readonly TakeoverStep[] {
   return steps;
 }
 
+/** There is nothing to it but the addresses: nothing that could be refused, must be brought in step, or takes long. */
+export function isReleasedAtOnce(group: GroupConfig): boolean {
+  if (group.identity.mode !== 'add') return false;
+  const steps = releaseSteps(group, null);
+  return steps.length > 0 && steps.every((step) => step.kind === 'drop-addresses');
+}
+
 /** `to`: who takes the group over, and has to have everything; null when nobody does. */
 export function releaseSteps(group: GroupConfig, to: MemberId | null): readonly TakeoverStep[] {
   const addresses = identityAddresses(group.identity);

@@ -3,6 +3,7 @@
 import type { Epoch, MemberId } from '../names.ts';
 import type {
   EndedOperation,
+  Former,
   GroupRecord,
   Operation,
   OperationKind,
@@ -11,9 +12,11 @@ import type {
   Ownership,
   StepRecord,
 } from '../records.ts';
+import { isReleasedAtOnce } from '../agent/step.ts';
 import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { dataHolder } from './copies.ts';
+import { reportFor, saysFenced } from './scene.ts';
 import type { Phase } from '../records.ts';
 
 const hourMs = 3_600_000;
@@ -96,7 +99,9 @@ export function withOwnership(
 
 /** `to` owns the group from this epoch on. */
 export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reason: string): GroupRecord {
-  const base = withOwnership(c, { kind: 'owned', owner: to, epoch }, op, reason);
+  const after = stillLettingGo(c, to);
+  const owned: Ownership = { kind: 'owned', owner: to, epoch, ...(after === null ? {} : { after }) };
+  const base = withOwnership(c, owned, op, reason);
   const counts = op.kind === 'failover' && op.phase === 'acquiring';
   return {
     ...base,
@@ -107,6 +112,14 @@ export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reas
   };
 }
 
+/** The former owner that nobody has seen the end of yet: whoever comes next waits for it, too. */
+function stillLettingGo({ scene, config, record }: Case, to: MemberId): Former | null {
+  const own = record?.ownership;
+  if (own?.kind !== 'owned' || own.after === undefined || own.after.server === to) return null;
+  const { server, epoch } = own.after;
+  return saysFenced(scene, server, config.name, epoch) === null ? own.after : null;
+}
+
 /** The operation is over and the owner stays; a takeover's duration is remembered. */
 export function settled(
   c: Case,
@@ -114,8 +127,9 @@ export function settled(
   done: EndedOperation | null,
   reason: string,
 ): GroupRecord {
-  const data = { server: own.owner, epoch: own.epoch };
-  const base = { ...withOwnership(c, own, null, reason), data };
+  const { owner, epoch } = own;
+  const data = { server: owner, epoch };
+  const base = { ...withOwnership(c, { kind: 'owned', owner, epoch }, null, reason), data };
   const steps = (done?.steps ?? []).filter((s) => s.server === own.owner);
   if (done?.outcome !== 'done' || steps.length === 0) return base;
   const tookMs = steps.reduce((sum, s) => sum + s.ms, 0);
@@ -152,9 +166,64 @@ export function releaseTo(
   by = 'holdfast',
   forced = false,
 ): Judgement {
+  if (to !== null && !forced && mayHandOver(c, own)) return handOver(c, own, to, kind, reason, by);
   const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
   const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by, forced });
   return change('releasing', kind, withOwnership(c, ownership, op, reason));
+}
+
+/**
+ * Nothing can be refused, nothing has to be brought in step, and the owner is there: then the successor is named in the
+ * same breath, and begins at the owner's own word instead of behind another commit (docs/adr/0022).
+ */
+function mayHandOver(c: Case, { owner, epoch }: Extract<Ownership, { kind: 'owned' }>): boolean {
+  if (!isReleasedAtOnce(c.config)) return false;
+  // One that is about to leave may be gone before its word was heard.
+  if (c.scene.view.renewals.get(owner)?.value.leaving !== false) return false;
+  const report = reportFor(c.scene, owner, c.config.name);
+  return report?.state === 'active' && report.epoch === epoch;
+}
+
+function handOver(
+  c: Case,
+  own: Extract<Ownership, { kind: 'owned' }>,
+  to: MemberId,
+  kind: OperationKind,
+  reason: string,
+  by: string,
+): Judgement {
+  const op = operation(c, { ...begin(kind, own.owner, to, reason), by });
+  const given = givenTo(c, to, own.epoch + 1n, op, reason);
+  const after = { server: own.owner, epoch: own.epoch };
+  const ownership: Ownership = { kind: 'owned', owner: to, epoch: own.epoch + 1n, after };
+  return change('failing-over', kind, { ...given, ownership });
+}
+
+/** The former owner said that it let go. */
+export function letGo(c: Case, { owner, epoch }: Extract<Ownership, { kind: 'owned' }>): Judgement {
+  const reason = c.record?.reason ?? 'released';
+  const op = c.record?.operation ?? null;
+  return change('failing-over', 'released', withOwnership(c, { kind: 'owned', owner, epoch }, op, reason));
+}
+
+/** The former owner is down before it said anything: what was a planned move is none any more, and probes. */
+export function withoutItsWord(
+  c: Case,
+  { owner, epoch }: Extract<Ownership, { kind: 'owned' }>,
+  former: MemberId,
+  why: string,
+): Judgement {
+  const reason = `${owner} takes over because ${why}`;
+  const op = operation(c, begin('failover', former, owner, reason));
+  const record = givenTo(c, owner, epoch, op, reason);
+  const before = ended(c, c.record?.operation ?? null, 'failed', why, []);
+  return change(
+    'failing-over',
+    'failover',
+    { ...record, ownership: { kind: 'owned', owner, epoch } },
+    before,
+    former,
+  );
 }
 
 export function begin(

@@ -238,6 +238,9 @@ class Turn {
     for (const [group, held] of this.state.view.groups) {
       if (config.groups.has(group)) continue;
       const own = held.value.ownership;
+      // J4 holds to the end.
+      const former = own.kind === 'owned' ? own.after : undefined;
+      if (former !== undefined && !this.fencedWord(former.server, group, former.epoch)) continue;
       const base = { stale: null, ended: null } as const;
       const reason = `${group} was removed from the configuration`;
       const said = own.kind === 'unowned' ? null : this.fencedWord(own.owner, group, own.epoch);
