@@ -118,6 +118,7 @@ const renewal = z.object({
   version: z.string(),
   leaving: z.boolean(),
   waits: z.record(z.string(), z.number()),
+  awaitsFormer: z.boolean().optional(),
   asks: z.record(z.string(), z.array(id)).optional(),
   groups: z.array(report),
   mirrors: z.array(copy).optional(),

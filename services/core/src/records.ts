@@ -133,6 +133,8 @@ export interface RenewalRecord {
    * that a shorter outage can't be applied behind an owner's back.
    */
   readonly waits: Readonly<Record<GroupId, number>>;
+  /** It begins nothing while a former owner lets go: earlier versions don't know of that. */
+  readonly awaitsFormer?: boolean | undefined;
   /** The servers of each group that it asks to hold when it can't renew. Absent: an older version, which does not tell. */
   readonly asks?: Readonly<Record<GroupId, readonly MemberId[]>> | undefined;
   readonly groups: readonly GroupReport[];

@@ -6,6 +6,7 @@ import {
   keys,
   newQuorum,
   parseConfig,
+  parseGroup,
   stepQuorum,
   type GroupRecord,
   type Heartbeat,
@@ -42,6 +43,7 @@ function renewal(server: string, told: Partial<RenewalRecord> = {}): RenewalReco
     version: '1',
     leaving: false,
     waits: { g1: 20_000 },
+    awaitsFormer: true,
     groups: [],
     ...told,
   };
@@ -214,5 +216,70 @@ describe('a leader', () => {
     }
     expect(w.changes()).toEqual([]);
     expect(w.reason()).toContain('whose data may be newer');
+  });
+});
+
+describe('a planned move of a group that is nothing but an address', () => {
+  const handedToB: GroupRecord = {
+    ...ownedByA,
+    ownership: { kind: 'owned', owner: 'b', epoch: 5n, after: { server: 'a', epoch: 4n } },
+    reason: 'olga asked for the switchover to b',
+  };
+  const fenced = { ...beat, groups: [{ group: 'g1', epoch: 4n, state: 'fenced' as const }] };
+
+  function handedOver(): Leader {
+    const w = leader();
+    const row = { key: keys.group('g1'), value: encode(handedToB), modRevision: 40n };
+    w.tell({ kind: 'changed', revision: 40n, rows: [row] }, 1_500);
+    return w;
+  }
+
+  const ownership = (w: Leader): unknown => {
+    const parsed = parseGroup(w.changes().at(-1)?.puts[0]?.value ?? '');
+    return parsed.kind === 'ok' ? parsed.value.ownership : parsed;
+  };
+
+  it('names the successor before anything is given up, in one transaction', () => {
+    const w = leader();
+    const command = { kind: 'switchover', group: 'g1', to: 'b' } as const;
+    w.tell({ kind: 'command', id: 1, by: 'olga', command, dryRun: false }, 1_500);
+    expect(w.changes()).toHaveLength(1);
+    expect(ownership(w)).toEqual(handedToB.ownership);
+  });
+
+  it('is an ordinary release where a server is of a version that would not wait', () => {
+    const w = leader(rows(activeOnA, renewal('b', { awaitsFormer: undefined })));
+    const command = { kind: 'switchover', group: 'g1', to: 'b' } as const;
+    w.tell({ kind: 'command', id: 1, by: 'olga', command, dryRun: false }, 1_500);
+    expect(ownership(w)).toEqual({ kind: 'releasing', owner: 'a', epoch: 4n, to: 'b' });
+  });
+
+  it('is left to the two of them, who hear each other', () => {
+    const w = handedOver();
+    w.hears('a', 1_600, fenced);
+    expect(w.changes()).toEqual([]);
+    expect(w.reason()).toContain('b takes g1 over as soon as a has let go of it');
+  });
+
+  it('tells a successor that did not hear the former owner', () => {
+    const w = handedOver();
+    w.hears('a', 1_600, fenced);
+    w.hears('b', 2_500);
+    w.tell({ kind: 'wake' }, 2_500);
+    expect(ownership(w)).toEqual({ kind: 'owned', owner: 'b', epoch: 5n });
+  });
+
+  it('waits for a former owner that fell silent as for any other, and compares its renewal', () => {
+    const w = handedOver();
+    withoutA(w, 36_000);
+    w.hears('b', 35_999);
+    expect(w.changes()).toEqual([]);
+    w.tell({ kind: 'wake' }, 36_000);
+    expect(ownership(w)).toEqual({ kind: 'owned', owner: 'b', epoch: 5n });
+    expect(w.changes()[0]?.compares).toContainEqual({
+      kind: 'mod-revision',
+      key: keys.renewal('a'),
+      revision: 20n,
+    });
   });
 });

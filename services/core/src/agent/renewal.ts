@@ -116,6 +116,7 @@ export function renewWhenDue(
     version: r.version,
     leaving: account.leaving,
     waits: account.waits,
+    awaitsFormer: true,
     ...(account.asks === undefined ? {} : { asks: account.asks }),
     groups: account.reports,
     ...(mirrors.length === 0 ? {} : { mirrors }),

@@ -178,8 +178,11 @@ export function releaseTo(
  */
 function mayHandOver(c: Case, { owner, epoch }: Extract<Ownership, { kind: 'owned' }>): boolean {
   if (!isReleasedAtOnce(c.config)) return false;
+  const { renewals } = c.scene.view;
+  // Whoever is given the group later waits, too.
+  if (!c.config.servers.every((server) => renewals.get(server)?.value.awaitsFormer === true)) return false;
   // One that is about to leave may be gone before its word was heard.
-  if (c.scene.view.renewals.get(owner)?.value.leaving !== false) return false;
+  if (renewals.get(owner)?.value.leaving !== false) return false;
   const report = reportFor(c.scene, owner, c.config.name);
   return report?.state === 'active' && report.epoch === epoch;
 }
