@@ -32,6 +32,7 @@ import { Mailbox } from './mailbox.ts';
 import type { MirrorProcess } from './mirror-process.ts';
 import type { Network } from './network.ts';
 import type { News, QuorumShell } from './quorum-shell.ts';
+import { remember } from './remembering.ts';
 import type { Simulation } from './simulation.ts';
 import type { Steps } from './steps.ts';
 import type { Tampering } from './tampering.ts';
@@ -67,7 +68,6 @@ function textOf(record: RenewalRecord): string {
 }
 
 const parsedMax = 200;
-const rememberLaterMs = 100;
 
 export class AgentShell {
   readonly mailbox: Mailbox<AgentEvent>;
@@ -259,7 +259,7 @@ export class AgentShell {
         this.restart(action.group, action.epoch, action.resource, action.run);
         return;
       case 'remember':
-        this.remember(action);
+        remember(machine, sim, action, () => this.mailbox.alive);
         return;
       case 'keep-promise':
         this.keepPromise(action);
@@ -387,27 +387,6 @@ export class AgentShell {
       for (const address of addresses) machine.dropAddress(address);
       for (const [key, r] of [...machine.resources]) if (groups.includes(r.group)) machine.stopByKey(key);
       this.mailbox.deliver({ kind: 'stripped' });
-    });
-  }
-
-  /** What becomes of an epoch that is on disk already is written a moment later, and is lost when the agent dies before. */
-  private remember({ group, epoch, state }: Extract<AgentAction, { kind: 'remember' }>): void {
-    const { machine, sim } = this.around;
-    const { disk, bootId } = machine;
-    const isEntered = (): boolean => {
-      const entered = disk.remembered.get(group);
-      return entered?.epoch === epoch && entered.bootId === bootId;
-    };
-    const write = (): void => {
-      disk.remembered.set(group, { epoch, state, bootId });
-      if (epoch > (disk.epochs.get(group) ?? -1n)) disk.epochs.set(group, epoch);
-    };
-    if (!isEntered()) {
-      write();
-      return;
-    }
-    sim.after(rememberLaterMs, () => {
-      if (this.mailbox.alive && isEntered()) write();
     });
   }
 

@@ -4,13 +4,13 @@
  *
  *   J1  a change of owner needs one of: the owner is down (node.ts), or its own word that it is fenced
  *   J2  at most one operation per group; the record itself carries it, so a new leader goes on with it
- *   J4  nothing else becomes of a group while its former owner may still be letting go: that is seen to its end first
+ *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
  *   J3  maintenance and observe-only explain, and begin nothing
  */
 
 import type { BootMs, MemberId } from '../names.ts';
 import type { Operation, Ownership, StepRecord } from '../records.ts';
-import { notAsked, whenSilent } from './asked.ts';
+import { whenSilent } from './asked.ts';
 import {
   askFor,
   assess,
@@ -22,7 +22,6 @@ import {
   lossClause,
   plannedCandidates,
 } from './candidates.ts';
-import { claimOf } from '../vantage.ts';
 import { heardAt, lastOwner, neverBegan, reportFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Candidate } from './candidates.ts';
 import type { Case, Judgement } from './case.ts';
@@ -32,17 +31,16 @@ import {
   ended,
   give,
   givenTo,
-  letGo,
   operation,
   recentFailovers,
   releaseTo,
   settled,
   stay,
   withOwnership,
-  withoutItsWord,
 } from './changes.ts';
 import { isDrained } from './copies.ts';
 import { failbackDue } from './failback.ts';
+import { judgeFormer } from './former.ts';
 import { servicePathDead } from './paths.ts';
 import { maintenanceOf } from './view.ts';
 
@@ -128,42 +126,6 @@ function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Ju
 function lossUnlessLast(c: Case, all: readonly Candidate[], to: MemberId): string {
   const last = lastOwner(c.record);
   return last === null || last === to ? '' : lossClause(all, to);
-}
-
-// -- handed over -----------------------------------------------------------------------------------------------
-
-/** J4. Null when the owner has begun, or may begin. */
-function judgeFormer(c: Case, own: Owned): Judgement | null {
-  const { after, owner, epoch } = own;
-  if (after === undefined || after.server === owner || hasBegun(c, owner, epoch)) return null;
-  const { scene, config } = c;
-  const said = saysFenced(scene, after.server, config.name, after.epoch) !== null;
-  // The owner hears it just as we do. One that does not is told by the store.
-  const toldAt = (scene.view.groups.get(config.name)?.changedAt ?? scene.now) + scene.heartbeatMs;
-  if (said && scene.now >= toldAt) return letGo(c, own);
-  const downFrom = serverDownAt(scene, after.server, config);
-  if (!said && scene.now >= downFrom) {
-    const unasked = notAsked(scene, config, after.server, owner);
-    if (unasked !== null) return stay('blocked', unasked, null, [unasked]);
-    const silentFor = seconds(scene.now - heardAt(scene, after.server));
-    return withoutItsWord(
-      c,
-      own,
-      after.server,
-      `${after.server} was silent for ${silentFor} and did not renew`,
-    );
-  }
-  const reason = `${owner} takes ${config.name} over as soon as ${after.server} has let go of it`;
-  return stay('failing-over', reason, said ? toldAt : downFrom);
-}
-
-/** Its own word that it began, or had begun: it waited for the former owner itself. */
-function hasBegun({ scene, config }: Case, server: MemberId, epoch: bigint): boolean {
-  const report = reportFor(scene, server, config.name);
-  const claim = claimOf(scene.vantage, server, config.name);
-  return [report, claim].some(
-    (word) => word?.epoch === epoch && (word.state === 'acquiring' || word.state === 'active'),
-  );
 }
 
 // -- owned -----------------------------------------------------------------------------------------------------
