@@ -23,7 +23,7 @@ export type Ownership =
       readonly kind: 'owned';
       readonly epoch: Epoch;
       readonly owner: MemberId;
-      /** Who may still be letting go: until that is known to be over, the owner begins nothing (docs/adr/0022). */
+      /** Who may still be letting go: until that is known to be over, the owner begins nothing (docs/adr/0023). */
       readonly after?: Former | undefined;
     }
   | {

@@ -108,7 +108,7 @@ function drawGroup(random: Random, index: number, members: readonly Member[], ou
   }
   // Not drawn, so that a seed's cluster is what it was without mirrors.
   const gate = gates[(outageS + index) % gates.length];
-  // Nothing but an address: a planned move of it is handed over (docs/adr/0022).
+  // Nothing but an address: a planned move of it is handed over (docs/adr/0023).
   const { resources, hooks, identity } = group;
   if (resources === undefined && hooks === undefined && identity.hostname === undefined && !replace)
     return group;

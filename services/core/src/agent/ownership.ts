@@ -8,7 +8,7 @@
  *   O5  the renewal may be older than the record: whoever takes the group away from us again waits for G after it last
  *       saw a renewal of ours change, so what that renewal entitles us to is over by then (docs/adr/0015)
  *   O6  where the record names a former owner that may still be letting go, its own word is waited for: that it is fenced
- *       at that epoch, which stays true for ever (docs/adr/0022)
+ *       at that epoch, which stays true for ever (docs/adr/0023)
  *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  */
 

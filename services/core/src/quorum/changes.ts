@@ -174,7 +174,7 @@ export function releaseTo(
 
 /**
  * Nothing can be refused, nothing has to be brought in step, and the owner is there: then the successor is named in the
- * same breath, and begins at the owner's own word instead of behind another commit (docs/adr/0022).
+ * same breath, and begins at the owner's own word instead of behind another commit (docs/adr/0023).
  */
 function mayHandOver(c: Case, { owner, epoch }: Extract<Ownership, { kind: 'owned' }>): boolean {
   if (!isReleasedAtOnce(c.config)) return false;

@@ -1,5 +1,5 @@
 /**
- * A group that was handed over while its former owner still let go of it (docs/adr/0022): the leader sees that to its end
+ * A group that was handed over while its former owner still let go of it (docs/adr/0023): the leader sees that to its end
  * before anything else becomes of the group.
  */
 
