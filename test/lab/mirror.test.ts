@@ -172,6 +172,8 @@ describe('a group with a mirror', () => {
     await ready(scene);
     await world.cluster.must('w', 'mirror', 'pause', mirror, '--target', standby, '--reason', 'backup');
     await world.until('w', 'it is paused', stepMs, (status) => copyIn(status, standby)?.state === 'paused');
+    const verified = await world.cluster.holdfast('w', 'mirror', 'verify', mirror);
+    expect(verified).toMatchObject({ status: 1, stdout: expect.stringContaining('it is paused: backup') });
     await sh(world, owner, `head -c 100000 /dev/urandom >${root}/later`);
     await world.until('w', 'it counts', stepMs, (status) => (copyIn(status, standby)?.behindBytes ?? 0) > 0);
     await world.cluster.must('w', 'mirror', 'resume', mirror);
@@ -204,7 +206,10 @@ describe('a group with a mirror', () => {
         { path: 'some/extra', kind: 'extra' },
       ]),
     );
-    expect((await verify('--repair')).status).toBe(1);
+    expect(await verify('--repair')).toMatchObject({
+      status: 0,
+      found: { differences: [], mended: expect.arrayContaining([{ path: 'some/extra', kind: 'extra' }]) },
+    });
     await alike(world, owner, standby, stepMs);
     expect((await verify()).status).toBe(0);
     // Nothing changes any more, and yet the copy that was only looked at is in step again.

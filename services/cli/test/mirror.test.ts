@@ -35,10 +35,13 @@ function answers(...what: readonly admin.RunMirrorReply['what'][]): void {
   };
 }
 
-const verified = (differing: bigint) =>
-  ({ $case: 'verified', value: { target: 'b', compared: 1234n, differing } }) as const;
-const difference = (path: string, kind: string) =>
-  ({ $case: 'difference', value: { target: 'b', path, kind } }) as const;
+const verified = (differing: bigint, changes: Partial<admin.MirrorVerified> = {}) =>
+  ({
+    $case: 'verified',
+    value: { target: 'b', compared: 1234n, differing, mended: 0n, says: '', ...changes },
+  }) as const;
+const difference = (path: string, kind: string, mended = false) =>
+  ({ $case: 'difference', value: { target: 'b', path, kind, mended } }) as const;
 const kept = (path: string) =>
   ({
     $case: 'kept',
@@ -156,9 +159,9 @@ describe('holdfast mirror', () => {
     answers(verified(0n));
     const equal = await run(cluster, ['mirror', 'verify', 'd3/data', '-o', 'json']);
     expect(equal.status).toBe(0);
-    expect(JSON.parse(equal.out)).toEqual({ target: 'b', compared: 1234, differing: 0, differences: [] });
+    expect(JSON.parse(equal.out)).toMatchObject({ target: 'b', compared: 1234, differences: [], mended: [] });
     answers(difference('odd/\\xff', 'contents'), difference('gone', 'missing'), verified(2n));
-    const differs = await run(cluster, ['mirror', 'verify', 'd3/data', '--repair', '-o', 'json']);
+    const differs = await run(cluster, ['mirror', 'verify', 'd3/data', '-o', 'json']);
     expect(differs.status).toBe(1);
     expect(JSON.parse(differs.out)).toMatchObject({
       differences: [
@@ -166,11 +169,37 @@ describe('holdfast mirror', () => {
         { path: 'gone', kind: 'missing' },
       ],
     });
+  });
+
+  it('repairs: 0 when nothing differs any more, with what was mended', async () => {
+    answers(difference('gone', 'missing', true), verified(0n, { mended: 1n }));
+    const mended = await run(cluster, ['mirror', 'verify', 'd3/data', '--repair', '-o', 'json']);
+    expect(mended.status).toBe(0);
+    expect(JSON.parse(mended.out)).toMatchObject({
+      differences: [],
+      mended: [{ path: 'gone', kind: 'missing' }],
+    });
     expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'verify', repair: true, member: '' });
+    answers(difference('hot', 'contents'), difference('gone', 'missing', true), verified(1n, { mended: 1n }));
+    const left = await run(cluster, ['mirror', 'verify', 'd3/data', '--repair']);
+    expect(left.status).toBe(1);
+    expect(left.out).toContain('b: 1 entries differed and are mended');
+    expect(left.out).toContain('b: 1 of 1234 entries differ');
+  });
+
+  it('says which target could not be compared, beside the others that were', async () => {
+    const away = { target: 'c', says: 'it is paused: backup' };
+    answers(verified(0n), verified(0n, away));
+    const { status, out } = await run(cluster, ['mirror', 'verify', 'd3/data']);
+    expect(status).toBe(1);
+    expect(out).toContain('b: equal, 1234 entries compared');
+    expect(out).toContain('c: not compared: it is paused: backup');
   });
 
   it('waits for a resync as long as it is told to, and then says that it goes on', async () => {
     cluster.answers.runMirror = async function* (_request, signal) {
+      const progress = { target: 'b', done: 0n, total: 0n, unit: 'bytes' };
+      yield ok({ member: 'a', what: { $case: 'progress', value: progress } });
       await new Promise((resolve) => signal?.addEventListener('abort', resolve));
       yield bad('cancelled', 'the call was cancelled');
     };

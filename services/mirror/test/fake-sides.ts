@@ -60,7 +60,7 @@ export class FakeSides implements Sides {
       report: () => ({ kind: 'source', mirror, epoch, sequence: 1, says: '', export: null, targets: [] }),
       drain: () => Promise.resolve(this.drained),
       run: (_run, { row }) => {
-        row({ kind: 'verified', target: 'b', compared: 1, differing: 0 });
+        row({ kind: 'verified', target: 'b', compared: 1, differing: 0, mended: 0, says: '' });
         return Promise.resolve(done);
       },
       close: () => this.#closed('source'),

@@ -19,6 +19,8 @@ import {
 } from 'node:fs';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { Tree } from '../src/os/tree.ts';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
+import { runResync, runVerify } from '../src/process/comparison-runs.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
 
 jest.setTimeout(30_000);
@@ -231,7 +233,7 @@ describe('a source and a target', () => {
     await pair.settle();
     writeFileSync(`${pair.targetRoot}/a/nothing`, 'by somebody else');
     writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    const verified = await pair.source.verify('bert', true);
+    const verified = await pair.source.verify('bert', true, new AbortController().signal);
     if (verified.kind === 'failed') throw new Error(verified.says);
     const found = verified.differences.map(({ path, kind }) => `${path.toString()} ${kind}`).sort();
     expect(found).toContain('a/nothing contents');
@@ -250,7 +252,7 @@ describe('a source and a target', () => {
       states.add(`${String(row?.consistent)} ${String(row?.behindBytes)} ${pair.target.state().phase}`);
     };
     const timer = setInterval(note, 1);
-    const verified = await pair.source.verify('bert', false);
+    const verified = await pair.source.verify('bert', false, new AbortController().signal);
     note();
     clearInterval(timer);
     expect(verified).toMatchObject({ kind: 'compared', differences: [] });
@@ -258,6 +260,63 @@ describe('a source and a target', () => {
     note();
     expect(pair.target.state().phase).toBe('replicating');
     expect([...states].filter((state) => state.endsWith(' resync'))).toEqual([]);
+  });
+
+  test('say at once why nothing can be compared: it is paused, or away', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    const { signal } = new AbortController();
+    pair.pause('backup');
+    expect(await pair.source.verify('bert', true, signal)).toEqual({
+      kind: 'failed',
+      says: 'it is paused: backup',
+    });
+    expect(pair.source.resync('bert')).toMatchObject({ kind: 'failed', says: 'it is paused: backup' });
+    pair.pause(null);
+    await pair.settle();
+    pair.cut();
+    const away = await pair.source.verify('bert', false, signal);
+    expect(away).toMatchObject({ kind: 'failed', says: expect.stringMatching(/^it is disconnected: /) });
+    pair.heal();
+    await pair.settle();
+    expect(await pair.source.verify('bert', false, signal)).toMatchObject({ kind: 'compared' });
+  });
+
+  test('give a comparison up when whoever asked goes away', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    const asked = new AbortController();
+    const gone = pair.source.verify('bert', false, asked.signal);
+    asked.abort();
+    expect(await gone).toMatchObject({ kind: 'failed' });
+    expect(await pair.source.verify('bert', false, new AbortController().signal)).toMatchObject({
+      kind: 'compared',
+    });
+  });
+
+  test('tell a repair that is done from one that found more', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
+    const rows: MirrorRunRow[] = [];
+    const ports = { row: (row: MirrorRunRow) => rows.push(row), signal: new AbortController().signal };
+    await runVerify(pair.source, ['bert'], true, ports);
+    expect(rows.filter(({ kind }) => kind !== 'progress')).toMatchObject([
+      { kind: 'difference', path: 'stray', what: 'extra', mended: true },
+      { kind: 'difference', path: '.', what: 'metadata', mended: true },
+      { kind: 'verified', target: 'bert', differing: 0, mended: 2, says: '' },
+    ]);
+    expect(pair.differences()).toEqual([]);
+  });
+
+  test('end a resync when everything is there', async () => {
+    pair = await makePair({ prepare: zoo });
+    await pair.settle();
+    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
+    const ports = { row: () => undefined, signal: new AbortController().signal };
+    expect(await runResync(pair.source, 'd3/data', ['bert'], ports)).toMatchObject({ kind: 'done' });
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
   });
 
   test('find what went away with the folder of another name', async () => {

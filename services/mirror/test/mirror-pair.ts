@@ -218,6 +218,11 @@ export class MirrorPair {
     await this.startTarget();
   }
 
+  /** Null: it goes on. */
+  pause(reason: string | null): void {
+    this.source.setTargets([{ member: this.#targetHost.name, dial: () => this.#dial(), paused: reason }]);
+  }
+
   /** The target takes over, at the next epoch; the former source is its target. `meanwhile`: before it comes back. */
   async reverse(meanwhile?: () => void): Promise<void> {
     await this.stopSource();

@@ -212,13 +212,19 @@ function rowMessage(row: MirrorRunRow): admin.RunMirrorReply['what'] {
     case 'difference':
       return {
         $case: 'difference',
-        value: { target: row.target, path: row.path, kind: row.what, ...extent(row) },
+        value: { target: row.target, path: row.path, kind: row.what, mended: row.mended ?? false, ...extent(row) },
       };
     case 'verified': {
-      const { target } = row;
+      const { target, compared, differing, mended, says } = row;
       return {
         $case: 'verified',
-        value: { target, compared: whole(row.compared), differing: whole(row.differing) },
+        value: {
+          target,
+          compared: whole(compared),
+          differing: whole(differing),
+          mended: whole(mended ?? 0),
+          says: says ?? '',
+        },
       };
     }
     case 'kept': {

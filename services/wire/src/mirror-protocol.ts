@@ -163,8 +163,16 @@ const extent = { offset: z.int().min(0).optional(), length: z.int().min(0).optio
 
 const row = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('progress'), target: text, done: count, total: count, unit: text }),
-  z.object({ kind: z.literal('difference'), target: text, path, what: text, ...extent }),
-  z.object({ kind: z.literal('verified'), target: text, compared: count, differing: count }),
+  z.object({ kind: z.literal('difference'), target: text, path, what: text, mended: z.boolean().optional(), ...extent }),
+  z.object({
+    kind: z.literal('verified'),
+    target: text,
+    compared: count,
+    differing: count,
+    mended: count.optional(),
+    /** Not empty: it was not compared, and why. */
+    says: text.optional(),
+  }),
   z.object({
     kind: z.literal('kept'),
     path,

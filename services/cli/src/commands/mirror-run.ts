@@ -2,7 +2,8 @@
  * One order to the mirror process of some member, and everything that it answers.
  *
  * M1. Answers are kept up to `rowsMax`; what differs or is kept beyond it is counted by the other end, not named here.
- * M2. The end of --wait ends the watching, not a resync that is under way.
+ * M2. The end of --wait ends the watching, not a resync that is under way. However short it is, the order is given: the
+ *     watching does not end before the first answer, or `orderMs`.
  */
 import type { admin } from '@holdfast/proto';
 import type { AdminClient } from '../admin-client.ts';
@@ -28,6 +29,7 @@ export interface MirrorAnswers {
 
 const rowsMax = 100_000;
 const waitMsMax = 2 ** 31 - 1;
+const orderMs = 2_000;
 
 export const emptyRequest: admin.RunMirrorRequest = {
   mirror: '',
@@ -47,7 +49,10 @@ export async function runMirror(
   waitMs: number,
 ): Promise<Fallible<MirrorAnswers>> {
   const stop = new AbortController();
-  const late = setTimeout(() => stop.abort(), Math.min(waitMs, waitMsMax));
+  const until = performance.now() + waitMs;
+  const end = (): void => stop.abort();
+  let late = setTimeout(end, Math.min(Math.max(waitMs, orderMs), waitMsMax));
+  let began = false;
   const found = { verified: [], differences: [], kept: [], says: [] } as Found;
   const beganMs = context.now();
   const shows = !forPrograms(context) && context.terminal.isTty;
@@ -55,6 +60,11 @@ export async function runMirror(
     for await (const answer of client.runMirror(request, stop.signal)) {
       if (stop.signal.aborted) break;
       if (answer.kind === 'error') return callTrouble(answer.error, `${request.kind} ${request.mirror}`);
+      if (!began && waitMs < orderMs) {
+        clearTimeout(late);
+        late = setTimeout(end, Math.max(0, until - performance.now()));
+      }
+      began = true;
       const progress = take(found, answer.value);
       if (progress !== null && shows)
         context.terminal.err(`\r\u001B[K${progressText(progress, context.now() - beganMs)}`);

@@ -11,7 +11,7 @@ import { show } from '../show.ts';
 import { unknownName } from '../suggest.ts';
 import { ok, sentence, trouble, type Ended, type Fallible } from '../trouble.ts';
 import { verifyLines } from '../view/mirror-lines.ts';
-import { placeView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
+import { placeView, type DifferenceView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
 import { statusView, type StatusView } from '../view/status-view.ts';
 import { emptyRequest, runMirror, type MirrorAnswers } from './mirror-run.ts';
 
@@ -65,7 +65,12 @@ export async function resyncMirror(context: Context, mirror: string, options: Mi
     if (done.kind === 'error')
       return done.error.status === exitStatus.wrong ? explained(client, mirror, target, done) : done;
     const { says, over } = done.value;
-    if (!over) return stillRunning(`resync of ${mirror}`, mirror);
+    if (!over)
+      return trouble(
+        exitStatus.running,
+        `the resync of ${mirror} is still running`,
+        `It goes on without this command: holdfast get mirrors ${mirror}`,
+      );
     const reason = says.map(sentence).join(' ');
     const value = { mirror, target: target === '' ? null : target, outcome: 'done', reason };
     await show(context, { value, lines: () => [reason === '' ? `${mirror} is in step` : reason] });
@@ -83,34 +88,39 @@ export async function verifyMirror(context: Context, mirror: string, options: Mi
     const done = await runMirror(context, client, request, wait.value);
     if (done.kind === 'error')
       return done.error.status === exitStatus.wrong ? explained(client, mirror, target, done) : done;
-    if (!done.value.over) return stillRunning(`verify of ${mirror}`, mirror);
+    if (!done.value.over)
+      return trouble(
+        exitStatus.running,
+        `${mirror} was still being compared when --wait ended; the comparison is given up`,
+        'Nothing was changed. Run it again with a longer --wait, or without one.',
+      );
     const views = verifyViews(done.value);
     const [only] = views;
     const value = views.length === 1 && only !== undefined ? only : views;
     const says = done.value.says.map(sentence);
     await show(context, { value, lines: (paint) => [...verifyLines(views, paint), ...says] });
-    const differs = views.some(({ differing }) => differing > 0);
+    const differs = views.some((view) => view.differing > 0 || view.says !== '');
     return ok(differs ? exitStatus.failed : exitStatus.done);
   });
 }
 
 function verifyViews({ verified, differences }: MirrorAnswers): readonly VerifyView[] {
-  return verified.map(({ target, compared, differing }) => ({
-    target,
-    compared: Number(compared),
-    differing: Number(differing),
-    differences: differences
-      .filter((one) => one.target === target)
-      .map((one) => ({ ...placeView(one), kind: one.kind })),
-  }));
+  return verified.map(({ target, compared, differing, mended, says }) => {
+    const named = (isMended: boolean): DifferenceView[] =>
+      differences
+        .filter((one) => one.target === target && one.mended === isMended)
+        .map((one) => ({ ...placeView(one), kind: one.kind }));
+    return {
+      target,
+      compared: Number(compared),
+      differing: Number(differing),
+      differences: named(false),
+      mended: named(true),
+      mendedCount: Number(mended),
+      says,
+    };
+  });
 }
-
-const stillRunning = (what: string, mirror: string) =>
-  trouble(
-    exitStatus.running,
-    `the ${what} is still running`,
-    `Look at it with: holdfast get mirrors ${mirror}`,
-  );
 
 async function planned(
   context: Context,

@@ -5,6 +5,7 @@ import { cell, table } from '../text/columns.ts';
 import { styleOf, type Paint } from '../text/paint.ts';
 import {
   placeText,
+  type DifferenceView,
   type KeptView,
   type MirrorTargetView,
   type MirrorView,
@@ -81,6 +82,7 @@ export function mirrorLines(
 export function progressText({ target, done, total, unit }: admin.MirrorProgress, elapsedMs: number): string {
   const show = (value: bigint): string =>
     unit === 'bytes' ? amountOfBytes(Number(value)) : value.toString();
+  if (total === 0n && done === 0n) return `${target}: begins`;
   const of = total === 0n ? '' : ` of ${show(total)}`;
   const what = unit === 'bytes' ? '' : ` ${unit}`;
   const perMs = elapsedMs > 0 ? Number(done) / elapsedMs : 0;
@@ -91,20 +93,31 @@ export function progressText({ target, done, total, unit }: admin.MirrorProgress
 const rowsShownMax = 200;
 
 export function verifyLines(views: readonly VerifyView[], paint: Paint): string[] {
-  return views.flatMap(({ target, compared, differing, differences }) => {
-    if (differing === 0) return [`${target}: ${paint('green', 'equal')}, ${compared} entries compared`];
-    const shown = differences.slice(0, rowsShownMax);
-    const more = differing - shown.length;
+  return views.flatMap((view) => {
+    const { target, compared, differing, mendedCount, says } = view;
+    if (says !== '') return [`${target}: ${paint('red', 'not compared')}: ${says}`];
+    const verdict =
+      differing === 0
+        ? `${target}: ${paint('green', 'equal')}, ${compared} entries compared`
+        : `${target}: ${paint('red', `${differing} of ${compared} entries differ`)}`;
+    const mended = `${target}: ${mendedCount} entries differed and are mended`;
     return [
-      `${target}: ${paint('red', `${differing} of ${compared} entries differ`)}`,
-      ...table(
-        [shown.some((one) => 'length' in one) ? 'OFFSET' : 'PATH', 'DIFFERS IN'],
-        shown.map((one) => [placeText(one), 'length' in one ? `${one.length} bytes` : one.kind]),
-        paint,
-      ).map((line) => `  ${line}`),
-      ...(more > 0 ? [`  ... and ${more} more`] : []),
+      ...(mendedCount === 0 ? [] : [mended, ...differenceLines(view.mended, mendedCount, paint)]),
+      verdict,
+      ...(differing === 0 ? [] : differenceLines(view.differences, differing, paint)),
     ];
   });
+}
+
+function differenceLines(named: readonly DifferenceView[], count: number, paint: Paint): string[] {
+  const shown = named.slice(0, rowsShownMax);
+  const more = count - shown.length;
+  const rows = shown.map((one) => [placeText(one), 'length' in one ? `${one.length} bytes` : one.kind]);
+  const heading = [shown.some((one) => 'length' in one) ? 'OFFSET' : 'PATH', 'DIFFERS IN'];
+  return [
+    ...table(heading, rows, paint).map((line) => `  ${line}`),
+    ...(more > 0 ? [`  ... and ${more} more`] : []),
+  ];
 }
 
 export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean): string[] {

@@ -99,5 +99,12 @@ export interface VerifyView {
   readonly compared: number;
   /** How many differ; more than are listed when there are very many. */
   readonly differing: number;
-  readonly differences: readonly (PlaceView & { readonly kind: string })[];
+  readonly differences: readonly DifferenceView[];
+  /** What differed and was mended: a second comparison found it equal. */
+  readonly mended: readonly DifferenceView[];
+  readonly mendedCount: number;
+  /** Not empty: it was not compared, and why. */
+  readonly says: string;
 }
+
+export type DifferenceView = PlaceView & { readonly kind: string };

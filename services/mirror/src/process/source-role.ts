@@ -10,8 +10,8 @@ import type { WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import type { FileSource } from '../files/source/file-source.ts';
 import type { SourceTarget } from '../files/source/types.ts';
+import { runResync, runVerify } from './comparison-runs.ts';
 import { Dialing } from './dialing.ts';
-import { shownPath } from './shown-path.ts';
 import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 
 export interface SourceRolePorts {
@@ -20,10 +20,6 @@ export interface SourceRolePorts {
   /** Frees what the source was given: catalog, tree, block records. */
   readonly closed: () => Promise<void>;
 }
-
-/** More are counted, and not named. */
-const differencesMax = 10_000;
-const progressMs = 500;
 
 export class SourceRoleSide implements SourceSide {
   readonly #ports: SourceRolePorts;
@@ -61,9 +57,13 @@ export class SourceRoleSide implements SourceSide {
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     switch (run.kind) {
       case 'resync':
-        return this.#resync(run);
-      case 'verify':
-        return this.#verify(run, ports);
+      case 'verify': {
+        const members = this.#meant(run);
+        if (typeof members === 'string') return wrong(members);
+        return run.kind === 'verify'
+          ? runVerify(this.#source, members, run.repair, ports)
+          : runResync(this.#source, this.#order.mirror, members, ports);
+      }
       case 'list':
       case 'show':
       case 'restore':
@@ -76,45 +76,6 @@ export class SourceRoleSide implements SourceSide {
     this.#lines.close();
     await this.#source.close();
     await this.#ports.closed();
-  }
-
-  #resync(run: MirrorRun): Answered {
-    const members = this.#meant(run);
-    if (typeof members === 'string') return wrong(members);
-    for (const member of members) {
-      const ordered = this.#source.resync(member);
-      if (ordered.kind === 'failed') return { kind: 'failed', as: 'failed', says: ordered.says };
-    }
-    const says = `${this.#mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
-    return { kind: 'done', says };
-  }
-
-  async #verify(run: MirrorRun, { row, signal }: RunPorts): Promise<Answered> {
-    const members = this.#meant(run);
-    if (typeof members === 'string') return wrong(members);
-    const mended: string[] = [];
-    for (const member of members) {
-      if (signal.aborted) return { kind: 'failed', as: 'failed', says: 'whoever asked went away' };
-      const shown = setInterval(() => this.#progress(member, row), progressMs);
-      const verified = await this.#source.verify(member, run.repair).finally(() => clearInterval(shown));
-      if (verified.kind === 'failed') return { kind: 'failed', as: 'failed', says: verified.says };
-      const { compared, differences } = verified;
-      for (const { path, kind } of differences.slice(0, differencesMax))
-        row({ kind: 'difference', target: member, path: shownPath(path), what: kind });
-      row({ kind: 'verified', target: member, compared, differing: differences.length });
-      if (run.repair && differences.length > 0) mended.push(member);
-    }
-    return {
-      kind: 'done',
-      says: mended.length === 0 ? '' : `what differs is mended at ${mended.join(', ')}`,
-    };
-  }
-
-  #progress(member: MemberId, row: RunPorts['row']): void {
-    const found = this.#source.state().targets.find(({ target }) => target === member);
-    if (found === undefined || found.totalBytes === 0) return;
-    const { doneBytes: done, totalBytes: total } = found;
-    row({ kind: 'progress', target: member, done, total, unit: 'bytes' });
   }
 
   /** A sentence when there is no such target. */

@@ -86,7 +86,9 @@ export class Copying {
       for (const one of wanted?.values() ?? []) {
         all.push(one);
         const contents = one.whole || one.ranges.length > 0 ? 'contents' : 'metadata';
-        differences.push({ path: one.path, kind: there.has(keyOf(one.path)) ? contents : 'missing' });
+        // The root is there, and nobody names it.
+        const isThere = one.path.length === 0 || there.has(keyOf(one.path));
+        differences.push({ path: one.path, kind: isThere ? contents : 'missing' });
       }
     }
     return { compared, differences, wanted: all };

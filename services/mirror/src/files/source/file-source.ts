@@ -159,19 +159,25 @@ export class FileSource {
     });
   }
 
-  /** Everything is compared, and what differs is sent. */
+  /** Everything is compared, and what differs is sent. Refused when it can't be begun now. */
   resync(member: string): Ordered {
+    const says = this.#lines.get(member)?.hindrance() ?? null;
+    if (says !== null) return { kind: 'failed', says };
     return this.#order(member, (line) => {
       line.resync();
     });
   }
 
-  /** Everything is compared; `repair`: and what differs is sent. */
-  async verify(member: string, repair: boolean): Promise<Verified> {
+  /** Everything is compared; `repair`: and what differs is being sent afterwards. */
+  async verify(member: string, repair: boolean, signal: AbortSignal): Promise<Verified> {
     const line = this.#lines.get(member);
-    if (line === undefined)
-      return { kind: 'failed', says: `${member} is no target of ${this.#options.name}` };
-    return (await line.verify(repair)) ?? { kind: 'failed', says: `${member} is being compared already` };
+    return line === undefined ? this.#noTarget(member) : line.verify(repair, signal);
+  }
+
+  /** Until everything was compared that resync() or a repair ordered, and what differed is durable there. */
+  async compared(member: string, signal: AbortSignal): Promise<Ordered> {
+    const line = this.#lines.get(member);
+    return line === undefined ? this.#noTarget(member) : line.compared(signal);
   }
 
   /**
@@ -237,10 +243,13 @@ export class FileSource {
 
   #order(member: string, give: (line: TargetLine) => void): Ordered {
     const line = this.#lines.get(member);
-    if (line === undefined)
-      return { kind: 'failed', says: `${member} is no target of ${this.#options.name}` };
+    if (line === undefined) return this.#noTarget(member);
     give(line);
     return { kind: 'done' };
+  }
+
+  #noTarget(member: string): { readonly kind: 'failed'; readonly says: string } {
+    return { kind: 'failed', says: `${member} is no target of ${this.#options.name}` };
   }
 
   #historyAt(sequence: number): History {

@@ -11,7 +11,7 @@ import { SessionOver } from './outlet.ts';
 import { keyOf } from './path.ts';
 import { certain, consistentEntriesMax, DoubtfulPaths, Replicating, type FirstBatch } from './replicating.ts';
 import type { SessionGround } from './session-ground.ts';
-import type { Verified } from './types.ts';
+import type { Comparison } from './comparison.ts';
 
 /** Paths that a target may name. */
 const candidatesMax = 4_000_000;
@@ -23,8 +23,8 @@ export interface SessionTerms {
   readonly consistent: boolean;
   /** It holds a point in time of this epoch, and nothing else. */
   readonly steady: boolean;
-  /** Compare and tell; `repair`: and send what differs. */
-  readonly verify: { readonly repair: boolean; readonly done: (verified: Verified) => void } | null;
+  /** Compare and tell. */
+  readonly verify: Comparison | null;
 }
 
 /** Why a session can't go on, and everything has to be compared. */
@@ -106,8 +106,9 @@ async function compare(ground: SessionGround, terms: SessionTerms): Promise<neve
   const copying = await Copying.begin(ground, { from: 0, end: null, candidates });
   if (terms.verify !== null) {
     const { compared, differences } = await copying.verify();
-    terms.verify.done({ kind: 'compared', compared, differences });
-    throw terms.verify.repair ? new CompareInstead('repair') : new SessionOver('everything was compared');
+    terms.verify.end({ kind: 'compared', compared, differences });
+    const mends = terms.verify.repair && differences.length > 0;
+    throw mends ? new CompareInstead('what differs is sent') : new SessionOver('everything was compared');
   }
   progress.consistent = false;
   await copying.run();

@@ -11,6 +11,7 @@
 import type { MirrorRow, MirrorState } from '@holdfast/core';
 import type { Ack, Beat, BeatFacts, Connection, Refuse } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
+import { Comparison } from './comparison.ts';
 import { historyUpTo, join } from './joining.ts';
 import { Link } from './link.ts';
 import { SessionOver } from './outlet.ts';
@@ -20,7 +21,7 @@ import { CompareInstead, runSession } from './session.ts';
 import type { SessionGround } from './session-ground.ts';
 import { Slice } from './slice.ts';
 import type { SourceGround } from './source-ground.ts';
-import type { SourceTarget, Verified } from './types.ts';
+import type { Ordered, SourceTarget, Verified } from './types.ts';
 
 const retryMsMin = 100;
 const retryMsMax = 5_000;
@@ -29,11 +30,9 @@ const waitingAfterMs = 10_000;
 const firstWalkPollMs = 1_000;
 const adoptingSays =
   'its folder held files of unknown origin: all is compared, and what differs is kept aside there before it is replaced';
-
-interface VerifyOrder {
-  readonly repair: boolean;
-  readonly done: (verified: Verified) => void;
-}
+/** A connection that ended in order is there again before that. */
+const awayMs = 2_000;
+const comparedLookMs = 1_000;
 
 export class TargetLine {
   readonly member: string;
@@ -53,7 +52,9 @@ export class TargetLine {
   #compare = false;
   /** The target's folder held files before its first copy. */
   #adopting = false;
-  #verify: VerifyOrder | null = null;
+  #verify: Comparison | null = null;
+  /** By performance.now(): since when it is not there, or waits; null: it goes on. */
+  #stuckSinceMs: number | null = performance.now();
   #fullBacklog: { readonly sinceMs: number; readonly bytes: number } | null = null;
   /** Called whenever something was acknowledged, or a session ended. */
   readonly #waiters = new Set<() => void>();
@@ -97,19 +98,41 @@ export class TargetLine {
     this.#hangUp('a person wants everything to be compared');
   }
 
-  /** Null: it is compared already. Resolves when the connection ended, at the latest. */
-  verify(repair: boolean): Promise<Verified> | null {
-    if (this.#verify !== null) return null;
-    return new Promise((resolve) => {
-      this.#verify = {
-        repair,
-        done: (verified) => {
-          this.#verify = null;
-          resolve(verified);
-        },
-      };
+  /** Why nothing can be compared with it now; null: it is there, or was a moment ago. */
+  hindrance(): string | null {
+    const { state, says } = this.#state();
+    if (this.#closed) return this.#says;
+    const since = this.#stuckSinceMs;
+    const stuck = since !== null && performance.now() - since > awayMs;
+    if (state !== 'paused' && !stuck) return null;
+    return says === '' ? `it is ${state}` : `it is ${state}: ${says}`;
+  }
+
+  /** Everything is compared; `repair`: and then resync() is under way, if anything differed. */
+  async verify(repair: boolean, signal: AbortSignal): Promise<Verified> {
+    if (this.#verify !== null) return { kind: 'failed', says: 'it is being compared already' };
+    const comparison = new Comparison(repair, { hindrance: () => this.hindrance(), signal });
+    if (!comparison.isOver) {
+      this.#verify = comparison;
       this.#hangUp('everything is compared');
-    });
+    }
+    const verified = await comparison.ended;
+    this.#verify = null;
+    if (verified.kind === 'failed') this.#hangUp(verified.says);
+    else if (repair && verified.differences.length > 0) this.#compare = true;
+    return verified;
+  }
+
+  /** Until what resync() ordered is done, and durable there. */
+  async compared(signal: AbortSignal): Promise<Ordered> {
+    while (this.#compare || this.#link === null || this.#progress.phase !== 'replicating') {
+      if (signal.aborted) return { kind: 'failed', says: 'whoever asked went away' };
+      if (this.#closed) return { kind: 'failed', says: this.#says };
+      const { paused } = this.#target;
+      if (paused !== null) return { kind: 'failed', says: `it is paused: ${paused}` };
+      await this.#news(comparedLookMs);
+    }
+    return { kind: 'done' };
   }
 
   wake(): void {
@@ -121,24 +144,31 @@ export class TargetLine {
     while (!this.holds(sequence)) {
       const left = untilMs - performance.now();
       if (left <= 0 || this.#closed) return false;
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, left);
-        const waiters = this.#waiters;
-        function done(): void {
-          clearTimeout(timer);
-          waiters.delete(done);
-          resolve();
-        }
-        waiters.add(done);
-      });
+      await this.#news(left);
     }
     return true;
+  }
+
+  /** Until something was acknowledged, a session ended, or the time is over. */
+  #news(limitMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(done, limitMs);
+      const waiters = this.#waiters;
+      function done(): void {
+        clearTimeout(timer);
+        waiters.delete(done);
+        resolve();
+      }
+      waiters.add(done);
+    });
   }
 
   async close(says: string): Promise<void> {
     this.#closed = true;
     this.#hangUp(says);
-    this.#verify?.done({ kind: 'failed', says });
+    this.#says = says;
+    this.#verify?.end({ kind: 'failed', says });
+    this.#wakeWaiters();
     await this.#running;
   }
 
@@ -283,6 +313,7 @@ export class TargetLine {
     }
     link.close(this.#says);
     this.#link = null;
+    this.#stuckSinceMs ??= performance.now();
     return this.#progress.phase !== 'joining';
   }
 
@@ -330,6 +361,7 @@ export class TargetLine {
     }
     this.#refused = null;
     if (hello.position === null) this.#adopting = hello.foreign;
+    this.#stuckSinceMs = null;
     const knowsEpoch =
       hello.history.at(-1)?.epoch === options.epoch && hello.position?.epoch === options.epoch;
     // To look whether it is in step does not make it anything else.
@@ -395,6 +427,8 @@ export class TargetLine {
     this.#progress.targetWaits = beat.waiting;
     this.#progress.targetDiverged = beat.diverged;
     this.#progress.targetSays = beat.says;
+    if (beat.waiting === '') this.#stuckSinceMs = null;
+    else this.#stuckSinceMs ??= performance.now();
   }
 
   /** Asked for each beat; the end of the grant is noticed here, too. */
