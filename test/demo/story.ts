@@ -135,8 +135,12 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
     { atMs: declared.atMs, text: `${primary} declared down` },
   ]);
   const loss = lossAt(visits.all, answer);
+  const verdict =
+    loss.records === 0
+      ? 'nothing that it was told of is missing'
+      : `${loss.records} records that it was told of are missing here`;
   screen.line(
-    `\n  The client was told of record ${loss.told.number}; ${standby} goes on after ${loss.found.number}.`,
+    `\n  The client was told of record ${loss.told.number}; ${standby} goes on after ${loss.found.number}: ${verdict}.`,
   );
   await showHoldfast(screen, lab, standby, ['status']);
   return {
@@ -199,7 +203,10 @@ async function bringItBack({ screen, lab, cluster }: Scene, loss: Loss): Promise
     Object.values(status.quorum.members).every(({ healthy }) => healthy);
   await cluster.until(standby, `${primary} as the standby`, isBack);
   screen.line(`  ${primary} is up and a copy of ${standby}, which goes on serving.`);
-  screen.line(`  What ${primary} had written and nobody else had is kept aside, until a person looks at it:`);
+  screen.line(
+    `  What ${primary} wrote in its last moment and nobody else had is not thrown away: it is kept aside on ${primary},`,
+  );
+  screen.line('  until a person restores or discards it.');
   await showHoldfast(screen, lab, witness, ['mirror', 'divergence', mirror, 'list']);
   const records = writtenAfter(await keptRecords(cluster, witness, primary), primary, loss.found);
   const told = records.filter(({ number }) => number <= loss.told.number);
@@ -209,7 +216,9 @@ async function bringItBack({ screen, lab, cluster }: Scene, loss: Loss): Promise
 
 async function failBack(scene: Scene): Promise<Failback> {
   const { screen, lab, cluster, visits } = scene;
-  screen.title(`4. Planned failback to ${primary}`);
+  screen.title(
+    `4. Planned failback to ${primary}: the service stops, the mirror is drained, and only then it moves`,
+  );
   const startMs = monotonicMs();
   const status = await showHoldfast(screen, lab, witness, ['failback', group]);
   if (status !== 0) throw new Error(`holdfast failback ended with status ${status}`);
@@ -297,6 +306,10 @@ function conclude(
     ],
   ];
   for (const [what, value] of rows) screen.line(`  ${what.padEnd(56)} ${screen.paint('bold', value)}`);
+  screen.line();
+  screen.line(
+    '  All of it ran on this machine and is gone now. A lab to try by hand: npx holdfast lab --help',
+  );
   screen.line();
   return problems;
 }

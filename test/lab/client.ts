@@ -11,6 +11,9 @@ export interface Answer {
   readonly server: string;
   /** Null where only the host answers, and no service. */
   readonly epoch: bigint | null;
+  /** The last record that the service found when it began, and that it wrote since; 0 where it keeps none. */
+  readonly found: number;
+  readonly last: number;
 }
 
 export interface Client {
@@ -32,9 +35,19 @@ const everyMs = 20;
 export function startClient(host: Host, targets: readonly string[]): Client {
   let seen: Answer[] = [];
   const instrument = startInstrument(host, 'asker.js', [`${everyMs}`, ...targets], (line) => {
-    const { answers } = line as { answers: [string, number, number, string, string | null][] };
-    for (const [target, sentMs, answeredMs, server, epoch] of answers)
-      seen.push({ target, sentMs, answeredMs, server, epoch: epoch === null ? null : BigInt(epoch) });
+    const { answers } = line as {
+      answers: [string, number, number, string, string | null, number, number][];
+    };
+    for (const [target, sentMs, answeredMs, server, epoch, found, last] of answers)
+      seen.push({
+        target,
+        sentMs,
+        answeredMs,
+        server,
+        epoch: epoch === null ? null : BigInt(epoch),
+        found,
+        last,
+      });
   });
   const of = (target?: string): Answer[] =>
     seen.filter((answer) => target === undefined || answer.target === target);

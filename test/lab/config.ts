@@ -16,10 +16,14 @@ export const argv = (words: readonly string[]): string => JSON.stringify(words);
 /** A hook or command that passes a point. */
 export const passes = (points: string, name: string): string => argv(['sh', point, points, name]);
 
-/** The lab's web service: each answer names server and epoch. */
-export function webResource(): string {
+/**
+ * The lab's web service: each answer names server and epoch. `data`: a folder to which it writes numbered records all the
+ * time; then each answer tells of them, too.
+ */
+export function webResource(data?: string): string {
+  const writes = data === undefined ? [] : ['--data', data];
   const command = (verb: string): string =>
-    argv([process.execPath, service, verb, '--state', '/run/holdfast-lab', '--port', '8080']);
+    argv([process.execPath, service, verb, '--state', '/run/holdfast-lab', '--port', '8080', ...writes]);
   return `      - name: web
         command: { start: ${command('start')}, stop: ${command('stop')}, status: ${command('status')} }
         monitor: { every: 1s, timeout: 2s, restarts: 2 }

@@ -2,12 +2,24 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { describe, expect } from '@jest/globals';
 import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
-import { alike, behindBack, copyIn, diverged, inStep, mirror, mirrorLines, root, sh } from './mirrored.ts';
-import { stories, type Scene } from './story.ts';
+import {
+  alike,
+  behindBack,
+  copyIn,
+  diverged,
+  inStep,
+  mirror,
+  mirrorLines,
+  ready,
+  root,
+  sh,
+  stepMs,
+} from './mirrored.ts';
+import { stories } from './story.ts';
 import { until } from './until.ts';
+import type { World } from './world.ts';
 
 const takeoverMs = 5_000;
-const stepMs = 20_000;
 
 /** Everything that a file is: contents, holes, links, times, modes, names that are not UTF-8. */
 const someFiles = `mkdir -p ${root}/some/empty && cd ${root}/some
@@ -18,20 +30,10 @@ const someFiles = `mkdir -p ${root}/some/empty && cd ${root}/some
   chmod 4751 f1 && touch -d '2001-02-03 04:05:06.123456789' f2
   touch "$(printf 'odd-\\377-name')"`;
 
-/** The owner and the standby, with everything of the last story out of the way and the copy in step. */
-async function ready({ world, owner, standby }: Scene): Promise<void> {
-  await sh(world, owner, `mkdir -p ${root}`);
-  await inStep(world, standby, 60_000);
-  await sh(
-    world,
-    owner,
-    `cd ${root} && find . -mindepth 1 -maxdepth 1 ! -name '.holdfast-*' -exec rm -rf {} +`,
-  );
-  if ((await diverged(world, 'w')).length > 0)
-    await world.cluster.must('w', 'mirror', 'divergence', mirror, 'discard', '--all');
-  await alike(world, owner, standby, stepMs);
-  await inStep(world, standby, stepMs);
-}
+const ask = `fetch('http://127.0.0.1:7446/metrics').then((r) => r.text()).then((t) => console.log(t))`;
+
+const metricsOf = async (world: World, host: string): Promise<string> =>
+  (await world.lab.host(host).exec([process.execPath, '-e', ask])).stdout;
 
 describe('a group with a mirror', () => {
   const story = stories({
@@ -197,6 +199,17 @@ describe('a group with a mirror', () => {
     writeFileSync(behindBack(world, standby, 'some/f10'), 'FILE 10\n');
     rmSync(behindBack(world, standby, 'some/f11'));
     writeFileSync(behindBack(world, standby, 'some/extra'), 'extra\n');
+    // It looks for that by itself, too, and tells everybody.
+    await world.until(
+      'w',
+      'it is shown',
+      stepMs,
+      (status) => (copyIn(status, standby)?.foreignChanges ?? 0) >= 3,
+    );
+    const checked = await world.cluster.holdfast('w', 'check', 'd3', '-o', 'json');
+    expect(checked.stdout).toMatch(/mirror-foreign[^]*holdfast mirror verify d3\/data --target . --repair/);
+    const metrics = await metricsOf(world, standby);
+    expect(metrics).toMatch(/holdfast_mirror_foreign_changes\{mirror="d3\/data",target="[ab]"\} [3-9]/);
     const differs = await verify();
     expect(differs.status).toBe(1);
     expect(differs.found?.differences).toEqual(
@@ -212,6 +225,12 @@ describe('a group with a mirror', () => {
     });
     await alike(world, owner, standby, stepMs);
     expect((await verify()).status).toBe(0);
+    await world.until(
+      'w',
+      'nothing is shown any more',
+      stepMs,
+      (s) => copyIn(s, standby)?.foreignChanges === 0,
+    );
     // Nothing changes any more, and yet the copy that was only looked at is in step again.
     await until('a planned move is possible', stepMs, async () => {
       const ran = await world.cluster.holdfast('w', 'switchover', 'd3', '--dry-run');

@@ -1,5 +1,6 @@
 /** A group's folder and its copies, as a story looks at them: from the hosts themselves, past everything of ours. */
 import { join } from 'node:path';
+import type { Scene } from './story.ts';
 import { until } from './until.ts';
 import type { Status, World } from './world.ts';
 
@@ -7,9 +8,12 @@ import type { Status, World } from './world.ts';
 export const root = '/srv/d3';
 export const mirror = 'd3/data';
 
+/** Any step of a small copy. */
+export const stepMs = 20_000;
+
 /** Lines of a group. */
 export const mirrorLines = `    mirrors:
-      data: { files: { root: ${root} } }
+      data: { files: { root: ${root} }, scanEvery: 10s }
 `;
 
 /** Where a host's /srv really is: written to from there, nothing of ours is in the way. */
@@ -18,8 +22,11 @@ export const behindBack = (world: World, host: string, path: string): string =>
 
 export type CopyState = NonNullable<Status['groups'][string]>['mirrors'][string]['targets'][string];
 
+export const mirrorsOf = (status: Status): Status['groups'][string]['mirrors'] =>
+  status.groups['d3']?.mirrors ?? {};
+
 export const copyIn = (status: Status, target: string): CopyState | undefined =>
-  status.groups['d3']?.mirrors['data']?.targets[target];
+  mirrorsOf(status)['data']?.targets[target];
 
 /** A shell's words on a host; must succeed. Standard output. */
 export async function sh(world: World, host: string, script: string): Promise<string> {
@@ -29,12 +36,12 @@ export async function sh(world: World, host: string, script: string): Promise<st
 }
 
 /** Every entry with its kind, mode, owner, time to the nanosecond, size, link target and contents; ours left out. */
-export const listing = (world: World, host: string): Promise<string> =>
+export const listing = (world: World, host: string, folder = root): Promise<string> =>
   sh(
     world,
     host,
     // Our own folder counts among the links of the root. A file may go while this looks: then it looks again.
-    `cd ${root} && find . -path './.holdfast-*' -prune -o -type d -printf '%p %y %m %U %G %T@\\n' | sort &&
+    `cd ${folder} && find . -path './.holdfast-*' -prune -o -type d -printf '%p %y %m %U %G %T@\\n' | sort &&
      find . -path './.holdfast-*' -prune -o ! -type d -printf '%p %y %m %U %G %T@ %n %s %l\\n' | sort &&
      find . -path './.holdfast-*' -prune -o -type f -print0 | sort -z | { xargs -0r sha256sum || echo moving; }`,
   );
@@ -48,13 +55,19 @@ export function inStep(world: World, target: string, limitMs: number, from = 'w'
 }
 
 /** Until both hosts have the same files, with everything that belongs to a file. */
-export async function alike(world: World, one: string, other: string, limitMs: number): Promise<void> {
+export async function alike(
+  world: World,
+  one: string,
+  other: string,
+  limitMs: number,
+  folders = { one: root, other: root },
+): Promise<void> {
   let seen: readonly string[] = [];
   await until(
     `${one} and ${other} have the same files`,
     limitMs,
     async () => {
-      seen = await Promise.all([listing(world, one), listing(world, other)]);
+      seen = await Promise.all([listing(world, one, folders.one), listing(world, other, folders.other)]);
       return seen[0] === seen[1];
     },
     () => differing(seen),
@@ -77,5 +90,20 @@ export interface KeptEntry {
   readonly kept: boolean;
 }
 
-export const diverged = (world: World, from: string): Promise<KeptEntry[]> =>
-  world.json<KeptEntry[]>(from, 'mirror', 'divergence', mirror, 'list');
+export const diverged = (world: World, from: string, name = mirror): Promise<KeptEntry[]> =>
+  world.json<KeptEntry[]>(from, 'mirror', 'divergence', name, 'list');
+
+/** The owner and the standby of a story, with everything of the last one out of the way and the copy in step. */
+export async function ready({ world, owner, standby }: Scene): Promise<void> {
+  await sh(world, owner, `mkdir -p ${root}`);
+  await inStep(world, standby, 60_000);
+  await sh(
+    world,
+    owner,
+    `cd ${root} && find . -mindepth 1 -maxdepth 1 ! -name '.holdfast-*' -exec rm -rf {} +`,
+  );
+  if ((await diverged(world, 'w')).length > 0)
+    await world.cluster.must('w', 'mirror', 'divergence', mirror, 'discard', '--all');
+  await alike(world, owner, standby, stepMs);
+  await inStep(world, standby, stepMs);
+}

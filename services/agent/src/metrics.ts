@@ -8,6 +8,7 @@ import { heldEpoch, mayActUntil, type AgentState } from '@holdfast/core';
 import type { Registry } from 'prom-client';
 import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
+import { registerMirrors } from './mirror-metrics.ts';
 import type { PendingNotes } from './pending-notes.ts';
 import type { Tallies } from './tallies.ts';
 
@@ -131,6 +132,7 @@ export class Metrics {
     gauge('notes_pending', 'events that wait for a renewal', () => notes.size);
     gauge('notes_dropped_total', 'events given up because too many waited', () => notes.dropped);
     this.#registerLabelled(Gauge, registry);
+    registerMirrors(Gauge, registry, this.#host);
     return registry;
   }
 

@@ -22,6 +22,9 @@ const rowsMax = 512;
 const pathMax = 15;
 const mirrorsMax = 16;
 const bootIdMax = 64;
+/** A heartbeat is one datagram: the ends of two names are enough to find the files. */
+const hotNamedMax = 2;
+const hotNameMax = 60;
 /** No outage that can be configured has a longer wait. */
 const waitMsMax = 3_600_000;
 
@@ -75,10 +78,13 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     })),
     wallMs,
     diagnoses: beat.diagnoses.map(({ member, path, says }) => ({ member, path, says: says.slice(0, 120) })),
-    mirrors: (beat.mirrors ?? [])
-      .slice(0, mirrorsMax)
-      .map((m) => ({ ...m, says: m.says.slice(0, 80), export: m.export ?? '' })),
+    mirrors: (beat.mirrors ?? []).slice(0, mirrorsMax).map(toLive),
   };
+}
+
+function toLive({ hot, export: exported = '', ...row }: LiveMirror): wire.LiveMirror {
+  const named = (hot?.named ?? []).slice(0, hotNamedMax).map((name) => name.slice(-hotNameMax));
+  return { ...row, says: row.says.slice(0, 80), export: exported, hot: hot?.count ?? 0, hotFiles: named };
 }
 
 /** Null for what no member of this version means. */
@@ -143,8 +149,16 @@ function fromLive(m: wire.LiveMirror): readonly LiveMirror[] {
   const state = mirrorStates.find((s) => s === m.state);
   const figures = [m.behindBytes, m.behindMs, m.totalBytes, m.doneBytes, m.rateBytesPerSecond];
   if (m.mirror === '' || m.target === '' || state === undefined || !figures.every(isTime)) return [];
-  const { export: exported, ...row } = m;
-  return [{ ...row, state, ...(exported === '' ? {} : { export: exported }) }];
+  const { export: exported, hot: count, hotFiles, ...row } = m;
+  const named = hotFiles.slice(0, hotNamedMax).map((name) => name.slice(0, hotNameMax));
+  return [
+    {
+      ...row,
+      state,
+      ...(exported === '' ? {} : { export: exported }),
+      ...(count === 0 ? {} : { hot: { count, named } }),
+    },
+  ];
 }
 
 function isTime(ms: number): boolean {

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig, parseEvent, type Heartbeat, type Message } from '@holdfast/core';
+import { parseConfig, parseEvent, type Heartbeat, type LiveMirror, type Message } from '@holdfast/core';
 import { heartbeat as wire } from '@holdfast/proto';
 import { defaultPorts, type KnownMember } from '@holdfast/wire/directory';
 import { startListening, hear } from '@holdfast/core';
@@ -39,10 +39,26 @@ const beat: Heartbeat = {
   diagnoses: [{ member: 'b', path: 0, says: 'path dead' }],
 };
 
+const row: LiveMirror = {
+  mirror: 'd3/data',
+  epoch: 7n,
+  target: 'b',
+  state: 'replicating',
+  consistent: true,
+  behindBytes: 0,
+  behindMs: 0,
+  totalBytes: 0,
+  doneBytes: 0,
+  rateBytesPerSecond: 0,
+  says: '',
+};
+
 describe('a message', () => {
   const messages: readonly Message[] = [
     beat,
     { ...beat, echo: null },
+    { ...beat, mirrors: [row] },
+    { ...beat, mirrors: [{ ...row, hot: { count: 7, named: ['orders.db', 'orders.db-wal'] } }] },
     { ...beat, bootId: '0d5f7a3e-9c1b-4f6e-8a2d-3b4c5d6e7f80' },
     { kind: 'hold-request', group: 'd3', epoch: 7n, round: 123_456_789_012 },
     { kind: 'hold-request', group: 'd3', epoch: 7n, round: 1, waitMs: 20_000 },

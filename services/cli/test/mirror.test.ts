@@ -13,6 +13,11 @@ const target = (changes: Partial<admin.MirrorTargetStatus> = {}): admin.MirrorTa
   rateBytesPerSecond: 0,
   says: '',
   behindUnknown: false,
+  hot: 0,
+  hotFiles: [],
+  foreignChanges: 0,
+  unprotected: '',
+  keptAside: 0,
   ...changes,
 });
 
@@ -74,6 +79,11 @@ describe('a mirror in status and get', () => {
           doneBytes: 0,
           rateBytesPerSecond: 0,
           says: '',
+          hotFiles: 0,
+          hot: [],
+          foreignChanges: 0,
+          unprotected: '',
+          keptAside: 0,
         },
       },
     };
@@ -100,6 +110,21 @@ describe('a mirror in status and get', () => {
       'mirror data: a -> b initial-copy, 1.5 GiB, 9.0 s behind, not complete; 25 % of 2 GiB at 128 MiB/s, 12.0 s left',
     );
     expect((await run(cluster, ['get', 'mirrors'])).out).toContain('25 % of 2 GiB at 128 MiB/s, 12.0 s left');
+  });
+
+  it('says what a person should know of a copy that goes on', async () => {
+    const hot = { hot: 3, hotFiles: ['orders.db', 'orders.db-wal'] };
+    const changed = { foreignChanges: 1, unprotected: 'no right to mount', keptAside: 2 };
+    cluster.answers.status = () => Promise.resolve(ok(mirrored({ ...hot, ...changed })));
+    const { out } = await run(cluster, ['status']);
+    expect(out).toContain('3 files never at rest (orders.db, orders.db-wal, ...)');
+    expect(out).toContain(
+      '1 change by others; not protected: no right to mount; 2 diverged entries kept aside',
+    );
+    const one = await run(cluster, ['get', 'mirrors', 'd3/data', '-o', 'json']);
+    expect(JSON.parse(one.out)).toMatchObject({
+      targets: { b: { hotFiles: 3, hot: ['orders.db', 'orders.db-wal'], foreignChanges: 1, keptAside: 2 } },
+    });
   });
 
   it('says that nobody knows, rather than a figure', async () => {

@@ -40,6 +40,22 @@ describe('an operation that is waited for', () => {
     ]);
   });
 
+  it('shows every step once, also where those of the release are known later than those of the next owner', async () => {
+    const { steps } = operation();
+    const later = operation({ outcome: 'running', endedMs: 0, steps: steps.slice(1) });
+    const { out } = await run(telling(later, operation()), ['failback', 'd3']);
+    expect(
+      out
+        .split('\n')
+        .filter((line) => line.includes('done'))
+        .map((line) => line.trim()),
+    ).toEqual([
+      expect.stringMatching(/^b +add addresses/),
+      expect.stringMatching(/^a +stop app/),
+      expect.stringMatching(/^switchover/),
+    ]);
+  });
+
   it('shows the running step on a terminal and takes it away again', async () => {
     const { out } = await run(telling(running(1), operation()), ['failback', 'd3'], { isTty: true });
     expect(out).toContain('  a         stop app                31 ms     running\r\u001B[K');

@@ -107,6 +107,9 @@ const copy = z.object({
   lossBytes: z.number().nullable(),
   wordAgeMs: z.number().nullable(),
   says: words,
+  foreign: z.number().optional(),
+  unprotected: words.optional(),
+  kept: z.number().optional(),
 });
 
 const renewal = z.object({

@@ -74,6 +74,8 @@ export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';
 export { mirrorStates } from './mirror/report.ts';
 export type {
+  CopyNotes,
+  HotFiles,
   LiveMirror,
   MirrorCopy,
   MirrorReport,

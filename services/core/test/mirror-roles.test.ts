@@ -3,6 +3,7 @@
 import { parseConfig, type Member } from '../src/index.ts';
 import { newGroupState, type GroupState } from '../src/agent/holding.ts';
 import { copiesAt } from '../src/agent/copies.ts';
+import type { CopyNotes } from '../src/mirror/report.ts';
 import { ordersOf, type Cast } from '../src/mirror/roles.ts';
 import { deriveTimeRules } from '../src/time.ts';
 import { startListening } from '../src/vantage.ts';
@@ -142,4 +143,23 @@ it('a copy tells in its renewal how old the last word of its source is', () => {
   const at = (now: number) => copiesAt([{ kind: 'target', ...report, state: 'replicating', word }], now)[0];
   expect(at(9_400)).toMatchObject({ lossMs: 200, lossBytes: 5, wordAgeMs: 0 });
   expect(at(14_010)).toMatchObject({ lossMs: 200, wordAgeMs: 5_100 });
+});
+
+it('a copy tells in its renewal only what there is to tell besides', () => {
+  const report = {
+    mirror: 'd3/data',
+    epoch: 7n,
+    sequence: 4,
+    consistent: true,
+    says: '',
+    word: null,
+  } as const;
+  const told = (notes: CopyNotes) =>
+    copiesAt([{ kind: 'target', ...report, state: 'replicating', notes }], 0)[0];
+  const well = { foreign: 0, unprotected: '', keptEntries: 0, keptBytes: 0, refusedEpochs: 3 };
+  expect(told(well)).not.toHaveProperty('foreign');
+  expect(told({ ...well, foreign: null, unprotected: 'no right to mount', keptEntries: 2 })).toMatchObject({
+    unprotected: 'no right to mount',
+    kept: 2,
+  });
 });

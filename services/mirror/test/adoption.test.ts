@@ -166,13 +166,13 @@ test('what others changed in a copy is kept aside when it is mended, and not whe
   await pair.settle();
   appendFileSync(join(pair.targetRoot, 'other'), ', and a note of mine');
   writeFileSync(join(pair.targetRoot, 'd/mine'), 'put here by hand');
-  const told = await pair.source.verify('bert', false);
+  const told = await pair.source.verify('bert', false, new AbortController().signal);
   const named = told.kind === 'compared' ? told.differences.map(({ path }) => path.toString()) : [];
   expect(named).toEqual(expect.arrayContaining(['other', 'd/mine']));
   expect(kept()).toEqual([]);
   await pair.settle();
   expect(existsSync(join(pair.targetRoot, 'd/mine'))).toBe(true);
-  await pair.source.verify('bert', true);
+  await pair.source.verify('bert', true, new AbortController().signal);
   await pair.settle();
   expect(pair.differences()).toEqual([]);
   expect(kept()).toEqual(['d/mine created bert', 'other written bert']);

@@ -262,6 +262,21 @@ describe('a source and a target', () => {
     expect([...states].filter((state) => state.endsWith(' resync'))).toEqual([]);
   });
 
+  test('name a file that never holds still, until it does', async () => {
+    pair = await makePair({ prepare: zoo, settleMs: 20 });
+    await pair.settle();
+    const busy = setInterval(() => {
+      writeFileSync(pair.at('a/busy'), String(performance.now()));
+    }, 1);
+    const hot = (): unknown => pair.source.state().targets[0]?.hot;
+    await pair.until(() => hot() !== undefined, 'it is named');
+    expect(hot()).toEqual({ count: 1, named: ['a/busy'] });
+    clearInterval(busy);
+    await pair.settle();
+    expect(hot()).toBeUndefined();
+    expect(pair.differences()).toEqual([]);
+  });
+
   test('say at once why nothing can be compared: it is paused, or away', async () => {
     pair = await makePair({ prepare: zoo });
     await pair.settle();

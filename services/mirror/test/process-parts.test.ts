@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { MirrorReport } from '@holdfast/core';
 import { rateAt } from '../src/process/line-rate.ts';
 import { Reporting } from '../src/process/reporting.ts';
-import { pathsMeant, shownPath } from '../src/process/shown-path.ts';
+import { pathsMeant, shownPath } from '../src/files/shown-path.ts';
 
 describe('the rate of a line', () => {
   const rates = {

@@ -3,7 +3,7 @@
 import { candidates, caseOf, keys, lastOwner, sceneOf } from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
 import { z } from 'zod';
-import { mirrorProblems } from './mirror-status.ts';
+import { mirrorProblems } from './mirror-problems.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type ClusterName, type StoreHealth } from './status.ts';
 
@@ -58,9 +58,8 @@ export async function check(
   }
   for (const g of wanted) problems.push(...groupProblems(service, g.name, now, wall));
   const scene = sceneOf(service.state, now);
-  const behind = mirrorProblems(service.state, scene, wanted, (g) => status.groups[g]?.mirrors ?? {});
-  for (const { server, says } of behind)
-    problems.push({ name: 'mirror', server, says, fix: `look at ${server}: holdfast get mirrors` });
+  const looked = { groups: wanted, all: group === '' };
+  problems.push(...mirrorProblems(service.state, scene, looked, (g) => status.groups[g]?.mirrors ?? {}));
   return [...problems, ...(await reported(service, group === '' ? null : concerned))];
 }
 

@@ -212,7 +212,13 @@ function rowMessage(row: MirrorRunRow): admin.RunMirrorReply['what'] {
     case 'difference':
       return {
         $case: 'difference',
-        value: { target: row.target, path: row.path, kind: row.what, mended: row.mended ?? false, ...extent(row) },
+        value: {
+          target: row.target,
+          path: row.path,
+          kind: row.what,
+          mended: row.mended ?? false,
+          ...extent(row),
+        },
       };
     case 'verified': {
       const { target, compared, differing, mended, says } = row;

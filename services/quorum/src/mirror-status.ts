@@ -5,14 +5,12 @@
 
 import {
   candidates,
-  copiesOf,
   lastOwner,
   lastSound,
   mirrorId,
   type Case,
   type CopyConfig,
   type DatasetConfig,
-  type GroupConfig,
   type LiveMirror,
   type MemberId,
   type MirrorCopy,
@@ -71,7 +69,11 @@ function mirrorStatus(scene: Scene, { kind, id, source, epoch, targets }: Shown)
   const rows = targets.map((target): [string, admin.MirrorTargetStatus] => {
     const live = liveRow(scene, id, source, epoch, target);
     exported = live?.export ?? exported;
-    return [target, live === null ? toldRow(scene, id, epoch, target) : shownRow(live)];
+    const copy = copyTold(scene, id, target);
+    const row = live === null ? toldRow(scene, id, epoch, target) : shownRow(live);
+    // A heartbeat has room for the beginning of a sentence.
+    const says = copy?.says.startsWith(row.says) === true && row.says !== '' ? copy.says : row.says;
+    return [target, { ...row, says, ...notesOf(copy) }];
   });
   return { kind, source, export: exported, targets: Object.fromEntries(rows) satisfies Targets };
 }
@@ -90,7 +92,19 @@ function liveRow(
   return scene.now - heard < 5 * scene.heartbeatMs ? live.row : null;
 }
 
-function shownRow(row: LiveMirror): admin.MirrorTargetStatus {
+type Notes = Pick<admin.MirrorTargetStatus, 'foreignChanges' | 'unprotected' | 'keptAside'>;
+type Row = Omit<admin.MirrorTargetStatus, keyof Notes>;
+
+/** What only the target itself knows. */
+function notesOf(copy: MirrorCopy | null): Notes {
+  return {
+    foreignChanges: copy?.foreign ?? 0,
+    unprotected: copy?.unprotected ?? '',
+    keptAside: copy?.kept ?? 0,
+  };
+}
+
+function shownRow(row: LiveMirror): Row {
   return {
     state: row.state,
     consistent: row.consistent,
@@ -101,10 +115,12 @@ function shownRow(row: LiveMirror): admin.MirrorTargetStatus {
     rateBytesPerSecond: Math.round(row.rateBytesPerSecond),
     says: row.says,
     behindUnknown: false,
+    hot: row.hot?.count ?? 0,
+    hotFiles: [...(row.hot?.named ?? [])],
   };
 }
 
-function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): admin.MirrorTargetStatus {
+function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): Row {
   const copy = copyTold(scene, id, target);
   const unknown = copy === null || copy.epoch !== epoch || copy.lossMs === null;
   return {
@@ -117,6 +133,8 @@ function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): a
     rateBytesPerSecond: 0,
     says: copy === null ? 'it has told nothing of its copy yet' : copy.says,
     behindUnknown: unknown,
+    hot: 0,
+    hotFiles: [],
   };
 }
 
@@ -136,34 +154,4 @@ export function lossNow(c: Case): { readonly ms: number; readonly bytes: number;
   );
   losses.sort((a, b) => a.ms - b.ms);
   return losses[0] ?? { ...none, unknown: true };
-}
-
-/** What is wrong with mirrors, one sentence each, for `check`. */
-export function mirrorProblems(
-  state: QuorumState,
-  scene: Scene,
-  groups: readonly GroupConfig[],
-  statuses: (group: string) => Readonly<Record<string, admin.MirrorStatus>>,
-): readonly { readonly server: string; readonly says: string }[] {
-  const config = state.view.config?.value;
-  const found: { server: string; says: string }[] = [];
-  const look = (name: string, status: admin.MirrorStatus): void => {
-    for (const [target, row] of Object.entries(status.targets)) {
-      if (row.state === 'replicating' && row.consistent) continue;
-      const why = row.says === '' ? '' : `: ${row.says}`;
-      const copy = row.consistent ? 'complete up to then' : 'incomplete';
-      found.push({
-        server: target,
-        says: `the copy of ${name} on ${target} is ${copy} and ${row.state}${why}`,
-      });
-    }
-  };
-  for (const group of groups) {
-    for (const [name, status] of Object.entries(statuses(group.name))) {
-      look(`${group.name}/${name}`, status);
-      if (config === undefined) continue;
-      for (const copy of copiesOf(config, group.name, name)) look(copy.name, copyStatus(state, scene, copy));
-    }
-  }
-  return found;
 }

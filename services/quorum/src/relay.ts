@@ -63,6 +63,7 @@ const line = z.object({
           rateBytesPerSecond: z.number(),
           says: z.string(),
           export: z.string().optional(),
+          hot: z.object({ count: z.number(), named: z.array(z.string()) }).optional(),
         }),
       )
       .optional(),

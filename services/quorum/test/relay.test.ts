@@ -17,6 +17,22 @@ const beat: Heartbeat = {
   groups: [{ group: 'd3', epoch: 7n, state: 'active' }],
   vantage: [{ member: 'b', path: 1, ageMs: 12.5, rttMs: null }],
   diagnoses: [{ member: 'b', path: 0, says: 'path dead' }],
+  mirrors: [
+    {
+      mirror: 'd3/data',
+      epoch: 7n,
+      target: 'b',
+      state: 'replicating',
+      consistent: true,
+      behindBytes: 5,
+      behindMs: 12.5,
+      totalBytes: 0,
+      doneBytes: 0,
+      rateBytesPerSecond: 100,
+      says: '',
+      hot: { count: 3, named: ['orders.db'] },
+    },
+  ],
 };
 
 const bigintAsText = (_key: string, value: unknown): unknown =>

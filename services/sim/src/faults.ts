@@ -45,6 +45,7 @@ const kinds: readonly (readonly [number, Fault])[] = [
   [1, (f, ms) => f.etcdGone(ms)],
   [4, (f, ms) => f.badCommands(ms)],
   [4, (f) => f.breakResource()],
+  [2, (f, ms) => f.fullDisk(ms)],
   [9, (f) => f.people.operator()],
   [2, (f, ms) => f.maintenance(ms)],
   [3, (f) => f.people.reconfigure()],
@@ -365,6 +366,20 @@ export class Faults {
           if (h.etcd === null || !h.machine.up || !h.supervised) continue;
           Object.assign(h.etcd, { alive: true, frozen: false });
         }
+      },
+    );
+  }
+
+  fullDisk(forMs: number): void {
+    const { id, machine } = this.server();
+    this.temporarily(
+      `the data disk of ${id} is full`,
+      forMs,
+      () => {
+        machine.diskFull = true;
+      },
+      () => {
+        machine.diskFull = false;
       },
     );
   }

@@ -62,6 +62,8 @@ export class Machine {
   readonly voter: boolean;
   up = false;
   frozen = false;
+  /** Of the data: the service can't write, and a copy takes nothing. */
+  diskFull = false;
   bootId = '';
   /** True time of the latest power-on, freeze and thaw. */
   bootedAt = 0;

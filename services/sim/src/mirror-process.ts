@@ -39,6 +39,7 @@ const writeBytes = 4_096;
 const initialParts = 8;
 const drainAgainMs = 40;
 const lastDrainMs = 1_000;
+const noSpace = 'no space left on device';
 
 interface Frame {
   readonly group: GroupId;
@@ -174,7 +175,8 @@ export class MirrorProcess {
     const { machine, sim, audit } = this.around;
     const { group, epoch, from, history } = frame;
     const role = this.orders.mirrors.find((o) => groupOf(o) === group)?.role;
-    if (role?.kind !== 'target' || !role.sources.includes(from) || epoch < role.epoch) return null;
+    if (machine.diskFull || role?.kind !== 'target' || !role.sources.includes(from) || epoch < role.epoch)
+      return null;
     const copy = machine.copyOf(group);
     if (epoch < copy.highest || frame.number <= (this.taken.get(source) ?? 0)) return null;
     this.taken.set(source, frame.number);
@@ -202,7 +204,10 @@ export class MirrorProcess {
     switch (role.kind) {
       case 'source': {
         const targets = role.targets.map((t) => this.rowOf(group, role.epoch, t.member));
-        return [{ kind: 'source', mirror, epoch: role.epoch, sequence, says: '', export: null, targets }];
+        const full = machine.diskFull ? { dataTrouble: noSpace } : {};
+        return [
+          { kind: 'source', mirror, epoch: role.epoch, sequence, says: '', export: null, targets, ...full },
+        ];
       }
       case 'target': {
         const word = this.words.get(group);
@@ -215,12 +220,12 @@ export class MirrorProcess {
             epoch: word?.epoch ?? 0n,
             sequence,
             consistent: copy.consistent,
-            state: stateOf(fresh, copy.consistent, behind),
+            state: machine.diskFull ? 'waiting' : stateOf(fresh, copy.consistent, behind),
             word:
               word === undefined
                 ? null
                 : { at: word.at, behindMs: behind * writeEveryMs, behindBytes: behind * writeBytes },
-            says: '',
+            says: machine.diskFull ? noSpace : '',
           },
         ];
       }

@@ -129,6 +129,8 @@ const report = z.discriminatedUnion('kind', [
     sequence: count,
     says: text,
     export: text.nullable(),
+    dataTrouble: text.optional(),
+    kept: z.object({ entries: count, bytes: count }).optional(),
     targets: z
       .array(
         z.object({
@@ -141,6 +143,7 @@ const report = z.discriminatedUnion('kind', [
           doneBytes: count,
           rateBytesPerSecond: count,
           says: text,
+          hot: z.object({ count, named: z.array(path).max(16).readonly() }).optional(),
         }),
       )
       .max(256)
@@ -155,6 +158,15 @@ const report = z.discriminatedUnion('kind', [
     state,
     word: z.object({ at: z.number(), behindMs: count, behindBytes: count }).nullable(),
     says: text,
+    notes: z
+      .object({
+        foreign: count.nullable(),
+        unprotected: text,
+        keptEntries: count,
+        keptBytes: count,
+        refusedEpochs: count,
+      })
+      .optional(),
   }),
 ]);
 
@@ -163,7 +175,14 @@ const extent = { offset: z.int().min(0).optional(), length: z.int().min(0).optio
 
 const row = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('progress'), target: text, done: count, total: count, unit: text }),
-  z.object({ kind: z.literal('difference'), target: text, path, what: text, mended: z.boolean().optional(), ...extent }),
+  z.object({
+    kind: z.literal('difference'),
+    target: text,
+    path,
+    what: text,
+    mended: z.boolean().optional(),
+    ...extent,
+  }),
   z.object({
     kind: z.literal('verified'),
     target: text,

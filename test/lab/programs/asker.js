@@ -2,8 +2,8 @@
 //
 //   asker.js EVERY_MS TARGET...      a TARGET is udp:ADDRESS (kernel-watch.js answers) or http:ADDRESS (the lab's service)
 //
-// Lines of JSON, at most one per 50 ms: {"answers": [[target, sentMs, answeredMs, server, epoch or null]...]}, in the order
-// in which the answers came. Times are CLOCK_MONOTONIC. A question without an answer costs nothing and delays nothing.
+// Lines of JSON, at most one per 50 ms: {"answers": [[target, sentMs, answeredMs, server, epoch or null, found, last]...]}, in
+// the order in which the answers came. found and last are numbers of records, where the service keeps any (else 0). Times are CLOCK_MONOTONIC. A question without an answer costs nothing and delays nothing.
 import { createSocket } from 'node:dgram';
 import { get } from 'node:http';
 
@@ -15,7 +15,8 @@ const openMax = 2_000;
 let answers = [];
 let number = 0;
 const sent = new Map();
-const heard = (target, sentMs, server, epoch) => answers.push([target, sentMs, monotonicMs(), server, epoch]);
+const heard = (target, sentMs, server, epoch, found = 0, last = 0) =>
+  answers.push([target, sentMs, monotonicMs(), server, epoch, found, last]);
 
 const sockets = { 4: createSocket('udp4'), 6: createSocket('udp6') };
 for (const socket of Object.values(sockets)) {
@@ -48,8 +49,8 @@ function ask(target) {
     response.on('data', (chunk) => (text += chunk));
     response.on('end', () => {
       try {
-        const { server, epoch } = JSON.parse(text);
-        heard(target, sentMs, server, epoch);
+        const { server, epoch, found, last } = JSON.parse(text);
+        heard(target, sentMs, server, epoch, found?.number, last?.number);
       } catch {
         // cut off in the middle: no answer
       }

@@ -2,7 +2,7 @@
 import type { admin } from '@holdfast/proto';
 import { amountOfBytes, amountOfTime } from '../text/amounts.ts';
 import { cell, table } from '../text/columns.ts';
-import { styleOf, type Paint } from '../text/paint.ts';
+import { paintWith, styleOf, type Paint } from '../text/paint.ts';
 import {
   placeText,
   type DifferenceView,
@@ -31,6 +31,23 @@ function progress(target: MirrorTargetView): string {
   return `${percent} % of ${amountOfBytes(totalBytes)}${speed}${left}`;
 }
 
+/** What a person should know of a copy that goes on all the same: a word each. */
+function notes(row: MirrorTargetView, paint: Paint): string[] {
+  const { hotFiles, hot, foreignChanges, unprotected, keptAside } = row;
+  const named = hot.length === 0 ? '' : ` (${hot.join(', ')}${hotFiles > hot.length ? ', ...' : ''})`;
+  return [
+    ...(hotFiles > 0 ? [paint('yellow', `${counted(hotFiles, 'file')} never at rest${named}`)] : []),
+    ...(foreignChanges > 0 ? [paint('yellow', `${counted(foreignChanges, 'change')} by others`)] : []),
+    ...(unprotected === '' ? [] : [paint('yellow', `not protected: ${unprotected}`)]),
+    ...(keptAside > 0 ? [`${counted(keptAside, 'diverged entry', 'diverged entries')} kept aside`] : []),
+  ];
+}
+
+const noPaint = paintWith(false);
+
+const counted = (count: number, one: string, many = `${one}s`): string =>
+  `${count} ${count === 1 ? one : many}`;
+
 /** "data: a -> b replicating, in step": one line for each target, below its group. */
 export function mirrorsBelow(mirrors: Readonly<Record<string, MirrorView>>, paint: Paint): string[] {
   return Object.entries(mirrors).flatMap(([name, { kind, source, targets }]) => {
@@ -39,7 +56,9 @@ export function mirrorsBelow(mirrors: Readonly<Record<string, MirrorView>>, pain
     if (rows.length === 0) return [`${from}, no target is known`];
     return rows.map(([target, row]) => {
       const incomplete = row.consistent ? '' : paint('yellow', ', not complete');
-      const details = [progress(row), row.says].filter((text) => text !== '').map((text) => `; ${text}`);
+      const details = [progress(row), row.says, ...notes(row, paint)]
+        .filter((text) => text !== '')
+        .map((text) => `; ${text}`);
       const state = paint(styleOf(row.state), row.state);
       return `${from} -> ${target} ${state}, ${behind(row)}${incomplete}${details.join('')}`;
     });
@@ -62,7 +81,7 @@ export function mirrorLines(
       behind(row),
       progress(row),
       ...(wide ? [amountOfBytes(row.rateBytesPerSecond).concat('/s'), exported ?? ''] : []),
-      row.says,
+      [row.says, ...notes(row, noPaint)].filter((text) => text !== '').join('; '),
     ]),
   );
   const heading = [

@@ -12,6 +12,15 @@ export interface MirrorTargetView {
   readonly doneBytes: number;
   readonly rateBytesPerSecond: number;
   readonly says: string;
+  /** Files that never held still: how many, and some of their names. */
+  readonly hotFiles: number;
+  readonly hot: readonly string[];
+  /** Entries that others changed at the target, as its last search found. */
+  readonly foreignChanges: number;
+  /** Why the target's folder is not protected; empty while it is. */
+  readonly unprotected: string;
+  /** Entries that this member keeps aside of what it wrote as a former owner. */
+  readonly keptAside: number;
 }
 
 export interface MirrorView {
@@ -52,6 +61,11 @@ function targetView(target: admin.MirrorTargetStatus): MirrorTargetView {
     doneBytes: figure(target.doneBytes),
     rateBytesPerSecond: figure(target.rateBytesPerSecond),
     says: target.says,
+    hotFiles: target.hot,
+    hot: target.hotFiles,
+    foreignChanges: figure(target.foreignChanges),
+    unprotected: target.unprotected,
+    keptAside: figure(target.keptAside),
   };
 }
 

@@ -40,7 +40,7 @@ import {
 } from './state.ts';
 import { identityMoved } from './step.ts';
 import { fenceCommandOf, type Here, type Moved } from './here.ts';
-import { mirrorNews, openNow, ordering, sameCast } from './mirroring.ts';
+import { mirrorNews, openNow, ordering, sameCast, watchData } from './mirroring.ts';
 import { dutiesFrom, wakeAt } from './wake.ts';
 import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
 
@@ -320,6 +320,7 @@ class Turn {
     g = this.moved(monitorsDue(g, config, this.now), name);
     if (g.sighting !== null) g = this.moved(sightingDue(g, here, observerOf(state, this.now), paths), name);
     g = this.moved(keepSpare(g, state.vantage, here, state.nextSpareAt), name);
+    g = this.moved(watchData(g, state.mirrors), name);
     if (state.leaving !== null && g.holding.kind === 'active' && g.wantsRelease === null)
       this.putGroup({ ...g, wantsRelease: state.leaving });
   }

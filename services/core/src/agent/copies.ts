@@ -6,6 +6,7 @@ import type {
   MirrorReport,
   MirrorRow,
   MirrorSourceReport,
+  MirrorTargetReport,
 } from '../mirror/report.ts';
 import type { BootMs } from '../names.ts';
 
@@ -32,9 +33,21 @@ export function copiesAt(reports: readonly MirrorReport[], now: BootMs): readonl
         lossBytes: word === null ? null : Math.round(word.behindBytes),
         wordAgeMs: ageMs === null ? null : ageMs < freshWordMs ? 0 : rounded(ageMs),
         says,
+        ...notesOf(r),
       },
     ];
   });
+}
+
+/** Only what there is to tell, so that a copy without trouble costs nothing. */
+function notesOf({ notes }: MirrorTargetReport): Pick<MirrorCopy, 'foreign' | 'unprotected' | 'kept'> {
+  if (notes === undefined) return {};
+  const { foreign, unprotected, keptEntries } = notes;
+  return {
+    ...(foreign === null || foreign === 0 ? {} : { foreign }),
+    ...(unprotected === '' ? {} : { unprotected }),
+    ...(keptEntries === 0 ? {} : { kept: keptEntries }),
+  };
 }
 
 /** Never less than it is. */

@@ -97,6 +97,8 @@ export interface GroupState {
   readonly seenRevision: Revision;
   readonly resources: ReadonlyMap<string, ResourceHealth>;
   readonly wantsRelease: string | null;
+  /** Why the data of a mirror can't be written here, as long as that is so: a reason to ask for a release, too. */
+  readonly dataTrouble: string | null;
   readonly releaseRefused: string | null;
   /** Mirrors that were opened here for writing, and at which epoch; null when none is. */
   readonly opened: { readonly epoch: Epoch; readonly mirrors: readonly MirrorId[] } | null;
@@ -147,6 +149,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
     seenRevision: 0n,
     resources: new Map(),
     wantsRelease: null,
+    dataTrouble: null,
     releaseRefused: null,
     opened: null,
     drained: [],
@@ -202,6 +205,7 @@ const sameStory = (a: GroupState, b: GroupState): boolean =>
   a.group === b.group &&
   a.resources === b.resources &&
   a.wantsRelease === b.wantsRelease &&
+  a.dataTrouble === b.dataTrouble &&
   a.releaseRefused === b.releaseRefused &&
   a.drained === b.drained &&
   a.failures === b.failures;
@@ -214,7 +218,7 @@ function makeReport(g: GroupState, self: MemberId): GroupReport | null {
     group: g.group,
     epoch: h.epoch,
     resources,
-    wantsRelease: g.wantsRelease,
+    wantsRelease: g.wantsRelease ?? g.dataTrouble,
     releaseRefused: g.releaseRefused,
     ...(g.drained.length === 0 ? {} : { drained: g.drained }),
   };

@@ -10,6 +10,7 @@ import { mirrorsOf } from '../mirror/mirror-id.ts';
 import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
 import type { BootMs, GroupId, MirrorId } from '../names.ts';
 import type { AgentAction } from './events.ts';
+import type { Moved } from './here.ts';
 import type { GroupState } from './holding.ts';
 import type { Vantage } from '../vantage.ts';
 import type { AgentState } from './state.ts';
@@ -77,6 +78,30 @@ export function ordering(cast: Cast, before: MirrorOrders | null): Ordering {
 /** What an owner had opened when an earlier agent of it ended: what was active had opened all of its mirrors. */
 export function openNow({ holding }: GroupState, config: GroupConfig): GroupState['opened'] {
   return holding.kind === 'active' ? { epoch: holding.epoch, mirrors: mirrorsOf(config) } : null;
+}
+
+/** An owner whose data can't be written asks for a move: rather that, to a copy in step, than a service that fails. */
+export function watchData(g: GroupState, reports: readonly MirrorReport[]): Moved {
+  const isActive = g.holding.kind === 'active';
+  const trouble = isActive ? dataTrouble(reports, g.group) : null;
+  if (trouble === g.dataTrouble) return { group: g, actions: [] };
+  const group = { ...g, dataTrouble: trouble };
+  if (trouble === null && !isActive) return { group, actions: [] };
+  const [what, reason] =
+    trouble === null
+      ? ['data-writable', `the data of ${g.group} can be written again`]
+      : ['wants-release', trouble];
+  return { group, actions: [{ kind: 'note', group: g.group, what, reason }] };
+}
+
+/** Why the data of one of the group's mirrors can't be written here, where it is the source; null when it can. */
+function dataTrouble(reports: readonly MirrorReport[], group: GroupId): string | null {
+  for (const r of reports) {
+    if (r.kind === 'target' || groupOf(r.mirror) !== group) continue;
+    const trouble = r.dataTrouble ?? '';
+    if (trouble !== '') return `the data of ${r.mirror} can't be written: ${trouble}`;
+  }
+  return null;
 }
 
 /** What was told as events by now, and those for what changed and stayed so for a while. */

@@ -35,6 +35,10 @@ export interface MirrorSourceReport {
   /** Of a volume that is open: where NBD clients find it, nbd+unix:///NAME?socket=PATH. */
   readonly export: string | null;
   readonly targets: readonly MirrorRow[];
+  /** Why the data itself can't be written here (disk full, input/output error). Absent: it can. */
+  readonly dataTrouble?: string | undefined;
+  /** What this server keeps aside of a former life as an owner. Absent: nothing. */
+  readonly kept?: { readonly entries: number; readonly bytes: number } | undefined;
 }
 
 /** One target as its source sees it. */
@@ -51,6 +55,15 @@ export interface MirrorRow {
   readonly rateBytesPerSecond: number;
   /** Why, in words; empty when there is nothing to say. */
   readonly says: string;
+  /** Absent: none. */
+  readonly hot?: HotFiles | undefined;
+}
+
+/** Files that never held still while they were read: at the target they may be of two moments. */
+export interface HotFiles {
+  readonly count: number;
+  /** Some of them, as a person reads paths. */
+  readonly named: readonly string[];
 }
 
 export interface MirrorTargetReport {
@@ -65,6 +78,21 @@ export interface MirrorTargetReport {
   /** The last word of the source on what this copy lacks; null: none in this life. */
   readonly word: { readonly at: BootMs; readonly behindMs: number; readonly behindBytes: number } | null;
   readonly says: string;
+  /** Absent: it has nothing to tell. */
+  readonly notes?: CopyNotes | undefined;
+}
+
+/** What a person should know of a copy that goes on all the same. */
+export interface CopyNotes {
+  /** Entries that somebody else changed here, as the last search found; null: none in this life. */
+  readonly foreign: number | null;
+  /** Why its folder is not protected; empty while it is, and before there is anything to protect. */
+  readonly unprotected: string;
+  /** What is kept aside here, by a former owner. */
+  readonly keptEntries: number;
+  readonly keptBytes: number;
+  /** Sources that were refused because of their epoch, in this life. */
+  readonly refusedEpochs: number;
 }
 
 /** A copy as its server tells of it in its renewals. Coarse: it changes only with what somebody decides by. */
@@ -80,6 +108,10 @@ export interface MirrorCopy {
   /** How old that word was when the renewal was sent; 0 while it is fresh, null when there is none. */
   readonly wordAgeMs: number | null;
   readonly says: string;
+  /** Of its notes, what others see. Absent: none, protected, nothing. */
+  readonly foreign?: number | undefined;
+  readonly unprotected?: string | undefined;
+  readonly kept?: number | undefined;
 }
 
 /** A row of a source as it travels in heartbeats. */

@@ -10,7 +10,7 @@ import type { MemberId } from '@holdfast/core';
 import type { FileSource } from '../files/source/file-source.ts';
 import type { Verified } from '../files/source/types.ts';
 import type { Foreign } from '../files/target/types.ts';
-import { shownPath } from './shown-path.ts';
+import { shownPath } from '../files/shown-path.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are counted, and not named. */

@@ -2,7 +2,7 @@
 
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Divergence, Kept, KeptAnswer } from '../files/target/types.ts';
-import { pathsMeant, shownPath } from './shown-path.ts';
+import { pathsMeant, shownPath } from '../files/shown-path.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are not listed at once; the answer says how many there are. */

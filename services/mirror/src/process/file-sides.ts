@@ -2,13 +2,13 @@
 
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import type { FilesDataset, MirrorOrder } from '@holdfast/core';
+import type { CopyNotes, FilesDataset, MirrorOrder } from '@holdfast/core';
 import { bootMs, errorCode, errorText, pathIn } from '@holdfast/wire/directory';
-import type { MirrorRun } from '@holdfast/wire/mirror';
 import { BlockRecords } from '../catalog/blocks.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import type { Catalog } from '../catalog/types.ts';
 import { createFeed } from '../feed/feed.ts';
+import { DiskWatch } from '../files/disk-watch.ts';
 import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
 import { noteRoot, rootRefused } from '../files/root-identity.ts';
@@ -19,7 +19,7 @@ import { removeFormerMount, unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
-import type { Answered, Opened, RunPorts, Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
+import type { Answered, Opened, Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
 import { Lines, SourceRoleSide } from './source-role.ts';
 import { TargetRoleSide, type TargetRolePorts } from './target-role.ts';
 
@@ -71,6 +71,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       keepMaxBytes: order.keepMaxBytes,
       catalog,
       covered: true,
+      foreignPeriodMs: order.dataset.scanEveryMs,
       says,
     });
     if (opened.kind === 'failed') {
@@ -85,14 +86,21 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     };
     const divergence: TargetRolePorts['divergence'] = (run, ports) =>
       runDivergence(made.divergence, run, self, ports);
-    return open(new TargetRoleSide(order, role, { target: made, divergence, door, self, says, closed }));
+    const disk = new DiskWatch({ folder: () => made.writableRoot, says });
+    const notes = (): Omit<CopyNotes, 'refusedEpochs'> => notesOf(made.state());
+    return open(
+      new TargetRoleSide(order, role, { target: made, divergence, notes, disk, door, self, says, closed }),
+    );
   };
+
+  const storeOf = (order: FilesOrder, dir: string): KeptStore =>
+    new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes);
 
   const kept: Sides<FilesDataset>['kept'] = async (order, run, ports) => {
     if (!isOfDivergence(run))
       return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
-    return runDivergence(new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes), run, self, ports);
+    return runDivergence(storeOf(order, dir), run, self, ports);
   };
 
   const source: Sides<FilesDataset>['source'] = async (order, role, grantUntil) => {
@@ -101,9 +109,9 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const { dir, root, selection } = place.side;
     const covered = uncover(place.side);
     if (covered !== '') return { kind: 'failed', says: covered };
-    const parts = openParts(place.side);
+    const parts = openParts(place.side, () => storeOf(order, dir));
     if (parts.kind === 'failed') return parts;
-    const { catalog, blocks, tree } = parts.side;
+    const { catalog, blocks, tree, store } = parts.side;
     const lines = new Lines(credentials);
     const closed = async (): Promise<void> => {
       await blocks.close();
@@ -137,14 +145,14 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       await closed();
       return started;
     }
-    const keptHere = (run: MirrorRun, ports: RunPorts): Promise<Answered> => kept(order, run, ports);
-    return open(new SourceRoleSide(name, made, lines, { kept: keptHere, closed }));
+    const disk = new DiskWatch({ folder: () => root, says });
+    return open(new SourceRoleSide(name, made, lines, { self, kept: store, disk, closed }));
   };
 
   const confirm = async (order: FilesOrder): Promise<Answered> => {
     const place = placeOf(order);
     if (place.kind === 'failed') return { kind: 'failed', as: 'failed', says: place.says };
-    const parts = openParts(place.side);
+    const parts = openParts(place.side, () => storeOf(order, place.side.dir));
     if (parts.kind === 'failed') return { kind: 'failed', as: 'failed', says: parts.says };
     const { catalog, blocks, tree } = parts.side;
     try {
@@ -173,16 +181,31 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
   };
 }
 
+/** What a person should know of a copy of files. */
+function notesOf(copy: ReturnType<FileTarget['state']>): Omit<CopyNotes, 'refusedEpochs'> {
+  const { consistent, foreignChanges: foreign, protection, kept } = copy;
+  return {
+    foreign,
+    unprotected: consistent && protection.kind === 'unprotected' ? protection.says : '',
+    keptEntries: kept.entries,
+    keptBytes: kept.bytes,
+  };
+}
+
 interface SourceParts {
   readonly tree: Tree;
   readonly catalog: Catalog;
   readonly blocks: BlockRecords;
+  /** What diverged here in a former life as a source. */
+  readonly store: KeptStore;
 }
 
-function openParts({ dir, root }: Place): Opened<SourceParts> {
+function openParts({ dir, root }: Place, openStore: () => KeptStore): Opened<SourceParts> {
   try {
+    const store = openStore();
     const tree = Tree.open(root);
     return open({
+      store,
       tree,
       catalog: openCatalog(join(dir, 'catalog')),
       blocks: new BlockRecords(join(dir, 'blocks')),

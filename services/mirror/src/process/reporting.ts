@@ -64,11 +64,12 @@ export class Reporting {
 function stateOf(report: MirrorReport): unknown {
   switch (report.kind) {
     case 'source': {
-      const targets = report.targets.map(({ target, state, consistent, says }) => [
+      const targets = report.targets.map(({ target, state, consistent, says, hot }) => [
         target,
         state,
         consistent,
         says,
+        hot !== undefined,
       ]);
       return [report.mirror, report.kind, report.epoch, report.says, targets];
     }

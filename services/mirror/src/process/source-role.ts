@@ -8,15 +8,21 @@
 import type { MemberId, MirrorId, MirrorOrder, MirrorTarget } from '@holdfast/core';
 import type { WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
+import type { DiskWatch } from '../files/disk-watch.ts';
+import type { KeptStore } from '../files/divergence/kept-store.ts';
 import type { FileSource } from '../files/source/file-source.ts';
 import type { SourceTarget } from '../files/source/types.ts';
 import { runResync, runVerify } from './comparison-runs.ts';
 import { Dialing } from './dialing.ts';
+import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 
 export interface SourceRolePorts {
+  readonly self: MemberId;
   /** What diverged here in a former life as a source. */
-  readonly kept: (run: MirrorRun, ports: RunPorts) => Promise<Answered>;
+  readonly kept: KeptStore;
+  /** Whether the data can be written; closed with the role. */
+  readonly disk: DiskWatch;
   /** Frees what the source was given: catalog, tree, block records. */
   readonly closed: () => Promise<void>;
 }
@@ -41,7 +47,13 @@ export class SourceRoleSide implements SourceSide {
   }
 
   report(): SourceReport {
-    return this.#source.state();
+    const { disk, kept } = this.#ports;
+    const { entries, bytes } = kept;
+    return {
+      ...this.#source.state(),
+      ...(disk.trouble === '' ? {} : { dataTrouble: disk.trouble }),
+      ...(entries === 0 ? {} : { kept: { entries, bytes } }),
+    };
   }
 
   get lost(): string {
@@ -55,24 +67,17 @@ export class SourceRoleSide implements SourceSide {
   }
 
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
-    switch (run.kind) {
-      case 'resync':
-      case 'verify': {
-        const members = this.#meant(run);
-        if (typeof members === 'string') return wrong(members);
-        return run.kind === 'verify'
-          ? runVerify(this.#source, members, run.repair, ports)
-          : runResync(this.#source, this.#order.mirror, members, ports);
-      }
-      case 'list':
-      case 'show':
-      case 'restore':
-      case 'discard':
-        return this.#ports.kept(run, ports);
-    }
+    const { kept, self } = this.#ports;
+    if (isOfDivergence(run)) return runDivergence(kept, run, self, ports);
+    const members = this.#meant(run);
+    if (typeof members === 'string') return wrong(members);
+    return run.kind === 'verify'
+      ? runVerify(this.#source, members, run.repair, ports)
+      : runResync(this.#source, this.#mirror, members, ports);
   }
 
   async close(): Promise<void> {
+    this.#ports.disk.close();
     this.#lines.close();
     await this.#source.close();
     await this.#ports.closed();

@@ -5,10 +5,11 @@
  *   T2  what the source said last of its lead is kept with the time at which it said it
  */
 
-import type { Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
+import type { CopyNotes, Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
 import { bootMs } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import type { Accepted } from '../files/target/types.ts';
+import type { DiskWatch } from '../files/disk-watch.ts';
 import type { Connection, Hello, RefusalCode } from '../transport/types.ts';
 import { isOfDivergence, type DivergenceRun } from './divergence-runs.ts';
 import type { Door } from './door.ts';
@@ -36,6 +37,10 @@ export interface TargetRolePorts {
   /** What is asked of a target itself. */
   readonly divergence: (run: DivergenceRun, ports: RunPorts) => Answered | Promise<Answered>;
   readonly door: Door;
+  /** What a person should know of the copy. Absent: it tells nothing of it. */
+  readonly notes?: () => Omit<CopyNotes, 'refusedEpochs'>;
+  /** Whether anything can be written here; closed with the role. Absent: nobody looks. */
+  readonly disk?: DiskWatch;
   readonly self: string;
   readonly says: (sentence: string) => void;
   /** Frees what the target was given. */
@@ -51,6 +56,7 @@ export class TargetRoleSide implements TargetSide {
   #role: TargetRole | null;
   #word: Word | null = null;
   #heardEpoch: Epoch = 0n;
+  #refusedEpochs = 0;
 
   constructor(order: MirrorOrder, role: TargetRole | null, ports: TargetRolePorts) {
     this.#ports = ports;
@@ -77,15 +83,19 @@ export class TargetRoleSide implements TargetSide {
 
   report(): TargetReport {
     const { phase, says, position, consistent } = this.#ports.target.state();
+    const notes = this.#ports.notes?.();
+    // One that would wait with the next change is not in step any more.
+    const full = phase === 'replicating' ? (this.#ports.disk?.trouble ?? '') : '';
     return {
       kind: 'target',
       mirror: this.#mirror,
       epoch: this.#heardEpoch,
       sequence: position?.sequence ?? 0,
       consistent,
-      state: stateOf(phase),
+      state: full === '' ? stateOf(phase) : 'waiting',
       word: this.#word,
-      says,
+      says: full === '' ? says : full,
+      ...(notes === undefined ? {} : { notes: { ...notes, refusedEpochs: this.#refusedEpochs } }),
     };
   }
 
@@ -107,6 +117,7 @@ export class TargetRoleSide implements TargetSide {
 
   async close(): Promise<void> {
     this.#leave();
+    this.#ports.disk?.close();
     await this.#ports.target.close();
     await this.#ports.closed();
   }
@@ -122,6 +133,7 @@ export class TargetRoleSide implements TargetSide {
     if (hello.epoch < role.epoch) {
       const says = `epoch ${hello.epoch.toString()} is over: ${this.#mirror} is at ${role.epoch.toString()}`;
       this.#refuse(connection, 'epoch', says);
+      this.#refused(hello, 'epoch', says);
       return;
     }
     if (!role.sources.includes(connection.peer.id)) {
@@ -134,7 +146,12 @@ export class TargetRoleSide implements TargetSide {
     });
     const accepted = await this.#ports.target.accept(heard, hello);
     if (accepted.kind === 'accepted') this.#heardEpoch = hello.epoch;
-    else this.#ports.says(`${this.#mirror}: ${hello.member} is refused: ${accepted.says}`);
+    else this.#refused(hello, accepted.code, accepted.says);
+  }
+
+  #refused(hello: Hello, code: RefusalCode, says: string): void {
+    if (code === 'epoch') this.#refusedEpochs += 1;
+    this.#ports.says(`${this.#mirror}: ${hello.member} is refused: ${says}`);
   }
 
   #refuse(connection: Connection, code: RefusalCode, says: string): void {

@@ -57,6 +57,34 @@ export const mirrorStories: readonly Story[] = [
       until 300s: b serves`,
   },
   {
+    name: "24 the disk of A's data fills up: a planned move to B, which is in step",
+    text: `${begin}
+      60s    the disk of a fills up
+      by 70s: b serves and the record says no space left on device
+      until 100s: b serves
+      100s   the disk of a has room
+      by 130s: a is in step and a kept nothing aside`,
+  },
+  {
+    name: '24 the disks of both fill up: nothing moves, and it is said',
+    text: `${begin}
+      60s    the disk of b fills up
+      80s    the disk of a fills up
+      until 200s: a serves
+      by 201s: the reason says no space left on device
+      210s   the disk of b has room
+      by 240s: b serves and b kept nothing aside`,
+  },
+  {
+    name: '24 the disk of B fills up: the mirror waits, A goes on',
+    text: `${begin}
+      60s    the disk of b fills up
+      until 120s: a serves
+      120s   the disk of b has room
+      by 150s: b is in step and b kept nothing aside
+      until 200s: a serves`,
+  },
+  {
     name: '25 both lose power, and only the standby returns',
     text: `${begin}
       60s    power off a

@@ -152,6 +152,18 @@ const commands: readonly (readonly [RegExp, Do])[] = [
       Object.assign(c.host(id).commands.behaviour, how === 'fail' ? { fails: 1 } : { hangs: 1 });
     },
   ],
+  [
+    /^the disk of (\w) fills up$/,
+    (c, [id = '']) => {
+      c.host(id).machine.diskFull = true;
+    },
+  ],
+  [
+    /^the disk of (\w) has room$/,
+    (c, [id = '']) => {
+      c.host(id).machine.diskFull = false;
+    },
+  ],
   [/^commands on (\w) are well$/, (c, [id = '']) => c.host(id).commands.heal()],
   [
     /^a stranger takes the address on (\w)$/,

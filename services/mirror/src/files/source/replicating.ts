@@ -73,7 +73,7 @@ export class Replicating {
 
   /** One batch; nothing is sent when nothing changed. */
   async batch(): Promise<void> {
-    const { capture, catalog, history } = this.#ground;
+    const { capture, catalog, history, progress } = this.#ground;
     const until = performance.now() + this.#patienceMs;
     const readings: Readings = new Map();
     for (;;) {
@@ -92,9 +92,11 @@ export class Replicating {
       });
       for (const place of batch.moving) capture.tell(place);
       await capture.barrier();
-      const touched = batch.moving.length > 0 ? batch.moving : capture.touches(namesOf(plan)).map(pathOfKey);
+      const names = namesOf(plan);
+      const touched = batch.moving.length > 0 ? batch.moving : capture.touches(names).map(pathOfKey);
       if (touched.length > 0 && batch.isHeld && performance.now() < until) continue; // Y2.
       await batch.commit(touched);
+      progress.settled(names, touched.map(keyOf));
       this.#closed(sequence, touched.length > 0);
       return;
     }

@@ -11,6 +11,7 @@
 import type { MirrorRow, MirrorState } from '@holdfast/core';
 import type { Ack, Beat, BeatFacts, Connection, Refuse } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
+import { behind } from './behind.ts';
 import { Comparison } from './comparison.ts';
 import { historyUpTo, join } from './joining.ts';
 import { Link } from './link.ts';
@@ -174,7 +175,7 @@ export class TargetLine {
 
   row(): MirrorRow {
     const { bytes, ms } = this.#behind();
-    const { consistent, totalBytes, doneBytes, rateBytesPerSecond } = this.#progress;
+    const { consistent, totalBytes, doneBytes, rateBytesPerSecond, hot } = this.#progress;
     const { state, says } = this.#state();
     return {
       target: this.member,
@@ -186,6 +187,7 @@ export class TargetLine {
       doneBytes,
       rateBytesPerSecond,
       says,
+      ...(hot === undefined ? {} : { hot }),
     };
   }
 
@@ -206,24 +208,7 @@ export class TargetLine {
   }
 
   #behind(): { bytes: number; ms: number } {
-    const { catalog, capture } = this.#ground;
-    const acked = this.#acked ?? 0;
-    const now = performance.now();
-    const waiting = capture.waitingSinceMs;
-    const waitingMs = waiting === null ? 0 : now - waiting;
-    if (catalog.lastSequence <= acked) return { bytes: 0, ms: waitingMs };
-    const { bytes } = catalog.countSince(acked);
-    const told = capture.times.oldestAbove(acked);
-    const ms = told === null ? this.#ageOfOldest(acked) : now - told;
-    return { bytes, ms: Math.max(ms, waitingMs) };
-  }
-
-  /** Of a change that was told in a former life: by the time of the change itself. */
-  #ageOfOldest(acked: number): number {
-    const [oldest] = this.#ground.catalog.changesSince(acked, 1);
-    if (oldest?.kind !== 'entry') return 0;
-    const { ctimeS, ctimeNs } = oldest.entry;
-    return Math.max(0, Date.now() - (ctimeS * 1_000 + ctimeNs / 1e6));
+    return behind(this.#ground, this.#acked ?? 0);
   }
 
   /** T3. */
@@ -418,8 +403,7 @@ export class TargetLine {
   /** The copy or resync is complete when what made it so is durable: a number may have been reached long before. */
   #catchUp(): void {
     if (!this.#caughtUp || this.#owed > 0) return;
-    this.#progress.phase = 'replicating';
-    this.#progress.consistent = true;
+    this.#progress.caughtUp();
     this.#ground.keepCopyEnd(this.member, null);
   }
 

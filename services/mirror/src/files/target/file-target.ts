@@ -33,6 +33,9 @@ import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, Target
 const retryMsDefault = 60_000;
 const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
+/** A search takes at most this part of the time. */
+const foreignShare = 20;
+const timerMsMax = 2 ** 31 - 1;
 const unusedMsDefault = 5_000;
 const unusedPeriodMs = 500;
 const ownSays = 'what it wrote as an owner is not all kept aside yet';
@@ -123,6 +126,11 @@ export class FileTarget {
     return this.#parts.kept;
   }
 
+  /** The root as it is reached for writing. */
+  get writableRoot(): string {
+    return this.#parts.ground.tree.reached;
+  }
+
   /** Takes a connection whose hello came. Whatever becomes of it, the connection is this target's to close. */
   async accept(connection: Connection, hello: Hello): Promise<Accepted> {
     const before = this.#accepting;
@@ -182,13 +190,18 @@ export class FileTarget {
   }
 
   /** Looks for what others changed here, now. Throws what the disk says. */
-  async foreignChanges(namedMax?: number): Promise<ForeignSearch> {
+  async foreignChanges(): Promise<ForeignSearch> {
+    const search = await this.#search();
+    // What it wrote as an owner is no foreign change, and is about to be kept aside.
+    if (!this.#parts.records.wasOwner) this.#foreign = search;
+    return search;
+  }
+
+  async #search(namedMax?: number): Promise<ForeignSearch> {
     await this.#commits.idle();
     const { catalog, selection } = this.#options;
     const { tree } = this.#parts.ground;
-    const search = await searchForeign(tree, catalog, selection, () => this.#closed !== '', namedMax);
-    this.#foreign = search;
-    return search;
+    return searchForeign(tree, catalog, selection, () => this.#closed !== '', namedMax);
   }
 
   /** The source has to compare everything, and what differs is replaced: mends foreign changes. */
@@ -202,7 +215,8 @@ export class FileTarget {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#closed === '') this.#closed = 'the target stops';
-    for (const timer of [this.#foreignTimer, this.#unusedTimer]) if (timer !== null) clearInterval(timer);
+    if (this.#foreignTimer !== null) clearTimeout(this.#foreignTimer);
+    if (this.#unusedTimer !== null) clearInterval(this.#unusedTimer);
     this.#session?.close(this.#closed);
     await this.#accepting;
     await this.#commits.close();
@@ -254,15 +268,25 @@ export class FileTarget {
         this.#removeUnused();
       }, unusedPeriodMs).unref();
     }
-    const period = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
-    if (period === 0) return;
-    this.#foreignTimer = setInterval(() => {
-      this.foreignChanges().catch((error: unknown) => {
-        if (codeOf(error) === '') throw error;
-        this.#tell(`foreign changes can't be looked for: ${String(error)}`);
-      });
-    }, period);
-    this.#foreignTimer.unref();
+    this.#searchAfter(0);
+  }
+
+  /** `tookMs`: the last search. */
+  #searchAfter(tookMs: number): void {
+    const periodMs = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
+    if (periodMs === 0 || this.#closed !== '') return;
+    const inMs = Math.min(timerMsMax, Math.max(periodMs, tookMs * foreignShare));
+    this.#foreignTimer = setTimeout(() => {
+      const begunMs = performance.now();
+      this.foreignChanges()
+        .catch((error: unknown) => {
+          if (codeOf(error) === '') throw error;
+          this.#tell(`foreign changes can't be looked for: ${String(error)}`);
+        })
+        .finally(() => {
+          this.#searchAfter(performance.now() - begunMs);
+        });
+    }, inMs).unref();
   }
 
   async #accept(connection: Connection, hello: Hello): Promise<Accepted> {
@@ -343,8 +367,7 @@ export class FileTarget {
     const { records, kept, ground, seen } = this.#parts;
     const { selection } = this.#options;
     const unclean = records.wasOwner
-      ? async (): Promise<readonly Buffer[]> =>
-          (await this.foreignChanges(Infinity)).named.map(({ path }) => path)
+      ? async (): Promise<readonly Buffer[]> => (await this.#search(Infinity)).named.map(({ path }) => path)
       : null;
     return new Session(connection, hello, {
       commits: this.#commits,
@@ -367,6 +390,8 @@ export class FileTarget {
 
   #noteDurable(staged: StagedBatch): void {
     const { epoch, sequence, checksum, history, consistent } = staged.batch;
+    // Everything was compared, and what others had changed was replaced.
+    if (consistent && !this.#durable.consistent) this.#foreign = null;
     this.#durable = { position: { epoch, sequence, checksum }, history, consistent };
     this.#session?.acknowledge(staged);
   }

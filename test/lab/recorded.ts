@@ -1,0 +1,52 @@
+/** The numbered records that the service of a story writes, as clients were told of them and as the disks have them. */
+import type { Answer, Client } from './client.ts';
+import { web } from './config.ts';
+import { mirrorsOf, sh } from './mirrored.ts';
+import { until } from './until.ts';
+import type { World } from './world.ts';
+
+/** The folder to which the service writes, and its mirror. */
+export const recordsRoot = '/srv/records';
+export const recordsMirror = 'd3/records';
+
+const nearMs = 5_000;
+
+/** Until the copy of the records takes every change. Under load nothing is ever behind by nothing. */
+export async function recordsFlow(world: World, target: string, limitMs: number): Promise<void> {
+  await world.until('w', `${target} takes every record`, limitMs, (status) => {
+    const copy = mirrorsOf(status)['records']?.targets[target];
+    const near = copy?.behindMs !== null && (copy?.behindMs ?? Infinity) < nearMs;
+    return copy?.state === 'replicating' && copy.consistent && near;
+  });
+}
+
+/** The number of the last record that a client was told of. */
+export const told = (client: Client): number => Math.max(0, ...client.answers(web).map(({ last }) => last));
+
+/** Until clients were told of so many more. */
+export async function moreRecords(client: Client, count: number): Promise<void> {
+  const from = told(client);
+  await until(`${count} more records are written`, 20_000, () => told(client) >= from + count);
+}
+
+/** Those that clients were told of before the service began that gave this answer, and that it did not find. */
+export function lostAt(client: Client, next: Answer): readonly number[] {
+  const before = client
+    .answers(web)
+    .filter(({ epoch, sentMs }) => epoch !== next.epoch && sentMs < next.sentMs);
+  const last = Math.max(0, ...before.map((answer) => answer.last));
+  return Array.from({ length: Math.max(0, last - next.found) }, (_, index) => next.found + 1 + index);
+}
+
+/** The numbers of whole records beneath a folder. */
+export async function numbersIn(world: World, host: string, folder: string): Promise<number[]> {
+  const text = await sh(world, host, `cat ${folder}/records-* 2>/dev/null || true`);
+  const lines = text.split('\n').slice(0, -1);
+  return lines.map((line) => Number(line.split(' ')[0]));
+}
+
+/** Where numbers do not rise by one. */
+export const gapsIn = (numbers: readonly number[]): string[] =>
+  numbers.flatMap((number, index) =>
+    number === (numbers[index - 1] ?? 0) + 1 ? [] : [`${String(numbers[index - 1] ?? 0)} then ${number}`],
+  );
