@@ -86,7 +86,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
     listOperations: (request) => withService((service) => listOperations(service, request.group)),
     setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
     removeMember: (request, call) =>
-      withService((service) => removeMember(service, around.voters(), request, call.peer.id)),
+      withService((service) => removeMember(service, around.voters(), request, call.peer.id, Date.now())),
     pauseMirror: (request) => withService((service) => pauseMirror(service, request)),
     runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };

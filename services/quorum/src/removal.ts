@@ -24,6 +24,7 @@ export async function removeMember(
   voters: EtcdMembers | null,
   request: admin.RemoveMemberRequest,
   by: string,
+  wall: number,
 ): Promise<Answer<admin.RemoveMemberReply>> {
   const judged = mayRemove(service.state, request.member, bootMs());
   if (judged.kind === 'unknown-member') return failure('not-found', judged.says);
@@ -33,7 +34,7 @@ export async function removeMember(
   const row = held === undefined ? null : parseMemberRow(held.text);
   const voted = row?.voter === true && voters !== null;
   if (request.dryRun) return { kind: 'ok', value: { voted } };
-  const txn = removalOf(service.state, request.member, by, Date.now());
+  const txn = removalOf(service.state, request.member, by, wall);
   if (row !== null && voters !== null) {
     const says = await takeVote(voters, peerUrlsOf(row));
     if (says !== null) return failure('unreachable', `the vote of ${request.member} stays: ${says}`);
