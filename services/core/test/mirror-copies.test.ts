@@ -10,6 +10,7 @@ import {
   type Member,
 } from '../src/index.ts';
 import { assess } from '../src/quorum/candidates.ts';
+import { nobodyHeard } from '../src/quorum/presence.ts';
 import type { Scene } from '../src/quorum/scene.ts';
 import { notInStep } from '../src/quorum/copies.ts';
 import { absorb, emptyView } from '../src/quorum/view.ts';

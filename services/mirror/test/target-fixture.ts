@@ -135,7 +135,7 @@ export class HandSource {
     }
   }
 
-  plan(from = 0, mode: 'continue' | 'compare' = 'continue'): void {
+  plan(from = 0, mode: 'continue' | 'compare' | 'verify' = 'continue'): void {
     this.connection.send({ kind: 'plan', mode, from, entries: 0, bytes: 0 });
   }
 
