@@ -4,8 +4,7 @@
  * overwritten at a former owner, or was in a target's folder before its first copy, has to be in the list of what was kept
  * aside. Some lives end with several reversals, or with a root that is not mounted for a while.
  *
- * Known to fail (HOLDFAST_LONG=1, seed 4120): after several reversals a symbolic link that the source renamed stays at the
- * former owner under its former name as well. So several reversals at the end are only lived through when asked for.
+ * HOLDFAST_LONG=1: some lives end with several reversals. Those that once failed always do.
  *
  * Left out: a hard link that is made, written through and gone again before the source looked at it once. A change feed
  * tells names only, so that the file's other names are seen to differ by the next look at everything.
@@ -37,7 +36,10 @@ export async function randomSequence(seed: number, base: string): Promise<string
   }
 }
 
-const long = process.env['HOLDFAST_LONG'] !== undefined;
+/** Seeds that failed before what they found was mended. */
+export const onceFailed: readonly number[] = [1126, 1309, 4120];
+const isLong = (seed: number): boolean =>
+  process.env['HOLDFAST_LONG'] !== undefined || onceFailed.includes(seed);
 
 /** Contents of the files of a tree, by path (latin1). */
 type Contents = ReadonlyMap<string, Buffer>;
@@ -54,6 +56,7 @@ class Sequence {
   readonly #files: RandomFiles;
   readonly #pair: MirrorPair;
   readonly #watched: boolean;
+  #long = false;
   /** Not judged yet. */
   #brought: Brought | null = null;
 
@@ -92,6 +95,7 @@ class Sequence {
     });
     const sequence = new Sequence(chance, files, pair, feed === 'here', done);
     sequence.#brought = brought;
+    sequence.#long = isLong(seed);
     return sequence;
   }
 
@@ -99,7 +103,7 @@ class Sequence {
     const steps = 10 + this.#chance.below(16);
     for (let step = 0; step < steps; step += 1) await this.#step();
     await this.#compare();
-    if (this.#chance.below(8) === 0 && long) {
+    if (this.#chance.below(8) === 0 && this.#long) {
       for (let left = 2; left > 0; left -= 1) {
         this.#some(3);
         await this.#reverse();

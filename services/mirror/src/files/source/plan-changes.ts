@@ -6,6 +6,9 @@
  *     at its former place and sent whole.
  * H2. A changed entry is sent once: new or doubtful whole, moved as a move, a big file as the blocks that changed, and
  *     what only got other attributes as these.
+ * H3. Below the catalog's exactSince a number tells less than the target may hold: what this copy got as a target is
+ *     recorded at a later number than its source had for it. So what is not known to have been there at `from` goes from
+ *     the place that it had at exactSince.
  */
 
 import { contentsDiffer } from '../../catalog/catalog.ts';
@@ -85,7 +88,11 @@ class ChangesPlanner {
 
   #gone({ id, tombstone }: Extract<Change, { kind: 'gone' }>): void {
     const before = this.#catalog.pathAt(id, this.#options.from);
-    if (before === null) return;
+    if (before === null) {
+      const later = this.#placeWhenExact(id);
+      if (later !== null) this.#builder.remove(later);
+      return;
+    }
     const inPlace = tombstone.placed <= this.#options.from && tombstone.kind !== 'folder';
     this.#builder.remove(before, inPlace ? tombstone.parent : null);
   }
@@ -97,7 +104,13 @@ class ChangesPlanner {
     const { kind } = entry.attributes;
     const before = this.#catalog.pathAt(entry.id, from);
     if (before === null) {
-      this.#put(entry, path);
+      const later = this.#placeWhenExact(entry.id);
+      if (later === null || later.equals(path)) {
+        this.#put(entry, path);
+        return;
+      }
+      this.#builder.remove(later);
+      yield* this.#putTree(entry, path);
       return;
     }
     const doubtful = isDoubtful(before, kind) || isDoubtful(path, kind);
@@ -121,6 +134,12 @@ class ChangesPlanner {
     } else {
       this.#contents(entry, path, doubtful);
     }
+  }
+
+  /** H3. Null where the numbers are exact, and where it was not there. */
+  #placeWhenExact(id: number): Buffer | null {
+    const { exactSince } = this.#catalog;
+    return this.#options.from < exactSince ? this.#catalog.pathAt(id, exactSince) : null;
   }
 
   /** Of a moved entry that is not doubtful: its contents can't be mended at its new place. */
