@@ -17,7 +17,7 @@ import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
 import { rootLost } from '../root-identity.ts';
 import { Committing } from './committing.ts';
-import { searchForeign } from './foreign.ts';
+import { searchEvery, searchForeign } from './foreign.ts';
 import type { ForeignSearch } from './foreign.ts';
 import { emptyGone } from './gone.ts';
 import { refusalOf } from './greeting.ts';
@@ -33,9 +33,6 @@ import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, Target
 const retryMsDefault = 60_000;
 const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
-/** A search takes at most this part of the time. */
-const foreignShare = 20;
-const timerMsMax = 2 ** 31 - 1;
 const unusedMsDefault = 5_000;
 const unusedPeriodMs = 500;
 const ownSays = 'what it wrote as an owner is not all kept aside yet';
@@ -66,7 +63,7 @@ export class FileTarget {
   #emptying: Promise<void> | null = null;
   #protection: TargetReport['protection'] = { kind: 'unprotected', says: 'it is not consistent yet' };
   #foreign: ForeignSearch | null = null;
-  #foreignTimer: NodeJS.Timeout | null = null;
+  #stopSearching: (() => void) | null = null;
   #unusedTimer: NodeJS.Timeout | null = null;
   #accepting: Promise<void> = Promise.resolve();
 
@@ -215,7 +212,7 @@ export class FileTarget {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#closed === '') this.#closed = 'the target stops';
-    if (this.#foreignTimer !== null) clearTimeout(this.#foreignTimer);
+    this.#stopSearching?.();
     if (this.#unusedTimer !== null) clearInterval(this.#unusedTimer);
     this.#session?.close(this.#closed);
     await this.#accepting;
@@ -268,25 +265,16 @@ export class FileTarget {
         this.#removeUnused();
       }, unusedPeriodMs).unref();
     }
-    this.#searchAfter(0);
-  }
-
-  /** `tookMs`: the last search. */
-  #searchAfter(tookMs: number): void {
     const periodMs = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
-    if (periodMs === 0 || this.#closed !== '') return;
-    const inMs = Math.min(timerMsMax, Math.max(periodMs, tookMs * foreignShare));
-    this.#foreignTimer = setTimeout(() => {
-      const begunMs = performance.now();
-      this.foreignChanges()
-        .catch((error: unknown) => {
-          if (codeOf(error) === '') throw error;
-          this.#tell(`foreign changes can't be looked for: ${String(error)}`);
-        })
-        .finally(() => {
-          this.#searchAfter(performance.now() - begunMs);
-        });
-    }, inMs).unref();
+    if (periodMs === 0) return;
+    this.#stopSearching = searchEvery(periodMs, async () => {
+      try {
+        await this.foreignChanges();
+      } catch (error) {
+        if (codeOf(error) === '') throw error;
+        this.#tell(`foreign changes can't be looked for: ${String(error)}`);
+      }
+    });
   }
 
   async #accept(connection: Connection, hello: Hello): Promise<Accepted> {

@@ -11,6 +11,8 @@ import type { Foreign, TargetSelection } from './types.ts';
 import { isMisfit } from './trouble.ts';
 
 const sliceMs = 8;
+const searchShare = 20;
+const timerMsMax = 2 ** 31 - 1;
 const childrenMax = 10_000;
 const foreignNamedMax = 10_000;
 
@@ -18,6 +20,26 @@ export interface ForeignSearch {
   readonly count: number;
   /** The first ones. */
   readonly named: readonly Foreign[];
+}
+
+/** Again and again, at most a twentieth of the time. Answers how to end it. */
+export function searchEvery(periodMs: number, search: () => Promise<void>): () => void {
+  let timer: NodeJS.Timeout | null = null;
+  let over = false;
+  const after = (tookMs: number): void => {
+    const inMs = Math.min(timerMsMax, Math.max(periodMs, tookMs * (searchShare - 1)));
+    timer = setTimeout(() => {
+      const begunMs = performance.now();
+      void search().finally(() => {
+        if (!over) after(performance.now() - begunMs);
+      });
+    }, inMs).unref();
+  };
+  after(0);
+  return () => {
+    over = true;
+    if (timer !== null) clearTimeout(timer);
+  };
 }
 
 /** `until`: true ends the search early, with what it has. Throws what the disk says. */
