@@ -6,7 +6,7 @@ import type { Say } from '../series.ts';
 import { until } from '../until.ts';
 import { fileArrived } from './arrival.ts';
 import { sourceName, type Ground } from './ground.ts';
-import { startRsync } from './rsync.ts';
+import { niceAsWe, startRsync } from './rsync.ts';
 
 export const needLsyncd = (say: Say): Installed =>
   needPackages(['lsyncd', 'rsync'], ['lsyncd', 'rsync'], say);
@@ -30,7 +30,7 @@ export async function withLsyncd<Result>(
 sync { default.rsync, source = "${from}", target = "${daemon.url('live')}", delay = 0, rsync = { archive = true } }
 `,
   );
-  const child = host.spawn(['lsyncd', file], { stdio: 'ignore' });
+  const child = host.spawn([...niceAsWe, 'lsyncd', file], { stdio: 'ignore' });
   child.on('error', () => undefined); // nothing arrives then
   try {
     const first = join(from, 'first');

@@ -21,6 +21,8 @@ export interface Rsync {
 }
 
 const pushMsMax = 300_000;
+/** As our mirror process runs: else whoever competes for the processors decides the comparison. */
+export const niceAsWe = ['nice', '-n', '5'] as const;
 
 /** Starts the daemon; `root` is a folder of the target. */
 export async function startRsync(ground: Ground, root: string): Promise<Rsync> {
@@ -31,7 +33,15 @@ export async function startRsync(ground: Ground, root: string): Promise<Rsync> {
   const file = join(host.dir, 'rsyncd.conf');
   writeFileSync(file, `use chroot = no\nuid = 0\ngid = 0\n[m]\npath = ${root}\nread only = no\n`);
   const log = `--log-file=${join(host.dir, 'rsyncd.log')}`;
-  const argv = ['rsync', '--daemon', '--no-detach', `--address=${address}`, `--config=${file}`, log];
+  const argv = [
+    ...niceAsWe,
+    'rsync',
+    '--daemon',
+    '--no-detach',
+    `--address=${address}`,
+    `--config=${file}`,
+    log,
+  ];
   const child = host.spawn(argv, { stdio: 'ignore' });
   child.on('error', () => undefined); // it does not answer then
   const url = (folder: string): string => `rsync://${address}/m/${folder}/`;
@@ -43,9 +53,8 @@ export async function startRsync(ground: Ground, root: string): Promise<Rsync> {
     push: async (from, folder, options = []) => {
       syncDisks();
       const startMs = monotonicMs();
-      const ended = await source.exec(['rsync', '-a', '--delete', ...options, `${from}/`, url(folder)], {
-        timeoutMs: pushMsMax,
-      });
+      const argv = [...niceAsWe, 'rsync', '-a', '--delete', ...options, `${from}/`, url(folder)];
+      const ended = await source.exec(argv, { timeoutMs: pushMsMax });
       if (ended.status !== 0) throw new Error(`rsync failed: ${ended.stderr.trim()}`);
       return (monotonicMs() - startMs) / 1000;
     },
