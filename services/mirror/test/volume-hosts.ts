@@ -27,6 +27,8 @@ export class VolumeHost {
   readonly disk = new PowerCutDisk();
   readonly says: string[] = [];
   readonly terms: HostTerms;
+  /** Whether its grant holds. */
+  granted = true;
   source: VolumeSource | null = null;
   target: VolumeTarget | null = null;
   /** False: its lines are cut, and none can be made. */
@@ -58,7 +60,7 @@ export class VolumeHost {
     const { mode = 'async', onTargetLoss = 'continue', targetLossMs = 0 } = this.terms;
     return {
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, epoch, mode, onTargetLoss, targetLossMs },
-      mayAct: () => true,
+      mayAct: () => this.granted,
       targets: targets.map((host) => ({
         member: host.name,
         paused: null,

@@ -205,7 +205,8 @@ function changesOf(payload: Buffer, count: number, contents: Buffer): readonly B
     const offset = payload.readUIntBE(at + 1, 6);
     const length = payload.readUIntBE(at + 7, 6);
     if (length === 0 || offset + length > u48Max) return 'a change of nothing, or beyond the largest volume';
-    switch (payload[at]) {
+    const kind = payload.readUInt8(at);
+    switch (kind) {
       case changeKinds.write:
         if (length > contents.length - used) return 'writes that end before their contents';
         changes.push({ kind: 'write', offset, contents: contents.subarray(used, used + length) });
@@ -213,7 +214,7 @@ function changesOf(payload: Buffer, count: number, contents: Buffer): readonly B
         break;
       case changeKinds.zero:
       case changeKinds.hole:
-        changes.push({ kind: 'zero', offset, length, hole: payload[at] === changeKinds.hole });
+        changes.push({ kind: 'zero', offset, length, hole: kind === changeKinds.hole });
         break;
       default:
         return 'a change of an unknown kind';

@@ -178,7 +178,13 @@ export class Link {
       case 'stream-end':
       case 'stream-abort':
       case 'commit':
-        this.close(`a target does not send ${frame.kind}`);
+      case 'volume-writes':
+      case 'volume-ack':
+      case 'volume-standing':
+      case 'volume-resync':
+      case 'volume-compare':
+      case 'volume-hashes':
+        this.close(`a target of files does not send ${frame.kind}`);
     }
     this.#wakeUp();
   }

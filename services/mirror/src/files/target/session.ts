@@ -226,6 +226,12 @@ export class Session {
       case 'hello':
       case 'candidates':
       case 'wants':
+      case 'volume-writes':
+      case 'volume-ack':
+      case 'volume-standing':
+      case 'volume-resync':
+      case 'volume-compare':
+      case 'volume-hashes':
       case 'ack':
         this.refuse('protocol', `a source does not send ${frame.kind}`);
         return;

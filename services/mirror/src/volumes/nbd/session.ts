@@ -88,14 +88,18 @@ export class NbdSession {
 
   /** Everything that came, as far as there is room (N2). */
   #read(): void {
-    if (this.#reading || this.#socket.destroyed) return;
+    if (this.#reading || this.#gone()) return;
     this.#reading = true;
     while (!this.#full() && (this.#ready ? this.#takeRequest() : this.#greet()));
     this.#reading = false;
     this.#flush();
-    if (this.#socket.destroyed) return;
+    if (this.#gone()) return;
     if (this.#full() || !this.#incoming.empty) this.#socket.pause();
     else this.#socket.resume();
+  }
+
+  #gone(): boolean {
+    return this.#socket.destroyed;
   }
 
   #full(): boolean {

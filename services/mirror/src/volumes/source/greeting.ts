@@ -52,18 +52,15 @@ export function greet(connection: Connection, us: Greeting): Promise<Greeted> {
     connection.onEnd(({ says }) => refused(says));
     connection.onFrame((frame: Frame) => {
       if (frame.kind === 'beat') return;
-      if (frame.kind === 'refuse') return refused(frame.says);
-      if (hello === null) {
-        const wrong = frame.kind === 'hello' ? wrongWith(frame, us) : `${us.target} did not say hello`;
-        if (wrong !== null || frame.kind !== 'hello') return refused(wrong ?? '');
-        hello = frame;
-        return;
+      const wrong = wrongOf(frame, hello !== null, us);
+      if (wrong !== null) refused(wrong);
+      else if (frame.kind === 'hello') hello = frame;
+      else if (frame.kind === 'volume-standing' && hello !== null) {
+        ranges.push(...frame.ranges);
+        if (ranges.length > us.rangesMax)
+          refused(`${us.target} names more than there is`); // W2
+        else if (frame.last) settle({ kind: 'met', hello, stamp: frame.stamp, ranges });
       }
-      if (frame.kind !== 'volume-standing') return refused(`${us.target} sent ${frame.kind} too early`);
-      ranges.push(...frame.ranges);
-      if (ranges.length > us.rangesMax) return refused(`${us.target} names more than there is`); // W2
-      if (frame.sizeBytes < us.sizeBytes) return refused(tooSmall(us, frame.sizeBytes));
-      if (frame.last) settle({ kind: 'met', hello, stamp: frame.stamp, ranges });
     });
     connection.send(helloOf(us));
   });
@@ -85,6 +82,14 @@ function helloOf(us: Greeting): Hello {
     parts: [],
     foreign: false,
   };
+}
+
+/** Null: it may stand here. */
+function wrongOf(frame: Frame, met: boolean, us: Greeting): string | null {
+  if (frame.kind === 'refuse') return frame.says;
+  if (!met) return frame.kind === 'hello' ? wrongWith(frame, us) : `${us.target} did not say hello`;
+  if (frame.kind !== 'volume-standing') return `${us.target} sent ${frame.kind} too early`;
+  return frame.sizeBytes < us.sizeBytes ? tooSmall(us, frame.sizeBytes) : null;
 }
 
 function wrongWith(hello: Hello, us: Greeting): string | null {

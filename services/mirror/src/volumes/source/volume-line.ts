@@ -12,17 +12,16 @@
 import { randomBytes } from 'node:crypto';
 import type { MirrorRow, MirrorState } from '@holdfast/core';
 import { errorText } from '@holdfast/wire/directory';
-import type { Beat, BeatFacts, Connection, Frame } from '../../transport/types.ts';
+import type { BeatFacts, Connection, Frame } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
 import { redialMs } from '../../transport/backoff.ts';
 import type { SourceTarget } from '../../files/source/types.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { VolumeGround } from '../ground.ts';
 import type { Store } from '../store/store.ts';
-import { Batch } from './batch.ts';
 import { Comparing } from './comparing.ts';
+import { Forwarding } from './forwarding.ts';
 import { greet, type Greeting } from './greeting.ts';
-import { Outstanding } from './outstanding.ts';
 import { Resyncing } from './resyncing.ts';
 import { verify, type Verification } from './verifying.ts';
 
@@ -32,18 +31,21 @@ export interface LinePorts {
   readonly greeting: (target: string) => Greeting;
   /** Of the last write. */
   readonly sequence: () => number;
+  /** Somebody waits for the targets with every write. */
+  readonly urgent: () => boolean;
   /** Something arrived, or nothing more will: whoever waits looks again. */
   readonly progressed: () => void;
   readonly says: (sentence: string) => void;
 }
 
-const softBytes = 8_388_608;
-const hardBytes = 67_108_864;
+const softBytes = 33_554_432;
+const hardBytes = 134_217_728;
 const congestedMs = 500;
 const resumeMs = { first: 200, most: 10_000 } as const;
 /** In step for so long, it begins with the first pause again. */
 const steadyMs = 30_000;
 const lookMs = 100;
+const rateMs = 1_000;
 const queuePieces = 8;
 
 type Phase =
@@ -67,12 +69,7 @@ export class VolumeLine {
   #phase: Phase = { kind: 'apart' };
   #connection: Connection | null = null;
   #comparing: Comparing;
-  #outstanding = new Outstanding();
-  #batch = new Batch(0);
-  #scheduled = false;
-  #number = 0;
-  #received = 0;
-  #durable = 0;
+  #forwarding: Forwarding | null = null;
   #consistent = false;
   #first = true;
   #congestedSinceMs: number | null = null;
@@ -108,20 +105,20 @@ export class VolumeLine {
 
   /** Everything up to here is at the target. */
   get receivedSequence(): number {
-    return this.#received;
+    return this.#forwarding?.received ?? 0;
   }
 
   /** Everything up to here would survive a power cut there. */
   get durableSequence(): number {
-    return this.#durable;
+    return this.#forwarding?.durable ?? 0;
   }
 
   get congested(): boolean {
-    return this.inStep && this.#outstanding.bytes + this.#batch.bytes > softBytes;
+    return this.inStep && this.#underWayBytes > softBytes;
   }
 
   holds(sequence: number): boolean {
-    return this.inStep && this.#durable >= sequence;
+    return this.inStep && this.durableSequence >= sequence;
   }
 
   change(target: SourceTarget): void {
@@ -148,12 +145,8 @@ export class VolumeLine {
       this.dirty(firstChunk, lastChunk);
       return;
     }
-    for (let chunk = firstChunk; chunk <= lastChunk; chunk += 1) this.#outstanding.add(chunk);
-    const full = this.#batch.add(sequence, change, this.#connection?.dataBytes ?? Infinity);
-    if (full) this.#sendBatch({});
-    else this.#schedule();
-    if (this.#outstanding.bytes + this.#batch.bytes > hardBytes)
-      this.#fall('more is under way than it takes'); // L3
+    this.#forwarding?.add(sequence, change, firstChunk, lastChunk);
+    if (this.#underWayBytes > hardBytes) this.#fall('more is under way than it takes'); // L3
   }
 
   dirty(firstChunk: number, lastChunk: number): void {
@@ -163,13 +156,12 @@ export class VolumeLine {
   /** What was written so far is durable there before anything that comes later is applied. */
   barrier(): void {
     const { kind } = this.#phase;
-    if (kind !== 'in-step' && kind !== 'resync') return;
-    if (!this.#batch.empty || this.#outstanding.undurable) this.#sendBatch({ barrier: true });
+    if (kind === 'in-step' || kind === 'resync') this.#forwarding?.barrier();
   }
 
   /** Chunks whose new contents may not be durable at the target, beside those of the bitmap. */
   *underWay(): Iterable<number> {
-    yield* this.#outstanding.chunks();
+    yield* this.#forwarding?.chunks() ?? [];
     if (this.#phase.kind === 'resync') yield* this.#phase.resyncing.asked();
   }
 
@@ -181,7 +173,7 @@ export class VolumeLine {
       store,
       sizeBytes: ground.sizeBytes,
       comparing: this.#comparing,
-      before: () => this.#sendBatch({}),
+      before: () => this.#forwarding?.flush(),
       over: () => (this.#connection === connection && this.inStep ? '' : `${this.member} went out of step`),
       progress,
     });
@@ -195,17 +187,17 @@ export class VolumeLine {
     const { kind } = this.#phase;
     const chunkBytes = this.#bitmap.chunkBytes;
     const nowMs = performance.now();
-    const lacking = this.#bitmap.count * chunkBytes + this.#outstanding.bytes + this.#batch.bytes;
-    const oldestMs = kind === 'in-step' ? this.#outstanding.oldestMs : this.#apartSinceMs;
-    const behind = this.inStep ? this.#outstanding.bytes + this.#batch.bytes > 0 : lacking > 0;
+    const lacking = this.#bitmap.count * chunkBytes + this.#underWayBytes;
+    const oldestMs = kind === 'in-step' ? (this.#forwarding?.oldestMs ?? null) : this.#apartSinceMs;
+    const behindBytes = this.inStep ? this.#underWayBytes : lacking;
     const phase = this.#phase;
     const resync = phase.kind === 'resync';
     return {
       target: this.member,
       state: this.#state(),
       consistent: this.#consistent,
-      behindBytes: this.inStep ? this.#outstanding.bytes + this.#batch.bytes : lacking,
-      behindMs: behind && oldestMs !== null ? Math.max(0, Math.round(nowMs - oldestMs)) : 0,
+      behindBytes,
+      behindMs: behindBytes > 0 && oldestMs !== null ? Math.max(0, Math.round(nowMs - oldestMs)) : 0,
       totalBytes: resync ? phase.totalBytes : 0,
       doneBytes: resync ? Math.min(phase.totalBytes, phase.resyncing.doneBytes) : 0,
       rateBytesPerSecond: this.#rate.perSecond,
@@ -217,7 +209,7 @@ export class VolumeLine {
     this.#closed = true;
     clearInterval(this.#timer);
     // What the service wrote last still goes: a planned move waits for it elsewhere, this costs nothing.
-    if (this.inStep) this.#sendBatch({});
+    if (this.inStep) this.#forwarding?.flush();
     this.hangUp(says);
     await this.#running;
     this.#ports.progressed();
@@ -246,53 +238,26 @@ export class VolumeLine {
     return false;
   }
 
-  #schedule(): void {
-    if (this.#scheduled) return;
-    this.#scheduled = true;
-    // After the answers to the service have left.
-    setImmediate(() => {
-      this.#scheduled = false;
-      if (!this.#batch.empty) this.#sendBatch({});
-    });
+  get #underWayBytes(): number {
+    return this.#forwarding?.bytes ?? 0;
   }
 
-  /** With a flag there is a frame even when nothing waits. Answers the number of the last one. */
-  #sendBatch({ barrier = false, inStep = false, resync = false }): number {
-    const frames = this.#batch.take();
-    const last = frames.length - 1;
-    const sequence = this.#batch.sequence;
-    if (last < 0 && (barrier || inStep)) this.#send([], sequence, 0, { barrier, inStep, resync });
-    frames.forEach((frame, i) => {
-      const flags = i === last ? { barrier, inStep, resync } : { barrier: false, inStep: false, resync };
-      this.#send(frame.changes, frame.sequence, frame.bytes, flags);
-    });
-    return this.#number;
-  }
-
-  #send(
-    changes: readonly BlockChange[],
-    sequence: number,
-    bytes: number,
-    flags: { readonly barrier: boolean; readonly inStep: boolean; readonly resync: boolean },
-  ): void {
-    this.#number += 1;
-    this.#rate.bytes += bytes;
-    this.#outstanding.sent(this.#number, sequence, bytes, performance.now());
-    this.#connection?.send({ kind: 'volume-writes', number: this.#number, sequence, changes, ...flags });
+  #wanted(): boolean {
+    return !this.#closed && this.#target.paused === null;
   }
 
   #run(): void {
-    if (this.#running !== null || this.#closed || this.#target.paused !== null) return;
+    if (this.#running !== null || !this.#wanted()) return;
     this.#running = this.#dialAgain().finally(() => {
       this.#running = null;
     });
   }
 
   async #dialAgain(): Promise<void> {
-    while (!this.#closed && this.#target.paused === null) {
+    while (this.#wanted()) {
       this.#stop = new AbortController();
       await this.#session(this.#stop.signal);
-      if (this.#closed || this.#target.paused !== null) return;
+      if (!this.#wanted()) return;
       this.#failures += 1;
       await pause(redialMs(this.#failures, Math.random()), this.#stop.signal);
     }
@@ -342,11 +307,8 @@ export class VolumeLine {
   }
 
   #begin(connection: Connection): void {
-    this.#number = 0;
-    this.#outstanding = new Outstanding();
-    this.#received = 0;
-    this.#durable = 0;
-    this.#batch = new Batch(this.#ports.sequence());
+    this.#forwarding = new Forwarding(connection, this.#ports.sequence(), this.#ports.urgent);
+    this.#rate = { bytes: 0, atMs: performance.now(), perSecond: 0 };
     this.#comparing = new Comparing((frame) => connection.send(frame));
     this.#failures = 0;
     this.#says = '';
@@ -365,8 +327,8 @@ export class VolumeLine {
       sizeBytes: ground.sizeBytes,
       bitmap: this.#bitmap,
       comparing: this.#comparing,
-      room: () => this.#outstanding.bytes < this.#resyncBytes(),
-      send: (changes, chunks) => this.#sendDifferences(changes, chunks),
+      room: () => this.#underWayBytes < this.#resyncBytes(),
+      send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
       done: () => this.#markInStep(),
     });
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
@@ -380,43 +342,24 @@ export class VolumeLine {
     return Math.min(softBytes, (this.#connection?.dataBytes ?? 0) * queuePieces * 4);
   }
 
-  #sendDifferences(changes: readonly BlockChange[], chunks: readonly number[]): void {
-    this.#sendBatch({});
-    for (const chunk of chunks) this.#outstanding.add(chunk);
-    const sequence = this.#batch.sequence;
-    for (const change of changes) this.#batch.add(sequence, change, this.#connection?.dataBytes ?? Infinity);
-    this.#sendBatch({ resync: true });
-  }
-
   #markInStep(): void {
-    if (this.#phase.kind !== 'resync') return;
-    this.#phase.mark = this.#sendBatch({ barrier: true, inStep: true });
+    if (this.#phase.kind !== 'resync' || this.#forwarding === null) return;
+    this.#phase.mark = this.#forwarding.flush({ barrier: true, inStep: true });
   }
 
   /** Empty, or why the connection can't go on. */
   #take(frame: Frame): string {
-    switch (frame.kind) {
-      case 'volume-ack':
-        return this.#acknowledged(frame);
-      case 'volume-hashes':
-        return this.#comparing.answer(frame) ? '' : 'the target answers what it was not asked';
-      case 'beat':
-        this.#heard(frame);
-        return '';
-      case 'refuse':
-        return frame.says;
-      default:
-        return `a target does not send ${frame.kind}`;
-    }
+    if (frame.kind === 'volume-ack') return this.#acknowledged(frame);
+    if (frame.kind === 'volume-hashes')
+      return this.#comparing.answer(frame) ? '' : 'the target answers what it was not asked';
+    if (frame.kind === 'refuse') return frame.says;
+    return frame.kind === 'beat' ? '' : `a target does not send ${frame.kind}`;
   }
 
   #acknowledged(ack: VolumeAck): string {
-    if (ack.received > this.#number) return 'the target acknowledges what it was not sent';
-    const received = this.#outstanding.received(ack.received);
-    const durable = this.#outstanding.durable(ack.durable);
+    const wrong = this.#forwarding?.acknowledge(ack) ?? '';
+    if (wrong !== '') return wrong;
     this.#consistent = ack.consistent;
-    this.#received = received ?? this.#received;
-    this.#durable = durable ?? this.#durable;
     if (this.#phase.kind === 'resync') {
       const { mark, resyncing } = this.#phase;
       if (mark !== null && ack.durable >= mark) this.#nowInStep();
@@ -431,7 +374,7 @@ export class VolumeLine {
     this.#apartSinceMs = null;
     this.#first = false;
     this.#congestedSinceMs = null;
-    this.#ports.says(`${this.member} is in step at ${this.#durable}`);
+    this.#ports.says(`${this.member} is in step at ${this.durableSequence}`);
     // Soon, so that a crash does not make everything dirty that was copied.
     void this.#bitmap
       .save(null, () => this.underWay())
@@ -440,23 +383,24 @@ export class VolumeLine {
       });
   }
 
-  #heard({ says, waiting }: Beat): void {
-    this.#waitingSays = waiting || this.#waitingSays;
-    if (says !== '') this.#says = says;
-  }
-
   #look(): void {
     const nowMs = performance.now();
-    const sinceMs = nowMs - this.#rate.atMs;
-    if (sinceMs >= 1_000)
-      this.#rate = { bytes: 0, atMs: nowMs, perSecond: Math.round((this.#rate.bytes / sinceMs) * 1_000) };
+    this.#measure(nowMs);
     if (this.#phase.kind === 'waiting') {
-      const settled = this.#outstanding.bytes === 0 && nowMs >= this.#resumeAtMs; // L4
+      const settled = this.#underWayBytes === 0 && nowMs >= this.#resumeAtMs; // L4
       if (settled && this.#connection !== null) this.#resyncNow();
     } else if (this.#phase.kind === 'in-step') {
       if (nowMs - this.#phase.sinceMs > steadyMs) this.#resumeDelayMs = resumeMs.first;
       this.#judge(nowMs);
     } else if (this.#phase.kind === 'resync') this.#phase.resyncing.pump();
+  }
+
+  #measure(nowMs: number): void {
+    const sinceMs = nowMs - this.#rate.atMs;
+    if (sinceMs < rateMs) return;
+    const bytes = this.#forwarding?.sentBytes ?? 0;
+    const perSecond = Math.round(((bytes - this.#rate.bytes) / sinceMs) * 1_000);
+    this.#rate = { bytes, atMs: nowMs, perSecond: Math.max(0, perSecond) };
   }
 
   /** L3. */
@@ -474,7 +418,6 @@ export class VolumeLine {
   #fall(says: string): void {
     if (this.#phase.kind !== 'in-step' && this.#phase.kind !== 'resync') return;
     this.#fold();
-    this.#batch = new Batch(this.#ports.sequence());
     this.#phase = { kind: 'waiting' };
     this.#waitingSays = says;
     this.#apartSinceMs ??= performance.now();
@@ -488,15 +431,14 @@ export class VolumeLine {
   #fold(): void {
     for (const chunk of this.underWay()) this.#bitmap.add(chunk);
     if (this.#phase.kind === 'resync') this.#phase.resyncing.stop();
-    this.#outstanding.forgetChunks();
+    this.#forwarding?.drop(this.#ports.sequence());
   }
 
   #apart(): void {
     this.#fold();
     const was = this.#phase.kind;
     this.#connection = null;
-    this.#outstanding = new Outstanding();
-    this.#batch = new Batch(this.#ports.sequence());
+    this.#forwarding = null;
     this.#phase = { kind: 'apart' };
     this.#apartSinceMs ??= performance.now();
     if (was === 'in-step') this.#ports.says(`${this.member} is out of step: ${this.#says}`);

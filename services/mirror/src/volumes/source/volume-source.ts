@@ -239,6 +239,7 @@ export class VolumeSource implements Volume {
       store: this.#store,
       greeting: (member) => this.#greeting(member),
       sequence: () => this.#sequence,
+      urgent: () => this.#terms.mode === 'sync',
       progressed: () => this.#release(),
       says: this.#options.says,
     });
@@ -296,7 +297,11 @@ export class VolumeSource implements Volume {
     }
     const { hot } = this.#ground;
     // Behind one that waits, so that writes are carried out in the order in which they came.
-    if (this.#cold.length === 0 && hot.admits(change.offset, length) && !hot.needsSequences(this.#sequence + 1)) {
+    if (
+      this.#cold.length === 0 &&
+      hot.admits(change.offset, length) &&
+      !hot.needsSequences(this.#sequence + 1)
+    ) {
       this.#carryOut(change, length, durable, done);
       return;
     }
@@ -393,6 +398,10 @@ export class VolumeSource implements Volume {
 
   #release(): void {
     if (this.#closing) return;
+    if (!this.#options.mayAct()) {
+      this.#answerAll(); // V1
+      return;
+    }
     if (!this.#received.empty) this.#received.release(this.#receivedEverywhere(), outcome.done);
     if (!this.#durable.empty) this.#durable.release(this.#durableEverywhere(), outcome.done);
   }

@@ -134,18 +134,11 @@ export class Applying {
 
   /** Null: it is done. */
   #carryOut(frame: Frame): Promise<void> | null {
-    switch (frame.kind) {
-      case 'volume-writes':
-        return this.#writes(frame);
-      case 'volume-compare':
-        this.#compare(frame);
-        return null;
-      case 'volume-resync':
-        return this.#begin(frame);
-      default:
-        this.#end(`a source does not send ${frame.kind}`);
-        return null;
-    }
+    if (frame.kind === 'volume-writes') return this.#writes(frame);
+    if (frame.kind === 'volume-resync') return this.#begin(frame);
+    if (frame.kind === 'volume-compare') this.#compare(frame);
+    else this.#end(`a source of a volume does not send ${frame.kind}`);
+    return null;
   }
 
   async #begin(frame: VolumeResync): Promise<void> {

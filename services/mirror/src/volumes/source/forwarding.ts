@@ -1,0 +1,137 @@
+/**
+ * What goes to one target on one connection: changes gathered into frames, frames numbered, and what the target said of them.
+ *
+ *   F1  frames are numbered without a gap, and carry changes in the order in which they were added
+ *   F2  a chunk that was added is in chunks() until the target has it durable, or somebody else takes it over
+ */
+
+import type { Connection } from '../../transport/types.ts';
+import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
+import { Batch } from './batch.ts';
+import { Outstanding } from './outstanding.ts';
+
+/** A frame costs about as much as ten small writes in it. */
+const gatherMs = 1;
+
+interface Flags {
+  readonly barrier?: boolean;
+  readonly inStep?: boolean;
+  readonly resync?: boolean;
+}
+
+export class Forwarding {
+  readonly #connection: Connection;
+  readonly #urgent: () => boolean;
+  readonly #outstanding = new Outstanding();
+  #batch: Batch;
+  #number = 0;
+  #scheduled = false;
+  #received = 0;
+  #durable = 0;
+  #sentBytes = 0;
+
+  /** `sequence`: of the last write that is not forwarded. `urgent`: nothing is gained by waiting for more. */
+  constructor(connection: Connection, sequence: number, urgent: () => boolean) {
+    this.#connection = connection;
+    this.#urgent = urgent;
+    this.#batch = new Batch(sequence);
+  }
+
+  /** That the target has not received. */
+  get bytes(): number {
+    return this.#outstanding.bytes + this.#batch.bytes;
+  }
+
+  /** Of contents, since the connection began. */
+  get sentBytes(): number {
+    return this.#sentBytes;
+  }
+
+  get oldestMs(): number | null {
+    return this.#outstanding.oldestMs;
+  }
+
+  /** The last write that the target has received, and the last that it has durable. */
+  get received(): number {
+    return this.#received;
+  }
+
+  get durable(): number {
+    return this.#durable;
+  }
+
+  add(sequence: number, change: BlockChange, firstChunk: number, lastChunk: number): void {
+    for (let chunk = firstChunk; chunk <= lastChunk; chunk += 1) this.#outstanding.add(chunk);
+    if (this.#batch.add(sequence, change, this.#connection.dataBytes)) this.flush();
+    else this.#schedule();
+  }
+
+  /** What a comparison found, after everything that was added before. */
+  addDifferences(changes: readonly BlockChange[], chunks: readonly number[]): void {
+    this.flush();
+    for (const chunk of chunks) this.#outstanding.add(chunk);
+    const { sequence } = this.#batch;
+    for (const change of changes) this.#batch.add(sequence, change, this.#connection.dataBytes);
+    this.flush({ resync: true });
+  }
+
+  /** Durable there, before anything that comes later is applied. */
+  barrier(): void {
+    if (!this.#batch.empty || this.#outstanding.undurable) this.flush({ barrier: true });
+  }
+
+  /** With a barrier or a mark there is a frame even when nothing waits. Answers the number of the last one. */
+  flush({ barrier = false, inStep = false, resync = false }: Flags = {}): number {
+    const frames = this.#batch.take();
+    if (frames.length === 0 && (barrier || inStep))
+      this.#send([], this.#batch.sequence, 0, { barrier, inStep, resync });
+    frames.forEach(({ changes, sequence, bytes }, i) => {
+      const last = i === frames.length - 1;
+      this.#send(changes, sequence, bytes, { barrier: barrier && last, inStep: inStep && last, resync });
+    });
+    return this.#number;
+  }
+
+  /** Empty, or what is wrong with it. */
+  acknowledge(ack: VolumeAck): string {
+    if (ack.received > this.#number) return 'the target acknowledges what it was not sent';
+    this.#received = this.#outstanding.received(ack.received) ?? this.#received;
+    this.#durable = this.#outstanding.durable(ack.durable) ?? this.#durable;
+    return '';
+  }
+
+  /** F2. */
+  chunks(): Iterable<number> {
+    return this.#outstanding.chunks();
+  }
+
+  /** What was not sent is not sent any more, and the chunks are somebody else's. */
+  drop(sequence: number): void {
+    this.#outstanding.forgetChunks();
+    this.#batch = new Batch(sequence);
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    const leave = (): void => {
+      this.#scheduled = false;
+      this.flush();
+    };
+    // After the answers to the service have left; where nobody waits, with what else comes within a moment.
+    if (this.#urgent()) setImmediate(leave);
+    else setTimeout(leave, gatherMs);
+  }
+
+  #send(
+    changes: readonly BlockChange[],
+    sequence: number,
+    bytes: number,
+    flags: { readonly barrier: boolean; readonly inStep: boolean; readonly resync: boolean },
+  ): void {
+    this.#number += 1;
+    this.#sentBytes += bytes;
+    this.#outstanding.sent(this.#number, sequence, bytes, performance.now());
+    this.#connection.send({ kind: 'volume-writes', number: this.#number, sequence, changes, ...flags });
+  }
+}

@@ -1,0 +1,114 @@
+/** What an answer means: in sync mode, without a target, without a grant, and with a disk that fails. */
+import { randomBytes } from 'node:crypto';
+import { outcome } from '../src/volumes/nbd/protocol.ts';
+import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
+import { inStep, submit, until, VolumeHost, volumeBytes, writeOf, type HostTerms } from './volume-hosts.ts';
+
+const flush = { kind: 'flush' } as const;
+const quietMs = 150;
+const later = (ms: number): Promise<'waits'> => new Promise((next) => setTimeout(() => next('waits'), ms));
+
+let anna: VolumeHost;
+let bert: VolumeHost;
+afterEach(async () => {
+  await anna.close();
+  await bert.close();
+});
+
+async function pair(terms: HostTerms): Promise<VolumeSource> {
+  anna = new VolumeHost('anna', terms);
+  bert = new VolumeHost('bert');
+  await bert.openTarget();
+  const source = await anna.openSource(1n, [bert]);
+  await inStep(anna, bert);
+  return source;
+}
+
+describe('in sync mode', () => {
+  it('a write is answered when the target has it, a flush when it is durable there', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
+    const bytes = randomBytes(4_096);
+    expect(await submit(source, writeOf(8_192, bytes))).toBe(outcome.done);
+    expect(bert.contents().subarray(8_192, 12_288).equals(bytes)).toBe(true);
+    expect(await submit(source, flush)).toBe(outcome.done);
+    // Nothing that was flushed may go with the power, of either side.
+    await bert.kill(() => 0);
+    expect(bert.contents().subarray(8_192, 12_288).equals(bytes)).toBe(true);
+  });
+
+  it('a lost target is waited for, and then gone on without', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 300 });
+    bert.cut();
+    await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+    const written = submit(source, writeOf(0, randomBytes(512)));
+    expect(await Promise.race([written, later(quietMs)])).toBe('waits');
+    expect(await written).toBe(outcome.done);
+    expect(source.rows()[0]?.behindBytes).toBeGreaterThan(0);
+  });
+
+  it('a lost target is waited for until it is back, where that is wanted', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
+    bert.cut();
+    const bytes = randomBytes(512);
+    const written = submit(source, writeOf(0, bytes));
+    const flushed = submit(source, flush);
+    expect(await Promise.race([written, flushed, later(quietMs)])).toBe('waits');
+    bert.mend();
+    expect(await Promise.all([written, flushed])).toEqual([outcome.done, outcome.done]);
+    expect(bert.contents().subarray(0, 512).equals(bytes)).toBe(true);
+  });
+
+  it('what waits is told when the grant ends', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
+    bert.cut();
+    const written = submit(source, writeOf(0, randomBytes(512)));
+    anna.granted = false;
+    expect(await written).toBe(outcome.shutdown);
+    expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.shutdown);
+    expect(await submit(source, flush)).toBe(outcome.shutdown);
+  });
+});
+
+it('a target that is cut off costs the service nothing in async mode', async () => {
+  const source = await pair({ mode: 'async' });
+  bert.cut();
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+  expect(await submit(source, flush)).toBe(outcome.done);
+});
+
+it('a disk that can not make writes durable says so, and is not believed any more', async () => {
+  const source = await pair({ mode: 'async' });
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+  anna.disk.fail('volume', 'EIO');
+  expect(await submit(source, flush)).toBe(outcome.io);
+  anna.disk.fail('volume', null);
+  expect(await submit(source, flush)).toBe(outcome.io);
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.io);
+  expect(source.failed).toMatch(/can't be made durable: EIO/);
+});
+
+it('a target whose disk fails is failed, says why, and the source goes on', async () => {
+  const source = await pair({ mode: 'async' });
+  bert.disk.fail('volume', 'EIO');
+  expect(await submit(source, writeOf(0, randomBytes(512), true))).toBe(outcome.done);
+  await until('the target says so', () => bert.target?.state().phase === 'failed');
+  expect(bert.target?.state().says).toMatch(/can't be written here: EIO/);
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+});
+
+it('a way back that grows too large is given up, said, and the copy counts as incomplete until it is in step', async () => {
+  anna = new VolumeHost('anna');
+  bert = new VolumeHost('bert', { undoBytesMax: 100_000 });
+  anna.disk.open('volume').write(randomBytes(volumeBytes), 0);
+  await bert.openTarget();
+  const source = await anna.openSource(1n, [bert]);
+  await inStep(anna, bert);
+  bert.cut();
+  await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+  await submit(source, writeOf(0, randomBytes(volumeBytes)));
+  bert.mend();
+  await inStep(anna, bert);
+  expect(bert.says.join()).toMatch(/the way back is given up/);
+  expect(bert.target?.state().consistent).toBe(true);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
