@@ -3,6 +3,7 @@ import { spreadOf, type Spread } from './spread.ts';
 
 export interface Goal {
   readonly medianMax?: number;
+  readonly medianMin?: number;
   readonly min?: number;
   readonly max?: number;
   /** Why it can't be judged: what it is compared with could not be measured. */
@@ -44,6 +45,7 @@ export function verdictOf({ goal, values, lost }: Figure): Verdict {
 
 function reaches(goal: Goal, spread: Spread): boolean {
   if (goal.medianMax !== undefined && spread.median > goal.medianMax) return false;
+  if (goal.medianMin !== undefined && spread.median < goal.medianMin) return false;
   if (goal.min !== undefined && spread.min < goal.min) return false;
   return goal.max === undefined || spread.max <= goal.max;
 }

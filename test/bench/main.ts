@@ -1,5 +1,5 @@
 /**
- * `scripts/bench failover|mirror`: measures in a lab, with real processes, and prints what came out beside what must be reached.
+ * `scripts/bench failover|mirror|volume`: measures in a lab, with real processes, and prints what came out beside what must be reached.
  *
  * Exit status: 0 all well; 1 a figure of safety was missed or could not be measured (with --check: any figure); 2 wrong
  * words. It cannot hang: the whole run has a limit, and the lab goes with this process.
@@ -12,6 +12,7 @@ import { mirrorFigures } from './mirror.ts';
 import { planOf, usage, type Plan } from './plan.ts';
 import { spreadOf } from './spread.ts';
 import { markdown } from './table.ts';
+import { volumeFigures } from './volume.ts';
 
 const machine = (): string =>
   `${cpus().length} cores (${cpus()[0]?.model.trim() ?? 'unknown'}), Linux ${release()}, Node ${process.versions.node}`;
@@ -50,6 +51,17 @@ function exitStatusOf(figures: readonly Figure[], { check }: Plan): number {
   return missed.length === 0 ? 0 : 1;
 }
 
+function figuresOf(plan: Plan): Promise<readonly Figure[]> {
+  switch (plan.benchmark) {
+    case 'failover':
+      return failoverFigures(plan, say);
+    case 'mirror':
+      return mirrorFigures(plan, say);
+    case 'volume':
+      return volumeFigures(plan, say);
+  }
+}
+
 async function main(): Promise<number> {
   const planned = planOf(process.argv.slice(2));
   if (planned.kind === 'wrong') {
@@ -65,8 +77,7 @@ async function main(): Promise<number> {
   const load = loadavg()[0] ?? 0;
   if (load > quietLoadMax)
     say(`this machine is busy (load ${load.toFixed(1)}): times will be longer than they are`);
-  const figures =
-    plan.benchmark === 'failover' ? await failoverFigures(plan, say) : await mirrorFigures(plan, say);
+  const figures = await figuresOf(plan);
   process.stdout.write(
     `\nMachine: ${machine()}; ${startedAt.toISOString()}; load before: ${load.toFixed(1)}\n\n${markdown(figures)}`,
   );

@@ -27,6 +27,9 @@ export const mirrorParts = [
 ] as const;
 export type MirrorPart = (typeof mirrorParts)[number];
 
+export const volumeParts = ['write', 'plain', 'alone', 'random', 'latency', 'sync', 'resync'] as const;
+export type VolumePart = (typeof volumeParts)[number];
+
 interface CommonPlan {
   readonly quick: boolean;
   readonly runs: number;
@@ -51,23 +54,43 @@ export interface MirrorPlan extends CommonPlan {
   readonly parts: readonly MirrorPart[];
 }
 
-export type Plan = FailoverPlan | MirrorPlan;
+export interface VolumePlan extends CommonPlan {
+  readonly benchmark: 'volume';
+  readonly parts: readonly VolumePart[];
+  /** Of the volume, and how long each measurement writes. */
+  readonly mebibytes: number;
+  readonly seconds: number;
+}
 
-export const usage = `usage: scripts/bench failover|mirror [--runs N] [--quick] [--check] [--json FILE] [--only PART,...]
+export type Plan = FailoverPlan | MirrorPlan | VolumePlan;
+
+export const usage = `usage: scripts/bench failover|mirror|volume [--runs N] [--quick] [--check] [--json FILE] [--only PART,...]
 
   failover      how long clients wait, beside keepalived, Corosync and Pacemaker
   mirror        how fast and how exactly data is copied, beside rsync and lsyncd
+  volume        how fast a replicated volume is, beside nbdkit with a plain file
 
-  --runs N      runs of each figure (failover: 20, of the default outage of 35 s 5; mirror: 3)
+  --runs N      runs of each figure (failover: 20, of the default outage of 35 s 5; mirror and volume: 3)
   --quick       the short form for every commit: few runs, small copies
   --check       exit status 1 when any figure misses what it must reach; without it only those of safety count
   --json FILE   also write the figures, with every single value, to FILE
   --only PARTS  failover: ${failoverParts.join(', ')}
                 mirror: ${mirrorParts.join(', ')}
+                volume: ${volumeParts.join(', ')}
 `;
 
 export type PlanResult =
   { readonly kind: 'ok'; readonly plan: Plan } | { readonly kind: 'wrong'; readonly says: string };
+
+const benchmarks = ['failover', 'mirror', 'volume'] as const;
+type Benchmark = (typeof benchmarks)[number];
+const usualRuns = {
+  failover: { quick: 2, long: 20 },
+  mirror: { quick: 1, long: 3 },
+  volume: { quick: 1, long: 3 },
+};
+
+const isBenchmark = (word: string | undefined): word is Benchmark => benchmarks.some((one) => one === word);
 
 export function planOf(argv: readonly string[]): PlanResult {
   try {
@@ -84,17 +107,21 @@ export function planOf(argv: readonly string[]): PlanResult {
       },
     });
     const [benchmark, ...more] = positionals;
-    if ((benchmark !== 'failover' && benchmark !== 'mirror') || more.length > 0)
-      return wrong(`"${positionals.join(' ')}" is no benchmark; those there are: failover, mirror`);
-    const usual = { failover: { quick: 2, long: 20 }, mirror: { quick: 1, long: 3 } }[benchmark];
+    if (!isBenchmark(benchmark) || more.length > 0)
+      return wrong(`"${positionals.join(' ')}" is no benchmark; those there are: ${benchmarks.join(', ')}`);
+    const usual = usualRuns[benchmark];
     const runs = Number(values.runs ?? usual[values.quick ? 'quick' : 'long']);
     if (!Number.isInteger(runs) || runs < 1 || runs > 100)
       return wrong('--runs takes a number from 1 to 100');
     const outage = Number(values.outage);
     if (!(outage >= 1 && outage <= 60)) return wrong('--outage takes seconds from 1 to 60');
     const common = { quick: values.quick, runs, jsonFile: values.json ?? null, check: values.check };
-    const plan =
-      benchmark === 'failover' ? failoverPlan(common, outage, values.only) : mirrorPlan(common, values.only);
+    const plans = {
+      failover: () => failoverPlan(common, outage, values.only),
+      mirror: () => mirrorPlan(common, values.only),
+      volume: () => volumePlan(common, values.only),
+    };
+    const plan = plans[benchmark]();
     return typeof plan === 'string' ? wrong(plan) : { kind: 'ok', plan };
   } catch (error) {
     return wrong(error instanceof Error ? error.message : String(error));
@@ -150,4 +177,12 @@ function mirrorPlan(common: Wished, only: string | undefined): MirrorPlan | stri
   const parts = only === undefined && quick ? quickMirrorParts : chosen(mirrorParts, only);
   if (typeof parts === 'string') return parts;
   return { ...common, benchmark: 'mirror', parts, limitMs: (quick ? 150 : 1500 + runs * 420) * 1000 };
+}
+
+function volumePlan(common: Wished, only: string | undefined): VolumePlan | string {
+  const { quick, runs } = common;
+  const parts = chosen(volumeParts, only);
+  if (typeof parts === 'string') return parts;
+  const [mebibytes, seconds] = quick ? [128, 2] : [2_048, 4];
+  return { ...common, benchmark: 'volume', parts, mebibytes, seconds, limitMs: (300 + runs * 240) * 1_000 };
 }

@@ -1,4 +1,5 @@
 /** The entry of a volume's thread: the data path of one owner, from the client's socket to the lines to its targets. */
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { SourceSide } from './side.ts';
 import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
@@ -9,6 +10,13 @@ const reportMs = 50;
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
 const tell = (message: FromSourceThread): void => port.postMessage(message);
+
+try {
+  // The rest of the process gives way to everybody (main.ts). This is the disk of a service, and runs as the service does.
+  setPriority(0);
+} catch {
+  // Without the right to that it is as slow as its process on a busy host, and nothing else.
+}
 
 const { home, order, role, grantUntil } = workerData as SourceThreadOptions;
 let until = grantUntil;
