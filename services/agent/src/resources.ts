@@ -7,6 +7,7 @@ import { outcomeOf, type CommandPurpose, type CommandRuns } from './command-runs
 import { commandsOf, type CommandResource, type ResourceCommands } from './volumes/commands.ts';
 
 const askAgainMs = 250;
+const saidMax = 400;
 const notWanted: Ended = { kind: 'failed', says: 'the epoch is over' };
 
 export interface Seen {
@@ -47,7 +48,7 @@ export class Resources {
     if (!purpose.wanted()) return notWanted;
     const leftMs = Math.max(1, endMs - performance.now());
     const result = await this.#run(start, leftMs, purpose, 'start');
-    const started = outcomeOf(start, result);
+    const started = outcome(runs, start, result);
     if (started.kind === 'failed' || status === null) return started;
     return this.#untilRunning(status, resource, purpose, endMs);
   }
@@ -73,7 +74,11 @@ export class Resources {
   }
 
   async #status(status: readonly string[], resource: ResourceConfig, purpose: Purpose): Promise<Ended> {
-    return outcomeOf(status, await this.#run(status, resource.monitor.timeoutMs, purpose, 'status'));
+    return outcome(
+      resource.runs,
+      status,
+      await this.#run(status, resource.monitor.timeoutMs, purpose, 'status'),
+    );
   }
 
   /** `fenceMs`: the epoch is over, and this is the time that is left. */
@@ -83,7 +88,7 @@ export class Resources {
     if (runs.kind === 'systemd') return this.#platform.units.stop(runs.unit, timeoutMs);
     const { stop, fence } = this.commandsOf(purpose.group, { ...resource, runs });
     const argv = fenceMs === undefined ? stop : fence;
-    return outcomeOf(argv, await this.#run(argv, timeoutMs, purpose, 'stop'));
+    return outcome(runs, argv, await this.#run(argv, timeoutMs, purpose, 'stop'));
   }
 
   #run(argv: readonly string[], timeoutMs: number, purpose: Purpose, event: string): Promise<CommandResult> {
@@ -117,4 +122,13 @@ export class Resources {
       await pause(askAgainMs);
     }
   }
+}
+
+/** What our own program says is a sentence, which needs no command line before it. */
+function outcome(runs: ResourceConfig['runs'], argv: readonly string[], result: CommandResult): Ended {
+  const ended = outcomeOf(argv, result);
+  const said = result.output.trim();
+  const isOurs = runs.kind === 'attach' || runs.kind === 'mount';
+  if (ended.kind === 'done' || !isOurs || result.kind !== 'exited' || said === '') return ended;
+  return { kind: 'failed', says: said.slice(-saidMax) };
 }

@@ -1,0 +1,230 @@
+/** A group whose volume is mirrored: faults with blocks, and what becomes of whoever writes to them. */
+import { existsSync } from 'node:fs';
+import { afterAll, describe, expect } from '@jest/globals';
+import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
+import { sh } from './mirrored.ts';
+import { stories, type Scene } from './story.ts';
+import { until } from './until.ts';
+import { disk, exportAt, fileSystem, imageOf, Loops, volumeLines, Writer } from './volumes.ts';
+import type { Status, World } from './world.ts';
+
+const takeoverMs = 5_000;
+const stepMs = 30_000;
+
+function inStep(world: World, target: string, limitMs: number): Promise<Status> {
+  return world.until('w', `the volume of ${target} in step`, limitMs, (status) => {
+    const copy = status.groups['d3']?.mirrors['disk']?.targets[target];
+    return copy?.state === 'replicating' && copy.consistent && copy.behindBytes === 0;
+  });
+}
+
+const alike = (world: World, limitMs: number): Promise<true> =>
+  until(
+    'both hosts have the same blocks',
+    limitMs,
+    () => imageOf(world, 'a').equals(imageOf(world, 'b')) || undefined,
+  );
+
+async function ready({ world, standby }: Scene): Promise<{ uri: string; socket: string }> {
+  await inStep(world, standby, 60_000);
+  await world.cluster.holdfast('w', 'mirror', 'divergence', disk, 'discard', '--all');
+  return exportAt(world, 'w');
+}
+
+interface KeptBlocks {
+  readonly offset: number;
+  readonly length: number;
+  readonly from: string;
+}
+
+describe('a group with a volume', () => {
+  const story = stories({
+    config: () => clusterYaml(group({ more: volumeLines(', mode: sync, targetLoss: 1s') })),
+    targets: [web, `udp:${virtualAddress}`],
+  });
+
+  story('exports it on its owner to any NBD client, and nowhere else', 60_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { uri, socket } = await ready(scene);
+    const size = await sh(world, owner, `nbdinfo --size '${uri}'`);
+    expect(Number(size)).toBe(imageOf(world, owner).length);
+    await sh(
+      world,
+      owner,
+      `head -c 5000000 /dev/urandom >/srv/some && truncate -s ${size.trim()} /srv/some &&
+       nbdcopy --flush /srv/some '${uri}' && nbdcopy '${uri}' - | cmp - /srv/some && stat -c %a ${socket} | grep -qx 600`,
+    );
+    await inStep(world, standby, stepMs);
+    await alike(world, stepMs);
+    // Hosts of a lab share their file system, so another one's socket could be reached from here.
+    expect(existsSync(socket.replace(`/hosts/${owner}/`, `/hosts/${standby}/`))).toBe(false);
+    const mirrors = await world.json<unknown[]>('w', 'get', 'mirrors');
+    expect(mirrors).toMatchObject([{ name: disk, kind: 'volume', source: owner, export: uri }]);
+    const verified = await world.json<unknown>('w', 'mirror', 'verify', disk);
+    expect(verified).toMatchObject({ target: standby, differences: [] });
+  });
+
+  story('loses nothing that was answered when the owner loses its power', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { socket } = await ready(scene);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(1_000, stepMs);
+    await world.lab.host(owner).powerOff();
+    await world.active('d3', standby, outageMs + takeoverMs);
+    expect(writer.missing(imageOf(world, standby))).toEqual([]);
+    const taken = await exportAt(world, 'w');
+    await sh(world, standby, `qemu-io -f raw -c 'write -P 7 8M 64k' -c flush '${taken.uri}'`);
+    await world.boot(owner);
+    await inStep(world, owner, 60_000);
+    await alike(world, stepMs);
+  });
+
+  story('moves in order, and loses nothing of whoever writes to the last moment', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { socket } = await ready(scene);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(200, stepMs);
+    const { ended } = await world.operate('w', 'switchover', 'd3', '--to', standby);
+    expect(ended).toMatchObject({ outcome: 'done' });
+    // It is told, and not left to wait.
+    await until('the writer is refused', stepMs, () => writer.error !== null || undefined);
+    expect(writer.error).toBe(108);
+    expect(writer.missing(imageOf(world, standby))).toEqual([]);
+    await inStep(world, owner, stepMs);
+    await alike(world, stepMs);
+  });
+
+  story('keeps aside what a cut-off owner wrote, and lists it', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { uri } = await ready(scene);
+    for (const other of [standby, 'w']) await world.lab.partition(owner, other);
+    // Synchronous: it is not answered, for nobody else has it. It is on the owner's disk all the same.
+    const write = sh(world, owner, `qemu-io -f raw -c 'write -P 99 16M 8k' -c flush '${uri}'`);
+    await expect(write).rejects.toThrow();
+    await world.active('d3', standby, outageMs + takeoverMs + 5_000);
+    await world.lab.heal();
+    await inStep(world, owner, 60_000);
+    await alike(world, stepMs);
+    const kept = await world.json<KeptBlocks[]>('w', 'mirror', 'divergence', disk, 'list');
+    expect(kept).toMatchObject([{ offset: 16 * 2 ** 20, length: 8_192, from: owner }]);
+    await sh(world, owner, 'mkdir -p /srv/back');
+    const offset = String(16 * 2 ** 20);
+    await world.cluster.must('w', 'mirror', 'divergence', disk, 'restore', offset, '--to', '/srv/back');
+    expect(await sh(world, owner, "cat /srv/back/* | tr -d 'c' | wc -c && cat /srv/back/* | wc -c")).toBe(
+      '0\n8192\n',
+    );
+    await world.cluster.must('w', 'mirror', 'divergence', disk, 'discard', offset);
+    expect(await world.json<unknown[]>('w', 'mirror', 'divergence', disk, 'list')).toEqual([]);
+  });
+
+  story('goes on where it was when the mirror process dies', 90_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { socket } = await ready(scene);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(200, stepMs);
+    for (let i = 0; i < 3; i += 1) {
+      await world.lab.host(owner).killProcess(world.mustPid(owner, 'mirror'));
+      await writer.wrote(200, stepMs);
+      await inStep(world, standby, stepMs);
+    }
+    expect(writer.error).toBeNull();
+    expect((await world.status('w')).groups['d3']).toMatchObject({ owner, phase: 'active' });
+    writer.stop();
+    expect(writer.missing(imageOf(world, owner))).toEqual([]);
+    await inStep(world, standby, stepMs);
+    await alike(world, stepMs);
+    // A start of the process, and targetLoss until the writes go on alone; much more on a busy machine.
+    expect(writer.longestMs).toBeLessThan(8_000);
+  });
+});
+
+describe('a file system on a volume', () => {
+  const story = stories({
+    config: (points) =>
+      clusterYaml(
+        group({
+          more: volumeLines(', mode: sync, targetLoss: 1s, attach: nbdfuse'),
+          resources: fileSystem(points),
+        }),
+      ),
+    targets: [`udp:${virtualAddress}`],
+  });
+
+  const loops = new Loops();
+  // After the lab is gone.
+  afterAll(() => loops.detach());
+
+  /** One file after the other, each synced, until the power goes. */
+  async function write(world: World, host: string, from: number, count: number): Promise<void> {
+    await sh(
+      world,
+      host,
+      `cd /srv/db && for i in $(seq ${String(from)} ${String(from + count - 1)}); do
+         seq $i 500 >new && sync new && mv new file-$i && sync . ; done`,
+    );
+  }
+
+  const lost = (world: World, host: string, count: number): Promise<string> =>
+    sh(
+      world,
+      host,
+      `cd /srv/db && for i in $(seq 1 ${String(count)}); do seq $i 500 | cmp -s - file-$i || echo $i; done`,
+    );
+
+  story('survives power cuts, with everything that was synced', 180_000, async (scene) => {
+    const { world } = scene;
+    let { owner, standby } = scene;
+    await sh(world, owner, 'rm -rf /srv/db/file-*');
+    for (let cut = 0; cut < 3; cut += 1) {
+      await inStep(world, standby, 60_000);
+      await write(world, owner, cut * 20 + 1, 20);
+      const busy = sh(
+        world,
+        owner,
+        'cd /srv/db && while :; do dd if=/dev/urandom of=noise bs=64k count=50 2>&1; done',
+      );
+      busy.catch(() => undefined);
+      loops.note(world);
+      await world.lab.host(owner).powerOff();
+      await loops.detach();
+      await world.active('d3', standby, outageMs + 2 * takeoverMs);
+      expect(await lost(world, standby, (cut + 1) * 20)).toBe('');
+      await world.boot(owner);
+      [owner, standby] = [standby, owner];
+    }
+    await inStep(world, standby, 60_000);
+    // A planned move unmounts it: what is left must need no mending.
+    const { ended } = await world.operate('w', 'switchover', 'd3', '--to', standby);
+    expect(ended).toMatchObject({ outcome: 'done' });
+    expect(await lost(world, standby, 60)).toBe('');
+    await inStep(world, owner, 60_000);
+    await sh(world, standby, 'sync -f /srv/db');
+    await until(
+      'the copy is the same',
+      stepMs,
+      () => imageOf(world, 'a').equals(imageOf(world, 'b')) || undefined,
+    );
+    await sh(
+      world,
+      owner,
+      'cp /srv/disk.img /srv/check.img && e2fsck -fp /srv/check.img; e2fsck -fn /srv/check.img',
+    );
+  });
+
+  story('is freed of whoever holds it, and it is said who that was', 90_000, async (scene) => {
+    const { world, owner, standby, beganWallMs } = scene;
+    await inStep(world, standby, 60_000);
+    const work = 'cd /srv/db && echo there && exec sleep 60';
+    const holder = world.lab.host(owner).spawn(['sh', '-c', work], { stdio: ['ignore', 'pipe', 'inherit'] });
+    await new Promise((resolve) => holder.stdout?.once('data', resolve));
+    const gone = new Promise((resolve) => holder.once('exit', resolve));
+    await world.operate('w', 'switchover', 'd3', '--to', standby);
+    await world.active('d3', standby, 30_000);
+    await world.event('w', 10_000, beganWallMs, ({ reason }) =>
+      /db is held by sleep \(process \d+/.test(reason),
+    );
+    await gone;
+    await expect(sh(world, owner, 'mountpoint /srv/db')).rejects.toThrow();
+    loops.note(world);
+  });
+});
