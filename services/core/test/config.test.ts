@@ -66,11 +66,14 @@ describe('the file of the contract', () => {
     ]);
   });
 
-  it.each(['add.yaml', 'replace.yaml'])('has a sample, %s, that is accepted without a warning', (name) => {
-    const sample = readFileSync(new URL(`../../../deploy/samples/${name}`, import.meta.url), 'utf8');
-    expect(accepted(parse(sample)).warnings).toEqual([]);
-    expect(accepted(parse(sample), null).warnings).toEqual([]);
-  });
+  it.each(['add.yaml', 'replace.yaml', 'volume.yaml'])(
+    'has a sample, %s, that is accepted without a warning',
+    (name) => {
+      const sample = readFileSync(new URL(`../../../deploy/samples/${name}`, import.meta.url), 'utf8');
+      expect(accepted(parse(sample)).warnings).toEqual([]);
+      expect(accepted(parse(sample), null).warnings).toEqual([]);
+    },
+  );
 });
 
 describe('errors', () => {

@@ -9,7 +9,7 @@ import { searchPath } from './tools.ts';
 /** Programs, and the Debian package of each. */
 const packages: Readonly<Record<string, string>> = {
   'nbd-client': 'nbd-client',
-  nbdfuse: 'nbdfuse',
+  nbdfuse: 'libnbd-bin',
   losetup: 'mount',
   mount: 'mount',
   umount: 'mount',
