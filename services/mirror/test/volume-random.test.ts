@@ -4,7 +4,7 @@ import { volumeSequence } from './volume-sequence.ts';
 const lives = Number(process.env['VOLUME_LIVES'] ?? 300);
 const only = process.env['VOLUME_SEED'];
 const first = Number(only ?? 1);
-const atOnce = 8;
+const atOnce = 4;
 
 it('survivors are in a state that the owner was in, in every life', async () => {
   const seeds = Array.from({ length: only === undefined ? lives : 1 }, (_, i) => first + i);

@@ -6,6 +6,7 @@
  *       older than what the target has
  *   C2  a chunk that was asked about and not sent yet is in `asked`: it counts as dirty for as long
  *   C3  zeros stay zeros: they travel as holes
+ *   C4  one answer is worked through in each turn of the event loop: the service waits for a millisecond or two, and no more
  */
 
 import { blockBytes, compareBytesMax, hashBytes, type BlockChange } from '../../transport/volume-frames.ts';
@@ -14,7 +15,7 @@ import { blockOf, blocksIn, hashesOf, isZero, readRange } from '../hashing.ts';
 import type { Store } from '../store/store.ts';
 import type { Comparing } from './comparing.ts';
 
-const asksMax = 32;
+const asksMax = 8;
 
 export interface ResyncPorts {
   readonly store: Store;
@@ -34,6 +35,8 @@ export class Resyncing {
   /** C2. Questions about a chunk that are not answered. */
   readonly #asked = new Map<number, number>();
   readonly #buffer = Buffer.allocUnsafeSlow(compareBytesMax);
+  /** C4. */
+  readonly #answers: (() => void)[] = [];
   #cursor = 0;
   #over = false;
   #pumping = false;
@@ -57,8 +60,7 @@ export class Resyncing {
     // An answer may come within a question, where both sides are in one process.
     if (this.#pumping) return;
     this.#pumping = true;
-    while (!this.#over && this.#ports.comparing.underWay < asksMax && this.#ports.room())
-      if (!this.#askNext()) break;
+    while (!this.#over && this.#underWay < asksMax && this.#ports.room()) if (!this.#askNext()) break;
     this.#pumping = false;
   }
 
@@ -67,7 +69,7 @@ export class Resyncing {
     const { bitmap, sizeBytes, comparing } = this.#ports;
     const first = bitmap.next(this.#cursor) ?? bitmap.next(0);
     if (first === null) {
-      if (comparing.underWay === 0) {
+      if (this.#underWay === 0) {
         this.#over = true;
         this.#ports.done();
       }
@@ -87,9 +89,26 @@ export class Resyncing {
     }
     for (let at = first * chunkBytes; at < end; at += compareBytesMax) {
       const length = Math.min(compareBytesMax, end - at);
-      comparing.ask(at, length, (hashes) => this.#answered(at, length, chunks, hashes)); // C1
+      comparing.ask(at, length, (hashes) => this.#later(() => this.#answered(at, length, chunks, hashes))); // C1
     }
     return true;
+  }
+
+  get #underWay(): number {
+    return this.#ports.comparing.underWay + this.#answers.length;
+  }
+
+  #later(work: () => void): void {
+    this.#answers.push(work);
+    if (this.#answers.length === 1) setImmediate(() => this.#next());
+  }
+
+  /** It counts as under way until it is done. */
+  #next(): void {
+    this.#answers[0]?.();
+    this.#answers.shift();
+    if (this.#answers.length > 0) setImmediate(() => this.#next());
+    this.pump();
   }
 
   #answered(offset: number, length: number, chunks: readonly number[], theirs: Buffer): void {
@@ -103,7 +122,6 @@ export class Resyncing {
     }
     this.#ports.send(changes, chunks);
     this.doneBytes += length;
-    this.pump();
   }
 }
 
