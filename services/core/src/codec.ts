@@ -219,11 +219,17 @@ function textOf(value: unknown): string {
     case 'object':
       if (value === null) return 'null';
       if (Array.isArray(value)) return `[${value.map((v) => textOf(v ?? null)).join()}]`;
-      return fieldsText(value instanceof Map ? Object.fromEntries(value) : value);
-    default:
-      return JSON.stringify(value);
+      return fieldsText(value instanceof Map ? entriesOf(value) : value);
+    case 'boolean':
+      return String(value);
+    case 'undefined':
+    case 'function':
+    case 'symbol':
+      throw new Error(`a record holds a ${typeof value}`);
   }
 }
+
+const entriesOf = (map: ReadonlyMap<string, unknown>): object => Object.fromEntries(map);
 
 function fieldsText(record: object): string {
   const fields = record as Readonly<Record<string, unknown>>;

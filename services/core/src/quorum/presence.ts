@@ -4,12 +4,7 @@
  */
 
 import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPaths, silentBeats, type Scene } from './scene.ts';
-
-export interface Presence {
-  /** Null: silent, when last looked at. */
-  readonly heardSince: ReadonlyMap<MemberId, BootMs | null>;
-}
+import { heardOnPaths, silentBeats, type Presence, type Scene } from './scene.ts';
 
 export const nobodyHeard: Presence = { heardSince: new Map() };
 

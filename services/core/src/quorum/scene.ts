@@ -6,8 +6,13 @@ import type { BootMs, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
 import { claimOf, heardHere, lastHeard, lastHeardOnPath, type Vantage } from '../vantage.ts';
-import type { Presence } from './presence.ts';
 import type { StoreView } from './view.ts';
+
+/** What the leader saw of the servers since it leads (presence.ts). */
+export interface Presence {
+  /** Null: silent, when last looked at. */
+  readonly heardSince: ReadonlyMap<MemberId, BootMs | null>;
+}
 
 /** Everything that a judgement looks at, on the clock of the one who judges. */
 export interface Scene {

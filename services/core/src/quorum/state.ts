@@ -4,10 +4,10 @@ import { heartbeatMsOf } from '../agent/state.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
 import { startListening, type Vantage } from '../vantage.ts';
-import type { Scene } from './scene.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import type { QuorumAction } from './events.ts';
-import { nobodyHeard, type Presence } from './presence.ts';
+import { nobodyHeard } from './presence.ts';
+import type { Presence, Scene } from './scene.ts';
 import { noRenewals, type Renewing } from './renewing.ts';
 import { emptyView, type StoreView } from './view.ts';
 

@@ -96,11 +96,14 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
   const storeOf = (order: FilesOrder, dir: string): KeptStore =>
     new KeptStore(join(dir, 'kept'), self, order.keepMaxBytes);
 
-  const kept: Sides<FilesDataset>['kept'] = async (order, run, ports) => {
-    if (!isOfDivergence(run))
-      return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${order.mirror} now` };
+  const kept: Sides<FilesDataset>['kept'] = (order, run, ports) => {
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
-    return runDivergence(storeOf(order, dir), run, self, ports);
+    const says = `${self} is not the source of ${order.mirror} now`;
+    return Promise.resolve(
+      isOfDivergence(run)
+        ? runDivergence(storeOf(order, dir), run, self, ports)
+        : { kind: 'failed', as: 'failed', says },
+    );
   };
 
   const source: Sides<FilesDataset>['source'] = async (order, role, grantUntil) => {
