@@ -133,7 +133,8 @@ describe('an order for a mirror', () => {
     expect(asked).toMatchObject([{ kind: 'resync', mirror: 'd3/data', target: 'b' }]);
     others = { b: [reply('b', { $case: 'done', value: { says: '' } })] };
     expect((await run('a', 'b', { kind: 'verify' })).replies).toHaveLength(1);
-    expect(passed).toEqual(['verify to b as b']);
+    // A target that was asked for by name hears of its resync, too (C3).
+    expect(passed).toEqual(['resync to b as b', 'verify to b as b']);
   });
 
   it('is never passed on twice, and refused by the wrong member', async () => {
