@@ -62,6 +62,8 @@ export class Machine {
   readonly voter: boolean;
   up = false;
   frozen = false;
+  /** By its mirror processes, one after the other. */
+  framesSent = 0;
   /** Of the data: the service can't write, and a copy takes nothing. */
   diskFull = false;
   bootId = '';

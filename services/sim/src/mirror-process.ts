@@ -44,7 +44,7 @@ const noSpace = 'no space left on device';
 interface Frame {
   readonly group: GroupId;
   readonly from: MemberId;
-  /** One connection carries frames in order: what was overtaken never arrives. */
+  /** One connection carries frames in order, and a new one ends the old: what was overtaken never arrives. */
   readonly number: number;
   readonly epoch: Epoch;
   readonly history: History;
@@ -81,9 +81,8 @@ export class MirrorProcess {
   private readonly words = new Map<GroupId, Word>();
   private readonly acks = new Map<string, Ack>();
   private readonly around: MirrorSurroundings;
-  private sent = 0;
-  /** The last frame of each source's process that was taken. */
-  private readonly taken = new WeakMap<MirrorProcess, number>();
+  /** The last frame of each source that was taken, whichever of its processes sent it. */
+  private readonly taken = new Map<MemberId, number>();
 
   constructor(around: MirrorSurroundings) {
     this.around = around;
@@ -126,14 +125,14 @@ export class MirrorProcess {
     if (config === null) return;
     audit.sends(machine, config, role.epoch);
     const history = machine.copyOf(group).historyAt(sim.now);
-    this.sent += 1;
-    const frame: Frame = { group, from: machine.id, number: this.sent, epoch: role.epoch, history };
+    machine.framesSent += 1;
+    const frame: Frame = { group, from: machine.id, number: machine.framesSent, epoch: role.epoch, history };
     for (const { member } of role.targets) {
       const target = this.around.processOf(member);
       if (target?.alive !== true) continue;
       const to = target.around.machine;
       network.send(machine, to, () => {
-        const ack = target.alive ? target.receive(frame, this) : null;
+        const ack = target.alive ? target.receive(frame) : null;
         if (ack === null) return;
         network.send(to, machine, () => {
           this.acks.set(`${group} ${member}`, { ...ack, at: machine.boot() });
@@ -171,15 +170,15 @@ export class MirrorProcess {
   // -- target --------------------------------------------------------------------------------------------------
 
   /** P2. Null: refused. */
-  private receive(frame: Frame, source: MirrorProcess): Omit<Ack, 'at'> | null {
+  private receive(frame: Frame): Omit<Ack, 'at'> | null {
     const { machine, sim, audit } = this.around;
     const { group, epoch, from, history } = frame;
     const role = this.orders.mirrors.find((o) => groupOf(o) === group)?.role;
     if (machine.diskFull || role?.kind !== 'target' || !role.sources.includes(from) || epoch < role.epoch)
       return null;
     const copy = machine.copyOf(group);
-    if (epoch < copy.highest || frame.number <= (this.taken.get(source) ?? 0)) return null;
-    this.taken.set(source, frame.number);
+    if (epoch < copy.highest || frame.number <= (this.taken.get(from) ?? 0)) return null;
+    this.taken.set(from, frame.number);
     audit.applies(machine, group, epoch, copy);
     copy.highest = epoch;
     copy.reconcile(history);
