@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { createLab, type Lab } from '@holdfast/lab';
-import { bringUp, type LabCluster } from '../../services/cli/src/lab/cluster.ts';
+import { bringUp, isCopied, type LabCluster } from '../../services/cli/src/lab/cluster.ts';
 import { shimFolder } from '../../services/cli/src/lab/holdfast-program.ts';
 
 interface Block {
@@ -64,8 +64,10 @@ describe('the runbook of the planned failback', () => {
     await activeOn('b');
     await lab.host('a').powerOn();
     cluster.run('a');
-    await cluster.until('b', 'a is up again and stands by', ({ servers, quorum }) => {
-      return servers['a']?.state === 'up' && Object.values(quorum.members).every((member) => member.healthy);
+    await cluster.until('b', 'a is up again and stands by with a complete copy', (status) => {
+      const { servers, quorum } = status;
+      const healthy = Object.values(quorum.members).every((member) => member.healthy);
+      return servers['a']?.state === 'up' && healthy && isCopied(status);
     });
   }, 180_000);
 

@@ -212,8 +212,19 @@ export async function bringUp(lab: Lab, options: BringUpOptions = {}): Promise<L
   if (options.config === undefined) {
     await wait(first, `an active ${labGroup}`, (status) => status.groups[labGroup]?.phase === 'active');
     say(`${labGroup} is active`);
+    await wait(first, `a complete copy of ${labGroup}`, isCopied);
+    say(`${labGroup} has a copy to take over to`);
   }
   return { ...cluster, configFile };
+}
+
+/** Whether the default group could be taken over, and it is known what would be lost. */
+export function isCopied({ groups }: StatusView): boolean {
+  const group = groups[labGroup];
+  if (group === undefined || group.objectives.lossMs === null) return false;
+  return Object.values(group.mirrors).every(({ targets }) =>
+    Object.values(targets).every(({ state, consistent }) => state === 'replicating' && consistent),
+  );
 }
 
 /** Two members alone have no more than one vote that counts; the cluster never has an even number of them. */
