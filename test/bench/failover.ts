@@ -1,4 +1,5 @@
 /** The figures of a failover: ours in two clusters (default and short outage), then those of the peers on the same stage. */
+import { commandTimes } from './commands.ts';
 import { costOf, type Cost } from './cost.ts';
 import type { Figure, Peer } from './figure.ts';
 import { corosyncMemberships } from './peers/corosync.ts';
@@ -23,6 +24,7 @@ interface Ours {
   planned: Series<Switchover>;
   readonly silenced: Record<Silence, Series<number>>;
   costs: readonly (readonly [string, Cost])[];
+  commands: readonly number[];
 }
 
 interface Peers {
@@ -38,8 +40,9 @@ export async function failoverFigures(plan: FailoverPlan, say: Say): Promise<rea
     planned: nothing,
     silenced: { killed: nothing, frozen: nothing },
     costs: [],
+    commands: [],
   };
-  if (wants('cost') || wants('switchover') || wants('default-outage'))
+  if ((['cost', 'commands', 'switchover', 'default-outage'] as const).some(wants))
     await attempt('the cluster with the default outage', say, () =>
       withPair(defaultOutageSeconds, say, (pair) => withDefaultOutage(pair, plan, ours, say)),
     );
@@ -83,6 +86,10 @@ async function withDefaultOutage(pair: Pair, plan: FailoverPlan, ours: Ours, say
     );
     for (const [name, cost] of ours.costs)
       say(`idle ${name}: ${cost.cpuPercent.toFixed(2)} % of a core, ${cost.aloneMiB.toFixed(0)} MiB`);
+  }
+  if (plan.parts.includes('commands')) {
+    await pair.settled();
+    ours.commands = await commandTimes(pair, plan.runs);
   }
   if (plan.parts.includes('default-outage'))
     await series({
@@ -166,7 +173,7 @@ async function measurePeers({ quick, runs }: FailoverPlan, say: Say): Promise<Pe
 }
 
 function figuresOf({ shortOutageSeconds, parts }: FailoverPlan, ours: Ours, peers: Peers): readonly Figure[] {
-  const { long, short, planned, silenced, costs } = ours;
+  const { long, short, planned, silenced, costs, commands } = ours;
   const blank = { safety: false, lost: 0, peers: [], notes: [] };
   const of = (each: Series<PowerOff>, take: (run: PowerOff) => number): number[] => each.values.map(take);
   const worst = (take: (cost: Cost) => number): number[] =>
@@ -251,6 +258,16 @@ function figuresOf({ shortOutageSeconds, parts }: FailoverPlan, ours: Ours, peer
       goal: { max: 0 },
       safety: true,
       values: turns,
+    },
+    {
+      ...blank,
+      part: ['commands'],
+      id: 'commands',
+      name: 'a command that waits for nothing, from its start to its end',
+      mustReach: 'median 300 ms',
+      unit: 'ms',
+      goal: { medianMax: 300 },
+      values: commands,
     },
     {
       ...blank,

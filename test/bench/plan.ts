@@ -7,6 +7,7 @@ export const failoverParts = [
   'switchover',
   'silenced',
   'cost',
+  'commands',
   'peers',
 ] as const;
 export type FailoverPart = (typeof failoverParts)[number];
