@@ -38,7 +38,7 @@ export type Verdict = 'reached' | 'missed' | 'not measured';
 
 export function verdictOf({ goal, values, lost }: Figure): Verdict {
   const spread = spreadOf(values);
-  if (lost > 0) return 'missed';
+  if (lost > 0 || values.some(Number.isNaN)) return 'missed';
   if (spread === null || goal.unknown !== undefined) return 'not measured';
   return reaches(goal, spread) ? 'reached' : 'missed';
 }

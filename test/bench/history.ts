@@ -44,6 +44,25 @@ export async function declaration(
   );
 }
 
+/** When an event of a group happened after a moment; both CLOCK_MONOTONIC. */
+export function eventAfter(
+  cluster: LabCluster,
+  from: string,
+  wanted: { readonly group: string; readonly kind: string; readonly afterMs: number },
+): Promise<number> {
+  return until(
+    `${wanted.kind} stands in the history`,
+    async () => {
+      const listed = JSON.parse(await cluster.must(from, 'get', 'events', '-o', 'json')) as ListedEvent[];
+      return listed
+        .filter(({ kind, group }) => kind === wanted.kind && group === wanted.group)
+        .map(({ time }) => wallToMonotonicMs(Date.parse(time)))
+        .find((atMs) => atMs > wanted.afterMs);
+    },
+    { limitMs: 10_000, everyMs: 200 },
+  );
+}
+
 /** All hosts of a lab share the wall clock too; both sides count whole milliseconds. */
 function wallToMonotonicMs(wallMs: number): number {
   return wallMs - (Date.now() - monotonicMs());

@@ -28,7 +28,18 @@ export const mirrorParts = [
 ] as const;
 export type MirrorPart = (typeof mirrorParts)[number];
 
-export const volumeParts = ['write', 'plain', 'alone', 'random', 'latency', 'sync', 'resync'] as const;
+export const volumeParts = [
+  'write',
+  'plain',
+  'alone',
+  'random',
+  'latency',
+  'sync',
+  'resync',
+  'lag',
+  'takeover',
+  'memory',
+] as const;
 export type VolumePart = (typeof volumeParts)[number];
 
 interface CommonPlan {

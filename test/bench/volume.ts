@@ -6,6 +6,9 @@ import { wireBytes, wireSince } from './mirror/wire.ts';
 import type { VolumePart, VolumePlan } from './plan.ts';
 import { tellError, type Say } from './series.ts';
 import { fio, flushed, random, sequential, single, type Job, type Measured } from './volume/fio.ts';
+import { volumeLag } from './volume/lag.ts';
+import { volumeMemory } from './volume/memory.ts';
+import { volumeTakeover } from './volume/takeover.ts';
 import { stageNbdkit, stageVolume, type VolumeStage, type VolumeTerms } from './volume/stage.ts';
 
 interface Against {
@@ -65,7 +68,10 @@ export async function volumeFigures(plan: VolumePlan, say: Say): Promise<readonl
       for (const against of figures)
         if (plan.parts.includes(against.id)) found.push(await compare(ground, against, plan, say));
       if (plan.parts.includes('resync')) found.push(await resync(ground, plan, say));
+      if (plan.parts.includes('lag')) found.push(await volumeLag(ground, plan, say));
+      if (plan.parts.includes('memory')) found.push(await volumeMemory(ground, plan, say));
     });
+    if (plan.parts.includes('takeover')) found.push(await volumeTakeover(plan, say));
   } catch (error) {
     say(`the benchmark ended early: ${tellError(error)}`);
   }

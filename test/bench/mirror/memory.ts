@@ -11,7 +11,7 @@ import { plantMany } from './tree.ts';
 const lookMs = 500;
 
 /** Proportional set size (proc(5), smaps_rollup), MiB: what is mapped of the catalog counts, too. */
-function mebibytesOf(pid: number): number {
+export function mebibytesOf(pid: number): number {
   const found = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'));
   return Number(found?.[1] ?? Number.NaN) / 1024;
 }

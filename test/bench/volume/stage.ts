@@ -18,6 +18,9 @@ export interface VolumeTerms {
 export interface VolumeStage {
   readonly name: string;
   readonly uri: string;
+  /** Of the export; and the target's image. */
+  readonly socket: string;
+  readonly copy: string;
   readonly sizeBytes: number;
   inStep(): Promise<void>;
   pause(): Promise<void>;
@@ -27,7 +30,12 @@ export interface VolumeStage {
 const settleMs = 120_000;
 const startMs = 20_000;
 
-export async function stageVolume(ground: Ground, terms: VolumeTerms): Promise<VolumeStage> {
+/** Complete at the target, but for one that is too big to wait for: that one is exported, and its copy has begun. */
+export async function stageVolume(
+  ground: Ground,
+  terms: VolumeTerms,
+  { complete = true } = {},
+): Promise<VolumeStage> {
   const { cluster, lab } = ground;
   const name = ground.freshName('disk');
   const image = (side: 'a' | 'b'): string => {
@@ -36,13 +44,23 @@ export async function stageVolume(ground: Ground, terms: VolumeTerms): Promise<V
     return join(folder, 'image');
   };
   const file = join(lab.dir, 'volume.yaml');
-  writeFileSync(file, configuration(name, terms, image(sourceName), image(targetName)));
+  const copy = image(targetName);
+  writeFileSync(file, configuration(name, terms, image(sourceName), copy));
   await cluster.must(sourceName, 'apply', '-f', file);
   const inStep = (): Promise<void> => ground.settled({ name, from: '', to: '' }, settleMs);
-  await inStep();
+  if (complete) await inStep();
+  else
+    await cluster.until(
+      sourceName,
+      `the first copy of ${name} under way`,
+      (status) => status.mirrors[name]?.targets[targetName]?.state === 'initial-copy',
+      settleMs,
+    );
   const socket = join(lab.host(sourceName).dir, 'run', `nbd-${name}.sock`);
   return {
     name,
+    socket,
+    copy,
     uri: `nbd+unix:///${name}?socket=${socket}`,
     sizeBytes: terms.sizeMebibytes * 1_048_576,
     inStep,

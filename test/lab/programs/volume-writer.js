@@ -1,13 +1,14 @@
 // Runs on the owner's host: writes to an export as a database would that connects again by itself, and tells every answer.
 //
-//   volume-writer.js SOCKET NAME BLOCKS
+//   volume-writer.js SOCKET NAME BLOCKS [EVERY_MS]
 //
-// Block n mod BLOCKS gets the number n, one write of 4 KiB after the other, each with FUA. A line of JSON for each answer:
+// Block n mod BLOCKS gets the number n, one write of 4 KiB after the other, each with FUA; with EVERY_MS one in that many
+// milliseconds, without. A line of JSON for each answer:
 // {"number": n, "at": ms, "tookMs": ms}; times are CLOCK_MONOTONIC. What was not answered is written again after a loss of
 // the connection. An error that the server answers with ends it: {"error": code}.
 import { connect } from 'node:net';
 
-const [socketPath = '', name = '', blocks = '0'] = process.argv.slice(2);
+const [socketPath = '', name = '', blocks = '0', everyMs = ''] = process.argv.slice(2);
 const blockBytes = 4_096;
 const againMs = 20;
 const monotonicMs = () => Number(process.hrtime.bigint()) / 1e6;
@@ -19,7 +20,7 @@ let sentAt = monotonicMs();
 function request(n) {
   const message = Buffer.alloc(28 + blockBytes, n % 251);
   message.writeUInt32BE(0x25609513, 0);
-  message.writeUInt16BE(1, 4); // FUA
+  message.writeUInt16BE(everyMs === '' ? 1 : 0, 4); // FUA
   message.writeUInt16BE(1, 6); // write
   message.writeBigUInt64BE(BigInt(n), 8);
   message.writeBigUInt64BE(BigInt((n % Number(blocks)) * blockBytes), 16);
@@ -71,8 +72,12 @@ function answered(socket, reply) {
   const at = monotonicMs();
   tell({ number, at, tookMs: at - sentAt });
   number += 1;
-  sentAt = at;
-  socket.write(request(number));
+  const next = () => {
+    sentAt = monotonicMs();
+    socket.write(request(number));
+  };
+  if (everyMs === '') next();
+  else setTimeout(next, Number(everyMs));
 }
 
 run();
