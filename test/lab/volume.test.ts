@@ -5,18 +5,11 @@ import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
 import { sh } from './mirrored.ts';
 import { stories, type Scene } from './story.ts';
 import { until } from './until.ts';
-import { disk, exportAt, fileSystem, imageOf, Loops, volumeLines, Writer } from './volumes.ts';
-import type { Status, World } from './world.ts';
+import { disk, exportAt, fileSystem, imageOf, inStep, Loops, volumeLines, Writer } from './volumes.ts';
+import type { World } from './world.ts';
 
 const takeoverMs = 5_000;
 const stepMs = 30_000;
-
-function inStep(world: World, target: string, limitMs: number): Promise<Status> {
-  return world.until('w', `the volume of ${target} in step`, limitMs, (status) => {
-    const copy = status.groups['d3']?.mirrors['disk']?.targets[target];
-    return copy?.state === 'replicating' && copy.consistent && copy.behindBytes === 0;
-  });
-}
 
 const alike = (world: World, limitMs: number): Promise<true> =>
   until(

@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { argv } from './config.ts';
 import { until } from './until.ts';
-import type { World } from './world.ts';
+import type { Status, World } from './world.ts';
 
 export const disk = 'd3/disk';
 export const volumeMiB = 32;
@@ -15,9 +15,16 @@ const blockBytes = 4_096;
 const writer = join(import.meta.dirname, 'programs/volume-writer.js');
 
 /** Lines of a group. */
-export const volumeLines = (more: string): string => `    mirrors:
-      disk: { volume: { path: ${image}, size: ${String(volumeMiB)}MiB${more} } }
+export const volumeLines = (more: string, mib = volumeMiB): string => `    mirrors:
+      disk: { volume: { path: ${image}, size: ${String(mib)}MiB${more} } }
 `;
+
+export function inStep(world: World, target: string, limitMs: number): Promise<Status> {
+  return world.until('w', `the volume of ${target} in step`, limitMs, (status) => {
+    const copy = status.groups['d3']?.mirrors['disk']?.targets[target];
+    return copy?.state === 'replicating' && copy.consistent && copy.behindBytes === 0;
+  });
+}
 
 /** A file system on the volume: made the first time, then mounted at /srv/db. */
 export function fileSystem(points: string): string {
@@ -55,6 +62,12 @@ export class Loops {
         await promisify(execFile)('losetup', ['--detach', device]);
     }
   }
+}
+
+/** Of the whole volume as a host has it. */
+export async function imageDigest(world: World, host: string): Promise<string> {
+  const { stdout } = await world.lab.host(host).exec(['sha256sum', image]);
+  return stdout.slice(0, 64);
 }
 
 /** The whole volume as it lies on a host. */

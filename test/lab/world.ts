@@ -12,6 +12,7 @@ import { bringUp, type LabCluster } from '@holdfast/cli';
 import { createLab, type ExecResult, type Lab } from '@holdfast/lab';
 import type { ListedEvent } from './audit.ts';
 import { startClient, type Client } from './client.ts';
+import { HostDisk, type Fates } from './host-disk.ts';
 import { watchKernel, type KernelWatch } from './kernel.ts';
 import { until } from './until.ts';
 
@@ -25,6 +26,8 @@ export interface WorldOptions {
   readonly config: (points: string) => string;
   /** What the client asks: udp:ADDRESS or http:ADDRESS. */
   readonly targets: readonly string[];
+  /** Each server gets a disk that forgets what was not flushed, of so many mebibytes (host-disk.ts). */
+  readonly diskMiB?: number;
 }
 
 export interface Operation {
@@ -33,6 +36,8 @@ export interface Operation {
   readonly reason: string;
   readonly steps: readonly { readonly name: string; readonly server: string; readonly outcome: string }[];
 }
+
+type Disks = ReadonlyMap<string, HostDisk>;
 
 const bringUpMs = 60_000;
 const settleMs = 60_000;
@@ -45,14 +50,17 @@ export class World {
   /** Folder of the points that hooks and resources pass (programs/point.sh). */
   readonly points: string;
   readonly #options: WorldOptions;
+  readonly #disks: Disks;
   #applied: string;
   /** How the operations of this story ended, for failures to tell. */
   ended: string[] = [];
 
-  constructor(lab: Lab, cluster: LabCluster, points: string, options: WorldOptions) {
+  constructor(parts: Pick<World, 'lab' | 'cluster' | 'points'>, disks: Disks, options: WorldOptions) {
+    const { lab, cluster, points } = parts;
     this.lab = lab;
     this.cluster = cluster;
     this.points = points;
+    this.#disks = disks;
     this.#options = options;
     this.#applied = options.config(points);
     this.client = startClient(lab.host('client'), options.targets);
@@ -176,8 +184,20 @@ export class World {
   /** Powers a host on again and starts its member, as systemd would at boot. */
   async boot(host: string): Promise<void> {
     await this.lab.host(host).powerOn();
+    await this.#disks.get(host)?.mount();
     await this.kernels.get(host)?.start();
     if (this.pidOf(host, 'run') === undefined) this.cluster.run(host);
+  }
+
+  /** A power cut as a disk sees it. All of ours stops first, so that nobody can tell that the disk fails. */
+  cutPower(host: string): Promise<Fates> {
+    const disk = this.#disks.get(host);
+    if (disk === undefined) throw new Error(`the disk of ${host} never forgets`);
+    const ours = ['mirror', 'agent', 'guard', 'quorum', 'run'] as const;
+    const pids = ours.map((name) => this.mustPid(host, name));
+    return disk.cut(() => {
+      for (const pid of pids) process.kill(pid, 'SIGSTOP');
+    });
   }
 
   // -- waiting -------------------------------------------------------------------------------------------------
@@ -210,6 +230,16 @@ export class World {
       const found = groups[group];
       return found?.owner === owner && found.phase === 'active' && found.operation === null;
     });
+  }
+
+  /** The first configuration, which is applied as a person would. */
+  async begin(): Promise<void> {
+    const file = join(this.lab.dir, 'cluster.yaml');
+    writeFileSync(file, this.#applied);
+    const [first = 'a'] = this.cluster.members;
+    await this.cluster.must(first, 'apply', '-f', file);
+    for (const kernel of this.kernels.values()) await kernel.start();
+    await this.settled();
   }
 
   /** S2. Resolves to the status at rest. */
@@ -257,6 +287,7 @@ export class World {
     this.client.stop();
     for (const kernel of this.kernels.values()) kernel.stop();
     await this.lab.down();
+    for (const disk of this.#disks.values()) await disk.close();
     rmSync(this.lab.dir, { recursive: true, force: true });
   }
 
@@ -293,16 +324,23 @@ export function endProcess(pid: number): void {
 export async function openWorld(options: WorldOptions): Promise<World> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-story-'));
   const lab = await createLab({ dir, hosts: options.hosts ?? ['a', 'b', 'w', 'client'], tied: true }); // S1
+  const disks = new Map<string, HostDisk>();
   try {
     const points = join(dir, 'points');
     mkdirSync(points);
-    const cluster = await bringUp(lab, { config: options.config(points) });
-    const world = new World(lab, cluster, points, options);
-    for (const kernel of world.kernels.values()) await kernel.start();
-    await world.settled();
+    const cluster = await bringUp(lab, { config: null });
+    for (const name of options.diskMiB === undefined ? [] : cluster.servers) {
+      const disk = new HostDisk(lab.host(name), options.diskMiB ?? 0, disks.size + 1);
+      disks.set(name, disk);
+      await disk.mount();
+      await disk.mountRecords();
+    }
+    const world = new World({ lab, cluster, points }, disks, options);
+    await world.begin();
     return world;
   } catch (error) {
     await lab.down();
+    for (const disk of disks.values()) await disk.close();
     throw error;
   }
 }
