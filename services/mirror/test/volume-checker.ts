@@ -34,6 +34,11 @@ export class Checker {
     return contents;
   }
 
+  /** The number that the next write gets. */
+  get next(): number {
+    return this.#next;
+  }
+
   get last(): number {
     return this.#writes.at(-1)?.number ?? 0;
   }
