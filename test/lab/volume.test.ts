@@ -6,7 +6,7 @@ import { sh } from './mirrored.ts';
 import { stories, type Scene } from './story.ts';
 import { until } from './until.ts';
 import { disk, exportAt, fileSystem, imageOf, inStep, Loops, volumeLines, Writer } from './volumes.ts';
-import type { World } from './world.ts';
+import type { Status, World } from './world.ts';
 
 const takeoverMs = 5_000;
 const stepMs = 30_000;
@@ -108,6 +108,34 @@ describe('a group with a volume', () => {
     );
     await world.cluster.must('w', 'mirror', 'divergence', disk, 'discard', offset);
     expect(await world.json<unknown[]>('w', 'mirror', 'divergence', disk, 'list')).toEqual([]);
+  });
+
+  story('has a copy for other uses while that is paused', 90_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { socket } = await ready(scene);
+    const open = (...more: readonly string[]): Promise<{ readonly export: string }> =>
+      world.json('w', 'mirror', 'open', disk, '--target', standby, ...more);
+    await expect(open()).rejects.toThrow(/its source is connected/);
+    await world.cluster.must('w', 'mirror', 'pause', disk, '--target', standby);
+    const paused = (status: Status): boolean =>
+      status.groups['d3']?.mirrors['disk']?.targets[standby]?.state === 'paused';
+    await world.until('w', 'it is paused', stepMs, paused);
+    const before = imageOf(world, standby);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(100, stepMs);
+    const { export: uri } = await open();
+    await sh(world, standby, `nbdcopy '${uri}' /srv/taken && cmp /srv/taken /srv/disk.img`);
+    await expect(sh(world, standby, `qemu-io -f raw -c 'write 0 4k' '${uri}'`)).rejects.toThrow();
+    await world.cluster.must('w', 'mirror', 'close', disk, '--target', standby);
+    const other = await open('--writable');
+    await sh(world, standby, `qemu-io -f raw -c 'write -P 5 0 1M' -c 'read -P 5 0 1M' '${other.export}'`);
+    expect(imageOf(world, standby).equals(before)).toBe(true);
+    writer.stop();
+    // What is sent has precedence, and is what changed and nothing else.
+    await world.cluster.must('w', 'mirror', 'resume', disk, '--target', standby);
+    await inStep(world, standby, stepMs);
+    await alike(world, stepMs);
+    await expect(sh(world, standby, `nbdinfo '${other.export}'`)).rejects.toThrow();
   });
 
   story('goes on where it was when the mirror process dies', 90_000, async (scene) => {

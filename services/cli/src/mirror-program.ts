@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import type { Act } from './act.ts';
 import type { DivergenceOptions, DivergenceAction } from './commands/divergence.ts';
 import type { MirrorOptions } from './commands/mirror.ts';
+import type { MirrorOpenOptions } from './commands/mirror-open.ts';
 
 const actions: readonly DivergenceAction[] = ['list', 'show', 'restore', 'discard'];
 
@@ -10,7 +11,7 @@ export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Com
   root.commandsGroup('Mirrors:');
   const mirror = root
     .command('mirror')
-    .description('pause, resume, resync or verify a mirror; what diverged');
+    .description('pause, resume, resync, verify or open a mirror; what diverged');
   const add = (name: string, says: string): Command =>
     dryRun(
       mirror
@@ -47,7 +48,24 @@ export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Com
         (await load()).verifyMirror(context, name, options),
       ),
     );
+  addOpen(add, act);
   addDivergence(mirror, act, dryRun);
+}
+
+function addOpen(add: (name: string, says: string) => Command, act: Act): void {
+  const load = () => import('./commands/mirror-open.ts');
+  add('open', 'export the copy of a volume at a paused target, for other uses')
+    .option('--writable', 'under an overlay that is thrown away (default: read-only)')
+    .action(
+      act(async (context, name: string, options: MirrorOpenOptions) =>
+        (await load()).openMirror(context, name, options),
+      ),
+    );
+  add('close', 'end what open began').action(
+    act(async (context, name: string, options: MirrorOpenOptions) =>
+      (await load()).closeMirror(context, name, options),
+    ),
+  );
 }
 
 function addDivergence(mirror: Command, act: Act, dryRun: (command: Command) => Command): void {

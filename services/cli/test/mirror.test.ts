@@ -166,6 +166,27 @@ describe('holdfast mirror', () => {
     ]);
   });
 
+  it('opens the copy of a volume at one target, and closes it', async () => {
+    const uri = 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.copy.sock';
+    answers({ $case: 'done', value: { says: uri } });
+    const opened = await run(cluster, [
+      'mirror',
+      'open',
+      'd3/disk',
+      '--target',
+      'b',
+      '--writable',
+      '-o',
+      'json',
+    ]);
+    expect(JSON.parse(opened.out)).toEqual({ mirror: 'd3/disk', target: 'b', writable: true, export: uri });
+    expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'open', target: 'b', writable: true });
+    answers({ $case: 'done', value: { says: 'd3/disk is closed on b' } });
+    const closed = await run(cluster, ['mirror', 'close', 'd3/disk', '--target', 'b']);
+    expect(closed).toMatchObject({ status: 0, out: 'd3/disk is closed on b.\n' });
+    expect(await run(cluster, ['mirror', 'open', 'd3/disk'])).toMatchObject({ status: 2 });
+  });
+
   it('shows blocks of a volume by offset and length', async () => {
     const extent = { offset: 65_536n, length: 4_096n };
     const differs = difference('', 'contents');

@@ -28,7 +28,7 @@ export interface MirrorSurroundings {
 
 type Reply = Send<admin.RunMirrorReply>;
 
-const kinds = ['resync', 'verify', 'list', 'show', 'restore', 'discard'] as const;
+const kinds = ['resync', 'verify', 'list', 'show', 'restore', 'discard', 'open', 'close'] as const;
 const connectMs = 1_000;
 /** A comparison of terabytes takes hours; none takes longer than this. */
 const runMs = 7 * 86_400_000;
@@ -55,6 +55,11 @@ export async function runMirror(
     if (kind === 'resync' && target !== '' && target !== place.source)
       await runAt(around, target, asked, () => Promise.resolve(true), call); // C3. That it need not be told is no failure.
     return runAt(around, place.source, asked, send, call);
+  }
+  if (kind === 'open' || kind === 'close') {
+    if (!place.members.includes(target))
+      return failure('invalid', `${target || 'nobody'} has no copy of ${mirror}`);
+    return runAt(around, target, asked, send, call);
   }
   const keepers = place.members.filter((member) => target === '' || member === target);
   if (keepers.length === 0) return failure('not-found', `${target} has no copy of ${mirror}`);
@@ -159,9 +164,9 @@ async function runHere(
   call.signal.addEventListener('abort', stop, { once: true });
   try {
     if (!(await connected)) return failure('unreachable', `no mirror process runs on ${around.self}`);
-    const { kind, mirror, target, repair, path, to } = request;
+    const { kind, mirror, target, repair, path, to, writable } = request;
     let sending: Promise<unknown> = Promise.resolve();
-    const answer = await link.run({ kind, mirror, target, repair, path, to }, runMs, (row) => {
+    const answer = await link.run({ kind, mirror, target, repair, path, to, writable }, runMs, (row) => {
       sending = sending.then(() => send({ member: around.self, what: rowMessage(row) }));
     });
     await sending;

@@ -126,6 +126,16 @@ async function run(
 }
 
 describe('an order for a mirror', () => {
+  it('opens a copy where it lies, and nowhere else', async () => {
+    await run('b', 'a', { kind: 'open', target: 'b', writable: true });
+    expect(asked.at(-1)).toMatchObject({ kind: 'open', writable: true });
+    await run('a', 'a', { kind: 'close', target: 'b' });
+    expect(passed).toEqual(['close to b as b']);
+    expect(await run('a', 'a', { kind: 'open', target: '' })).toMatchObject({
+      answer: { kind: 'error', error: { kind: 'invalid' } },
+    });
+  });
+
   it('is carried out by the source: here, or at the member that owns the group', async () => {
     const here = await run('a', 'a', { kind: 'resync', target: 'b' });
     expect(here.answer).toEqual({ kind: 'ok', value: null });

@@ -92,13 +92,15 @@ const order = z.object({
 });
 
 const run = z.object({
-  kind: z.enum(['resync', 'verify', 'list', 'show', 'restore', 'discard']),
+  kind: z.enum(['resync', 'verify', 'list', 'show', 'restore', 'discard', 'open', 'close']),
   mirror: name,
   /** Empty: every target. The path of blocks of a volume is their offset in decimal digits. */
   target: z.string().max(127),
   repair: z.boolean(),
   path,
   to: path,
+  /** open: under an overlay that is thrown away. */
+  writable: z.boolean().optional(),
 });
 
 const id = z.number().int();

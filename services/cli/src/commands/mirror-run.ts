@@ -39,6 +39,7 @@ export const emptyRequest: admin.RunMirrorRequest = {
   path: '',
   to: '',
   member: '',
+  writable: false,
 };
 
 /** `waitMs`: how long the end is waited for. */

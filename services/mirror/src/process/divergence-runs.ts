@@ -10,8 +10,20 @@ const rowsMax = 50_000;
 
 export type DivergenceRun = MirrorRun & { readonly kind: 'list' | 'show' | 'restore' | 'discard' };
 
-export const isOfDivergence = (run: MirrorRun): run is DivergenceRun =>
-  run.kind !== 'verify' && run.kind !== 'resync';
+export function isOfDivergence(run: MirrorRun): run is DivergenceRun {
+  switch (run.kind) {
+    case 'list':
+    case 'show':
+    case 'restore':
+    case 'discard':
+      return true;
+    case 'resync':
+    case 'verify':
+    case 'open':
+    case 'close':
+      return false;
+  }
+}
 
 /** `self`: this member, which keeps it. */
 export function runDivergence(

@@ -14,6 +14,7 @@ import type { FileSource } from '../files/source/file-source.ts';
 import type { SourceTarget } from '../files/source/types.ts';
 import { runResync, runVerify } from './comparison-runs.ts';
 import { Dialing } from './dialing.ts';
+import { isOfOffHost } from './off-host.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 
@@ -69,6 +70,8 @@ export class SourceRoleSide implements SourceSide {
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const { kept, self } = this.#ports;
     if (isOfDivergence(run)) return runDivergence(kept, run, self, ports);
+    if (isOfOffHost(run))
+      return wrong(`${this.#mirror} is a mirror of files: its copy can be read where it is`);
     const members = this.#meant(run);
     if (typeof members === 'string') return wrong(members);
     return run.kind === 'verify'

@@ -14,6 +14,7 @@ import type { Connection, Hello, RefusalCode } from '../transport/types.ts';
 import { isOfDivergence, type DivergenceRun } from './divergence-runs.ts';
 import type { Door } from './door.ts';
 import { HeardBeats } from './heard-beats.ts';
+import { isOfOffHost, type OffHost } from './off-host.ts';
 import type { Answered, RunPorts, TargetReport, TargetRole, TargetSide } from './side.ts';
 
 /** What a target of files and one of a volume have in common. */
@@ -37,6 +38,8 @@ export interface TargetRolePorts {
   /** What is asked of a target itself. */
   readonly divergence: (run: DivergenceRun, ports: RunPorts) => Answered | Promise<Answered>;
   readonly door: Door;
+  /** Other uses of the copy. Absent: it has none. */
+  readonly offHost?: OffHost;
   /** What a person should know of the copy. Absent: it tells nothing of it. */
   readonly notes?: () => Omit<CopyNotes, 'refusedEpochs'>;
   /** Whether anything can be written here; closed with the role. Absent: nobody looks. */
@@ -103,14 +106,16 @@ export class TargetRoleSide implements TargetSide {
     const { lost } = this;
     if (lost !== '') return { kind: 'failed', as: 'failed', says: lost };
     this.#role = null;
+    await this.#ports.offHost?.close();
     const { position } = await this.#ports.target.promote();
     const at = position === null ? 'with nothing received' : `at ${String(position.sequence)}`;
     return { kind: 'done', says: `${this.#mirror} was opened ${at} for epoch ${epoch.toString()}` };
   }
 
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
-    const { self, divergence } = this.#ports;
+    const { self, divergence, offHost } = this.#ports;
     if (isOfDivergence(run)) return divergence(run, ports);
+    if (isOfOffHost(run)) return offHost?.run(run) ?? noOffHost(this.#mirror);
     const says = `${self} is a target of ${this.#mirror}: its source does that`;
     return { kind: 'failed', as: 'invalid', says };
   }
@@ -118,6 +123,7 @@ export class TargetRoleSide implements TargetSide {
   async close(): Promise<void> {
     this.#leave();
     this.#ports.disk?.close();
+    await this.#ports.offHost?.close();
     await this.#ports.target.close();
     await this.#ports.closed();
   }
@@ -144,6 +150,7 @@ export class TargetRoleSide implements TargetSide {
     const heard = new HeardBeats(connection, (beat) => {
       this.#word = { at: bootMs(), behindMs: beat.behindMs, behindBytes: beat.behindBytes }; // T2
     });
+    await this.#ports.offHost?.arrived(connection);
     const accepted = await this.#ports.target.accept(heard, hello);
     if (accepted.kind === 'accepted') this.#heardEpoch = hello.epoch;
     else this.#refused(hello, accepted.code, accepted.says);
@@ -160,6 +167,11 @@ export class TargetRoleSide implements TargetSide {
     connection.send({ kind: 'refuse', code, says, epoch: epoch > ordered ? epoch : ordered });
     connection.close(says);
   }
+}
+
+function noOffHost(mirror: string): Answered {
+  const says = `${mirror} is a mirror of files: its copy is a folder, and can be read there`;
+  return { kind: 'failed', as: 'invalid', says };
 }
 
 function stateOf(phase: MirrorState | 'promoted'): MirrorState {

@@ -17,7 +17,8 @@ import { folderOf } from './seat.ts';
 import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.ts';
 import { Lines } from './source-role.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
-import { socketOf, VolumeSourceSide } from './volume-source-role.ts';
+import { socketOf } from './volume-export.ts';
+import { VolumeSourceSide } from './volume-source-role.ts';
 
 export type VolumeOrder = MirrorOrder<VolumeDataset>;
 

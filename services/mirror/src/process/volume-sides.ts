@@ -6,6 +6,8 @@ import { VolumeTarget } from '../volumes/target/volume-target.ts';
 import type { Opened, Sides, SidesPorts } from './side.ts';
 import { TargetRoleSide } from './target-role.ts';
 import { isOfDivergence } from './divergence-runs.ts';
+import { OffHost } from './off-host.ts';
+import { offHostSocketOf } from './volume-export.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import { notSource, openPlace, roomFor, runKept, type VolumeHome } from './volume-home.ts';
 import { ThreadedSource } from './threaded-source.ts';
@@ -33,8 +35,14 @@ export function volumeSides({ directory, log, door }: SidesPorts): Sides<VolumeD
       nowMs: Date.now,
       says,
     });
+    const { mirror, dataset } = order;
+    const offHost = new OffHost({
+      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk, overlayBytesMax: roomBytes },
+      ...{ socketPath: offHostSocketOf(path, mirror), atRest: () => made.atRest(), says },
+    });
     return opened(
       new TargetRoleSide(order, role, {
+        offHost,
         target: made,
         divergence: async (run, ports) =>
           isOfDivergence(run) ? runBlocks(blocks, run, self, ports) : notSource(self, order.mirror),

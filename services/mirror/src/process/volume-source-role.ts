@@ -9,7 +9,7 @@
  */
 
 import type { Epoch, MemberId, MirrorId, MirrorOrder } from '@holdfast/core';
-import { errorCode, errorText, pathIn } from '@holdfast/wire/directory';
+import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { NbdServer } from '../volumes/nbd/server.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
@@ -17,6 +17,7 @@ import { blockBytes } from '../transport/volume-frames.ts';
 import { HeldVolume } from './held-volume.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import type { Lines } from './source-role.ts';
+import { exportNameOf, exportUri } from './volume-export.ts';
 
 export interface VolumeSourcePorts {
   readonly lines: Lines;
@@ -29,10 +30,6 @@ export interface VolumeSourcePorts {
 
 const differencesMax = 10_000;
 const progressMs = 500;
-
-/** Names have no dots, and a URI would decode what is encoded. */
-export const socketOf = (dir: string, mirror: MirrorId): string =>
-  pathIn(dir, 'run', `nbd-${mirror.replaceAll('/', '.')}.sock`);
 
 export class VolumeSourceSide implements SourceSide {
   readonly #ports: VolumeSourcePorts;
@@ -67,7 +64,7 @@ export class VolumeSourceSide implements SourceSide {
     const volume = new HeldVolume(source);
     const { socketPath, says } = ports;
     try {
-      const name = nameOf(mirror);
+      const name = exportNameOf(mirror);
       const server = await NbdServer.listen({ socketPath, name, volume, readOnly: false, says });
       return {
         kind: 'open',
@@ -97,7 +94,7 @@ export class VolumeSourceSide implements SourceSide {
       epoch: this.#epoch,
       sequence,
       says: failed,
-      export: exportOf(this.#mirror, this.#ports.socketPath),
+      export: exportUri(this.#mirror, this.#ports.socketPath),
       targets: this.#source.rows(),
     };
   }
@@ -121,6 +118,9 @@ export class VolumeSourceSide implements SourceSide {
       case 'restore':
       case 'discard':
         return this.#ports.kept(run, ports);
+      case 'open':
+      case 'close':
+        return wrong(`this is the source of ${this.#mirror}: a target can be opened`);
     }
   }
 
@@ -178,11 +178,3 @@ export class VolumeSourceSide implements SourceSide {
 }
 
 const wrong = (says: string): Answered => ({ kind: 'failed', as: 'invalid', says });
-
-const nameOf = (mirror: MirrorId): string => mirror.slice(mirror.lastIndexOf('/') + 1);
-
-/** NBD URI specification: the path of the socket is percent-encoded. */
-function exportOf(mirror: MirrorId, socketPath: string): string {
-  const encoded = socketPath.split('/').map(encodeURIComponent).join('/');
-  return `nbd+unix:///${nameOf(mirror)}?socket=${encoded}`;
-}

@@ -106,6 +106,16 @@ export class VolumeTarget {
     return { position: this.state().position };
   }
 
+  /** Empty when the copy stays as it is until somebody connects, and is one moment of its source; otherwise why not. */
+  atRest(): Promise<string> {
+    const looked = this.#turn.then(() => this.#rest());
+    this.#turn = looked.then(
+      () => undefined,
+      () => undefined,
+    );
+    return looked;
+  }
+
   async close(): Promise<void> {
     this.#closed ||= 'it closes';
     await this.#turn;
@@ -121,6 +131,14 @@ export class VolumeTarget {
     kept.close();
     ground.close();
     store.close();
+  }
+
+  async #rest(): Promise<string> {
+    if (this.#phase === 'failed' || this.#phase === 'diverged') return this.#says;
+    if (this.#phase !== 'disconnected') return `its source is connected; pause it first`;
+    await this.#stop('its source is gone');
+    const { consistent, undoTo } = this.#options.ground.record;
+    return consistent && undoTo === null ? '' : 'the copy is not complete';
   }
 
   async #accept(connection: Connection, hello: Hello): Promise<Accepted> {
