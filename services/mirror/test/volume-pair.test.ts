@@ -138,14 +138,21 @@ describe('a volume and its target', () => {
     await bert.openTarget();
     const source = await anna.openSource(1n, [bert]);
     await inStep(anna, bert);
-    expect(await source.verify('bert', false, () => undefined)).toMatchObject({ differences: [] });
+    const look = { repair: false, ranges: null };
+    expect(await source.verify('bert', look, () => undefined)).toMatchObject({ differences: [] });
     bert.disk.open('volume').write(Buffer.from('rot'), 70_000);
-    const found = await source.verify('bert', true, () => undefined);
+    const found = await source.verify('bert', { ...look, repair: true }, () => undefined);
     expect(found).toMatchObject({
       comparedBytes: volumeBytes,
       differences: [{ offset: 69_632, length: 4_096 }],
     });
     await inStep(anna, bert);
+    const part = await source.verify(
+      'bert',
+      { ...look, ranges: [{ offset: 65_536, length: 8_192 }] },
+      () => undefined,
+    );
+    expect(part).toMatchObject({ comparedBytes: 8_192, differences: [] });
     expect(bert.contents().equals(anna.contents())).toBe(true);
   });
 

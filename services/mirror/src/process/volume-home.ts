@@ -91,9 +91,10 @@ export async function openSource(
 ): Promise<Opened<SourceSide>> {
   const place = await openPlace(home, order);
   if (place.kind === 'failed') return place;
-  const { store, ground } = place.side;
+  const { store, disk, ground } = place.side;
   const lines = new Lines(home.credentials);
   const { mode, onTargetLoss, targetLossMs } = order.dataset;
+  const kept = new KeptBlocks(disk, roomFor(home, order));
   try {
     const made = await VolumeSource.open(store, ground, {
       name: order.mirror,
@@ -108,11 +109,13 @@ export async function openSource(
     return await VolumeSourceSide.open(order.mirror, role.epoch, made, {
       lines,
       socketPath: socketOf(home.path, order.mirror),
-      kept: (run, ports) => runKept(home, order, run, ports),
+      kept,
+      self: home.self,
       says,
     });
   } catch (error) {
     lines.close();
+    kept.close();
     return refused(error);
   }
 }

@@ -43,6 +43,8 @@ export function volumeSides({ directory, log, door }: SidesPorts): Sides<VolumeD
     return opened(
       new TargetRoleSide(order, role, {
         offHost,
+        // Nobody looks for what others write to its device, which is open exclusively, or to its image.
+        notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
         target: made,
         divergence: async (run, ports) =>
           isOfDivergence(run) ? runBlocks(blocks, run, self, ports) : notSource(self, order.mirror),

@@ -12,24 +12,25 @@ import type { Epoch, MemberId, MirrorId, MirrorOrder } from '@holdfast/core';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { NbdServer } from '../volumes/nbd/server.ts';
+import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
-import { blockBytes } from '../transport/volume-frames.ts';
 import { HeldVolume } from './held-volume.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import type { Lines } from './source-role.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
+import { runBlocks } from './volume-divergence-runs.ts';
+import { verifyBlocks } from './volume-verify-runs.ts';
 
 export interface VolumeSourcePorts {
   readonly lines: Lines;
   /** Where clients find it. */
   readonly socketPath: string;
-  /** What diverged here in a former life as a source. */
-  readonly kept: (run: MirrorRun, ports: RunPorts) => Promise<Answered>;
+  /** What diverged here in a former life as a source; closed with it. */
+  readonly kept: KeptBlocks;
+  /** This member. */
+  readonly self: string;
   readonly says: (sentence: string) => void;
 }
-
-const differencesMax = 10_000;
-const progressMs = 500;
 
 export class VolumeSourceSide implements SourceSide {
   readonly #ports: VolumeSourcePorts;
@@ -73,6 +74,7 @@ export class VolumeSourceSide implements SourceSide {
     } catch (error) {
       ports.lines.close();
       await source.close();
+      ports.kept.close();
       if (errorCode(error) === '') throw error;
       return { kind: 'failed', says: errorText(error) };
     }
@@ -88,6 +90,7 @@ export class VolumeSourceSide implements SourceSide {
 
   report(): SourceReport {
     const { sequence, failed } = this.#source;
+    const { count: entries, bytes } = this.#ports.kept;
     return {
       kind: 'source',
       mirror: this.#mirror,
@@ -96,6 +99,7 @@ export class VolumeSourceSide implements SourceSide {
       says: failed,
       export: exportUri(this.#mirror, this.#ports.socketPath),
       targets: this.#source.rows(),
+      ...(entries === 0 ? {} : { kept: { entries, bytes } }),
     };
   }
 
@@ -117,7 +121,7 @@ export class VolumeSourceSide implements SourceSide {
       case 'show':
       case 'restore':
       case 'discard':
-        return this.#ports.kept(run, ports);
+        return runBlocks(this.#ports.kept, { ...run, kind: run.kind }, this.#ports.self, ports);
       case 'open':
       case 'close':
         return wrong(`this is the source of ${this.#mirror}: a target can be opened`);
@@ -132,6 +136,7 @@ export class VolumeSourceSide implements SourceSide {
     void this.#server.close();
     this.#ports.lines.close();
     await this.#source.close();
+    this.#ports.kept.close();
   }
 
   #resync(run: MirrorRun): Answered {
@@ -142,31 +147,11 @@ export class VolumeSourceSide implements SourceSide {
     return { kind: 'done', says };
   }
 
-  async #verify(run: MirrorRun, { row, signal }: RunPorts): Promise<Answered> {
+  async #verify(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const members = this.#meant(run);
-    if (typeof members === 'string') return wrong(members);
-    const mended: string[] = [];
-    const total = this.#source.sizeBytes;
-    for (const target of members) {
-      if (signal.aborted) return { kind: 'failed', as: 'failed', says: 'whoever asked went away' };
-      let done = 0;
-      const shown = setInterval(
-        () => row({ kind: 'progress', target, done, total, unit: 'bytes' }),
-        progressMs,
-      );
-      const verified = await this.#source
-        .verify(target, run.repair, (doneBytes) => (done = doneBytes))
-        .finally(() => clearInterval(shown));
-      if (typeof verified === 'string') return { kind: 'failed', as: 'failed', says: verified };
-      const { comparedBytes, differences } = verified;
-      for (const { offset, length } of differences.slice(0, differencesMax))
-        row({ kind: 'difference', target, path: '', what: 'contents', offset, length });
-      const differing = differences.reduce((sum, { length }) => sum + Math.ceil(length / blockBytes), 0);
-      row({ kind: 'verified', target, compared: Math.ceil(comparedBytes / blockBytes), differing });
-      if (run.repair && differing > 0) mended.push(target);
-    }
-    const says = mended.length === 0 ? '' : `what differs is mended at ${mended.join(', ')}`;
-    return { kind: 'done', says };
+    return typeof members === 'string'
+      ? wrong(members)
+      : verifyBlocks(this.#source, members, run.repair, ports);
   }
 
   /** A sentence when there is no such target. */

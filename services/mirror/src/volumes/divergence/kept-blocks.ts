@@ -43,6 +43,8 @@ export class KeptBlocks {
   readonly maxBytes: number;
   readonly #disk: Disk;
   #entries: Entry[] = [];
+  /** What list() says, until that changes. */
+  #listed: readonly KeptRange[] | null = null;
   #store: Store | null = null;
   #end = 0;
 
@@ -53,7 +55,12 @@ export class KeptBlocks {
   }
 
   get bytes(): number {
-    return this.#entries.reduce((sum, { length }) => sum + length, 0);
+    return this.list().reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Of list(). */
+  get count(): number {
+    return this.list().length;
   }
 
   /** K2. */
@@ -72,10 +79,16 @@ export class KeptBlocks {
     }
     await store.sync();
     this.#entries.push(...added);
+    this.#listed = null;
   }
 
   /** Neighbours of one epoch are one. */
   list(): readonly KeptRange[] {
+    this.#listed ??= this.#list();
+    return this.#listed;
+  }
+
+  #list(): readonly KeptRange[] {
     const sorted = [...this.#entries].sort((a, b) => a.offset - b.offset || Number(a.epoch - b.epoch));
     const rows: KeptRange[] = [];
     for (const { offset, length, epoch, modifiedMs } of sorted) {
@@ -102,6 +115,7 @@ export class KeptBlocks {
   async discard(range: KeptRange | null): Promise<void> {
     const gone = range === null ? this.#entries : this.#of(range);
     this.#entries = this.#entries.filter((entry) => !gone.includes(entry));
+    this.#listed = null;
     if (this.#entries.length === 0) {
       this.close();
       this.#disk.remove(name);

@@ -14,6 +14,12 @@ const asksMax = 4;
 const bytesPerMs = 268_435;
 const differencesMax = 100_000;
 
+export interface Comparison {
+  /** What differs is sent. */
+  readonly repair: boolean;
+  readonly ranges: readonly ByteRange[] | null;
+}
+
 export interface Verification {
   readonly comparedBytes: number;
   readonly differences: readonly ByteRange[];
@@ -21,7 +27,8 @@ export interface Verification {
 
 export interface VerifyPorts {
   readonly store: Store;
-  readonly sizeBytes: number;
+  /** What is compared; in order. */
+  readonly ranges: readonly ByteRange[];
   readonly comparing: Comparing;
   /** What the service wrote so far goes before the question. */
   readonly before: () => void;
@@ -32,16 +39,17 @@ export interface VerifyPorts {
 
 /** A sentence when it did not come to the end. */
 export async function verify(ports: VerifyPorts): Promise<Verification | string> {
-  const { store, sizeBytes, comparing } = ports;
+  const { store, ranges, comparing } = ports;
   const buffer = Buffer.allocUnsafeSlow(compareBytesMax);
   const differences: ByteRange[] = [];
   const beganMs = performance.now();
+  let askedBytes = 0;
   let answeredBytes = 0;
-  for (let at = 0; at < sizeBytes; at += compareBytesMax) {
-    const length = Math.min(compareBytesMax, sizeBytes - at);
-    await paced(() => comparing.underWay < asksMax, ports.over, beganMs + at / bytesPerMs);
+  for (const { offset: at, length } of piecesOf(ranges)) {
+    await paced(() => comparing.underWay < asksMax, ports.over, beganMs + askedBytes / bytesPerMs);
     if (ports.over() !== '') return ports.over();
     ports.before();
+    askedBytes += length;
     const ours = hashesOf(readRange(store, at, length, buffer));
     comparing.ask(at, length, (theirs) => {
       for (const range of differing(ours, theirs, at, length))
@@ -50,8 +58,14 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
       ports.progress(answeredBytes);
     });
   }
-  await paced(() => answeredBytes >= sizeBytes, ports.over, 0);
+  await paced(() => answeredBytes >= askedBytes, ports.over, 0);
   return ports.over() === '' ? { comparedBytes: answeredBytes, differences } : ports.over();
+}
+
+function* piecesOf(ranges: readonly ByteRange[]): Iterable<ByteRange> {
+  for (const { offset, length } of ranges)
+    for (let at = 0; at < length; at += compareBytesMax)
+      yield { offset: offset + at, length: Math.min(compareBytesMax, length - at) };
 }
 
 /** The connection ends, if nothing else does. */

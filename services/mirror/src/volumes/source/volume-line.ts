@@ -23,7 +23,7 @@ import { Comparing } from './comparing.ts';
 import { Forwarding } from './forwarding.ts';
 import { greet, type Greeting } from './greeting.ts';
 import { Resyncing } from './resyncing.ts';
-import { verify, type Verification } from './verifying.ts';
+import { verify, type Comparison, type Verification } from './verifying.ts';
 
 export interface LinePorts {
   readonly ground: VolumeGround;
@@ -165,13 +165,17 @@ export class VolumeLine {
     if (this.#phase.kind === 'resync') yield* this.#phase.resyncing.asked();
   }
 
-  async verify(repair: boolean, progress: (doneBytes: number) => void): Promise<Verification | string> {
+  /** `ranges`: in order; null: everything. */
+  async verify(
+    { repair, ranges }: Comparison,
+    progress: (doneBytes: number) => void,
+  ): Promise<Verification | string> {
     const connection = this.#connection;
     if (!this.inStep) return `${this.member} is not in step: ${this.#says || 'it is being brought there'}`;
     const { store, ground } = this.#ports;
     const verified = await verify({
       store,
-      sizeBytes: ground.sizeBytes,
+      ranges: ranges ?? [{ offset: 0, length: ground.sizeBytes }],
       comparing: this.#comparing,
       before: () => this.#forwarding?.flush(),
       over: () => (this.#connection === connection && this.inStep ? '' : `${this.member} went out of step`),

@@ -22,7 +22,7 @@ import type { Volume, VolumeRequest } from '../volume.ts';
 import { Answers } from './answers.ts';
 import type { Greeting } from './greeting.ts';
 import { Syncing } from './syncing.ts';
-import type { Verification } from './verifying.ts';
+import type { Comparison, Verification } from './verifying.ts';
 import { VolumeLine } from './volume-line.ts';
 
 /** Whether writes wait for targets, and for how long when one is lost. */
@@ -157,11 +157,11 @@ export class VolumeSource implements Volume {
 
   verify(
     member: string,
-    repair: boolean,
+    comparison: Comparison,
     progress: (doneBytes: number) => void,
   ): Promise<Verification | string> {
     const line = this.#lines.get(member);
-    return line === undefined ? Promise.resolve(`${member} is no target`) : line.verify(repair, progress);
+    return line === undefined ? Promise.resolve(`${member} is no target`) : line.verify(comparison, progress);
   }
 
   /** The targets that hold everything that was written before, durably. `to`: only this one is meant. */
