@@ -245,10 +245,14 @@ export class TargetLine {
     while (!this.#closed && this.#target.paused === null) {
       const { signal } = this.#stop;
       const stopped = this.#ground.stopped();
+      if (stopped === null && !this.#ground.catalog.meta.complete) {
+        // To wait for the first walk is no failure: it is dialled in the moment in which that ends.
+        await pause(firstWalkPollMs, signal, this.#ground.firstWalk());
+        continue;
+      }
       let good = false;
       if (stopped !== null) this.#says = stopped;
-      else if (this.#ground.catalog.meta.complete) good = await this.#once(signal);
-      else await pause(firstWalkPollMs, signal, this.#ground.firstWalk());
+      else good = await this.#once(signal);
       this.#wakeWaiters();
       waitMs = good ? retryMsMin : Math.min(retryMsMax, waitMs * 2);
       // Hung up by us: at once.
