@@ -72,8 +72,10 @@ describe('blocks of a big file', () => {
                 );
             }
             const entry = entryAt(id, 10 + i, statSync(path).size);
-            await records.note(entry, fd);
             const now = readFileSync(path);
+            // Either way of noting: it reads the file, or is given what is sent of it.
+            if (i % 2 === 0) await records.note(entry, fd);
+            else given(records, entry, now);
             for (const { sequence, contents } of states) {
               const copy = Buffer.alloc(now.length);
               contents.copy(copy);
@@ -89,6 +91,52 @@ describe('blocks of a big file', () => {
       { numRuns: 40 },
     );
   }, 60_000);
+
+  test('what is read of a later version is told again, whatever number it was read for', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    const size = 2_000_000;
+    writeSync(fd, Buffer.alloc(size, 7));
+    await records.note(entryAt(9, 1, size), fd);
+    // One target has this. Then it is written to, and sent to another one before that was noticed.
+    writeSync(fd, Buffer.from('x'), 0, 1, 5 * block);
+    await records.note(entryAt(9, 1, size), fd, () => false);
+
+    await records.note(entryAt(9, 2, size), fd);
+
+    const told = records.changedSince(entryAt(9, 2, size), 1);
+    expect(told.some(({ offset, length }) => offset <= 5 * block && offset + length >= 6 * block)).toBe(true);
+    await records.close();
+  });
+
+  test('a new record is good for nothing before all of the file was noted', async () => {
+    const entry = entryAt(8, 3, 4 * block);
+    const contents = Buffer.alloc(4 * block, 1);
+    const records = new BlockRecords(join(dir, 'blocks'));
+    const noting = records.begin(entry, () => true);
+    expect([records.has(entry, 3), records.changedSince(entry, 3)]).toEqual([
+      false,
+      [{ offset: 0, length: 4 * block }],
+    ]);
+    // A second target gets the same file: who began first does not note to the end.
+    const second = records.begin(entry, () => true);
+    noting?.take(0, contents);
+    noting?.end();
+    expect([noting?.isWhole, records.has(entry, 3)]).toEqual([false, false]);
+    second?.take(0, contents);
+    second?.end();
+    expect([records.has(entry, 3), records.changedSince(entry, 3)]).toEqual([true, []]);
+    await records.close();
+  });
+
+  test('a file that gets a hole while it is sent is not noted', async () => {
+    const entry = entryAt(8, 3, 2_000_000);
+    const records = new BlockRecords(join(dir, 'blocks'));
+    const noting = records.begin(entry, () => true);
+    noting?.take(0, Buffer.alloc(block, 1));
+    noting?.end();
+    expect([noting?.isWhole, records.has(entry, 3)]).toEqual([false, false]);
+    await records.close();
+  });
 
   test('only what differs is told, in whole blocks', async () => {
     const records = new BlockRecords(join(dir, 'blocks'));
@@ -138,4 +186,10 @@ describe('blocks of a big file', () => {
 
 function entryAt(id: number, sequence: number, size: number): Entry {
   return entryOf({ ...blankRow(id, 1, Buffer.from('file')), size, sequence, contents: sequence });
+}
+
+function given(records: BlockRecords, entry: Entry, contents: Buffer): void {
+  const noting = records.begin(entry, () => true);
+  for (let at = 0; at < contents.length; at += 524_288) noting?.take(at, contents.subarray(at, at + 524_288));
+  noting?.end();
 }

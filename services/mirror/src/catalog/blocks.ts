@@ -10,41 +10,39 @@
 import { closeSync, existsSync, mkdirSync, openSync, readSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { xxh64 } from '@node-rs/xxhash';
 import {
   BlockRecord,
   type RecordHeader,
   blockBytes,
   groupBlocks,
   groupBytes,
-  groupHashAt,
   groupOfRecordByte,
-  hashBytes,
-  hashesAt,
   rowBytes,
 } from './block-record.ts';
+import { Noting, spanGroups } from './noting.ts';
 import type { Entry } from './types.ts';
 import { bootId } from '../os/boot-id.ts';
 import { dataSegments, syncFileSystem } from '../os/contents.ts';
 import type { Segment } from '../os/types.ts';
 
-const spanGroups = 16;
 const spanBytes = spanGroups * groupBytes;
 const sliceMs = 10;
 const folders = 256;
 const syncedSinglyMax = 8;
-const zeros = Buffer.alloc(groupBytes);
+const always = (): boolean => true;
 
 /** One folder of records, by catalog id. One user at a time. */
 export class BlockRecords {
   readonly #dir: string;
   readonly #boot = bootId();
   readonly #open = new Set<number>();
+  /** Under way, by catalog id. */
+  readonly #notings = new Map<number, Noting>();
+  /** The file that note() is at. */
+  #noted: number | null = null;
   /** Numbers of the folders that are there. */
   readonly #folders: Set<number>;
   readonly #contents = Buffer.alloc(spanBytes);
-  readonly #rows = Buffer.alloc(spanGroups * rowBytes);
-  readonly #fresh = Buffer.alloc(groupBlocks * hashBytes);
   #turn: Promise<unknown> = Promise.resolve();
 
   /** Made when missing. */
@@ -65,13 +63,21 @@ export class BlockRecords {
     }
   }
 
-  /** Notes all blocks of an open file, as of the entry's number and size. X1. */
-  async note(entry: Entry, fd: number): Promise<void> {
+  /** Notes all blocks of an open file, as of the entry's number and size. X1. `holds`: see noting.ts. */
+  async note(entry: Entry, fd: number, holds: () => boolean = always): Promise<void> {
     const done = this.#turn.then(async () => {
-      await this.#noted(entry, fd);
+      await this.#note(entry, fd, holds);
     });
     this.#turn = done.catch(() => undefined);
     await done;
+  }
+
+  /**
+   * Begins a noting that gets the very contents that are sent (X1), piece by piece; the caller ends it or gives it up. One
+   * that was begun before for the same file is over. Null: note() is at this file.
+   */
+  begin(entry: Entry, holds: () => boolean): Noting | null {
+    return this.#noted === entry.id ? null : this.#begin(entry, holds);
   }
 
   /** Notes it, and answers what changed since: everything, when it was not noted by then. In order, in whole blocks. */
@@ -95,6 +101,7 @@ export class BlockRecords {
   }
 
   forget(id: number): void {
+    this.#notings.get(id)?.giveUp();
     this.#open.delete(id);
     // Asked for each small file that is sent, and seldom there.
     if (this.#folders.has(id % folders) && existsSync(this.#path(id)))
@@ -135,80 +142,46 @@ export class BlockRecords {
     }
   }
 
-  async #noted(entry: Entry, fd: number): Promise<void> {
-    const { size } = entry.attributes;
-    const { sequence } = entry;
-    if (!this.#folders.has(entry.id % folders))
-      mkdirSync(join(this.#path(entry.id), '..'), { recursive: true, mode: 0o700 });
-    this.#folders.add(entry.id % folders);
-    const record = this.#record(entry.id, true);
-    if (record === null) throw new Error('a record of blocks could not be made');
-    this.#open.add(entry.id);
+  async #note(entry: Entry, fd: number, holds: () => boolean): Promise<void> {
+    this.#noted = entry.id;
+    const noting = this.#begin(entry, holds);
     try {
-      const old = record.header ?? { base: sequence, size: 0, shrunkTo: Infinity, shrunkAt: 0 };
-      const known = record.header !== null;
-      const shrank = known && size < old.size;
-      const header: RecordHeader = {
-        base: old.base,
-        size,
-        shrunkTo: Math.min(shrank ? size : old.shrunkTo, old.shrunkTo, numberMax),
-        shrunkAt: shrank ? sequence : old.shrunkAt,
-      };
-      record.begin({ ...header, size: old.size });
-      await this.#spans(record, fd, size, sequence);
-      record.cut(Math.ceil(size / groupBytes));
-      record.end(header);
+      await this.#spans(noting, fd, entry.attributes.size);
+      noting.end();
     } finally {
-      record.close();
+      this.#noted = null;
+      noting.giveUp();
     }
   }
 
-  async #spans(record: BlockRecord, fd: number, size: number, sequence: number): Promise<void> {
+  #begin(entry: Entry, holds: () => boolean): Noting {
+    const { id } = entry;
+    this.#notings.get(id)?.giveUp();
+    if (!this.#folders.has(id % folders))
+      mkdirSync(join(this.#path(id), '..'), { recursive: true, mode: 0o700 });
+    this.#folders.add(id % folders);
+    const record = this.#record(id, true);
+    if (record === null) throw new Error('a record of blocks could not be made');
+    this.#open.add(id);
+    const noting = new Noting(record, entry, holds, () => {
+      if (this.#notings.get(id) === noting) this.#notings.delete(id);
+    });
+    this.#notings.set(id, noting);
+    return noting;
+  }
+
+  async #spans(noting: Noting, fd: number, size: number): Promise<void> {
+    const { record } = noting;
     let until = performance.now() + sliceMs;
     for (let at = nextSpan(record, fd, 0, size); at < size; at = nextSpan(record, fd, at + spanBytes, size)) {
       const bytes = readFully(fd, this.#contents.subarray(0, Math.min(spanBytes, size - at)), at);
-      this.#span(record, at / groupBytes, bytes, sequence);
+      noting.take(at, bytes);
       if (performance.now() >= until) {
         await setImmediate();
+        if (!noting.isOpen) return; // It was forgotten meanwhile.
         until = performance.now() + sliceMs;
       }
     }
-  }
-
-  /** Some groups at once: compares, and writes those that differ. */
-  #span(record: BlockRecord, first: number, bytes: Buffer, sequence: number): void {
-    const groups = Math.ceil(bytes.length / groupBytes);
-    const rows = this.#rows.subarray(0, groups * rowBytes);
-    record.read(first, rows);
-    let from = groups;
-    let to = 0;
-    for (let i = 0; i < groups; i += 1) {
-      const row = rows.subarray(i * rowBytes, (i + 1) * rowBytes);
-      if (!this.#group(row, bytes.subarray(i * groupBytes, (i + 1) * groupBytes), sequence)) continue;
-      from = Math.min(from, i);
-      to = i + 1;
-    }
-    if (to > 0) record.write(first + from, rows.subarray(from * rowBytes, to * rowBytes));
-  }
-
-  /** True: it differs, and `row` says so now. */
-  #group(row: Buffer, bytes: Buffer, sequence: number): boolean {
-    const hash = this.#fresh;
-    putHash(hash, 0, bytes);
-    if (hash.compare(row, groupHashAt, rowBytes, 0, hashBytes) === 0) return false;
-    hash.copy(row, groupHashAt, 0, hashBytes);
-    hash.fill(0);
-    for (let at = 0, block = 0; at < bytes.length; at += blockBytes, block += 1) {
-      putHash(hash, block * hashBytes, bytes.subarray(at, at + blockBytes));
-    }
-    for (let block = 0; block < groupBlocks; block += 1) {
-      const own = block * hashBytes;
-      const kept = hashesAt + own;
-      if (hash.compare(row, kept, kept + hashBytes, own, own + hashBytes) !== 0)
-        row.writeDoubleBE(sequence, block * 8);
-    }
-    hash.copy(row, hashesAt);
-    return true;
   }
 
   #record(id: number, make: boolean): BlockRecord | null {
@@ -219,9 +192,6 @@ export class BlockRecords {
     return join(this.#dir, (id % folders).toString(16).padStart(2, '0'), String(id));
   }
 }
-
-/** What 6 bytes hold. */
-const numberMax = 2 ** 48 - 1;
 
 function segmentsSince(record: BlockRecord, header: RecordHeader, since: number, size: number): Segment[] {
   const segments: { offset: number; length: number }[] = [];
@@ -263,22 +233,6 @@ function nextRecorded(record: BlockRecord, from: number): number {
 }
 
 const headerOffset = 64;
-
-function putHash(into: Buffer, at: number, bytes: Buffer): void {
-  if (
-    bytes[0] === 0 &&
-    bytes[bytes.length - 1] === 0 &&
-    zeros.compare(bytes, 0, bytes.length, 0, bytes.length) === 0
-  ) {
-    into.fill(0, at, at + hashBytes);
-    return;
-  }
-  into.writeBigUInt64BE(xxh64(bytes, 0n), at);
-  into.writeBigUInt64BE(xxh64(bytes, secondSeed), at + 8);
-}
-
-/** Two of 64 bits, because here XXH64 runs at 6 to 20 GB/s and the 128 bits of XXH3 at 1.2. */
-const secondSeed = 0x9e3779b97f4a7c15n;
 
 /** What is missing at the end (the file shrank meanwhile) is zeros; then it is found different at the next noting. */
 function readFully(fd: number, into: Buffer, offset: number): Buffer {

@@ -15,6 +15,7 @@ import type { Segment } from '../../os/types.ts';
 import type { Attributes, PartFile } from '../../transport/types.ts';
 import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
+import type { Noting } from '../../catalog/noting.ts';
 import type { BatchOutlet } from './outlet.ts';
 import { keyOf } from './path.ts';
 import type { BatchPlan, Made, SetFolder } from './plan.ts';
@@ -201,20 +202,44 @@ export class BatchWriter {
     const fd = tree.openRead(place);
     try {
       const attributes = attributesOf(entry, empty, tree.extended(fd));
-      // Before anything is read that is sent (blocks.ts, X1).
-      if (size >= patchBytesMin) await blocks.note(entry, fd);
       const version = versionOf(entry);
       const part = parts.get(keyOf(path));
       const from = part?.version.equals(version) === true ? Math.min(part.bytes, size) : 0;
+      const holds = (): boolean => isSame(entry, statOpen(fd, place));
+      const noting = from === 0 && size >= patchBytesMin ? this.#noting(entry, fd, holds) : null;
+      // Before anything is read that is sent (blocks.ts, X1).
+      if (noting === null && size >= patchBytesMin) await blocks.note(entry, fd, holds);
       const stream = this.#options.nextStream();
       await outlet.add({ kind: 'put', path, attributes, contents: empty, stream, version });
-      const bytes = await this.#ranges(fd, stream, [{ offset: from, length: size - from }]);
+      const bytes = await this.#noted(entry, noting, () =>
+        this.#ranges(fd, stream, [{ offset: from, length: size - from }], noting),
+      );
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
       const heldStill = isSame(entry, statOpen(fd, place));
       if (!heldStill) this.moving.push(place);
       if (heldStill) this.#confirm(entry, null, readAtMs, true);
     } finally {
       closeSync(fd);
+    }
+  }
+
+  /** One that gets what is sent as it is read; null: the file has holes, or somebody else notes it now. */
+  #noting(entry: Entry, fd: number, holds: () => boolean): Noting | null {
+    const [first] = this.#options.tree.dataSegments(fd, 0, 1);
+    const isDense = first?.offset === 0 && first.length >= entry.attributes.size;
+    return isDense ? this.#options.blocks.begin(entry, holds) : null;
+  }
+
+  /** B3: what was sent without being noted ends the record. */
+  async #noted<T>(entry: Entry, noting: Noting | null, send: () => Promise<T>): Promise<T> {
+    if (noting === null) return send();
+    try {
+      const sent = await send();
+      if (noting.next === entry.attributes.size) noting.end();
+      if (!noting.isWhole) this.#options.blocks.forget(entry.id);
+      return sent;
+    } finally {
+      noting.giveUp();
     }
   }
 
@@ -226,7 +251,7 @@ export class BatchWriter {
     const fd = tree.openRead(place);
     try {
       const attributes = attributesOf(entry, empty, tree.extended(fd));
-      await blocks.note(entry, fd);
+      await blocks.note(entry, fd, () => isSame(entry, statOpen(fd, place)));
       const ranges = made.kind === 'patch' ? blocks.changedSince(entry, made.since) : made.ranges;
       const stream = this.#options.nextStream();
       await outlet.add({ kind: 'patch', path, attributes, stream });
@@ -240,7 +265,12 @@ export class BatchWriter {
   }
 
   /** Data and holes of these ranges, in order. Answers the bytes that were described. */
-  async #ranges(fd: number, stream: number, ranges: readonly Segment[]): Promise<number> {
+  async #ranges(
+    fd: number,
+    stream: number,
+    ranges: readonly Segment[],
+    noting: Noting | null = null,
+  ): Promise<number> {
     let bytes = 0;
     for (const { offset, length } of ranges) {
       for (const piece of pieces(this.#options.tree, fd, offset, offset + length)) {
@@ -250,7 +280,7 @@ export class BatchWriter {
             32,
           );
         } else {
-          await this.#data(fd, stream, piece);
+          await this.#data(fd, stream, piece, noting);
         }
         bytes += piece.length;
       }
@@ -258,13 +288,14 @@ export class BatchWriter {
     return bytes;
   }
 
-  async #data(fd: number, stream: number, { offset, length }: Segment): Promise<void> {
+  async #data(fd: number, stream: number, { offset, length }: Segment, noting: Noting | null): Promise<void> {
     const { outlet, slice } = this.#options;
     for (let done = 0; done < length;) {
       if (slice.isOver) await slice.turn();
       const contents = spares.take(Math.min(dataBytes, length - done));
       readWhole(fd, contents, offset + done);
       const bytes = contents.length;
+      if (noting?.next === offset + done) noting.take(offset + done, contents);
       await outlet.frame(
         { kind: 'data', stream, offset: offset + done, contents, done: spare(contents) },
         bytes,
