@@ -181,6 +181,23 @@ class LmdbCatalog implements Catalog {
     });
   }
 
+  renumber(id: number): void {
+    this.write(() => {
+      const before = this.#entries.rowById(id);
+      if (before === null) return;
+      const sequence = this.#tables.state.lastSequence + 1;
+      this.#tables.state.lastSequence = sequence;
+      // What is known of its contents is of a version that was sent.
+      this.#entries.replace(before, {
+        ...before,
+        sequence,
+        contents: sequence,
+        suspect: false,
+        digest: null,
+      });
+    });
+  }
+
   sweep(untilMs: number, linked: (inode: number) => void = () => undefined): boolean {
     while (this.detached > 0) {
       if (performance.now() >= untilMs) return false;

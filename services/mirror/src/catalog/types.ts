@@ -204,6 +204,11 @@ export interface Catalog {
    */
   confirmContents(id: number, digest: Buffer | null, readAtMs: number, changed?: boolean): Entry | null;
   /**
+   * What was to be sent of an entry was not there to be read: it gets a new number, as if its contents had changed now. The
+   * change of a folder above it would not tell that they are still lacking. Nothing for what is gone.
+   */
+  renumber(id: number): void;
+  /**
    * C4. Until `untilMs` of performance.now() at the latest; true when nothing is left. Call it with write() not open.
    * `linked`: the inode of each entry that is gone and was one of several names of its file.
    */

@@ -1,8 +1,9 @@
 /**
  * Carries out a plan: reads what it names and hands the frames on, in the order of the wire contract.
  *
- * B1. What is not there any more is left out, with the links that lead to it, and counted among what moved: the change
- *     that took it away has a higher number and follows. Folders are never left out, because others need them.
+ * B1. What is not there any more is left out, with the links that lead to it, and counted among what moved. It gets a
+ *     new number (sending.ts), because it need not be gone: where a folder above it got another name, the number of
+ *     that folder alone is higher. Folders are never left out, because others need them.
  * B2. The source never sends more inside of operations, and never more streams at once, than the target's limits.
  * B3. What is noted of a file's blocks is the version that was sent last: a version that is not noted ends the record.
  */
@@ -80,6 +81,8 @@ export class BatchWriter {
   /** Places on the disk of what did not hold still, or was not there. */
   readonly moving: Buffer[] = [];
   readonly confirmed: Confirmation[] = [];
+  /** B1: ids. */
+  readonly leftOut: number[] = [];
   readonly #left = new Set<string>();
   #inlineBytes = 0;
 
@@ -112,7 +115,7 @@ export class BatchWriter {
         return;
       case 'hard-link':
         this.#options.blocks.forget(made.entry.id);
-        if (this.#left.has(keyOf(made.to))) this.#leave(made.path, made.path);
+        if (this.#left.has(keyOf(made.to))) this.#leave(made, made.path);
         else await outlet.add({ kind: 'hard-link', path: made.path, to: made.to });
         return;
       case 'put':
@@ -137,10 +140,11 @@ export class BatchWriter {
       if (!isGone(error)) throw error;
     }
     if (kind === 'folder') await this.#putEmpty(made.path, attributesOf(made.entry, empty, []));
-    else this.#leave(made.path, place ?? made.path);
+    else this.#leave(made, place ?? made.path);
   }
 
-  #leave(path: Buffer, place: Buffer): void {
+  #leave({ path, entry }: { path: Buffer; entry: Entry }, place: Buffer): void {
+    this.leftOut.push(entry.id);
     this.#left.add(keyOf(path));
     this.moving.push(place);
   }

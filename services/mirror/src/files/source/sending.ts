@@ -62,6 +62,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
     moving: writer.moving,
     async commit(hot) {
       confirm(ground, writer.confirmed);
+      renumber(ground, writer.leftOut);
       await outlet.release();
       // No number is sent before it can't be given again.
       await capture.onDisk(sequence);
@@ -86,5 +87,14 @@ function confirm({ catalog }: SessionGround, confirmed: readonly Confirmation[])
       if (changed === null) catalog.confirmContents(id, digest, readAtMs);
       else catalog.confirmContents(id, digest, readAtMs, changed);
     }
+  });
+}
+
+/** Before the batch that lacks them is committed: on disk with it, above its number. What is known of their blocks is not what is there. */
+function renumber({ catalog, blocks }: SessionGround, leftOut: readonly number[]): void {
+  if (leftOut.length === 0) return;
+  for (const id of leftOut) blocks.forget(id);
+  catalog.write(() => {
+    for (const id of leftOut) catalog.renumber(id);
   });
 }
