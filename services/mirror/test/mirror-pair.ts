@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -28,7 +28,7 @@ export interface PairOptions {
   readonly line?: LineOptions;
   /** Of what a former owner wrote. */
   readonly keepMaxBytes?: number;
-  /** Of the target, by name. */
+  /** Of both sides, by name. */
   readonly failPoint?: (name: string) => void;
   /** Before anything starts. */
   readonly prepare?: (sourceRoot: string, targetRoot: string) => void;
@@ -151,6 +151,7 @@ export class MirrorPair {
         says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
         ...(scanEveryMs === undefined ? {} : { scanEveryMs }),
         ...(settleMs === undefined ? {} : { settleMs }),
+        ...(this.#options.failPoint === undefined ? {} : { failPoint: this.#options.failPoint }),
       },
       { tree: this.#sourceTree, catalog: host.catalog, blocks: this.#blocks },
     );
@@ -226,13 +227,22 @@ export class MirrorPair {
   /** The target takes over, at the next epoch; the former source is its target. `meanwhile`: before it comes back. */
   async reverse(meanwhile?: () => void): Promise<void> {
     await this.stopSource();
-    await this.target.promote();
+    await this.#open();
     await this.stopTarget();
     [this.#sourceHost, this.#targetHost] = [this.#targetHost, this.#sourceHost];
     this.#epoch += 1n;
     await this.startSource();
     meanwhile?.();
     await this.startTarget();
+  }
+
+  /** As a seat does it: what was opened at an epoch is never promoted for it again. */
+  async #open(): Promise<void> {
+    const mark = join(this.#targetHost.dir, `opened-${String(this.#epoch + 1n)}`);
+    if (existsSync(mark)) return;
+    if (this.#target === null) await this.startTarget();
+    await this.target.promote();
+    writeFileSync(mark, '');
   }
 
   /** Until the target holds and applied everything that happened before this call. Throws with what is known when it does not. */
@@ -323,6 +333,13 @@ function answered(line: ConnectionPair, target: FileTarget): Connection {
     return true;
   };
   return source;
+}
+
+/** What a reversal left that was killed: it is gone on with, as the agents of both members order it. */
+export async function resumeReversal(options: PairOptions, meanwhile: () => void): Promise<MirrorPair> {
+  const pair = new MirrorPair(options);
+  await pair.reverse(meanwhile);
+  return pair;
 }
 
 /** Started. */

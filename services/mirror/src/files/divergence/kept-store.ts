@@ -33,15 +33,22 @@ export class KeptStore implements Divergence {
   readonly maxBytes: number;
   readonly #folder: string;
   readonly #self: string;
+  readonly #failPoint: (name: string) => void;
   readonly #index: KeptIndex;
   #bytes = 0;
   /** One after the other: each has to know what the others took of the room. */
   #turn: Promise<void> = Promise.resolve();
 
   /** `keepMaxBytes` null: 10 % of the file system, at least 1 GiB. Throws what the file system says. */
-  constructor(folder: string, self: string, keepMaxBytes: number | null) {
+  constructor(
+    folder: string,
+    self: string,
+    keepMaxBytes: number | null,
+    failPoint: (name: string) => void = () => undefined,
+  ) {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     this.#folder = folder;
+    this.#failPoint = failPoint;
     this.#self = self;
     this.#index = new KeptIndex(folder);
     for (const row of this.#index.rows()) this.#bytes += row.kept ? row.size : 0;
@@ -83,9 +90,12 @@ export class KeptStore implements Divergence {
         if (row.attributes?.kind !== 'file') continue;
         written.push(row.number);
         await this.#copyIn(tree, row);
+        this.#failPoint('keep:copied');
       }
       await this.#sync(written);
+      this.#failPoint('keep:durable');
       this.#index.add(rows);
+      this.#failPoint('keep:kept');
     } catch (error) {
       for (const number of written) this.#drop(number);
       const reason = waitingReason(error);

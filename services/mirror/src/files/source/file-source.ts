@@ -115,13 +115,16 @@ export class FileSource {
     this.#history = advanceHistory(ended, epoch, sequence);
     // What was noted of blocks before this copy was a target is not what the others hold.
     if (!own) this.#parts.blocks.prune(() => false);
+    this.#options.failPoint?.('source:pruned');
     for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }
     catalog.setMeta({ history: this.#history, epoch, consistent: true });
     this.#started = true;
+    this.#options.failPoint?.('source:history');
     writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null, seenMs: note?.seenMs ?? null });
     await catalog.flush();
+    this.#options.failPoint?.('source:noted');
     await this.#capture.start();
     if (catalog.meta.complete) this.#firstWalk.done();
     this.setTargets(this.#options.targets);

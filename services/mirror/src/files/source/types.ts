@@ -53,6 +53,8 @@ export interface SourceOptions {
   /** Made again when it ended. */
   makeFeed(listener: FeedListener): Feed;
   readonly targets: readonly SourceTarget[];
+  /** Tests end the process at a point by its name. */
+  readonly failPoint?: (name: string) => void;
   /** One sentence for the log of the process. */
   readonly says?: (sentence: string) => void;
 }

@@ -151,14 +151,18 @@ export class FileTarget {
     if (!this.#promoted) {
       await this.#quiet();
       await this.#commits.idle();
+      ground.failPoint('promote:applied');
       await this.#commits.checkpoint();
       await log.sync();
+      ground.failPoint('promote:durable');
       this.#unprotect();
       this.#promoted = true;
       this.#durable = records.standing;
       await this.#emptying;
       if (ground.staging.gone().length === 0) this.#removeStaging();
+      ground.failPoint('promote:cleared');
       await records.flush();
+      ground.failPoint('promote:promoted');
     }
     const { position, consistent } = this.#durable;
     return { position, consistent };

@@ -75,7 +75,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
   await emptyGone(ground, () => false);
   place.removeLeftover();
-  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes);
+  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes, failPoint);
   return {
     own,
     place,
