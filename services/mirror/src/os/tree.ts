@@ -37,6 +37,7 @@ import {
   noName,
   openat2,
 } from './libc.ts';
+import { OpenEntry } from './open-entry.ts';
 import { removeBeneath } from './removal.ts';
 import { fileSystemOf, statIn, statOpen } from './stat.ts';
 import {
@@ -211,6 +212,11 @@ export class Tree {
       const bytes = checked(libc.readlinkat(fd, noName, linkBuffer, LINK_MAX), 'readLink', path);
       return Buffer.from(linkBuffer.subarray(0, bytes));
     });
+  }
+
+  /** With the entry that has this name now, itself where it is a link. */
+  inOpen<T>(path: Buffer, use: (entry: OpenEntry) => T): T {
+    return this.#inEntry(path, 'inOpen', (fd) => use(new OpenEntry(fd, path)));
   }
 
   /** Of a path, never following a link, or of an open file. */

@@ -12,10 +12,13 @@
  *     while the copy is not consistent anyway, new small files are written in place.
  * A4  A file that has names which are no part of the mirror is never written in place: its own copy takes its name.
  * A5  A tree that others changed never stops a batch: what can't be done there is counted, and the copy is compared.
+ * A6  What is written to in place is looked at once more when it is open: its name may have gone to another file, or to a
+ *     link, since it was looked at before.
  */
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { OpenEntry } from '../../os/open-entry.ts';
 import type { Tree } from '../../os/tree.ts';
 import { statOpen } from '../../os/stat.ts';
 import type { Stat } from '../../os/types.ts';
@@ -219,7 +222,7 @@ export class Applying {
     try {
       let done = 0;
       while (done < contents.length) done += writeSync(fd, contents, done);
-      this.#finish(fd, attributes);
+      this.#finish(new OpenEntry(fd, null), attributes);
       return statOpen(fd, null);
     } finally {
       closeSync(fd);
@@ -232,7 +235,7 @@ export class Applying {
     if (stage.stat(name) === null) return;
     const fd = openSync(staging.pathOf(staged), 'r+');
     try {
-      this.#finish(fd, attributes);
+      this.#finish(new OpenEntry(fd, null), attributes);
     } finally {
       closeSync(fd);
     }
@@ -247,7 +250,7 @@ export class Applying {
       if (there !== null) tree.remove(path);
       tree.makeFolder(path, 0o700);
     }
-    this.#finish(path, canOwn ? attributes : { ...attributes, mode: attributes.mode | 0o700 });
+    this.#finishNamed(path, canOwn ? attributes : { ...attributes, mode: attributes.mode | 0o700 });
   }
 
   #putSpecial(path: Buffer, attributes: Attributes): void {
@@ -300,6 +303,10 @@ export class Applying {
     const fd = tree.openWrite(path);
     const list = openSync(staging.pathOf(staged), 'r');
     try {
+      if (this.#isShared(statOpen(fd, path))) {
+        this.misfits.push(path); // A6
+        return;
+      }
       ftruncateSync(fd, attributes.size);
       let sliceEnd = performance.now() + sliceMs;
       for (const block of changedBlocks(list)) {
@@ -310,7 +317,7 @@ export class Applying {
         await setImmediate();
         sliceEnd = performance.now() + sliceMs;
       }
-      this.#finish(fd, attributes);
+      this.#finish(new OpenEntry(fd, null), attributes);
     } finally {
       closeSync(list);
       closeSync(fd);
@@ -324,14 +331,22 @@ export class Applying {
       return;
     }
     if (there.kind !== 'folder') this.#isolate(path, there);
-    this.#finish(path, attributes);
+    this.#finishNamed(path, attributes);
+  }
+
+  /** A6. Without effect, and counted, where something else got that name since it was looked at. */
+  #finishNamed(path: Buffer, attributes: Attributes): void {
+    this.#ground.tree.inOpen(path, (entry) => {
+      const { stat } = entry;
+      if (stat.kind !== attributes.kind || this.#isShared(stat)) this.misfits.push(path);
+      else this.#finish(entry, attributes);
+    });
   }
 
   /** A4. */
   #isolate(path: Buffer, there: Stat): void {
-    const { tree, stage, namesOf } = this.#ground;
-    if (there.kind !== 'file' || there.nlink <= 1 || there.nlink <= namesOf(there.inode)) return;
-    if (there.nlink <= namesOf(there.inode) + this.#newNames(there)) return;
+    const { tree, stage } = this.#ground;
+    if (!this.#isShared(there)) return;
     const from = tree.openRead(path);
     try {
       const to = this.#temporaryFile();
@@ -344,6 +359,13 @@ export class Applying {
       closeSync(from);
     }
     stage.rename(temporary, path, { toTree: tree });
+  }
+
+  /** It has names that are no part of the mirror. */
+  #isShared(stat: Stat): boolean {
+    if (stat.kind !== 'file' || stat.nlink <= 1) return false;
+    const names = this.#ground.namesOf(stat.inode);
+    return stat.nlink > names && stat.nlink > names + this.#newNames(stat);
   }
 
   /** Names that this batch gave to a file, and that the catalog does not know yet. */
@@ -370,23 +392,17 @@ export class Applying {
   }
 
   /** Owner before extended attributes before mode, because each of them changes the next; times at last. */
-  #finish(of: Buffer | number, attributes: Attributes): void {
-    const { tree } = this.#ground;
+  #finish(of: OpenEntry, attributes: Attributes): void {
     const { uid, gid, mode, mtimeS, mtimeNs, extended, kind } = attributes;
     const owner = canOwn ? { uid, gid } : {};
     const rest = kind === 'link' ? { mtimeS, mtimeNs } : { mode, mtimeS, mtimeNs };
-    if (extended.length === 0 && this.#plain(of)) {
-      tree.setAttributes(of, { ...owner, ...rest });
+    if (extended.length === 0 && of.extended().length === 0) {
+      of.setAttributes({ ...owner, ...rest });
       return;
     }
-    if (canOwn) tree.setAttributes(of, owner);
-    this.#note(tree.setExtended(of, extended).map((skipped) => skipped.name));
-    tree.setAttributes(of, rest);
-  }
-
-  /** A new file has no extended attributes that would have to go; what has a name may have some. */
-  #plain(of: Buffer | number): boolean {
-    return typeof of === 'number' && this.#ground.tree.extended(of).length === 0;
+    if (canOwn) of.setAttributes(owner);
+    this.#note(of.setExtended(extended).map((skipped) => skipped.name));
+    of.setAttributes(rest);
   }
 
   #note(names: readonly Buffer[]): void {
@@ -395,18 +411,24 @@ export class Applying {
 
   /** Folders of the path that somebody removed or replaced come back; true when the operation may be tried again. */
   #mendFolders(path: Buffer): boolean {
-    const { tree } = this.#ground;
-    let mended = false;
-    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1)) {
-      const folder = path.subarray(0, at);
-      const there = tree.stat(folder);
-      if (there?.kind === 'folder') continue;
-      if (there !== null) tree.remove(folder);
-      tree.makeFolder(folder, 0o700);
-      this.misfits.push(Buffer.from(folder));
-      mended = true;
+    try {
+      const { tree } = this.#ground;
+      let mended = false;
+      for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1)) {
+        const folder = path.subarray(0, at);
+        const there = tree.stat(folder);
+        if (there?.kind === 'folder') continue;
+        if (there !== null) tree.remove(folder);
+        tree.makeFolder(folder, 0o700);
+        this.misfits.push(Buffer.from(folder));
+        mended = true;
+      }
+      return mended;
+    } catch (error) {
+      // Somebody is at it just now.
+      if (!isMisfit(error)) throw error;
+      return false;
     }
-    return mended;
   }
 }
 
