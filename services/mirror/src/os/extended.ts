@@ -4,11 +4,13 @@
  *
  * E1. Mirrored are user.*, system.posix_acl_access, system.posix_acl_default and security.capability. Others (labels of a
  *     security policy, trusted.* of overlays) belong to the host, and are neither read nor removed.
- * E2. What this host does not permit is left out, and named to the caller.
+ * E2. What this host does not permit, or its file system has no place for, is left out, and named to the caller. Of a disk
+ *     that has room, ENOSPC says that it has none for attributes of this size (ext4: one block for all of a file).
  *
  * Source: xattr(7), acl(5), capabilities(7).
  */
 import { cText, descriptorPath, errorCode, libc } from './libc.ts';
+import { hasRoom } from './stat.ts';
 import { type Extended, OsError, type SkippedExtended } from './types.ts';
 
 /** Of all names together, and of one value: limits of the kernel. */
@@ -19,6 +21,8 @@ const USER = 'user.';
 const buffer = Buffer.alloc(VALUE_MAX);
 /** Not permitted, or the file system or the kind of the entry has no such attribute. */
 const tolerated = new Set(['EPERM', 'EACCES', 'EOPNOTSUPP', 'EINVAL']);
+/** For this file system. */
+const tooLarge = new Set(['E2BIG', 'ERANGE']);
 
 /** Sorted by name. */
 export function readExtended(fd: number, path: Buffer | null): Extended[] {
@@ -51,7 +55,8 @@ export function writeExtended(
     if (answer === 0) return;
     const code = errorCode();
     if (code === 'ENODATA') return;
-    if (!tolerated.has(code)) throw new OsError(code, call, path);
+    const isTooLarge = tooLarge.has(code) || (code === 'ENOSPC' && hasRoom(fd, path));
+    if (!tolerated.has(code) && !isTooLarge) throw new OsError(code, call, path);
     skipped.push({ name, code });
   };
   const present = readExtended(fd, path);

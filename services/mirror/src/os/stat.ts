@@ -14,6 +14,7 @@ const words = new Uint32Array(buffer.buffer);
 /** struct statfs of 64-bit systems: f_fsid comes after seven words. */
 const statfsBuffer = Buffer.alloc(256);
 const statfsIdAt = 56;
+const roomBytes = 1 << 20;
 const signed = new Int32Array(buffer.buffer);
 
 const kinds: Readonly<Record<number, EntryKind>> = {
@@ -50,6 +51,13 @@ export function statIn(folder: number, name: Uint8Array, path: Buffer): Stat | n
 export function fileSystemOf(fd: number, path: Buffer | null): string {
   checked(libc.fstatfs(fd, statfsBuffer), 'fstatfs', path);
   return statfsBuffer.toString('hex', statfsIdAt, statfsIdAt + 8);
+}
+
+/** Whether there is room for more than attributes on the file system of an open file. Source: statfs(2). */
+export function hasRoom(fd: number, path: Buffer | null): boolean {
+  checked(libc.fstatfs(fd, statfsBuffer), 'fstatfs', path);
+  const blockBytes = Number(statfsBuffer.readBigInt64LE(8));
+  return Number(statfsBuffer.readBigUInt64LE(32)) * blockBytes >= roomBytes;
 }
 
 function parsed(path: Buffer | null): Stat {

@@ -8,6 +8,8 @@
  *     order, before whatever is made, as the wire contract says. Redoing a batch relies on that order.
  * O3  A name is made once in a batch, so that doing an operation again can't destroy what a later one made.
  * O4  A commit with a stream that did not end is refused.
+ * O5  What a batch keeps in memory is what its limits count: operations are views of what came on the line, and let go of it
+ *     where it is mostly something else.
  */
 
 import type {
@@ -20,6 +22,7 @@ import type {
   StreamAbort,
   StreamEnd,
 } from '../../transport/types.ts';
+import { holdsMuchElse, namedBytes, ownBytes } from './own-bytes.ts';
 import type { Batch, Redo } from './redo.ts';
 import type { Staging } from './staging.ts';
 import { Stream } from './stream.ts';
@@ -33,6 +36,8 @@ export const batchLimits = {
   streams: 64,
 };
 
+/** Of a batch with nothing in it. */
+const batchBytes = 4_096;
 /** Contents on their way to the disk: as much as keeps the threads that write them busy. */
 const unwrittenBytesMax = 8 << 20;
 
@@ -46,7 +51,6 @@ export interface StagedBatch {
   readonly batch: Batch;
   /** Of the files in the staging folder. */
   readonly staged: readonly number[];
-  readonly hot: readonly Buffer[];
 }
 
 export class OpenBatch {
@@ -75,11 +79,18 @@ export class OpenBatch {
     return this.#receivedBytes;
   }
 
+  /** What it takes until it is applied, and never nothing. */
+  get weight(): number {
+    return this.#receivedBytes + this.#redoBytes + batchBytes;
+  }
+
   /** Throws what the file system says when a staging file can't be made; repeated, it goes on with the same frame. */
   addAll(frame: Operations): Nonsense {
+    const isLoose = holdsMuchElse(frame.operations);
     for (; this.#addedOfFrame < frame.operations.length; this.#addedOfFrame += 1) {
-      const operation = frame.operations[this.#addedOfFrame];
-      if (operation === undefined) break;
+      const received = frame.operations[this.#addedOfFrame];
+      if (received === undefined) break;
+      const operation = isLoose ? ownBytes(received) : received;
       const wrong = this.#add(operation);
       if (wrong !== null) return wrong;
     }
@@ -173,12 +184,11 @@ export class OpenBatch {
       if (kind === 'put') operations.push({ kind, path, attributes, contents: empty, staged: stream.id });
       else operations.push({ kind, path, attributes, staged: stream.id });
     }
-    const { sequence, checksum, consistent, history, hot } = commit;
+    const { sequence, checksum, consistent, history } = commit;
     return {
       number: this.number,
       batch: { epoch, sequence, checksum, consistent, history, operations },
       staged,
-      hot,
     };
   }
 
@@ -232,7 +242,7 @@ export class OpenBatch {
       this.#inlineBytes += operation.contents.length;
       this.#receivedBytes += operation.contents.length;
     }
-    this.#redoBytes += redoBytes(operation);
+    this.#redoBytes += namedBytes(operation);
   }
 
   /** Null while the batch is within its limits. */
@@ -271,25 +281,5 @@ function withoutStream(operation: FileOperation): Redo | null {
     case 'hard-link':
     case 'set':
       return operation;
-  }
-}
-
-function redoBytes(operation: FileOperation): number {
-  switch (operation.kind) {
-    case 'move':
-      return operation.from.length + 16;
-    case 'place':
-      return operation.to.length + 16;
-    case 'remove':
-      return operation.path.length + 8;
-    case 'hard-link':
-      return operation.path.length + operation.to.length + 16;
-    case 'put':
-    case 'patch':
-    case 'set': {
-      let bytes = operation.path.length + operation.attributes.link.length + 80;
-      for (const [name, value] of operation.attributes.extended) bytes += name.length + value.length + 8;
-      return bytes;
-    }
   }
 }

@@ -289,7 +289,7 @@ export class Session {
     this.#open = null;
     this.#lastNumber = commit.number;
     this.#lastSequence = commit.sequence;
-    this.#ground.commits.add(staged, open.receivedBytes);
+    this.#ground.commits.add(staged, open.weight);
   }
 
   /** N3. */

@@ -19,6 +19,8 @@ const flushBytes = 32 << 20;
 const partBytesMin = 4 << 20;
 /** Of a block in a list of changed blocks: offset f64, length f64, kind u8. */
 const blockHeaderBytes = 17;
+/** Every file system takes files up to this size. */
+const sizeProbedMin = 2 ** 31;
 const kindData = 1;
 const kindHole = 2;
 
@@ -67,6 +69,17 @@ export class Stream {
       }
     }
     const { id, fd } = staging.create();
+    try {
+      // What is durable is applied whatever it takes: a size that no file can have here is refused before that.
+      if (operation.kind === 'patch' && operation.attributes.size >= sizeProbedMin) {
+        ftruncateSync(fd, operation.attributes.size);
+        ftruncateSync(fd, 0);
+      }
+    } catch (error) {
+      closeSync(fd);
+      staging.remove(id);
+      throw error;
+    }
     return new Stream(operation, staging, id, fd, 0);
   }
 
