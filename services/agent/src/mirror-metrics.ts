@@ -112,7 +112,7 @@ const fromTargets = (self: string): readonly Metric[] => [
     self,
     'refused_epochs_total',
     'sources that were refused by their epoch',
-    ({ notes }) => notes?.refusedEpochs ?? null,
+    ({ refusedEpochs = null }) => refusedEpochs,
   ),
   copies(
     self,

@@ -37,7 +37,8 @@ const copy: MirrorReport = {
   state: 'replicating',
   word: null,
   says: '',
-  notes: { foreign: 5, unprotected: 'no right to mount', keptEntries: 1, keptBytes: 512, refusedEpochs: 4 },
+  notes: { foreign: 5, unprotected: 'no right to mount', keptEntries: 1, keptBytes: 512 },
+  refusedEpochs: 4,
 };
 
 async function metricsOf(reports: readonly MirrorReport[]): Promise<string[]> {

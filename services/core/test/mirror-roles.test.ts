@@ -156,7 +156,7 @@ it('a copy tells in its renewal only what there is to tell besides', () => {
   } as const;
   const told = (notes: CopyNotes) =>
     copiesAt([{ kind: 'target', ...report, state: 'replicating', notes }], 0)[0];
-  const well = { foreign: 0, unprotected: '', keptEntries: 0, keptBytes: 0, refusedEpochs: 3 };
+  const well = { foreign: 0, unprotected: '', keptEntries: 0, keptBytes: 0 };
   expect(told(well)).not.toHaveProperty('foreign');
   expect(told({ ...well, foreign: null, unprotected: 'no right to mount', keptEntries: 2 })).toMatchObject({
     unprotected: 'no right to mount',

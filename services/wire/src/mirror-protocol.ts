@@ -160,13 +160,13 @@ const report = z.discriminatedUnion('kind', [
     state,
     word: z.object({ at: z.number(), behindMs: count, behindBytes: count }).nullable(),
     says: text,
+    refusedEpochs: count.optional(),
     notes: z
       .object({
         foreign: count.nullable(),
         unprotected: text,
         keptEntries: count,
         keptBytes: count,
-        refusedEpochs: count,
       })
       .optional(),
   }),

@@ -78,7 +78,9 @@ export interface MirrorTargetReport {
   /** The last word of the source on what this copy lacks; null: none in this life. */
   readonly word: { readonly at: BootMs; readonly behindMs: number; readonly behindBytes: number } | null;
   readonly says: string;
-  /** Absent: it has nothing to tell. */
+  /** Sources that were refused because of their epoch, in this life of the mirror process; absent: no copy is open. */
+  readonly refusedEpochs?: number | undefined;
+  /** Absent: it has nothing to tell, as a volume has not. */
   readonly notes?: CopyNotes | undefined;
 }
 
@@ -91,8 +93,6 @@ export interface CopyNotes {
   /** What is kept aside here, by a former owner. */
   readonly keptEntries: number;
   readonly keptBytes: number;
-  /** Sources that were refused because of their epoch, in this life. */
-  readonly refusedEpochs: number;
 }
 
 /** A copy as its server tells of it in its renewals. Coarse: it changes only with what somebody decides by. */

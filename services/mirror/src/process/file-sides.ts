@@ -87,7 +87,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const divergence: TargetRolePorts['divergence'] = (run, ports) =>
       runDivergence(made.divergence, run, self, ports);
     const disk = new DiskWatch({ folder: () => made.writableRoot, says });
-    const notes = (): Omit<CopyNotes, 'refusedEpochs'> => notesOf(made.state());
+    const notes = (): CopyNotes => notesOf(made.state());
     return open(
       new TargetRoleSide(order, role, { target: made, divergence, notes, disk, door, self, says, closed }),
     );
@@ -185,7 +185,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
 }
 
 /** What a person should know of a copy of files. */
-function notesOf(copy: ReturnType<FileTarget['state']>): Omit<CopyNotes, 'refusedEpochs'> {
+function notesOf(copy: ReturnType<FileTarget['state']>): CopyNotes {
   const { consistent, foreignChanges: foreign, protection, kept } = copy;
   return {
     foreign,

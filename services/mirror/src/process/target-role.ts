@@ -41,7 +41,7 @@ export interface TargetRolePorts {
   /** Other uses of the copy. Absent: it has none. */
   readonly offHost?: OffHost;
   /** What a person should know of the copy. Absent: it tells nothing of it. */
-  readonly notes?: () => Omit<CopyNotes, 'refusedEpochs'>;
+  readonly notes?: () => CopyNotes;
   /** Whether anything can be written here; closed with the role. Absent: nobody looks. */
   readonly disk?: DiskWatch;
   readonly self: string;
@@ -98,7 +98,8 @@ export class TargetRoleSide implements TargetSide {
       state: full === '' ? stateOf(phase) : 'waiting',
       word: this.#word,
       says: full === '' ? says : full,
-      ...(notes === undefined ? {} : { notes: { ...notes, refusedEpochs: this.#refusedEpochs } }),
+      refusedEpochs: this.#refusedEpochs,
+      ...(notes === undefined ? {} : { notes }),
     };
   }
 
