@@ -176,8 +176,11 @@ export class Etcd {
     attempt();
   }
 
-  /** E1. */
+  /** E1. A transaction that writes a key twice is refused whole, and the service that made it ends. */
   private execute(txn: Txn): Exclude<TxnAnswer, { kind: 'unknown' }> {
+    const writes = [...txn.puts.map(({ key }) => key), ...txn.deletes];
+    if (new Set(writes).size < writes.length)
+      this.sim.fail('store', `a transaction writes a key twice: ${writes.join(', ')}`);
     const holds = txn.compares.every((c) => this.compare(c));
     if (holds && txn.puts.length + txn.deletes.length > 0) this.apply(txn);
     const rows = txn.reads.flatMap((prefix) => this.under(prefix));

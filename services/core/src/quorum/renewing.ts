@@ -49,17 +49,18 @@ export function enqueue(
     const result = { kind: 'no-answer', says: 'too many renewals are waiting here' } as const;
     return { renewing: r, actions: [{ kind: 'answer-renew', id: request.id, result }] };
   }
-  // A newer request of the same server replaces the older: only its latest word counts.
   const older = r.waiting.filter((w) => w.request.server === request.server);
   const others = r.waiting.filter((w) => w.request.server !== request.server);
   return {
     renewing: { ...r, waiting: [...others, { request, arrivedAt: now }] },
-    actions: older.map((w) => ({
-      kind: 'answer-renew',
-      id: w.request.id,
-      result: { kind: 'no-answer', says: 'superseded by a later attempt' },
-    })),
+    actions: older.map(superseded),
   };
+}
+
+/** Only the latest word of a server counts, and the store refuses a transaction that writes a key twice. */
+function superseded(older: Waiting): QuorumAction {
+  const result = { kind: 'no-answer', says: 'superseded by a later attempt' } as const;
+  return { kind: 'answer-renew', id: older.request.id, result };
 }
 
 /** The next transaction, when none is under way and somebody waits. */
@@ -89,7 +90,10 @@ function batchTxn(batch: readonly RenewRequest[]): Txn {
   };
 }
 
-/** Answers the batch; those that were only held up by a neighbour's conflict go back to the head of the queue. */
+/**
+ * Answers the batch; those that were only held up by a neighbour's conflict go back to the head of the queue, unless their
+ * server has asked again meanwhile.
+ */
 export function batchEnded(
   r: Renewing,
   answer: TxnAnswer,
@@ -116,7 +120,9 @@ export function batchEnded(
   for (const w of batch) {
     const current = rowOf(answer.rows, keys.renewal(w.request.server))?.value ?? null;
     if (current === w.request.previous) {
-      again.push(w);
+      const newer = done.waiting.some(({ request }) => request.server === w.request.server);
+      if (newer) actions.push(superseded(w));
+      else again.push(w);
       continue;
     }
     const result = { kind: 'conflict', current, revision: answer.revision, groups } as const;
