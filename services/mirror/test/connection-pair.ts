@@ -4,6 +4,7 @@
  */
 
 import type { Peer } from '@holdfast/wire/directory';
+import { copyIn } from '../src/transport/direct-reads.ts';
 import { Line, type Wire } from '../src/transport/line.ts';
 import type { Connection, LineOptions } from '../src/transport/types.ts';
 
@@ -101,7 +102,7 @@ class MemoryWire implements Wire {
       const rest = packet.bytes.subarray(this.#chunkBytes);
       if (rest.length > 0) this.#inbox.unshift({ bytes: rest, taken: packet.taken });
       else setImmediate(packet.taken);
-      this.line?.received(chunk);
+      if (this.line !== null) copyIn(chunk, this.line);
     }
     if (this.#finished && this.#inbox.length === 0 && !this.frozen && !this.#destroyed) {
       this.line?.lost({ kind: 'finished', says: 'the other side closed' });

@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import { Handshake } from '../src/volumes/nbd/handshake.ts';
 import { Incoming } from '../src/volumes/nbd/incoming.ts';
+import { Slabs } from '../src/volumes/nbd/slabs.ts';
 import { optionsMax, requestBytesMax } from '../src/volumes/nbd/protocol.ts';
 import { Requests } from '../src/volumes/nbd/request.ts';
 import type { Volume } from '../src/volumes/volume.ts';
@@ -149,13 +150,14 @@ describe('the parsers', () => {
   /** Everything that is made of the bytes, when they come in these pieces. */
   function made(bytes: Buffer, cut: (left: number) => number): string[] {
     const out: string[] = [];
-    const incoming = new Incoming();
+    const incoming = new Incoming(new Slabs());
     const handshake = new Handshake(exported, incoming, (said) => out.push(said.toString('hex')));
     const requests = new Requests(incoming);
     let ready = false;
     for (let at = 0; at < bytes.length;) {
       const length = cut(bytes.length - at);
-      incoming.push(Buffer.from(bytes.subarray(at, at + length)));
+      bytes.copy(incoming.room(), 0, at, at + length);
+      incoming.came(length);
       at += length;
       if (!ready) {
         const step = handshake.step();

@@ -1,6 +1,6 @@
 /**
  * Makes frames of the bytes as they come. A frame that lies whole within what the system delivered is a view of it; one
- * that comes in parts is copied once, into a buffer of its own.
+ * that comes in parts has a buffer of its own, into which the system reads what is missing.
  *
  * A1. It holds at most one frame that is not whole, and no frame is larger than the limit: whoever is not yet
  *     authenticated gets a small one.
@@ -9,12 +9,17 @@
 import { dataKind, headerBytes } from './frame.ts';
 import { frameBytesMax } from './limits.ts';
 import { SpareBuffers } from './spare-buffers.ts';
+import { volumeKinds } from './volume-codec.ts';
 
 const lengthBytes = 4;
-/** The usual frame of contents of a large file; larger ones get a buffer of their own. */
+/** The usual frame of contents of a large file or of a volume; larger ones get a buffer of their own. */
 const spareBytes = 524_288 + 64;
 /** Below it a buffer of the right size is cheaper. */
 const spareBytesMin = 65_536;
+
+/** What small frames lie in; never used again, since their frames are views of it. */
+const chunkBytes = 65_536;
+const roomBytesMin = 4_096;
 
 export interface RawFrame {
   readonly kind: number;
@@ -34,6 +39,11 @@ export class Assembly {
   #payload: Buffer | null = null;
   readonly #spares = new SpareBuffers(spareBytes);
   #filled = 0;
+  /** Of which room was given out up to `#usedBytes`. */
+  #memory: Buffer | null = null;
+  #usedBytes = 0;
+  /** The last frame was large: what comes is the header of another one. */
+  #large = false;
 
   constructor(limit = frameBytesMax) {
     this.limit = limit;
@@ -45,6 +55,28 @@ export class Assembly {
     return begun + (this.#chunk === null ? 0 : this.#chunk.length - this.#at);
   }
 
+  /** Where the next bytes are to be put. To be asked for when `next` has answered null. */
+  room(): Buffer {
+    if (this.#payload !== null) return this.#payload.subarray(this.#filled);
+    if (this.#memory === null || this.#memory.length - this.#usedBytes < roomBytesMin) {
+      this.#memory = Buffer.allocUnsafeSlow(chunkBytes);
+      this.#usedBytes = 0;
+    }
+    const end = this.#large ? this.#usedBytes + roomBytesMin : this.#memory.length;
+    return this.#memory.subarray(this.#usedBytes, end);
+  }
+
+  /** So many came to where there was room. */
+  came(bytes: number): void {
+    if (this.#payload !== null) {
+      this.#filled += bytes;
+      return;
+    }
+    if (this.#memory === null) throw new Error('bytes came for which there was no room');
+    this.push(this.#memory.subarray(this.#usedBytes, this.#usedBytes + bytes));
+    this.#usedBytes += bytes;
+  }
+
   /** Throws unless `next` had answered null before. The chunk belongs to the assembly from now on. */
   push(chunk: Buffer): void {
     if (this.#chunk !== null) throw new Error('bytes came before the last ones were read');
@@ -54,6 +86,7 @@ export class Assembly {
 
   /** The next whole frame; null when more has to come; a sentence when what came is none. */
   next(): RawFrame | string | null {
+    if (this.#payload !== null && this.#filled === this.#payload.length) return this.#parted(this.#payload);
     const chunk = this.#chunk;
     if (chunk === null) return null;
     if (this.#payload === null) {
@@ -64,10 +97,12 @@ export class Assembly {
       if (end <= chunk.length) {
         const payload = chunk.subarray(this.#at, end);
         this.#at = end;
+        this.#large = false;
         return this.#whole(payload);
       }
-      const isSpare =
-        this.#header[lengthBytes] === dataKind && length >= spareBytesMin && length <= spareBytes;
+      const kind = this.#header[lengthBytes];
+      const hasContents = kind === dataKind || kind === volumeKinds['volume-writes'];
+      const isSpare = hasContents && length >= spareBytesMin && length <= spareBytes;
       this.#payload = isSpare ? this.#spares.take(length) : Buffer.allocUnsafeSlow(length);
       this.#filled = 0;
     }
@@ -75,9 +110,7 @@ export class Assembly {
     const copied = chunk.copy(payload, this.#filled, this.#at);
     this.#filled += copied;
     this.#at += copied;
-    if (this.#filled < payload.length) return this.#empty();
-    this.#payload = null;
-    return this.#whole(payload);
+    return this.#filled < payload.length ? this.#empty() : this.#parted(payload);
   }
 
   /** Nobody needs this payload any more. */
@@ -90,6 +123,12 @@ export class Assembly {
     this.#headerFilled += copied;
     this.#at += copied;
     return this.#headerFilled === headerBytes;
+  }
+
+  #parted(payload: Buffer): RawFrame {
+    this.#payload = null;
+    this.#large = payload.length >= spareBytesMin;
+    return this.#whole(payload);
   }
 
   #whole(payload: Buffer): RawFrame {

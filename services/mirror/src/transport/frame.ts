@@ -151,12 +151,12 @@ export function decodeHeard(payload: Buffer): number | null {
 
 /**
  * What a payload of this kind is; buffers in it are views of the payload (types.ts, T2). `done` is called once no contents
- * of a data frame are in the payload any more.
+ * of data or of writes are in the payload any more.
  */
 export function decodeFrame(kind: number, payload: Buffer, done?: () => void): Frame | Garbage {
   if (payload.length > frameBytesMax) return garbage(`a frame of ${String(payload.length)} bytes`);
   if (kind === dataKind) return withDone(decodeData(payload), payload, done);
-  if (isVolumeKind(kind)) return decodeVolumeFrame(kind, payload);
+  if (isVolumeKind(kind)) return withDone(decodeVolumeFrame(kind, payload), payload, done);
   const read = readers.get(kind);
   if (read === undefined) return garbage(`a frame of the unknown kind ${String(kind)}`);
   try {
@@ -170,9 +170,10 @@ export function decodeFrame(kind: number, payload: Buffer, done?: () => void): F
 const garbage = (says: string): Garbage => ({ kind: 'garbage', says });
 
 function withDone(frame: Frame | Garbage, payload: Buffer, done?: () => void): Frame | Garbage {
-  if (frame.kind === 'data' && frame.contents.buffer === payload.buffer)
-    return done === undefined ? frame : { ...frame, done };
-  done?.();
+  if (done === undefined) return frame;
+  if (frame.kind === 'volume-writes') return { ...frame, done };
+  if (frame.kind === 'data' && frame.contents.buffer === payload.buffer) return { ...frame, done };
+  done();
   return frame;
 }
 

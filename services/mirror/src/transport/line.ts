@@ -60,6 +60,9 @@ const reportMs = 5;
 const beatShare = 0.25;
 const beatWireBytes = 120;
 
+/** What comes after the end. */
+const forgotten = Buffer.allocUnsafeSlow(16_384);
+
 export class Line implements Connection {
   readonly peer: Peer;
   readonly encrypted: boolean;
@@ -116,12 +119,8 @@ export class Line implements Connection {
     this.#beatMs = options.beatMs ?? 250;
     this.#silentMs = options.silentMs ?? 5_000;
     this.#pulse = new Pulse(this.#beatMs, performance.now());
-    this.#timer = setInterval(() => {
-      this.#tick();
-    }, this.#beatMs);
-    this.#forgetThrottle = this.#throttle.onChange(() => {
-      this.#pump();
-    });
+    this.#timer = setInterval(() => this.#tick(), this.#beatMs);
+    this.#forgetThrottle = this.#throttle.onChange(() => this.#pump());
     this.#keep();
   }
 
@@ -211,14 +210,19 @@ export class Line implements Connection {
     return { ...this.#tally, queuedBytes: this.#outbox.bytes + this.#unsent };
   }
 
-  /** Bytes came. After the end they are read and forgotten, so that the other side's last words do not become a reset. */
-  received(chunk: Buffer): void {
-    this.#tally.receivedWireBytes += this.#wire.wireBytes(chunk.length);
+  /** Where the next bytes are to be put. */
+  room(): Buffer {
+    return this.#ended === null ? this.#assembly.room() : forgotten;
+  }
+
+  /** So many came there. After the end they are forgotten, so that the other side's last words do not become a reset. */
+  came(bytes: number): void {
+    this.#tally.receivedWireBytes += this.#wire.wireBytes(bytes);
     if (this.#ended !== null) return;
-    this.#heardBytes += chunk.length;
+    this.#heardBytes += bytes;
     this.#reportSoon();
     this.#pulse.silentMs = 0;
-    this.#assembly.push(chunk);
+    this.#assembly.came(bytes);
     if (this.#held) this.#keep();
     else this.#deliver();
   }
@@ -321,7 +325,7 @@ export class Line implements Connection {
       return;
     }
     const contents = frame.kind === 'data' ? [frame.contents] : contentsOf(frame);
-    const done = frame.kind === 'data' ? frame.done : undefined;
+    const { done } = frame;
     this.#tally.sentContentBytes += bytesOf(contents);
     const packed = this.#compression.compress(contents, this.#lineBytesPerMs());
     if (packed === null) {

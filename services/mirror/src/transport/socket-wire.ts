@@ -5,6 +5,7 @@
 import type { Socket } from 'node:net';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { Assembly, RawFrame } from './assembly.ts';
+import { readInto } from './direct-reads.ts';
 import type { Line, Wire } from './line.ts';
 
 /** TLS 1.3 with AES-GCM: header 5, content type 1, tag 16 for each record of 16,384 (RFC 8446, 5.1). */
@@ -41,9 +42,7 @@ export class SocketWire implements Wire {
   /** From now on the line hears what the socket does. */
   attach(line: Line): void {
     const socket = this.#socket;
-    socket.on('data', (chunk: Buffer) => {
-      line.received(chunk);
-    });
+    readInto(socket, line);
     socket.once('end', () => {
       line.lost({ kind: 'finished', says: 'the other side closed the connection' });
     });

@@ -5,15 +5,17 @@
  * S1. A buffer is given back once, when nobody reads or writes it any more. One that is never given back is merely lost.
  */
 
-const sparesMax = 8;
+const sparesMaxUsual = 8;
 
 export class SpareBuffers {
   readonly #bytes: number;
+  readonly #sparesMax: number;
   readonly #spares: ArrayBuffer[] = [];
 
-  /** `bytes`: of each. */
-  constructor(bytes: number) {
+  /** `bytes`: of each. `sparesMax`: so many are kept. */
+  constructor(bytes: number, sparesMax = sparesMaxUsual) {
     this.#bytes = bytes;
+    this.#sparesMax = sparesMax;
   }
 
   /** At most so many as each has; what is in it is not told. */
@@ -24,7 +26,11 @@ export class SpareBuffers {
 
   /** Any view of a buffer that was taken. S1. */
   give({ buffer }: Buffer): void {
-    if (buffer instanceof ArrayBuffer && buffer.byteLength === this.#bytes && this.#spares.length < sparesMax)
+    if (
+      buffer instanceof ArrayBuffer &&
+      buffer.byteLength === this.#bytes &&
+      this.#spares.length < this.#sparesMax
+    )
       this.#spares.push(buffer);
   }
 }

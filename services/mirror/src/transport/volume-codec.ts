@@ -94,8 +94,28 @@ export function contentBytesOf({ changes }: VolumeWrites): number {
   return changes.reduce((sum, change) => sum + (change.kind === 'write' ? change.contents.length : 0), 0);
 }
 
+/** In as few pieces as they lie in: what was gathered into one buffer is one. */
 export function contentsOf({ changes }: VolumeWrites): Buffer[] {
-  return changes.flatMap((change) => (change.kind === 'write' ? [change.contents] : []));
+  const pieces: Buffer[] = [];
+  let begun: Buffer | null = null;
+  let bytes = 0;
+  const close = (): void => {
+    if (begun === null) return;
+    pieces.push(bytes === begun.length ? begun : Buffer.from(begun.buffer, begun.byteOffset, bytes));
+  };
+  for (const change of changes) {
+    if (change.kind !== 'write') continue;
+    const { contents } = change;
+    if (begun?.buffer === contents.buffer && begun.byteOffset + bytes === contents.byteOffset) {
+      bytes += contents.length;
+      continue;
+    }
+    close();
+    begun = contents;
+    bytes = contents.length;
+  }
+  close();
+  return pieces;
 }
 
 function encodeWrites(frame: VolumeWrites, packed: Buffer | null): readonly Uint8Array[] {

@@ -23,6 +23,8 @@ export interface VolumeWrites {
   readonly inStep: boolean;
   /** Out of order: what a comparison found to differ. */
   readonly resync: boolean;
+  /** As that of Data (types.ts). */
+  readonly done?: () => void;
 }
 
 export interface VolumeAck {

@@ -4,7 +4,7 @@ import type { Segment } from './store/store.ts';
 
 export type VolumeRequest =
   | { readonly kind: 'read'; readonly offset: number; readonly into: Buffer }
-  /** The contents belong to the volume from then on. `durable`: answered when they would survive a power cut. */
+  /** The contents stay as they are until it is done, and not longer. `durable`: answered when they would survive a power cut. */
   | { readonly kind: 'write'; readonly offset: number; readonly contents: Buffer; readonly durable: boolean }
   /** `hole`: no room has to be kept for it. */
   | {

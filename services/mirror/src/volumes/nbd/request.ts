@@ -21,7 +21,7 @@ export interface Request {
   readonly cookie: bigint;
   readonly offset: number;
   readonly length: number;
-  /** Of a write; otherwise empty. */
+  /** Of a write; otherwise empty. A piece of Incoming. */
   readonly contents: Buffer;
 }
 

@@ -11,6 +11,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { errorText } from '@holdfast/wire/directory';
 import type { Volume } from '../volume.ts';
 import { NbdSession } from './session.ts';
+import { Slabs } from './slabs.ts';
 
 const clientsMax = 64;
 const lastWordsMs = 2_000;
@@ -29,11 +30,12 @@ export class NbdServer {
   readonly #options: NbdServerOptions;
   readonly #server: Server;
   readonly #sessions = new Set<NbdSession>();
+  readonly #slabs = new Slabs();
   #closing = false;
 
   private constructor(options: NbdServerOptions) {
     this.#options = options;
-    this.#server = createServer({ noDelay: true }, (socket) => this.#connected(socket));
+    this.#server = createServer({ noDelay: true, pauseOnConnect: true }, (socket) => this.#connected(socket));
   }
 
   /** Throws what the system says. */
@@ -95,6 +97,7 @@ export class NbdServer {
     }
     const session = new NbdSession(socket, {
       volume,
+      slabs: this.#slabs,
       exported: { name, sizeBytes: volume.sizeBytes, readOnly },
       ended: (why) => {
         this.#sessions.delete(session);

@@ -9,6 +9,7 @@
  */
 
 import type { Socket } from 'node:net';
+import { readInto } from '../../transport/direct-reads.ts';
 import type { Volume } from '../volume.ts';
 import { Handshake, greeting, type Exported } from './handshake.ts';
 import { Incoming } from './incoming.ts';
@@ -21,6 +22,7 @@ import {
   structuredError,
   type Request,
 } from './request.ts';
+import type { Slabs } from './slabs.ts';
 
 const pendingBytesMax = 2 * requestBytesMax;
 /** What a request counts beside its contents. */
@@ -30,6 +32,7 @@ const knownFlags = commandFlags.fua | commandFlags.noHole | commandFlags.reqOne;
 
 export interface SessionPorts {
   readonly volume: Volume;
+  readonly slabs: Slabs;
   readonly exported: Exported;
   readonly ended: (says: string) => void;
 }
@@ -37,9 +40,9 @@ export interface SessionPorts {
 export class NbdSession {
   readonly #socket: Socket;
   readonly #ports: SessionPorts;
-  readonly #incoming = new Incoming();
+  readonly #incoming: Incoming;
   readonly #handshake: Handshake;
-  readonly #requests = new Requests(this.#incoming);
+  readonly #requests: Requests;
   readonly #late: NodeJS.Timeout;
   #ready = false;
   #structured = false;
@@ -54,21 +57,27 @@ export class NbdSession {
   /** Of answers that did not leave yet. */
   #repliesBytes = 0;
 
+  /** The socket came paused. */
   constructor(socket: Socket, ports: SessionPorts) {
+    const incoming = new Incoming(ports.slabs);
     this.#socket = socket;
     this.#ports = ports;
+    this.#incoming = incoming;
+    this.#requests = new Requests(incoming);
     this.#handshake = new Handshake(ports.exported, this.#incoming, (bytes) => this.#reply(bytes));
     this.#late = setTimeout(() => this.#drop('it does not say what it wants'), handshakeMs);
-    socket.on('data', (bytes: Buffer) => this.#came(bytes));
     socket.on('drain', () => this.#read());
     socket.on('error', (error) => {
       this.#says ||= error.message;
     });
     socket.once('close', () => {
       clearTimeout(this.#late);
+      incoming.close();
       ports.ended(this.#says);
     });
     socket.write(greeting());
+    readInto(socket, { room: () => incoming.room(), came: (bytes) => this.#came(bytes) });
+    socket.resume();
   }
 
   /** N4. */
@@ -81,8 +90,8 @@ export class NbdSession {
     this.#socket.destroy();
   }
 
-  #came(bytes: Buffer): void {
-    this.#incoming.push(bytes);
+  #came(bytes: number): void {
+    this.#incoming.came(bytes);
     this.#read();
   }
 
@@ -94,8 +103,8 @@ export class NbdSession {
     this.#reading = false;
     this.#flush();
     if (this.#gone()) return;
-    if (this.#full() || !this.#incoming.empty) this.#socket.pause();
-    else this.#socket.resume();
+    if (this.#full()) this.#socket.pause();
+    else if (this.#socket.isPaused()) this.#socket.resume();
   }
 
   #gone(): boolean {
@@ -166,9 +175,15 @@ export class NbdSession {
         });
         return;
       }
-      case command.write:
-        volume.submit({ kind: 'write', offset, contents, durable }, done);
+      case command.write: {
+        const { slab } = this.#incoming;
+        slab.hold();
+        volume.submit({ kind: 'write', offset, contents, durable }, (came) => {
+          slab.letGo();
+          done(came);
+        });
         return;
+      }
       case command.trim:
       case command.writeZeroes: {
         const hole = request.command === command.trim || (flags & commandFlags.noHole) === 0;

@@ -1,5 +1,11 @@
-/** Changes on their way into frames. Large writes are cut; what a frame can't hold waits for the next one. */
+/**
+ * Changes on their way into frames. Large writes are cut; what a frame can't hold waits for the next one.
+ *
+ *   B1  contents are copied, one behind the other, into memory that is used again when the frame has left: whose they were
+ *       need not wait for that, and the line need not gather them
+ */
 
+import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import { changesMax, type BlockChange } from '../../transport/volume-frames.ts';
 
 /** Of one frame: enough that its own cost does not count, and little enough that beats do not wait for it. */
@@ -10,12 +16,19 @@ export interface BatchFrame {
   /** Of the last change that ends in it or before it. */
   readonly sequence: number;
   readonly bytes: number;
+  /** Nobody needs its contents any more. */
+  readonly done: () => void;
 }
+
+/** Of all targets of a thread, and no more than one has under way before writes wait for it. */
+const sparesMax = 128;
+const spares = new SpareBuffers(frameBytes, sparesMax);
 
 export class Batch {
   #frames: BatchFrame[] = [];
   #open: BlockChange[] = [];
   #openBytes = 0;
+  #contents: Buffer | null = null;
   #bytes = 0;
   #sequence: number;
 
@@ -44,9 +57,13 @@ export class Batch {
       const { offset, contents } = change;
       for (let at = 0; at < contents.length;) {
         if (this.#openBytes >= room) this.#close();
-        const piece = contents.subarray(at, at + room - this.#openBytes);
-        this.#push({ kind: 'write', offset: offset + at, contents: piece }, piece.length);
-        at += piece.length;
+        if (this.#open.length >= changesMax) this.#close();
+        const bytes = Math.min(contents.length - at, room - this.#openBytes);
+        this.#push(
+          { kind: 'write', offset: offset + at, contents: this.#copied(contents, at, bytes) },
+          bytes,
+        );
+        at += bytes;
       }
     }
     this.#sequence = sequence;
@@ -63,6 +80,14 @@ export class Batch {
     return frames;
   }
 
+  /** B1. */
+  #copied(contents: Buffer, at: number, bytes: number): Buffer {
+    this.#contents ??= spares.take(frameBytes);
+    const copy = this.#contents.subarray(this.#openBytes, this.#openBytes + bytes);
+    contents.copy(copy, 0, at, at + bytes);
+    return copy;
+  }
+
   #push(change: BlockChange, bytes: number): void {
     if (this.#open.length >= changesMax) this.#close();
     this.#open.push(change);
@@ -71,7 +96,12 @@ export class Batch {
   }
 
   #close(): void {
-    this.#frames.push({ changes: this.#open, sequence: this.#sequence, bytes: this.#openBytes });
+    const contents = this.#contents;
+    const done = (): void => {
+      if (contents !== null) spares.give(contents);
+    };
+    this.#frames.push({ changes: this.#open, sequence: this.#sequence, bytes: this.#openBytes, done });
+    this.#contents = null;
     this.#open = [];
     this.#openBytes = 0;
   }

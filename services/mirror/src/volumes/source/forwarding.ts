@@ -7,7 +7,7 @@
 
 import type { Connection } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
-import { Batch } from './batch.ts';
+import { Batch, type BatchFrame } from './batch.ts';
 import { Outstanding } from './outstanding.ts';
 
 /** A frame costs about as much as ten small writes in it. */
@@ -18,6 +18,8 @@ interface Flags {
   readonly inStep?: boolean;
   readonly resync?: boolean;
 }
+
+type Leaving = Omit<BatchFrame, 'done'> & { readonly done?: () => void };
 
 export class Forwarding {
   readonly #connection: Connection;
@@ -84,10 +86,10 @@ export class Forwarding {
   flush({ barrier = false, inStep = false, resync = false }: Flags = {}): number {
     const frames = this.#batch.take();
     if (frames.length === 0 && (barrier || inStep))
-      this.#send([], this.#batch.sequence, 0, { barrier, inStep, resync });
-    frames.forEach(({ changes, sequence, bytes }, i) => {
+      this.#send({ changes: [], sequence: this.#batch.sequence, bytes: 0 }, { barrier, inStep, resync });
+    frames.forEach((frame, i) => {
       const last = i === frames.length - 1;
-      this.#send(changes, sequence, bytes, { barrier: barrier && last, inStep: inStep && last, resync });
+      this.#send(frame, { barrier: barrier && last, inStep: inStep && last, resync });
     });
     return this.#number;
   }
@@ -123,15 +125,17 @@ export class Forwarding {
     else setTimeout(leave, gatherMs);
   }
 
-  #send(
-    changes: readonly BlockChange[],
-    sequence: number,
-    bytes: number,
-    flags: { readonly barrier: boolean; readonly inStep: boolean; readonly resync: boolean },
-  ): void {
+  #send({ changes, sequence, bytes, done }: Leaving, flags: Required<Flags>): void {
     this.#number += 1;
     this.#sentBytes += bytes;
     this.#outstanding.sent(this.#number, sequence, bytes, performance.now());
-    this.#connection.send({ kind: 'volume-writes', number: this.#number, sequence, changes, ...flags });
+    this.#connection.send({
+      kind: 'volume-writes',
+      number: this.#number,
+      sequence,
+      changes,
+      ...flags,
+      ...(done === undefined ? {} : { done }),
+    });
   }
 }

@@ -125,7 +125,7 @@ export class Resyncing {
   }
 }
 
-/** What makes their range ours. Contents are copies. */
+/** What makes their range ours. Contents are views. */
 function differing(own: Buffer, offset: number, theirs: Buffer): BlockChange[] {
   const ours = hashesOf(own);
   const changes: BlockChange[] = [];
@@ -140,7 +140,7 @@ function differing(own: Buffer, offset: number, theirs: Buffer): BlockChange[] {
       changes.push(
         zero
           ? { kind: 'zero', offset: offset + from, length: to - from, hole: true } // C3
-          : { kind: 'write', offset: offset + from, contents: Buffer.from(own.subarray(from, to)) },
+          : { kind: 'write', offset: offset + from, contents: own.subarray(from, to) },
       );
     }
     i = Math.max(end, i + 1);

@@ -204,6 +204,7 @@ export class Applying {
         this.#unsyncedBytes += change.contents.length;
       } else store.zero(change.offset, change.length, change.hole);
     }
+    frame.done?.();
     this.#number = frame.number;
     this.#sequence = frame.sequence;
     this.#ackSoon();
