@@ -84,10 +84,18 @@ class Life {
         return this.#takeOver();
       default:
         this.done.push('in step');
-        await inStep(this.#owner, this.#other);
+        await this.#everythingArrived();
         this.#seeStep();
         this.#arrived = this.#checker.last;
     }
+  }
+
+  /** A write that is not answered waits for its extent to be hot, and is not on its way yet. */
+  async #everythingArrived(): Promise<void> {
+    await inStep(this.#owner, this.#other);
+    const answered = await Promise.race([Promise.all(this.#answers), late(5_000)]);
+    if (answered === 'late') throw new Error('writes are not answered, though both are in step');
+    await inStep(this.#owner, this.#other);
   }
 
   /** Whether the target is in step by its own account. */
@@ -201,9 +209,7 @@ class Life {
 
   async #settle(): Promise<void> {
     this.done.push('settle');
-    await inStep(this.#owner, this.#other);
-    const answered = await Promise.race([Promise.all(this.#answers), late(5_000)]);
-    if (answered === 'late') throw new Error('writes are not answered, though both are in step');
+    await this.#everythingArrived();
     await until('both are equal', () => this.#owner.contents().equals(this.#other.contents()), 2_000);
     const wrong = this.#checker.prefix(this.#owner.contents(), this.#checker.last);
     if (wrong !== null) throw new Error(`the owner: ${wrong}`);
