@@ -5,11 +5,14 @@ import { sourceName, syncDisks, targetName, withGround, type Ground } from './mi
 import { wireBytes, wireSince } from './mirror/wire.ts';
 import type { VolumePart, VolumePlan } from './plan.ts';
 import { tellError, type Say } from './series.ts';
-import { fio, flushed, random, sequential, single, type Job, type Measured } from './volume/fio.ts';
+import { fill, fio, flushed, random, sequential, single, type Job, type Measured } from './volume/fio.ts';
 import { volumeLag } from './volume/lag.ts';
 import { volumeMemory } from './volume/memory.ts';
 import { volumeTakeover } from './volume/takeover.ts';
 import { stageNbdkit, stageVolume, type VolumeStage, type VolumeTerms } from './volume/stage.ts';
+
+/** At most. */
+const fillSeconds = 120;
 
 interface Against {
   readonly id: VolumePart;
@@ -86,6 +89,8 @@ async function compare(ground: Ground, against: Against, plan: VolumePlan, say: 
   const ratios: number[] = [];
   const notes: string[] = [];
   try {
+    for (const { uri } of [nbdkit, stage]) await fio(uri, fill, stage.sizeBytes, fillSeconds);
+    await stage.inStep();
     if (against.alone === true) await stage.pause();
     for (let run = 0; run < plan.runs; run += 1) {
       syncDisks();
@@ -115,7 +120,7 @@ async function compare(ground: Ground, against: Against, plan: VolumePlan, say: 
 async function resync(ground: Ground, plan: VolumePlan, say: Say): Promise<Figure> {
   say('resync after a break:');
   const stage = await stageVolume(ground, { sizeMebibytes: plan.mebibytes });
-  await fio(stage.uri, { name: 'fill', args: ['--rw=write', '--bs=1M', '--iodepth=8'] }, stage.sizeBytes, 20);
+  await fio(stage.uri, fill, stage.sizeBytes, fillSeconds);
   await stage.inStep();
   const ratios: number[] = [];
   const notes: string[] = [];

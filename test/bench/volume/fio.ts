@@ -38,6 +38,11 @@ export async function fio(uri: string, job: Job, sizeBytes: number, seconds: num
   return { bytesPerSecond: write.bw_bytes, perSecond: write.iops, medianUs: median / 1_000 };
 }
 
+/** Everything once, however long it takes: what is measured afterwards writes over what is there. */
+export const fill: Job = {
+  name: 'fill',
+  args: ['--rw=write', '--bs=1M', '--iodepth=8', '--time_based=0'],
+};
 export const sequential: Job = {
   name: 'sequential write, 1 MiB, depth 8',
   args: ['--rw=write', '--bs=1M', '--iodepth=8'],
