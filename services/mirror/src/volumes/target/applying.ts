@@ -27,6 +27,10 @@ const frameBytes = 256;
 const roundBytesMax = 16_777_216;
 const syncEveryBytes = 33_554_432;
 const syncEveryMs = 250;
+/** A frame as full as this is one of many: they are acknowledged together, so often or so much later. */
+const fullBytes = 131_072;
+const ackEveryBytes = 1_048_576;
+const ackLaterMs = 2;
 
 export interface ApplyingPorts {
   readonly store: Store;
@@ -61,6 +65,8 @@ export class Applying {
   #unsyncedBytes = 0;
   #syncing = false;
   #ackDue = false;
+  #unackedBytes = 0;
+  #ackLate: NodeJS.Timeout | null = null;
 
   constructor(connection: Connection, ports: ApplyingPorts) {
     this.#connection = connection;
@@ -194,6 +200,7 @@ export class Applying {
       this.#end('a frame is missing'); // A4
       return false;
     }
+    const before = this.#unsyncedBytes;
     for (const change of frame.changes) {
       if (!this.#within(change)) {
         this.#end('a write beyond the end of the volume');
@@ -207,7 +214,7 @@ export class Applying {
     frame.done?.();
     this.#number = frame.number;
     this.#sequence = frame.sequence;
-    this.#ackSoon();
+    this.#acknowledge(this.#unsyncedBytes - before);
     if (this.#unsyncedBytes >= syncEveryBytes) this.#syncSometimes(syncEveryBytes);
     return true;
   }
@@ -251,6 +258,12 @@ export class Applying {
       });
   }
 
+  #acknowledge(bytes: number): void {
+    this.#unackedBytes += bytes;
+    if (bytes < fullBytes || this.#unackedBytes >= ackEveryBytes) this.#ackSoon();
+    else this.#ackLate ??= setTimeout(() => this.#ack(), ackLaterMs);
+  }
+
   #ackSoon(): void {
     if (this.#ackDue) return;
     this.#ackDue = true;
@@ -259,6 +272,9 @@ export class Applying {
 
   #ack(): void {
     this.#ackDue = false;
+    this.#unackedBytes = 0;
+    if (this.#ackLate !== null) clearTimeout(this.#ackLate);
+    this.#ackLate = null;
     if (this.#over) return;
     this.#connection.send({
       kind: 'volume-ack',
