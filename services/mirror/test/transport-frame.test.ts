@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { brotliCompressSync } from 'node:zlib';
-import { mirror } from '@holdfast/proto';
+import { mirror } from '@holdfast/proto/mirror';
 import { Assembly } from '../src/transport/assembly.ts';
 import { decodeFrame, encodeCompressed, encodeFrame } from '../src/transport/frame.ts';
 import { dataBytesMax, frameBytesMax } from '../src/transport/limits.ts';

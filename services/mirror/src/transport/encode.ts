@@ -4,7 +4,7 @@
  */
 
 import type { EpochEnd, Position } from '@holdfast/core';
-import { mirror } from '@holdfast/proto';
+import { mirror } from '@holdfast/proto/mirror';
 import { entryKinds } from './decode-operation.ts';
 import { extendedBytesMax, extendedTotalBytesMax, linkBytesMax, listMax, nameBytesMax } from './limits.ts';
 import { pathProblem } from './path.ts';
