@@ -41,7 +41,7 @@ interface Waiting {
   readonly row: (row: MirrorRunRow) => void;
 }
 
-const retryMs = 200;
+const retryMs = 50;
 const waitingMax = 256;
 const timerMsMax = 2 ** 31 - 1;
 

@@ -1,6 +1,6 @@
 /** The entry of a volume's thread: the data path of one owner, from the client's socket to the lines to its targets. */
 import { setPriority } from 'node:os';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import type { SourceSide } from './side.ts';
 import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
 import { openSource } from './volume-home.ts';
@@ -18,19 +18,29 @@ try {
   // Without the right to that it is as slow as its process on a busy host, and nothing else.
 }
 
-const { home, order, role, grantUntil } = workerData as SourceThreadOptions;
-let until = grantUntil;
-const opened = await openSource(
-  home,
-  order,
-  role,
-  () => until,
-  (sentence) => tell({ kind: 'says', sentence }),
-);
-if (opened.kind === 'open') run(opened.side);
-else {
-  tell({ kind: 'failed', says: opened.says });
-  port.close();
+type Message = Exclude<ToSourceThread, { kind: 'open' }>;
+let until: number | null = null;
+let heard: ((message: Message) => void) | null = null;
+
+port.on('message', (message: ToSourceThread) => {
+  if (message.kind === 'open') void open(message.options);
+  else heard?.(message);
+});
+
+async function open({ home, order, role, grantUntil }: SourceThreadOptions): Promise<void> {
+  until = grantUntil;
+  const opened = await openSource(
+    home,
+    order,
+    role,
+    () => until,
+    (sentence) => tell({ kind: 'says', sentence }),
+  );
+  if (opened.kind === 'open') run(opened.side);
+  else {
+    tell({ kind: 'failed', says: opened.says });
+    port?.close();
+  }
 }
 
 function run(side: SourceSide): void {
@@ -44,7 +54,7 @@ function run(side: SourceSide): void {
     tell({ kind: 'report', report: now });
   };
   const timer = setInterval(report, reportMs);
-  port?.on('message', (message: ToSourceThread) => {
+  heard = (message) => {
     switch (message.kind) {
       case 'change':
         until = message.role.grantUntil;
@@ -72,10 +82,10 @@ function run(side: SourceSide): void {
         clearInterval(timer);
         void side.close(message.why).then(() => {
           tell({ kind: 'closed' });
-          port.close();
+          port?.close();
         });
     }
-  });
+  };
   report();
   tell({ kind: 'opened' });
 }

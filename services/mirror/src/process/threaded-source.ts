@@ -7,7 +7,7 @@
  *   H3  closed, the volume is closed before that is answered; the thread may tell clients so for a moment longer
  */
 
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import type { MemberId, MirrorOrder } from '@holdfast/core';
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
@@ -21,6 +21,8 @@ export interface SourceThreadOptions {
 }
 
 export type ToSourceThread =
+  /** The first one, once. */
+  | { readonly kind: 'open'; readonly options: SourceThreadOptions }
   | { readonly kind: 'change'; readonly order: MirrorOrder; readonly role: SourceRole }
   | { readonly kind: 'drain'; readonly id: number; readonly to: MemberId | null; readonly limitMs: number }
   | { readonly kind: 'run'; readonly id: number; readonly run: MirrorRun }
@@ -59,24 +61,26 @@ export class ThreadedSource implements SourceSide {
   #over = false;
   #told: string;
 
-  private constructor(options: SourceThreadOptions, says: (sentence: string) => void) {
+  private constructor(worker: Worker, options: SourceThreadOptions, says: (sentence: string) => void) {
     this.#says = says;
     this.#told = termsOf(options.order, options.role);
-    const entry = new URL('./source-thread.js', import.meta.url);
-    this.#worker = new Worker(entry, { workerData: options, execArgv: [] });
+    this.#worker = worker;
     this.#worker.on('message', (message: FromSourceThread) => this.#heard(message));
     this.#worker.on('exit', () => this.#exited());
     // H1.
     this.#worker.on('error', (error) => {
       throw error;
     });
+    this.#tell({ kind: 'open', options });
   }
 
+  /** `worker`: that of source-thread.ts, which nobody told anything yet. */
   static async open(
+    worker: Worker,
     options: SourceThreadOptions,
     says: (sentence: string) => void,
   ): Promise<Opened<SourceSide>> {
-    const side = new ThreadedSource(options, says);
+    const side = new ThreadedSource(worker, options, says);
     const why = await new Promise<string>((resolve) => {
       side.#opened = resolve;
     });

@@ -8,11 +8,15 @@ import { TargetRoleSide } from './target-role.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { OffHost } from './off-host.ts';
 import { offHostSocketOf } from './volume-export.ts';
+import type { SourceThreads } from './source-threads.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import { notSource, openPlace, roomFor, runKept, type VolumeHome } from './volume-home.ts';
 import { ThreadedSource } from './threaded-source.ts';
 
-export function volumeSides({ directory, log, door }: SidesPorts): Sides<VolumeDataset> {
+export function volumeSides(
+  { directory, log, door }: SidesPorts,
+  threads: SourceThreads,
+): Sides<VolumeDataset> {
   const { path, record, credentials } = directory;
   const self = record.id;
   const home: VolumeHome = { path, cluster: record.cluster, self, credentials };
@@ -58,7 +62,7 @@ export function volumeSides({ directory, log, door }: SidesPorts): Sides<VolumeD
 
   return {
     source: (order, role, grantUntil) =>
-      ThreadedSource.open({ home, order, role, grantUntil: grantUntil() }, says),
+      ThreadedSource.open(threads.take(), { home, order, role, grantUntil: grantUntil() }, says),
     target,
     kept: (order, run, ports) => runKept(home, order, run, ports),
     release: () => '',
