@@ -36,6 +36,7 @@ export class KeptStore implements Divergence {
   readonly #failPoint: (name: string) => void;
   readonly #index: KeptIndex;
   #bytes = 0;
+  #closed = false;
   /** One after the other: each has to know what the others took of the room. */
   #turn: Promise<void> = Promise.resolve();
 
@@ -78,6 +79,15 @@ export class KeptStore implements Divergence {
     return keeping;
   }
 
+  /**
+   * Nothing is kept any more. Resolves when what was under way has ended, whole or not at all: whoever opens the folder
+   * next throws away what is not in the index.
+   */
+  close(): Promise<void> {
+    this.#closed = true;
+    return this.#turn;
+  }
+
   async #keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
     const rows = versions.filter((version) => !this.#has(version)).map((version) => this.#rowOf(version));
     const more = rows.reduce((sum, row) => sum + (row.kept ? row.size : 0), 0);
@@ -89,7 +99,10 @@ export class KeptStore implements Divergence {
       for (const row of rows) {
         if (row.attributes?.kind !== 'file') continue;
         written.push(row.number);
-        await this.#copyIn(tree, row);
+        if (!(await this.#copyIn(tree, row))) {
+          for (const number of written) this.#drop(number);
+          return { kind: 'full', says: 'this copy is being closed' };
+        }
         this.#failPoint('keep:copied');
       }
       await this.#sync(written);
@@ -196,14 +209,19 @@ export class KeptStore implements Divergence {
     );
   }
 
-  async #copyIn(tree: Tree, row: KeptRow): Promise<void> {
+  /** False: closed meanwhile. */
+  async #copyIn(tree: Tree, row: KeptRow): Promise<boolean> {
     const from = tree.openRead(row.path);
     try {
       const flags = constants.O_RDWR | constants.O_CREAT | constants.O_TRUNC;
       const to = openSync(join(this.#folder, String(row.number)), flags, 0o600);
       try {
         const slices = tree.copySlices(from, to);
-        while (slices.next().done !== true) await setImmediate();
+        while (slices.next().done !== true) {
+          if (this.#closed) return false;
+          await setImmediate();
+        }
+        return true;
       } finally {
         closeSync(to);
       }

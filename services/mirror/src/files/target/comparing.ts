@@ -136,7 +136,7 @@ export class Comparing {
   async #keep(versions: readonly OwnVersion[]): Promise<boolean> {
     const { kept, tree, waiting } = this.#ground;
     if (versions.length === 0) return true;
-    for (;;) {
+    while (!this.#ended) {
       const keeping = await kept.keep(tree, versions);
       if (keeping.kind === 'kept') {
         waiting('');
@@ -144,8 +144,8 @@ export class Comparing {
       }
       waiting(keeping.says);
       await delay(roomPollMs);
-      if (this.#ended) return false;
     }
+    return false;
   }
 
   get #keeps(): boolean {

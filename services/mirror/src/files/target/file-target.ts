@@ -222,6 +222,7 @@ export class FileTarget {
     await this.#accepting;
     await this.#commits.close();
     await this.#quiet();
+    await this.#parts.kept.close();
     await this.#emptying;
     const { log, ground, own } = this.#parts;
     if (this.#promoted && !this.#cleared) {
