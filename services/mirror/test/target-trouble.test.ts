@@ -27,32 +27,35 @@ async function playStory(): Promise<void> {
   await stage.target.foreignChanges();
 }
 
-test.each(['ENOSPC', 'EIO'])('%s at any point is waited out, and said, and harms nothing', async (code) => {
-  stage = await openStage();
-  await playStory();
-  const expected = snapshot(stage.root);
-  await stage.close();
+test.each(['ENOSPC', 'EIO', 'ENAMETOOLONG'])(
+  '%s at any point is waited out, and said, and harms nothing',
+  async (code) => {
+    stage = await openStage();
+    await playStory();
+    const expected = snapshot(stage.root);
+    await stage.close();
 
-  const failed = new Set<string>(['commit:acknowledged']);
-  const said: string[] = [];
-  stage = await openStage(undefined, {
-    pauseMs: 20,
-    says: (sentence) => said.push(sentence),
-    failPoint: (name) => {
-      if (failed.has(name)) return;
-      failed.add(name);
-      throw new DiskError(code);
-    },
-  });
-  await playStory();
-  expect(failed.size).toBeGreaterThan(15);
-  expect(said.join('\n')).toMatch(/d3\/data waits: .*the disk of the test/);
-  expect(snapshot(stage.root)).toBe(expected);
-  expect((await stage.target.foreignChanges()).named).toEqual([]);
-  expect(stage.target.state()).toMatchObject({ phase: 'replicating', says: '' });
-  stage = await stage.reopen({ failPoint: () => undefined });
-  expect(snapshot(stage.root)).toBe(expected);
-});
+    const failed = new Set<string>(['commit:acknowledged']);
+    const said: string[] = [];
+    stage = await openStage(undefined, {
+      pauseMs: 20,
+      says: (sentence) => said.push(sentence),
+      failPoint: (name) => {
+        if (failed.has(name)) return;
+        failed.add(name);
+        throw new DiskError(code);
+      },
+    });
+    await playStory();
+    expect(failed.size).toBeGreaterThan(15);
+    expect(said.join('\n')).toMatch(/d3\/data waits: .*the disk of the test/);
+    expect(snapshot(stage.root)).toBe(expected);
+    expect((await stage.target.foreignChanges()).named).toEqual([]);
+    expect(stage.target.state()).toMatchObject({ phase: 'replicating', says: '' });
+    stage = await stage.reopen({ failPoint: () => undefined });
+    expect(snapshot(stage.root)).toBe(expected);
+  },
+);
 
 test('what stays undurable is given up at the deadline, and was never acknowledged', async () => {
   let full = false;

@@ -1,7 +1,7 @@
 /**
  * What a file system may answer, sorted by what a target does about it.
  *
- *   waiting   the disk is full, read-only or failing: tried again until it works or a deadline is over
+ *   waiting   the disk is full, read-only or failing, or has no place for a name: tried again until it works or a deadline is over
  *   misfit    the tree is not what the catalog says, because somebody changed it: what was found decides
  *   broken    anything else is a fault of ours, and is thrown on
  */
@@ -20,6 +20,8 @@ const waiting = new Map([
   ['EACCES', 'permission denied'],
   ['EFBIG', 'file too large for this file system'],
   ['EMLINK', 'too many links to one file'],
+  ['ENAMETOOLONG', 'a name or a link is too long for this file system: exclude it'],
+  ['EILSEQ', 'a name is not valid on this file system: exclude it'],
   ['EOPNOTSUPP', 'not supported by this file system'],
   ['ENOSYS', 'not supported by this host'],
 ]);
