@@ -247,6 +247,72 @@ describe('a planned move of a group that is nothing but an address', () => {
     expect(ownership(w)).toEqual(handedToB.ownership);
   });
 
+  describe('whose successor is active before the former owner renewed', () => {
+    const report = (epoch: bigint, state: 'active' | 'fenced', step: string, server: string) => ({
+      groups: [
+        {
+          ...(activeOnA.groups[0] as (typeof activeOnA.groups)[number]),
+          epoch,
+          state,
+          steps: [{ name: step, server, ms: 3, outcome: 'done' as const, says: '' }],
+        },
+      ],
+    });
+    const op: NonNullable<GroupRecord['operation']> = {
+      id: 'g1-10-switchover',
+      group: 'g1',
+      kind: 'switchover',
+      phase: 'acquiring',
+      from: 'a',
+      to: 'b',
+      by: 'olga',
+      forced: false,
+      reason: 'olga asked for the switchover to b',
+      startedAt: wall,
+      steps: [],
+    };
+
+    function activeOnB(): Leader {
+      const w = leader();
+      const handed = { ...handedToB, operation: op };
+      const row = { key: keys.group('g1'), value: encode(handed), modRevision: 40n };
+      w.tell({ kind: 'changed', revision: 40n, rows: [row] }, 1_500);
+      w.hears('a', 1_510, fenced);
+      w.renewed('b', renewal('b', { counter: 2, ...report(5n, 'active', 'add addresses', 'b') }), 41n, 1_520);
+      return w;
+    }
+
+    const stepsOf = (w: Leader): unknown =>
+      w
+        .changes()
+        .flatMap((txn) => txn.puts)
+        .filter(({ key }) => key === keys.operation(op.id))
+        .map(({ value }) =>
+          (JSON.parse(value) as { steps: { name: string }[] }).steps.map(({ name }) => name),
+        );
+
+    it('ends with the steps of both, as soon as those of the former one are here', () => {
+      const w = activeOnB();
+      expect(w.changes()).toEqual([]);
+      w.renewed(
+        'a',
+        renewal('a', { counter: 2, ...report(4n, 'fenced', 'drop addresses', 'a') }),
+        42n,
+        1_600,
+      );
+      expect(stepsOf(w)).toEqual([['drop addresses', 'add addresses']]);
+    });
+
+    it('ends without them when they do not come within a second', () => {
+      const w = activeOnB();
+      w.hears('a', 2_400, fenced);
+      w.tell({ kind: 'wake' }, 2_499);
+      expect(w.changes()).toEqual([]);
+      w.tell({ kind: 'wake' }, 2_500);
+      expect(stepsOf(w)).toEqual([['add addresses']]);
+    });
+  });
+
   it('is an ordinary release where a server is of a version that would not wait', () => {
     const w = leader(rows(activeOnA, renewal('b', { awaitsFormer: undefined })));
     const command = { kind: 'switchover', group: 'g1', to: 'b' } as const;

@@ -41,6 +41,7 @@ import {
 import { isDrained } from './copies.ts';
 import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
+import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
 import { servicePathDead } from './paths.ts';
 import { maintenanceOf } from './view.ts';
 
@@ -144,7 +145,11 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   if (op?.phase === 'awaiting-approval') return awaitApproval(c, own, op, downFrom);
   const report = reportFor(scene, owner, config.name);
   const active = report?.epoch === epoch && report.state === 'active';
-  if (op !== null && active) return operationDone(c, own, op, report.steps);
+  if (op !== null && active) {
+    const awaited = stepsAwaitedUntil(c, own, op);
+    if (awaited !== null) return acquiring(c, own, op, Math.min(downFrom, awaited));
+    return operationDone(c, own, op, report.steps);
+  }
   const never = neverBegan(scene, config, owner, epoch);
   if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
@@ -165,13 +170,6 @@ function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepR
   const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, [...lateSteps(c, own, op), ...steps]);
   const reason = `${own.owner} holds epoch ${own.epoch.toString()}: ${op.reason}`;
   return change('active', back ? 'rolled-back' : `${op.kind}-done`, settled(c, own, done, reason), done);
-}
-
-/** The release's steps, where its end was told by a heartbeat before the renewal that lists them. */
-function lateSteps(c: Case, own: Owned, op: Operation): readonly StepRecord[] {
-  if (op.from === null || op.steps.some((s) => s.server === op.from)) return [];
-  const report = reportFor(c.scene, op.from, c.config.name);
-  return report?.state === 'fenced' && report.epoch === own.epoch - 1n ? report.steps : [];
 }
 
 function acquiring(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {

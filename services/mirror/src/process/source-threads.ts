@@ -3,11 +3,13 @@
  * the first answer of the next: as many as there were such sources here are begun before the process loads the rest of itself.
  *
  *   T1  one that nobody takes within `spareMs` is ended
+ *   T2  what can't be read here begins none: whoever needs it says so, in words
  */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { codeOf } from '../files/target/trouble.ts';
 
 const sparesMax = 8;
 const spareMs = 20_000;
@@ -42,15 +44,22 @@ function sourcesIn(mirrors: string): number {
 }
 
 function isSource(folder: string): boolean {
-  const role = join(folder, 'role.json');
-  return (
-    existsSync(join(folder, 'volume')) && existsSync(role) && readFileSync(role, 'utf8').includes('source')
-  );
+  if (!existsSync(join(folder, 'volume'))) return false;
+  return readable(() => readFileSync(join(folder, 'role.json'), 'utf8'), '').includes('source');
 }
 
 function foldersOf(folder: string): string[] {
-  if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true })
+  return readable(() => readdirSync(folder, { withFileTypes: true }), [])
     .filter((entry) => entry.isDirectory())
     .map((entry) => join(folder, entry.name));
+}
+
+/** T2. */
+function readable<Read>(read: () => Read, otherwise: Read): Read {
+  try {
+    return read();
+  } catch (error) {
+    if (codeOf(error) === '') throw error;
+    return otherwise;
+  }
 }

@@ -29,6 +29,9 @@ const keepBytesMin = 1 << 30;
 
 export type Keeping = { readonly kind: 'kept' } | { readonly kind: 'full'; readonly says: string };
 
+/** Whoever asked was closed as well, and does not ask again. */
+const closing: Keeping = { kind: 'full', says: 'this copy is being closed' };
+
 export class KeptStore implements Divergence {
   readonly maxBytes: number;
   readonly #folder: string;
@@ -89,6 +92,7 @@ export class KeptStore implements Divergence {
   }
 
   async #keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
+    if (this.#closed) return closing;
     const rows = versions.filter((version) => !this.#has(version)).map((version) => this.#rowOf(version));
     const more = rows.reduce((sum, row) => sum + (row.kept ? row.size : 0), 0);
     if (this.#bytes + more > this.maxBytes || this.entries + rows.length > entriesMax) {
@@ -101,7 +105,7 @@ export class KeptStore implements Divergence {
         written.push(row.number);
         if (!(await this.#copyIn(tree, row))) {
           for (const number of written) this.#drop(number);
-          return { kind: 'full', says: 'this copy is being closed' };
+          return closing;
         }
         this.#failPoint('keep:copied');
       }
