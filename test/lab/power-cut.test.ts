@@ -6,9 +6,10 @@ import { afterAll, describe, expect } from '@jest/globals';
 import { clusterYaml, group, outageMs, virtualAddress } from './config.ts';
 import { Clients, databaseResources, expectSound } from './database.ts';
 import type { Fates } from './host-disk.ts';
+import { Loops } from './loops.ts';
 import { stories } from './story.ts';
 import { until } from './until.ts';
-import { imageDigest, inStep, Loops, volumeLines } from './volumes.ts';
+import { imageDigest, inStep, volumeLines } from './volumes.ts';
 
 const cuts = Number(process.env['HOLDFAST_POWER_CUTS'] ?? 2);
 const cutMsMax = 120_000;
@@ -52,7 +53,7 @@ describe('a database on a volume', () => {
         await inStep(world, standby, stepMs);
         await clients.commit(30, startMs);
       }
-      loops.note(world);
+      loops.note(world.lab, world.cluster.servers);
       fates.push(await world.cutPower(owner));
       if (cuts > 2)
         process.stderr.write(`cut ${cut}: ${clients.count} committed, ${JSON.stringify(fates)}\n`);

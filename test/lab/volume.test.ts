@@ -3,9 +3,10 @@ import { existsSync } from 'node:fs';
 import { afterAll, describe, expect } from '@jest/globals';
 import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
 import { sh } from './mirrored.ts';
+import { Loops } from './loops.ts';
 import { stories, type Scene } from './story.ts';
 import { until } from './until.ts';
-import { disk, exportAt, fileSystem, imageOf, inStep, Loops, volumeLines, Writer } from './volumes.ts';
+import { disk, exportAt, fileSystem, imageOf, inStep, volumeLines, Writer } from './volumes.ts';
 import type { Status, World } from './world.ts';
 
 const takeoverMs = 5_000;
@@ -205,7 +206,7 @@ describe('a file system on a volume', () => {
         'cd /srv/db && while :; do dd if=/dev/urandom of=noise bs=64k count=50 2>&1; done',
       );
       busy.catch(() => undefined);
-      loops.note(world);
+      loops.note(world.lab, world.cluster.servers);
       await world.lab.host(owner).powerOff();
       await loops.detach();
       await world.active('d3', standby, outageMs + 2 * takeoverMs);
@@ -246,6 +247,6 @@ describe('a file system on a volume', () => {
     );
     await gone;
     await expect(sh(world, owner, 'mountpoint /srv/db')).rejects.toThrow();
-    loops.note(world);
+    loops.note(world.lab, world.cluster.servers);
   });
 });

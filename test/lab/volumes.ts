@@ -1,9 +1,8 @@
 /** A group's volume and its copies, as a story looks at them: through the export, and past everything of ours. */
-import { execFile, type ChildProcess } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { promisify } from 'node:util';
 import { argv } from './config.ts';
 import { until } from './until.ts';
 import type { Status, World } from './world.ts';
@@ -38,30 +37,6 @@ export function fileSystem(points: string): string {
         startTimeout: 20s
         stopTimeout: 3s
 `;
-}
-
-/** The kernel below all hosts keeps the loop devices of a host that lost its power. */
-export class Loops {
-  readonly #devices = new Set<string>();
-
-  /** What is attached on the hosts now; the power of one may go. */
-  note(world: World): void {
-    for (const host of world.cluster.servers) {
-      const record = join(world.lab.host(host).dir, 'run', 'attached-d3.disk.json');
-      if (!existsSync(record)) continue;
-      const { device } = JSON.parse(readFileSync(record, 'utf8')) as { readonly device: string };
-      this.#devices.add(device);
-    }
-  }
-
-  /** Those that nobody serves any more: the name space in which their file had a longer name is gone. */
-  async detach(): Promise<void> {
-    for (const device of this.#devices) {
-      const told = `/sys/block/${device.slice('/dev/'.length)}/loop/backing_file`;
-      if (existsSync(told) && readFileSync(told, 'utf8').trim() === '/volume')
-        await promisify(execFile)('losetup', ['--detach', device]);
-    }
-  }
 }
 
 /** Of the whole volume as a host has it. */

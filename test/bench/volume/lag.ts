@@ -94,6 +94,7 @@ async function during(stage: VolumeStage, work: Promise<unknown>): Promise<reado
   } finally {
     child.kill('SIGKILL');
     closeSync(image);
+    // Whatever it was: it was thrown above, or something came before it.
     await end.catch(() => undefined);
   }
 }

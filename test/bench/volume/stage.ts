@@ -3,11 +3,10 @@
  * both reached through a Unix socket.
  */
 import { spawn } from 'node:child_process';
-import { mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { sourceName, targetName, type Ground } from '../mirror/ground.ts';
 import { until } from '../until.ts';
-import { existsSync } from 'node:fs';
 
 export interface VolumeTerms {
   readonly sizeMebibytes: number;

@@ -1,10 +1,10 @@
 /** A server with a mounted volume loses its power: how long after the declaration the file system is there again. */
-import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { bringUp, type LabCluster } from '@holdfast/cli';
 import { createLab, type Lab } from '@holdfast/lab';
+import { Loops } from '../../lab/loops.ts';
 import type { Figure } from '../figure.ts';
 import { declaration, eventAfter } from '../history.ts';
 import { monotonicMs } from '../lines.ts';
@@ -24,12 +24,13 @@ const volume = '10GiB';
 export async function volumeTakeover(plan: VolumePlan, say: Say): Promise<Figure> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
   const lab = await createLab({ dir, hosts: ['a', 'b', 'w'], tied: true });
+  const loops = new Loops();
   const values: number[] = [];
   const notes: string[] = [];
   try {
     const cluster = await bringUp(lab, { config: configuration(lab) });
     for (let run = 0; run < plan.runs; run += 1) {
-      values.push(await takeover(lab, cluster));
+      values.push(await takeover(lab, cluster, loops));
       say(`takeover of a mounted volume: ${values.at(-1)?.toFixed(0) ?? ''} ms after the declaration`);
     }
   } catch (error) {
@@ -37,6 +38,7 @@ export async function volumeTakeover(plan: VolumePlan, say: Say): Promise<Figure
     notes.push(tellError(error));
   } finally {
     await lab.down();
+    await loops.detach();
     rmSync(dir, { recursive: true, force: true });
   }
   return figureOf({
@@ -52,7 +54,7 @@ export async function volumeTakeover(plan: VolumePlan, say: Say): Promise<Figure
 }
 
 /** Milliseconds. */
-async function takeover(lab: Lab, cluster: LabCluster): Promise<number> {
+async function takeover(lab: Lab, cluster: LabCluster, loops: Loops): Promise<number> {
   const before = await cluster.until(
     'w',
     'a volume in step',
@@ -64,7 +66,7 @@ async function takeover(lab: Lab, cluster: LabCluster): Promise<number> {
   const script = `i=0; while :; do i=$((i+1)); dd if=/dev/urandom of=${mount}/f$((i%64)) bs=64k count=4 conv=fsync status=none; done`;
   lab.host(owner).spawn(['sh', '-c', script], { stdio: 'ignore' });
   await new Promise((resolve) => setTimeout(resolve, writingMs));
-  const device = attachedOn(lab, owner);
+  loops.note(lab, [owner]);
   const offMs = monotonicMs();
   await lab.host(owner).powerOff();
   await cluster.until(
@@ -78,7 +80,7 @@ async function takeover(lab: Lab, cluster: LabCluster): Promise<number> {
   const found = await lab.host(standby).exec(['sh', '-c', `ls ${mount} | grep -c '^f'`]);
   if (!(Number(found.stdout) > 0))
     throw new Error(`nothing that was written is on ${standby}: ${found.stderr}`);
-  detach(device);
+  await loops.detach();
   await lab.host(owner).powerOn();
   cluster.run(owner);
   return doneMs - declared.atMs;
@@ -94,20 +96,6 @@ function ownerInStep({ groups, servers }: Status): ServerName | null {
   const well =
     copy?.state === 'replicating' && copy.consistent && servers[otherServer(owner)]?.state === 'up';
   return well ? owner : null;
-}
-
-/** The loop device below the mount; the kernel below all hosts keeps it when a host loses its power. */
-function attachedOn(lab: Lab, host: ServerName): string | null {
-  const record = join(lab.host(host).dir, 'run', `attached-${group}.disk.json`);
-  if (!existsSync(record)) return null;
-  return (JSON.parse(readFileSync(record, 'utf8')) as { readonly device: string }).device;
-}
-
-function detach(device: string | null): void {
-  if (device === null) return;
-  const told = `/sys/block/${device.slice('/dev/'.length)}/loop/backing_file`;
-  if (existsSync(told) && readFileSync(told, 'utf8').trim() === '/volume')
-    execFileSync('losetup', ['--detach', device], { timeout: 10_000 });
 }
 
 function configuration(lab: Lab): string {
