@@ -2,7 +2,16 @@
 import { randomBytes } from 'node:crypto';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
 import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
-import { inStep, submit, until, VolumeHost, volumeBytes, writeOf, type HostTerms } from './volume-hosts.ts';
+import {
+  chunkBytes,
+  inStep,
+  submit,
+  until,
+  VolumeHost,
+  volumeBytes,
+  writeOf,
+  type HostTerms,
+} from './volume-hosts.ts';
 
 const flush = { kind: 'flush' } as const;
 const quietMs = 150;
@@ -56,6 +65,27 @@ describe('in sync mode', () => {
     bert.mend();
     expect(await Promise.all([written, flushed])).toEqual([outcome.done, outcome.done]);
     expect(bert.contents().subarray(0, 512).equals(bytes)).toBe(true);
+  });
+
+  it('what is written during a resync, and nothing after it, is answered when the target is in step', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
+    bert.cut();
+    await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+    // Every second chunk, so that they are asked for one by one.
+    const scattered = Array.from({ length: 32 }, (_, i) => 2 * i * chunkBytes);
+    const before = scattered.map((offset) => submit(source, writeOf(offset, randomBytes(512))));
+    bert.mend();
+    while (source.rows()[0]?.state !== 'resync') await new Promise((next) => setImmediate(next));
+    // The last chunk is not asked for yet: it travels with the resync.
+    const bytes = randomBytes(512);
+    const written = Promise.all([...before, submit(source, writeOf(62 * chunkBytes, bytes, true))]);
+    expect(await Promise.race([written, later(5_000)])).toEqual([...before, 0].map(() => outcome.done));
+    expect(
+      bert
+        .contents()
+        .subarray(62 * chunkBytes, 62 * chunkBytes + 512)
+        .equals(bytes),
+    ).toBe(true);
   });
 
   it('what waits is told when the grant ends', async () => {

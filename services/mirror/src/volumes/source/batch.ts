@@ -49,6 +49,11 @@ export class Batch {
     return this.#sequence;
   }
 
+  /** What was written up to here went before, or is among these changes. */
+  reached(sequence: number): void {
+    this.#sequence = sequence;
+  }
+
   /** True: a frame is full. `mostBytes`: of contents of one frame. */
   add(sequence: number, change: BlockChange, mostBytes: number): boolean {
     const room = Math.min(frameBytes, mostBytes);

@@ -82,6 +82,15 @@ export class Forwarding {
     if (!this.#batch.empty || this.#outstanding.undurable) this.flush({ barrier: true });
   }
 
+  /**
+   * The mark that ends a resync. `sequence`: of the last write: those to chunks that were dirty anyway were not added here, and
+   * went with the differences. Answers the number of the frame.
+   */
+  markInStep(sequence: number): number {
+    this.#batch.reached(sequence);
+    return this.flush({ barrier: true, inStep: true });
+  }
+
   /** With a barrier or a mark there is a frame even when nothing waits. Answers the number of the last one. */
   flush({ barrier = false, inStep = false, resync = false }: Flags = {}): number {
     const frames = this.#batch.take();

@@ -348,7 +348,7 @@ export class VolumeLine {
 
   #markInStep(): void {
     if (this.#phase.kind !== 'resync' || this.#forwarding === null) return;
-    this.#phase.mark = this.#forwarding.flush({ barrier: true, inStep: true });
+    this.#phase.mark = this.#forwarding.markInStep(this.#ports.sequence());
   }
 
   /** Empty, or why the connection can't go on. */
