@@ -136,9 +136,11 @@ describe('a server that fails', () => {
         const failedMs = monotonicMs();
         killService(scene, owner);
         await world.client.answeredBy(web, owner, 5_000, failedMs + 50);
-        expect(`${restart}: ${(await world.status('w')).groups['d3']?.owner ?? ''}`).toBe(
-          `${restart}: ${owner}`,
+        // One that dies while it is started is waited for, for as long as a start may take.
+        const seen = await world.until('w', 'the service is known to run', 5_000, ({ groups }) =>
+          Object.values(groups['d3']?.resources ?? {}).every(({ state }) => state === 'running'),
         );
+        expect(`${restart}: ${seen.groups['d3']?.owner ?? ''}`).toBe(`${restart}: ${owner}`);
       }
       const failedMs = monotonicMs();
       killService(scene, owner);

@@ -91,11 +91,18 @@ export class World {
   }
 
   async status(host: string): Promise<Status> {
-    return this.json<Status>(host, 'status');
+    return this.#read<Status>(host, 'status');
   }
 
   events(host: string): Promise<ListedEvent[]> {
-    return this.json<ListedEvent[]>(host, 'get', 'events');
+    return this.#read<ListedEvent[]>(host, 'get', 'events');
+  }
+
+  /** As json(), for what is asked again and again. */
+  async #read<T>(host: string, ...args: readonly string[]): Promise<T> {
+    const { status, stdout, stderr } = await this.cluster.read(host, ...args, '-o', 'json');
+    if (status !== 0) throw new Error(`on ${host}, ${args.join(' ')} ended with status ${status}: ${stderr}`);
+    return JSON.parse(stdout) as T;
   }
 
   /** An operation that is waited for, whatever its outcome; `exit` is the exit status. */
@@ -169,7 +176,9 @@ export class World {
     return this.lab
       .host(host)
       .views()
-      .filter(({ pid, command }) => pid !== watching && !command.includes('lab-service.js serve'))
+      .filter(
+        ({ pid, command }) => pid !== watching && !/lab-service\.js serve|standing-program/.test(command),
+      )
       .map(({ pid }) => pid);
   }
 

@@ -11,6 +11,7 @@ import { LabError, type ExecResult, type Host, type Lab } from '@holdfast/lab';
 import type { StatusView } from '../view/status-view.ts';
 import { holdfastArgv } from './holdfast-program.ts';
 import { labConfig, labGroup, labRoot } from './lab-config.ts';
+import { StandingReader } from './standing.ts';
 
 export interface BringUpOptions {
   /** As in cluster.yaml; default 5s. */
@@ -36,7 +37,9 @@ export interface LabCluster {
   readonly configFile: string | null;
   /** Runs a command line on a member's host and directory. */
   readonly holdfast: (host: string, ...args: readonly string[]) => Promise<ExecResult>;
-  /** The same, for one that must succeed: its standard output. */
+  /** The same for a command line that only reads and is asked often (standing.ts). */
+  readonly read: (host: string, ...args: readonly string[]) => Promise<ExecResult>;
+  /** As `holdfast`, for one that must succeed: its standard output. */
   readonly must: (host: string, ...args: readonly string[]) => Promise<string>;
   /** Starts `holdfast run` in the background; its output goes to run/holdfast.log in the host's directory. */
   readonly run: (host: string, ...args: readonly string[]) => void;
@@ -73,8 +76,14 @@ export function labCluster(
     if (result.status === 0) return result.stdout;
     throw failed(name, args, result);
   };
+  const readers = new Map<string, StandingReader>();
+  const read = async (name: string, ...args: readonly string[]): Promise<ExecResult> => {
+    const reader = readers.get(name) ?? new StandingReader(lab.host(name));
+    readers.set(name, reader);
+    return (await reader.ask(args)) ?? holdfast(name, ...args);
+  };
   const status = async (name: string): Promise<StatusView | null> => {
-    const { status: ended, stdout } = await holdfast(name, 'status', '-o', 'json');
+    const { status: ended, stdout } = await read(name, 'status', '-o', 'json');
     return ended === 0 ? (JSON.parse(stdout) as StatusView) : null;
   };
   return {
@@ -83,6 +92,7 @@ export function labCluster(
     servers,
     configFile: join(lab.dir, 'cluster.yaml'),
     holdfast,
+    read,
     must,
     run: (name, ...args) => {
       startRun(lab.host(name), args);
