@@ -14,7 +14,7 @@ import { VolumeClient } from './volume-client.ts';
 
 const program = join(import.meta.dirname, '../dist/process/main.js');
 const mirror = 'd3/disk';
-const limitMs = 20_000;
+const limitMs = 60_000;
 const lookMs = 10;
 const openMs = 30_000;
 

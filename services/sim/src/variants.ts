@@ -24,8 +24,8 @@ import { honest, type Tampering } from './tampering.ts';
 
 export interface Variant {
   readonly name: string;
-  /** Seeds within which it must be caught. */
-  readonly within: number;
+  /** The seed that catches it with the rules as they stand; it is tried first. */
+  readonly seed: number;
   readonly tampering: Tampering;
 }
 
@@ -220,26 +220,26 @@ function withoutMirrors(config: ClusterConfig): ClusterConfig {
 }
 
 export const variants: readonly Variant[] = [
-  { name: 'no S in the inequality: others wait F', within: 300, tampering: withWait((r) => r.fenceMs) },
-  { name: 'a renewal counts from its answer', within: 300, tampering: countedFromAnswer },
-  { name: 'deadlines are polled once a second', within: 300, tampering: polled },
-  { name: 'the boot rule is left out', within: 300, tampering: noBootRule },
-  { name: 'the epoch is not compared', within: 300, tampering: epochNotCompared },
-  { name: 'a former owner is not waited for', within: 300, tampering: formerNotWaitedFor },
-  { name: 'a promise does not bind', within: 300, tampering: promiseNotBinding },
-  { name: 'promises count from their reply', within: 300, tampering: promisesFromReply },
+  { name: 'no S in the inequality: others wait F', seed: 20, tampering: withWait((r) => r.fenceMs) },
+  { name: 'a renewal counts from its answer', seed: 1, tampering: countedFromAnswer },
+  { name: 'deadlines are polled once a second', seed: 1, tampering: polled },
+  { name: 'the boot rule is left out', seed: 1, tampering: noBootRule },
+  { name: 'the epoch is not compared', seed: 1, tampering: epochNotCompared },
+  { name: 'a former owner is not waited for', seed: 9, tampering: formerNotWaitedFor },
+  { name: 'a promise does not bind', seed: 38, tampering: promiseNotBinding },
+  { name: 'promises count from their reply', seed: 9, tampering: promisesFromReply },
   {
     name: 'no guard and no kernel lifetime',
-    within: 300,
+    seed: 1,
     tampering: { ...honest, guard: 'absent', kernelLifetime: false },
   },
-  { name: 'silence alone is enough, G is ignored', within: 300, tampering: withWait(() => 0) },
-  { name: 'a hint is enough to act', within: 300, tampering: actsOnHint },
-  { name: 'rule 10 is ignored', within: 300, tampering: ruleTenIgnored },
-  { name: 'a copy that is not complete is taken over to', within: 300, tampering: copiesIgnored },
+  { name: 'silence alone is enough, G is ignored', seed: 12, tampering: withWait(() => 0) },
+  { name: 'a hint is enough to act', seed: 1, tampering: actsOnHint },
+  { name: 'rule 10 is ignored', seed: 22, tampering: ruleTenIgnored },
+  { name: 'a copy that is not complete is taken over to', seed: 1, tampering: copiesIgnored },
   {
     name: 'a source sends without a live grant',
-    within: 300,
+    seed: 25,
     tampering: { ...honest, ignoresGrants: true },
   },
 ];

