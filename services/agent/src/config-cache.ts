@@ -4,7 +4,7 @@
  */
 
 import { configFromJson, type ClusterConfig, type Ended, type Revision } from '@holdfast/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
 
 export interface CachedConfig {

@@ -4,7 +4,7 @@
  * what was found is remembered, on disk too.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
 import type { Addresses } from './platform/platform.ts';
 

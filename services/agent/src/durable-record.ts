@@ -11,7 +11,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Ended } from '@holdfast/core';
 import { errorCode, errorText, writeDurably } from '@holdfast/wire/directory';
-import type { z } from 'zod';
+import type * as z from 'zod';
 
 const retryMs = 5_000;
 

@@ -4,7 +4,7 @@
  * said again here; a field that we do not use is left out.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 
 /** One group of an `arm`, which replaces all groups that were armed before. */
 export interface GuardGroup {

@@ -11,7 +11,7 @@
  */
 
 import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
 
 export interface Remembered {

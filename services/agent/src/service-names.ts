@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Ended, Epoch, GroupConfig, GroupId, MemberId } from '@holdfast/core';
 import { identityAddresses } from '@holdfast/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
 import { holdsNow, type Host } from './host.ts';
 

@@ -3,7 +3,7 @@
  * a guess. Encoding is canonical: the same record always gives the same text, because renewals are compared as text.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type {
   EndedOperation,
   EventRecord,

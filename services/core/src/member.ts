@@ -1,6 +1,6 @@
 /** A member's record in the store. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Member } from './names.ts';
 
 const schema = z.object({

@@ -1,5 +1,5 @@
 // What a lab is now, as data: for people through the cli, for tests through an assertion.
-import { z } from 'zod';
+import * as z from 'zod';
 import { mustRun } from './command.ts';
 import { LabError } from './error.ts';
 import { hostHandle } from './host.ts';

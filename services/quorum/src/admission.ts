@@ -20,7 +20,7 @@ import {
 } from '@holdfast/wire/directory';
 import { issueCertificate } from '@holdfast/wire/pki';
 import { failure, type Answer } from '@holdfast/wire/rpc';
-import { z } from 'zod';
+import * as z from 'zod';
 import { encodeMember, fromPorts, readMembers, toPorts, type MemberRow } from './member-row.ts';
 import type { Store } from './store.ts';
 

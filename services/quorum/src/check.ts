@@ -2,7 +2,7 @@
 
 import { candidates, caseOf, keys, lastOwner, sceneOf } from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
-import { z } from 'zod';
+import * as z from 'zod';
 import { mirrorProblems } from './mirror-problems.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type ClusterName, type StoreHealth } from './status.ts';

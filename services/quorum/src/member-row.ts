@@ -3,7 +3,7 @@
 import { keys } from '@holdfast/core';
 import { defaultPorts, type KnownMember, type MemberPorts } from '@holdfast/wire/directory';
 import type { members } from '@holdfast/proto';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Store } from './store.ts';
 
 const port = z.number().int().min(1).max(65_535);

@@ -5,7 +5,7 @@
 
 import { createConnection, type Socket } from 'node:net';
 import { mirrorStates, type Heartbeat } from '@holdfast/core';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export interface RelayListener {
   heard(from: string, path: number, heartbeat: Heartbeat): void;

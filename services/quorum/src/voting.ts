@@ -9,7 +9,7 @@
 import { keys } from '@holdfast/core';
 import type { members } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { EtcdMember, EtcdMembers } from './etcd/members.ts';
 import { encodeMember, readMembers, type MemberRow } from './member-row.ts';
 import type { Store } from './store.ts';

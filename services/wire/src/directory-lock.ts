@@ -8,7 +8,7 @@
  */
 import { readFile, rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import { z } from 'zod';
+import * as z from 'zod';
 import { problem, systemProblem, type DirectoryProblem } from './directory-problem.ts';
 import { writeDurably } from './durable-file.ts';
 import { pathIn } from './member-directory.ts';

@@ -1,5 +1,5 @@
 /** `member.json`: who this member is and whom it knows. Parsed here, once, into an immutable record. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { isAddress, isName } from './names.ts';
 
 const port = z.int().min(1).max(65_535);

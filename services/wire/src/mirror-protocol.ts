@@ -12,7 +12,7 @@
  * wrong field is answered with failed. Nothing that a client sends can stop the process. Orders are level-triggered.
  * A path that is not UTF-8 has its odd bytes written as \xNN.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const mirrorLineBytesMax = 1_048_576;
 

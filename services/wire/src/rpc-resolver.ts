@@ -3,7 +3,7 @@
  * would be ambiguous, so that the list travels as one path of base64url JSON. Nothing is ever looked up.
  */
 import { experimental, status, Metadata } from '@grpc/grpc-js';
-import { z } from 'zod';
+import * as z from 'zod';
 
 const scheme = 'holdfast';
 const placesSchema = z.array(z.strictObject({ host: z.string(), port: z.int() })).min(1);

@@ -5,7 +5,7 @@
  * Unknown keys are dropped here, unlike in the file: during a rolling upgrade a newer member may write more.
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Command } from '../names.ts';
 import type { TimeRules } from '../time.ts';
 import { brokenRule } from '../time.ts';

@@ -21,7 +21,7 @@
  */
 import { join } from 'node:path';
 import { type Database, type RootDatabase, open } from 'lmdb';
-import { z } from 'zod';
+import * as z from 'zod';
 import { Buckets } from './buckets.ts';
 import { type CatalogMeta, rootId } from './types.ts';
 import { releaseResident } from '../os/resident.ts';

@@ -10,7 +10,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import { rootId, type Catalog, type Entry } from '../catalog/types.ts';
 import { Tree } from '../os/tree.ts';
 import { OsError } from '../os/types.ts';

@@ -7,7 +7,7 @@ import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Epoch } from '@holdfast/core';
 import { errorCode, errorText, writeDurably } from '@holdfast/wire/directory';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export type RoleRecord =
   /** It never was anything, or its order was taken away. */

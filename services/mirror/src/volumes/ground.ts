@@ -8,7 +8,7 @@
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
 import { advanceHistory } from '@holdfast/core';
-import { z } from 'zod';
+import * as z from 'zod';
 import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';

@@ -19,7 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Attributes } from '../../transport/types.ts';
 import type { Kept } from '../target/types.ts';
 

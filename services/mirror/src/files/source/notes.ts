@@ -1,6 +1,6 @@
 /** What a source keeps about its targets and itself in the catalog, besides the entries. */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Epoch } from '@holdfast/core';
 import type { Catalog } from '../../catalog/types.ts';
 

@@ -12,7 +12,7 @@
  */
 
 import { setImmediate } from 'node:timers/promises';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Epoch, History, Position } from '@holdfast/core';
 import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';

@@ -8,7 +8,7 @@
  *   E3  sequence numbers below `sequenceBound` may have been given out: a new life goes on from there
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Disk, Store } from '../store/store.ts';
 import { Slots } from './slots.ts';
 

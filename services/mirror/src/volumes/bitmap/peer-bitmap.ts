@@ -8,7 +8,7 @@
  *   B3  a stamp is written after the bits that it vouches for are durable
  */
 
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Disk, Store } from '../store/store.ts';
 import { Bits } from './bits.ts';
 import { Slots } from './slots.ts';
