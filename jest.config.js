@@ -1,5 +1,7 @@
 const shared = {
   testEnvironment: 'node',
+  // The processes that tests start.
+  globalSetup: '<rootDir>/scripts/bundle.js',
   testEnvironmentOptions: { customExportConditions: ['source', 'node', 'node-addons'] },
   extensionsToTreatAsEsm: ['.ts'],
   modulePathIgnorePatterns: ['/dist/'],

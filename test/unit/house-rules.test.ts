@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { version } from '../../services/wire/src/version.ts';
 import { program } from '../../services/cli/src/program.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -77,6 +78,12 @@ describe('the house rules', () => {
       ['TO' + 'DO', 'FIX' + 'ME', 'eslint-' + 'disable', '@ts-' + '(ignore|expect-error|nocheck)'].join('|'),
     );
     expect(sources.filter((file) => excuse.test(text(file))).map(named)).toEqual([]);
+  });
+
+  it('all packages have the version that the program tells', () => {
+    const packages = files.filter((file) => basename(file) === 'package.json');
+    const versions = packages.map((file) => String(Reflect.get(JSON.parse(text(file)) as object, 'version')));
+    expect(new Set(versions)).toEqual(new Set([version]));
   });
 
   it('every relative link of the documents leads somewhere', () => {

@@ -5,7 +5,6 @@
  * Exit status: 0 ended in order; 1 a failure that a restart may mend; 2 the directory or the installation is wrong.
  */
 
-import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import type { AgentState } from '@holdfast/core';
 import {
@@ -17,6 +16,7 @@ import {
 } from '@holdfast/wire/directory';
 import { openJournal, type Journal } from '@holdfast/wire/journal';
 import { createLog, type Log } from '@holdfast/wire/log';
+import { version } from '@holdfast/wire/version';
 import { guardSocketOf, mirrorSocketOf, type Agent } from './agent.ts';
 import { createAgent } from './create-agent.ts';
 import { readHostAddresses } from './host-addresses.ts';
@@ -91,7 +91,7 @@ async function run(
   const created = await createAgent({
     directory,
     incarnation: incarnation.value,
-    version: ownVersion(),
+    version,
     platform: chosen.platform,
     journal,
     log,
@@ -143,14 +143,6 @@ function directoryArgument(): string | null {
     process.stderr.write(`agent: ${errorText(error)}\n`);
     return null;
   }
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
-  const parsed: unknown = JSON.parse(text);
-  const version: unknown =
-    typeof parsed === 'object' && parsed !== null ? Reflect.get(parsed, 'version') : null;
-  return typeof version === 'string' ? version : 'unknown';
 }
 
 /** A broken invariant ends the process: the next agent re-attaches, and the guard keeps the deadline meanwhile. */

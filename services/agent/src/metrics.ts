@@ -105,7 +105,7 @@ export class Metrics {
   }
 
   async #register(): Promise<Registry> {
-    const { Gauge, Registry, collectDefaultMetrics } = await import('prom-client');
+    const { Gauge, Registry, collectDefaultMetrics } = await import('./prometheus.ts');
     const registry = new Registry();
     const { tallies, notes } = this.#parts;
     collectDefaultMetrics({ register: registry, prefix: 'holdfast_agent_' });

@@ -15,7 +15,7 @@ export async function textOf(context: Context, shown: Shown): Promise<string> {
     case 'json':
       return `${JSON.stringify(shown.value, null, 2)}\n`;
     case 'yaml': {
-      const { stringify } = await import('yaml');
+      const { stringify } = await import('./text/yaml.ts');
       return stringify(shown.value);
     }
     case 'table':

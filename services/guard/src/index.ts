@@ -1,10 +1,5 @@
 /** How to start a guard, and what to say to it. A guard is a process; nothing of it runs inside another. */
 
-import { fileURLToPath } from 'node:url';
-
-/** The program of the guard's process. Holds from the sources as well as from the built files. */
-export const guardEntry = fileURLToPath(new URL('../dist/main.js', import.meta.url));
-
 /** Node's own flags for it. Measured: 10 MB of its own, beside the pages of node that all processes share. */
 export const guardNodeFlags: readonly string[] = ['--max-old-space-size=32', '--max-semi-space-size=1'];
 

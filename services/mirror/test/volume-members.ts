@@ -12,7 +12,7 @@ import { credentials } from './transport-cluster.ts';
 import { volumeBytes } from './volume-hosts.ts';
 import { VolumeClient } from './volume-client.ts';
 
-const program = join(import.meta.dirname, '../dist/process/main.js');
+const program = join(import.meta.dirname, '../../cli/dist/bundle/mirror.js');
 const mirror = 'd3/disk';
 const limitMs = 60_000;
 const lookMs = 10;

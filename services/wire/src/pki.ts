@@ -9,7 +9,6 @@ import { createPrivateKey, webcrypto } from 'node:crypto';
 import { identityUri, parseCertificate, type Peer } from './certificate.ts';
 import { isAddress, nameProblem } from './names.ts';
 import { errorText, failed, ok, type Outcome } from './outcome.ts';
-import './reflect-metadata.ts';
 
 export interface Authority {
   /** PEM. */
@@ -49,17 +48,8 @@ const keyAlgorithm = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const signingAlgorithm = { name: 'ECDSA', hash: 'SHA-256' } as const;
 const subtle = webcrypto.subtle;
 
-type Library = typeof X509;
-
-let loaded: Promise<Library> | null = null;
-
 /** Loaded at first use: only `init`, `join` and a quorum service that admits a member ever need it. */
-function library(): Promise<Library> {
-  return (loaded ??= import('@peculiar/x509').then((x509) => {
-    x509.cryptoProvider.set(webcrypto);
-    return x509;
-  }));
-}
+const library = async () => (await import('./x509.ts')).x509;
 
 type Keys = webcrypto.CryptoKeyPair;
 

@@ -70,7 +70,7 @@ function reasonOf(error: unknown): string {
 
 /** Mistakes of YAML itself, with line and column; what the keys mean is judged by the cluster, which knows its members. */
 async function syntaxErrors(text: string, name: string): Promise<string | null> {
-  const { LineCounter, parseDocument } = await import('yaml');
+  const { LineCounter, parseDocument } = await import('../text/yaml.ts');
   const lineCounter = new LineCounter();
   const { errors } = parseDocument(text, { lineCounter, prettyErrors: false });
   if (errors.length === 0) return null;

@@ -1,7 +1,7 @@
-/** Where the programs of a member are. Each service's package has its process's program beside its index. */
+/** Where the programs of a member are: beside ours, as scripts/bundle.js makes them. */
 
 import { fileURLToPath } from 'node:url';
-import { guardEntry, guardNodeFlags } from '@holdfast/guard';
+import { guardNodeFlags } from '@holdfast/guard';
 import type { Program } from './child.ts';
 
 export interface Programs {
@@ -14,14 +14,16 @@ export interface Programs {
 /** The installed programs, for the member in `dir`; the guard's journal is written to `guardJournal`. */
 export function installedPrograms(dir: string, guardJournal: string): Programs {
   const args = ['--dir', dir];
+  // Traces name the sources; to read the maps takes longer than all else of a start.
+  const nodeFlags = (process.env['HOLDFAST_DEBUG'] ?? '') === '' ? [] : ['--enable-source-maps'];
   return {
-    guard: { entry: guardEntry, args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
-    quorum: { entry: mainOf('@holdfast/quorum'), args, nodeFlags: [] },
-    mirror: { entry: mainOf('@holdfast/mirror', 'process/main.js'), args, nodeFlags: [] },
-    agent: { entry: mainOf('@holdfast/agent'), args, nodeFlags: [] },
+    guard: { entry: entryOf('guard'), args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
+    quorum: { entry: entryOf('quorum'), args, nodeFlags },
+    mirror: { entry: entryOf('mirror'), args, nodeFlags },
+    agent: { entry: entryOf('agent'), args, nodeFlags },
   };
 }
 
-function mainOf(name: string, main = 'main.js'): string {
-  return fileURLToPath(new URL(`../dist/${main}`, import.meta.resolve(name)));
-}
+/** The same folder from the sources, from what the compiler makes of them, and from within it. */
+const entryOf = (name: string): string =>
+  fileURLToPath(new URL(`../../dist/bundle/${name}.js`, import.meta.url));
