@@ -29,12 +29,13 @@ const services = join(root, 'services');
 const folder = join(services, 'cli/dist/bundle');
 const keptMs = 24 * 60 * 60 * 1000;
 
-/** Of the processes, as cli/src/run/programs.ts and cli/bin name them. */
+/** Of the processes, as cli/src/run/programs.ts, cli/src/lab/standing.ts and cli/bin name them. */
 const processes = {
   holdfast: 'cli/src/main.ts',
   agent: 'agent/src/main.ts',
   quorum: 'quorum/src/main.ts',
   mirror: 'mirror/src/process/main.ts',
+  'standing-program': 'cli/src/lab/standing-program.ts',
 };
 /** How sources find the entry of a thread, or a program, that is beside them. */
 const beside = /new URL\('\.\/([\w-]+)\.js', import\.meta\.url\)/g;

@@ -2,6 +2,8 @@
  * What a process tells people: one line per event on standard error, JSON for machines, words on a terminal.
  * Level: HOLDFAST_LOG = error | warn | info | debug. Standard output belongs to the answers of commands.
  */
+import { Writable } from 'node:stream';
+import winston from 'winston';
 import { jsonLine } from './log-line.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -27,33 +29,58 @@ export interface LogOptions {
 
 const levels: readonly LogLevel[] = ['error', 'warn', 'info', 'debug'];
 
-interface Line {
-  readonly level: LogLevel;
-  readonly kind: string;
-  readonly reason: string;
-  readonly fields: LogFields | undefined;
+/** Where winston leaves the formatted line (package triple-beam). */
+const lineKey = Symbol.for('message');
+
+/** Plain output, piped: winston's own transports are typed as constructors that TypeScript can't check. */
+function lineWriter(stream: NodeJS.WritableStream): Writable {
+  return new Writable({
+    objectMode: true,
+    write: (info: object, _encoding, next) => {
+      stream.write(`${String(Reflect.get(info, lineKey))}\n`);
+      next();
+    },
+  });
 }
 
-function forPeople({ process: from, member }: LogOptions, { level, kind, reason, fields }: Line): string {
+function forPeople(options: LogOptions, info: winston.Logform.TransformableInfo): string {
+  const { level, message, kind, fields } = info;
   const time = new Date().toISOString().slice(11, 23);
-  const rest = fields === undefined ? '' : ` ${jsonLine(fields)}`;
-  return `${time} ${level.toUpperCase().padEnd(5)} ${member}/${from} ${kind}: ${reason}${rest}`;
+  const rest = typeof fields === 'object' ? ` ${jsonLine(fields)}` : '';
+  return `${time} ${level.toUpperCase().padEnd(5)} ${options.member}/${options.process} ${String(kind)}: ${String(message)}${rest}`;
 }
 
-function forMachines({ process: from, member }: LogOptions, { level, kind, reason, fields }: Line): string {
-  return jsonLine({ time: new Date().toISOString(), level, process: from, member, kind, reason, ...fields });
+function forMachines(options: LogOptions, info: winston.Logform.TransformableInfo): string {
+  const { level, message, kind, fields } = info;
+  const extra = typeof fields === 'object' && fields !== null ? fields : {};
+  const { process: from, member } = options;
+  return jsonLine({
+    time: new Date().toISOString(),
+    level,
+    process: from,
+    member,
+    kind,
+    reason: message,
+    ...extra,
+  });
 }
 
 export function createLog(options: LogOptions): Log {
   const wanted = options.level ?? process.env['HOLDFAST_LOG'] ?? 'info';
   const level = levels.find((known) => known === wanted) ?? 'info';
-  const text = (options.terminal ?? process.stderr.isTTY) ? forPeople : forMachines;
-  const stream = options.stream ?? process.stderr;
+  const line = (options.terminal ?? process.stderr.isTTY) ? forPeople : forMachines;
+  const logger = winston.createLogger({
+    level,
+    format: winston.format.printf((info) => line(options, info)),
+    exitOnError: false,
+  });
+  logger.pipe(lineWriter(options.stream ?? process.stderr));
   const at =
     (to: LogLevel) =>
     (kind: string, reason: string, fields?: LogFields): void => {
+      // Without a transport of winston's nobody else would look at the level.
       if (levels.indexOf(to) > levels.indexOf(level)) return;
-      stream.write(`${text(options, { level: to, kind, reason, fields })}\n`);
+      logger.log(to, reason, fields === undefined ? { kind } : { kind, fields });
     };
   return { error: at('error'), warn: at('warn'), info: at('info'), debug: at('debug') };
 }

@@ -9,6 +9,7 @@ import { createPrivateKey, webcrypto } from 'node:crypto';
 import { identityUri, parseCertificate, type Peer } from './certificate.ts';
 import { isAddress, nameProblem } from './names.ts';
 import { errorText, failed, ok, type Outcome } from './outcome.ts';
+import './reflect-metadata.ts';
 
 export interface Authority {
   /** PEM. */

@@ -1,8 +1,7 @@
-/** The library of certificates as it is used here; loaded as a whole by whoever needs it (pki.ts). */
-import './reflect-metadata.ts';
-import { cryptoProvider } from '@peculiar/x509';
+/** The library of certificates as it is used here; loaded as a whole by whoever needs it (pki.ts), after reflect-metadata.ts. */
+import * as x509 from '@peculiar/x509';
 import { webcrypto } from 'node:crypto';
 
-cryptoProvider.set(webcrypto);
+x509.cryptoProvider.set(webcrypto);
 
-export * as x509 from '@peculiar/x509';
+export { x509 };

@@ -21,8 +21,8 @@ export interface Told extends Omit<ExecResult, 'timedOut'> {
 }
 
 const answerMs = 6_000;
-/** The compiled one, also for those who run from source. */
-const program = fileURLToPath(new URL('../../dist/lab/standing-program.js', import.meta.url));
+/** From the sources as from the bundle. */
+const program = fileURLToPath(new URL('../../dist/bundle/standing-program.js', import.meta.url));
 
 export class StandingReader {
   readonly #host: Host;
