@@ -1,5 +1,5 @@
 /**
- * The export of one volume on a Unix socket.
+ * The export of one volume on a Unix socket, in the event loop of its thread.
  *
  *   X1  the socket belongs to whoever runs us, and nobody else (mode 0600); one that a former life left is taken over
  *   X2  at most `clientsMax` clients; the next one is hung up on
@@ -9,8 +9,9 @@
 import { chmodSync, renameSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { errorText } from '@holdfast/wire/directory';
+import { readInto } from '../../transport/direct-reads.ts';
 import type { Volume } from '../volume.ts';
-import { NbdSession } from './session.ts';
+import { handshakeMs, NbdSession } from './session.ts';
 import { Slabs } from './slabs.ts';
 
 const clientsMax = 64;
@@ -105,5 +106,14 @@ export class NbdServer {
       },
     });
     this.#sessions.add(session);
+    const late = setTimeout(() => session.late(), handshakeMs);
+    socket.on('drain', () => session.drained());
+    socket.on('error', (error) => session.failed(error.message));
+    socket.once('close', () => {
+      clearTimeout(late);
+      session.closed();
+    });
+    readInto(socket, { room: () => session.room(), came: (bytes) => session.came(bytes) });
+    socket.resume();
   }
 }

@@ -8,8 +8,6 @@
  *   N4  a client that is told to go hears ESHUTDOWN for everything that it still asks, until it goes or its time is up
  */
 
-import type { Socket } from 'node:net';
-import { readInto } from '../../transport/direct-reads.ts';
 import type { Volume } from '../volume.ts';
 import { Handshake, greeting, type Exported } from './handshake.ts';
 import { Incoming } from './incoming.ts';
@@ -27,9 +25,28 @@ import type { Slabs } from './slabs.ts';
 const pendingBytesMax = 2 * requestBytesMax;
 /** What a request counts beside its contents. */
 const requestBytes = 256;
-const handshakeMs = 10_000;
+/** In which a client has to say what it wants. */
+export const handshakeMs = 10_000;
 const knownFlags = commandFlags.fua | commandFlags.noHole | commandFlags.reqOne;
 
+/** The client's, as sockets of Node are: what can't leave at once is kept, and a destroyed one takes nothing. */
+export interface ClientSocket {
+  readonly destroyed: boolean;
+  /** Of bytes that were written and did not leave yet. */
+  readonly writableLength: number;
+  write(bytes: Buffer): unknown;
+  /** What is written until uncork() leaves together. */
+  cork(): unknown;
+  uncork(): unknown;
+  pause(): unknown;
+  resume(): unknown;
+  isPaused(): boolean;
+  destroy(): unknown;
+  /** When everything that was written has left. */
+  destroySoon(): unknown;
+}
+
+/** Whoever has the socket tells it what happens there, by the functions at the beginning. */
 export interface SessionPorts {
   readonly volume: Volume;
   readonly slabs: Slabs;
@@ -38,12 +55,11 @@ export interface SessionPorts {
 }
 
 export class NbdSession {
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
   readonly #ports: SessionPorts;
   readonly #incoming: Incoming;
   readonly #handshake: Handshake;
   readonly #requests: Requests;
-  readonly #late: NodeJS.Timeout;
   #ready = false;
   #structured = false;
   #allocation = false;
@@ -57,27 +73,45 @@ export class NbdSession {
   /** Of answers that did not leave yet. */
   #repliesBytes = 0;
 
-  /** The socket came paused. */
-  constructor(socket: Socket, ports: SessionPorts) {
+  constructor(socket: ClientSocket, ports: SessionPorts) {
     const incoming = new Incoming(ports.slabs);
     this.#socket = socket;
     this.#ports = ports;
     this.#incoming = incoming;
     this.#requests = new Requests(incoming);
     this.#handshake = new Handshake(ports.exported, this.#incoming, (bytes) => this.#reply(bytes));
-    this.#late = setTimeout(() => this.#drop('it does not say what it wants'), handshakeMs);
-    socket.on('drain', () => this.#read());
-    socket.on('error', (error) => {
-      this.#says ||= error.message;
-    });
-    socket.once('close', () => {
-      clearTimeout(this.#late);
-      incoming.close();
-      ports.ended(this.#says);
-    });
     socket.write(greeting());
-    readInto(socket, { room: () => incoming.room(), came: (bytes) => this.#came(bytes) });
-    socket.resume();
+  }
+
+  /** Where the next bytes are to be put. */
+  room(): Buffer {
+    return this.#incoming.room();
+  }
+
+  /** So many came to where there was room last. */
+  came(bytes: number): void {
+    this.#incoming.came(bytes);
+    this.#read();
+  }
+
+  /** What was written has left. */
+  drained(): void {
+    this.#read();
+  }
+
+  failed(says: string): void {
+    this.#says ||= says;
+  }
+
+  /** `handshakeMs` after it began. */
+  late(): void {
+    if (!this.#ready) this.#drop('it does not say what it wants');
+  }
+
+  /** The socket is closed; nothing is said here afterwards. */
+  closed(): void {
+    this.#incoming.close();
+    this.#ports.ended(this.#says);
   }
 
   /** N4. */
@@ -88,11 +122,6 @@ export class NbdSession {
 
   destroy(): void {
     this.#socket.destroy();
-  }
-
-  #came(bytes: number): void {
-    this.#incoming.came(bytes);
-    this.#read();
   }
 
   /** Everything that came, as far as there is room (N2). */
@@ -126,7 +155,6 @@ export class NbdSession {
         this.#leave(step.says);
         return false;
       case 'ready':
-        clearTimeout(this.#late);
         this.#ready = true;
         this.#structured = step.structured;
         this.#allocation = step.allocation;
