@@ -2,16 +2,17 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exportOf, program, type Export } from './volume-export.ts';
+import { exportOf, program, servers, type Export } from './volume-export.ts';
 
 const mebibyte = 1_048_576;
 const sizeBytes = 64 * mebibyte;
+const openMs = 30_000;
 
-describe('the export of a volume', () => {
+describe.each(servers)('the export of a volume %s', (_where, serve) => {
   let served: Export;
   beforeEach(async () => {
-    served = await exportOf(sizeBytes);
-  });
+    served = await serve(sizeBytes);
+  }, openMs);
   afterEach(() => served.close());
 
   it('tells nbdinfo its size, its name, and what it can do', async () => {

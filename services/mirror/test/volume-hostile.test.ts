@@ -8,10 +8,11 @@ import { Requests } from '../src/volumes/nbd/request.ts';
 import type { Volume } from '../src/volumes/volume.ts';
 import { clientFlags, goBytes, lifeBytes, optionBytes, requestBytes } from './nbd-bytes.ts';
 import { seeded } from './seeded.ts';
-import { exportOf, program, type Export } from './volume-export.ts';
+import { exportOf, ownerExportOf, program, servers, type Export } from './volume-export.ts';
 
 const sizeBytes = 1_048_576;
 const limitMs = 5_000;
+const openMs = 30_000;
 /** A command and an option that everybody knows. */
 const [read, write] = [0, 1];
 
@@ -47,12 +48,12 @@ const enteredBytes = 18 + 4 * 20 + 12 + 14 + 6;
 const outcomeAt = (heard: Buffer, answer: number): number =>
   heard.readUInt32BE(enteredBytes + answer * 16 + 4);
 
-describe('an export that is spoken to wrongly', () => {
+describe.each(servers)('an export %s that is spoken to wrongly', (_where, serve) => {
   let served: Export;
-  beforeEach(async () => {
-    served = await exportOf(sizeBytes);
-  });
-  afterEach(() => served.close());
+  beforeAll(async () => {
+    served = await serve(sizeBytes);
+  }, openMs);
+  afterAll(() => served.close());
 
   it.each([
     ['no magic', Buffer.concat([clientFlags(), Buffer.alloc(16, 1)])],
@@ -101,6 +102,27 @@ describe('an export that is spoken to wrongly', () => {
     expect(await program('nbdinfo', '--size', served.uri)).toBe(`${String(sizeBytes)}\n`);
   });
 });
+
+it(
+  'an owner serves others while a client asks and does not listen',
+  async () => {
+    const served = await ownerExportOf(requestBytesMax);
+    const sockets = many(8, Buffer.alloc(0)).map(() => connect(served.socketPath));
+    try {
+      for (const socket of sockets) {
+        socket.pause();
+        socket.on('error', () => undefined);
+        socket.write(entered(...many(64, requestBytes({ command: read, length: requestBytesMax }))));
+      }
+      await new Promise((next) => setTimeout(next, 300));
+      await program('qemu-io', '-f', 'raw', '-c', 'write 4096 8192', '-c', 'flush', served.uri);
+    } finally {
+      for (const socket of sockets) socket.destroy();
+      await served.close();
+    }
+  },
+  openMs,
+);
 
 it('a client that asks and does not listen is not read any more', async () => {
   let submitted = 0;

@@ -1,9 +1,12 @@
 /** Members with a copy of one volume each, in memory, and lines between them that can be cut. */
 import type { Dialed } from '../src/transport/types.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
+import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
+import { wakeIntake } from '../src/volumes/export/intake.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { VolumeSource, type VolumeSourceOptions } from '../src/volumes/source/volume-source.ts';
 import { VolumeTarget } from '../src/volumes/target/volume-target.ts';
+import type { Store } from '../src/volumes/store/store.ts';
 import type { VolumeRequest } from '../src/volumes/volume.ts';
 import { connectionPair, type ConnectionPair } from './connection-pair.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
@@ -11,6 +14,7 @@ import { PowerCutDisk } from './power-cut-disk.ts';
 export const volumeBytes = 1_048_576;
 export const chunkBytes = 16_384;
 const limitMs = 20_000;
+export const grantMs = 1_000;
 /** Little enough that extents cool all the time. */
 const heat = { extentBytes: 65_536, hotMax: 6, coolAtOnce: 2 };
 
@@ -27,8 +31,8 @@ export class VolumeHost {
   readonly disk = new PowerCutDisk();
   readonly says: string[] = [];
   readonly terms: HostTerms;
-  /** Whether its grant holds. */
-  granted = true;
+  /** What its grant goes by. */
+  nowMs = 0;
   source: VolumeSource | null = null;
   target: VolumeTarget | null = null;
   /** False: its lines are cut, and none can be made. */
@@ -51,16 +55,38 @@ export class VolumeHost {
       chunkBytes,
       heat,
     );
-    this.source = await VolumeSource.open(this.disk.open('volume'), ground, this.#options(epoch, targets));
+    const store = this.disk.open('volume');
+    let wake = (): void => undefined;
+    const options = this.#options(epoch, targets);
+    this.source = await VolumeSource.open(store, ground, { ...options, wakeExport: () => wake() });
+    wake = this.#serve(this.source, store);
     return this.source;
   }
 
-  #options(epoch: bigint, targets: readonly VolumeHost[]): VolumeSourceOptions {
+  /** As the thread of clients does it; here it is the same one. Answers what wakes it. */
+  #serve({ shared }: VolumeSource, store: Store): () => void {
+    const exported = new ExportedVolume({
+      ...{ sizeBytes: volumeBytes, store, shared },
+      mayAct: () => this.nowMs < shared.untilMs,
+      wakeSource: () => wakeIntake(shared),
+      says: (sentence) => this.says.push(sentence),
+    });
+    if (this.source !== null) exports.set(this.source, exported);
+    const look = (): void => {
+      exported.awake();
+      exported.look();
+      if (!exported.sleeps()) setImmediate(look);
+    };
+    look();
+    return () => setImmediate(look);
+  }
+
+  #options(epoch: bigint, targets: readonly VolumeHost[]): Omit<VolumeSourceOptions, 'wakeExport'> {
     const life = this.#life;
     const { mode = 'async', onTargetLoss = 'continue', targetLossMs = 0 } = this.terms;
     return {
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, epoch, mode, onTargetLoss, targetLossMs },
-      mayAct: () => this.granted,
+      ...{ grantUntilMs: grantMs, nowMs: () => this.nowMs },
       targets: targets.map((host) => ({
         member: host.name,
         paused: null,
@@ -150,9 +176,17 @@ export class VolumeHost {
   }
 }
 
-/** What it came to. */
+const exports = new WeakMap<VolumeSource, ExportedVolume>();
+
+/** What it came to, asked of its export. */
 export function submit(source: VolumeSource, request: VolumeRequest): Promise<number> {
-  return new Promise((resolve) => source.submit(request, resolve));
+  return new Promise((resolve) => exportedBy(source).submit(request, resolve));
+}
+
+export function exportedBy(source: VolumeSource): ExportedVolume {
+  const exported = exports.get(source);
+  if (exported === undefined) throw new Error('a source without an export');
+  return exported;
 }
 
 export const writeOf = (offset: number, contents: Buffer, durable = false): VolumeRequest => ({

@@ -22,6 +22,7 @@ const openMs = 30_000;
 export interface MemberTerms {
   readonly folder: string;
   readonly mode: 'async' | 'sync';
+  readonly sizeBytes?: number;
 }
 
 export class VolumeMember {
@@ -43,7 +44,7 @@ export class VolumeMember {
     this.image = join(terms.folder, `${name}.image`);
     this.#port = port;
     this.#dataset = {
-      ...{ kind: 'volume', path: this.image, sizeBytes: volumeBytes, mode: terms.mode },
+      ...{ kind: 'volume', path: this.image, sizeBytes: terms.sizeBytes ?? volumeBytes, mode: terms.mode },
       ...{ onTargetLoss: 'block', targetLossMs: 0, granularityBytes: 16_384 },
     };
   }
@@ -66,6 +67,10 @@ export class VolumeMember {
       return member;
     };
     return [await make('anna'), await make('bert')];
+  }
+
+  get socketPath(): string {
+    return join(this.#dir, 'run', 'nbd-d3.disk.sock');
   }
 
   contents(): Buffer {
@@ -127,9 +132,8 @@ export class VolumeMember {
 
   /** To its export, once there is one. */
   async client(): Promise<VolumeClient> {
-    const socketPath = join(this.#dir, 'run', 'nbd-d3.disk.sock');
     for (const endMs = performance.now() + limitMs; performance.now() < endMs;) {
-      const client = await VolumeClient.open(socketPath, 'disk');
+      const client = await VolumeClient.open(this.socketPath, 'disk');
       if (client !== null) return client;
       this.#mustRun();
       await pause();

@@ -4,6 +4,7 @@ import { outcome } from '../src/volumes/nbd/protocol.ts';
 import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import {
   chunkBytes,
+  grantMs,
   inStep,
   submit,
   until,
@@ -92,7 +93,7 @@ describe('in sync mode', () => {
     const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
     bert.cut();
     const written = submit(source, writeOf(0, randomBytes(512)));
-    anna.granted = false;
+    anna.nowMs = grantMs;
     expect(await written).toBe(outcome.shutdown);
     expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.shutdown);
     expect(await submit(source, flush)).toBe(outcome.shutdown);

@@ -1,6 +1,7 @@
 /**
  * The calls of libc that file operations need and Node does not have: names relative to an open folder, times in
- * nanoseconds, extended attributes, mounts, fanotify. Nothing here decides anything.
+ * nanoseconds, extended attributes, mounts, fanotify; and sockets for a thread that has no event loop. Nothing here decides
+ * anything.
  *
  * L1. Every argument that the kernel takes as text is bytes that end in NUL (cText); none holds one inside.
  * L2. Numbers are of x64 and arm64. What differs between the two comes from node:fs or from libc itself; the call numbers
@@ -103,6 +104,27 @@ export const libc = {
   >,
   openByHandleAt: text('int open_by_handle_at(int, const void*, int)') as Call<
     [mountFd: number, handle: Bytes, flags: number]
+  >,
+  socket: text('int socket(int, int, int)') as Call<[family: number, type: number, protocol: number]>,
+  bind: text('int bind(int, const void*, unsigned int)') as Call<[fd: number, address: Bytes, bytes: number]>,
+  listen: text('int listen(int, int)') as Call<[fd: number, backlog: number]>,
+  accept4: text('int accept4(int, void*, void*, int)') as Call<
+    [fd: number, from: null, bytes: null, flags: number]
+  >,
+  poll: text('int poll(void*, unsigned long, int)') as Call<[set: Bytes, count: number, timeoutMs: number]>,
+  recv: text('long recv(int, void*, size_t, int)') as Call<
+    [fd: number, into: Bytes, bytes: number, flags: number]
+  >,
+  send: text('long send(int, const void*, size_t, int)') as Call<
+    [fd: number, from: Bytes, bytes: number, flags: number]
+  >,
+  eventfd: text('int eventfd(unsigned int, int)') as Call<[initial: number, flags: number]>,
+  clockGettime: text('int clock_gettime(int, void*)') as Call<[clock: number, into: Bytes]>,
+  pread: text('long pread(int, void*, size_t, int64_t)') as Call<
+    [fd: number, into: Bytes, bytes: number, offset: number]
+  >,
+  pwrite: text('long pwrite(int, const void*, size_t, int64_t)') as Call<
+    [fd: number, from: Bytes, bytes: number, offset: number]
   >,
   umount2: text('int umount2(const void*, int)') as Call<[path: Bytes, flags: number]>,
 };

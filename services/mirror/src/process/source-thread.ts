@@ -1,7 +1,8 @@
-/** The entry of a volume's thread: the data path of one owner, from the client's socket to the lines to its targets. */
+/** The entry of a volume's thread: what its clients wrote (export-thread.ts), on its way to the targets. */
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import type { SourceSide } from './side.ts';
+import { ThreadedExport } from './threaded-export.ts';
 import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
 import { openSource } from './volume-home.ts';
 
@@ -19,7 +20,8 @@ try {
 }
 
 type Message = Exclude<ToSourceThread, { kind: 'open' }>;
-let until: number | null = null;
+// Begun before it is needed, as this one was.
+const exporting = ThreadedExport.begun();
 let heard: ((message: Message) => void) | null = null;
 
 port.on('message', (message: ToSourceThread) => {
@@ -28,16 +30,11 @@ port.on('message', (message: ToSourceThread) => {
 });
 
 async function open({ home, order, role, grantUntil }: SourceThreadOptions): Promise<void> {
-  until = grantUntil;
-  const opened = await openSource(
-    home,
-    order,
-    role,
-    () => until,
-    (sentence) => tell({ kind: 'says', sentence }),
-  );
+  const says = (sentence: string): void => tell({ kind: 'says', sentence });
+  const opened = await openSource(home, order, { ...role, grantUntil }, exporting, says);
   if (opened.kind === 'open') run(opened.side);
   else {
+    exporting.end();
     tell({ kind: 'failed', says: opened.says });
     port?.close();
   }
@@ -57,7 +54,6 @@ function run(side: SourceSide): void {
   heard = (message) => {
     switch (message.kind) {
       case 'change':
-        until = message.role.grantUntil;
         side.change(message.order, message.role);
         return;
       case 'drain': {

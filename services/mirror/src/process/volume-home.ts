@@ -18,7 +18,8 @@ import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.
 import { Lines } from './source-role.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import { socketOf } from './volume-export.ts';
-import { VolumeSourceSide } from './volume-source-role.ts';
+import type { ThreadedExport } from './threaded-export.ts';
+import { grantOf, VolumeSourceSide } from './volume-source-role.ts';
 
 export type VolumeOrder = MirrorOrder<VolumeDataset>;
 
@@ -81,12 +82,12 @@ export async function runKept(
   return runBlocks(blocks, run, home.self, ports).finally(() => blocks.close());
 }
 
-/** In the thread in which it is called. */
+/** In the thread in which it is called; clients are served in that of `exporting`, which nobody used yet. */
 export async function openSource(
   home: VolumeHome,
   order: VolumeOrder,
   role: SourceRole,
-  grantUntil: () => number | null,
+  exporting: ThreadedExport,
   says: (sentence: string) => void,
 ): Promise<Opened<SourceSide>> {
   const place = await openPlace(home, order);
@@ -102,16 +103,17 @@ export async function openSource(
       self: home.self,
       epoch: role.epoch,
       ...{ mode, onTargetLoss, targetLossMs },
-      mayAct: () => bootMs() < (grantUntil() ?? Infinity),
+      grantUntilMs: grantOf(role),
+      nowMs: bootMs,
       targets: lines.change(role.targets).targets,
+      wakeExport: () => exporting.wake(),
       says,
     });
     return await VolumeSourceSide.open(order.mirror, role.epoch, made, {
-      lines,
+      ...{ lines, exporting, kept, says },
+      file: store.shared,
       socketPath: socketOf(home.path, order.mirror),
-      kept,
       self: home.self,
-      says,
     });
   } catch (error) {
     lines.close();

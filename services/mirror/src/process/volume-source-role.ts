@@ -3,26 +3,28 @@
  *
  *   S1  a change of rate holds at once; other terms of a connection take a new one
  *   S2  a drain answers in time, with the targets that hold everything; they get all that was answered before it, and what
- *       comes meanwhile waits (held-volume.ts)
+ *       comes meanwhile waits
  *   S3  closed because its time is over, clients are told so with ESHUTDOWN. At the end of the process they are hung up
  *       on, so that those who connect again go on where they were
  */
 
 import type { Epoch, MemberId, MirrorId, MirrorOrder } from '@holdfast/core';
-import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
-import { NbdServer } from '../volumes/nbd/server.ts';
 import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
-import { HeldVolume } from './held-volume.ts';
+import type { SharedFile } from '../volumes/store/file-store.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import type { Lines } from './source-role.ts';
+import type { ThreadedExport } from './threaded-export.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import { verifyBlocks } from './volume-verify-runs.ts';
 
 export interface VolumeSourcePorts {
   readonly lines: Lines;
+  readonly exporting: ThreadedExport;
+  /** Of the volume; the source closes it. */
+  readonly file: SharedFile;
   /** Where clients find it. */
   readonly socketPath: string;
   /** What diverged here in a former life as a source; closed with it. */
@@ -37,21 +39,11 @@ export class VolumeSourceSide implements SourceSide {
   readonly #mirror: MirrorId;
   readonly #epoch: Epoch;
   readonly #source: VolumeSource;
-  readonly #volume: HeldVolume;
-  readonly #server: NbdServer;
 
-  private constructor(
-    mirror: MirrorId,
-    epoch: Epoch,
-    source: VolumeSource,
-    served: { readonly volume: HeldVolume; readonly server: NbdServer },
-    ports: VolumeSourcePorts,
-  ) {
+  private constructor(mirror: MirrorId, epoch: Epoch, source: VolumeSource, ports: VolumeSourcePorts) {
     this.#mirror = mirror;
     this.#epoch = epoch;
     this.#source = source;
-    this.#volume = served.volume;
-    this.#server = served.server;
     this.#ports = ports;
   }
 
@@ -62,26 +54,20 @@ export class VolumeSourceSide implements SourceSide {
     source: VolumeSource,
     ports: VolumeSourcePorts,
   ): Promise<Opened<SourceSide>> {
-    const volume = new HeldVolume(source);
-    const { socketPath, says } = ports;
-    try {
-      const name = exportNameOf(mirror);
-      const server = await NbdServer.listen({ socketPath, name, volume, readOnly: false, says });
-      return {
-        kind: 'open',
-        side: new VolumeSourceSide(mirror, epoch, source, { volume, server }, ports),
-      };
-    } catch (error) {
-      ports.lines.close();
-      await source.close();
-      ports.kept.close();
-      if (errorCode(error) === '') throw error;
-      return { kind: 'failed', says: errorText(error) };
-    }
+    const { exporting, file, socketPath, says } = ports;
+    const name = exportNameOf(mirror);
+    const { sizeBytes, shared } = source;
+    const failed = await exporting.listen({ file, socketPath, name, sizeBytes, shared: shared.parts }, says);
+    if (failed === '') return { kind: 'open', side: new VolumeSourceSide(mirror, epoch, source, ports) };
+    ports.lines.close();
+    await source.close();
+    ports.kept.close();
+    return { kind: 'failed', says: failed };
   }
 
   change({ dataset }: MirrorOrder, role: SourceRole): void {
     const { targets, redial } = this.#ports.lines.change(role.targets);
+    this.#source.grant(grantOf(role));
     if (dataset.kind === 'volume') this.#source.setMode(dataset);
     void this.#source.change(targets).then(() => {
       for (const member of redial) this.#source.redial(member); // S1
@@ -105,9 +91,9 @@ export class VolumeSourceSide implements SourceSide {
 
   /** S2. */
   async drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
-    this.#volume.hold();
+    this.#source.hold();
     const drained = await this.#source.drain(to, limitMs);
-    if (to !== null && !drained.includes(to)) this.#volume.release();
+    if (to !== null && !drained.includes(to)) this.#source.letGo();
     return drained;
   }
 
@@ -130,10 +116,9 @@ export class VolumeSourceSide implements SourceSide {
 
   /** S3. */
   async close(why: Closing): Promise<void> {
-    if (why === 'restart') await this.#server.hangUp();
-    this.#volume.close();
+    if (why === 'restart') await this.#ports.exporting.hangUp();
     // It goes on telling clients for a moment; nobody waits for that.
-    void this.#server.close();
+    else this.#ports.exporting.close();
     this.#ports.lines.close();
     await this.#source.close();
     this.#ports.kept.close();
@@ -161,5 +146,8 @@ export class VolumeSourceSide implements SourceSide {
     return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
   }
 }
+
+/** Boot time; Infinity: no grant is needed. */
+export const grantOf = ({ grantUntil }: SourceRole): number => grantUntil ?? Infinity;
 
 const wrong = (says: string): Answered => ({ kind: 'failed', as: 'invalid', says });

@@ -2,7 +2,7 @@
  * Which extents of the volume are being written to: on record before the first write to them, so that a write to an
  * extent that is hot already costs no sync. After a crash everything in hot extents counts as dirty for everybody.
  *
- *   E1  an extent is hot when its record is durable, and not before
+ *   E1  an extent is hot when its record is durable, and not before. Which are, other threads see (`memory`)
  *   E2  an extent cools only after everything in it is durable in the volume itself, and the bitmaps tell of all that
  *       somebody may lack: cold, it is trusted after a crash
  *   E3  sequence numbers below `sequenceBound` may have been given out: a new life goes on from there
@@ -31,7 +31,10 @@ export class HotExtents {
   readonly #store: Store;
   readonly #slots: Slots;
   readonly #heatTerms: Heat;
-  /** When it was written to last, by a clock that counts uses; 0: it is cold. */
+  /** One byte for each: 1 when it may be written to. */
+  readonly memory: SharedArrayBuffer;
+  readonly #flags: Uint8Array;
+  /** When it was written to last, by a clock that counts uses. */
   readonly #used: Float64Array;
   readonly #hot = new Set<number>();
   #clock = 0;
@@ -42,6 +45,8 @@ export class HotExtents {
     this.#store = store;
     this.#slots = new Slots(store, slotBytes);
     this.#used = new Float64Array(Math.ceil(volumeBytes / heat.extentBytes));
+    this.memory = new SharedArrayBuffer(this.#used.length);
+    this.#flags = new Uint8Array(this.memory);
   }
 
   /** Throws what the disk says. Hot in it is what a former life left. */
@@ -55,6 +60,10 @@ export class HotExtents {
     return extents;
   }
 
+  get extentBytes(): number {
+    return this.#heatTerms.extentBytes;
+  }
+
   get sequenceBound(): number {
     return this.#sequenceBound;
   }
@@ -65,21 +74,18 @@ export class HotExtents {
     for (const extent of this.#hot) yield { offset: extent * extentBytes, length: extentBytes };
   }
 
-  /** Whether a write of this range may go on now. */
-  admits(offset: number, length: number): boolean {
+  /** It was written to. */
+  touch(offset: number, length: number): void {
     const { extentBytes } = this.#heatTerms;
     const last = Math.floor((offset + length - 1) / extentBytes);
-    for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
-      if (this.#used[extent] === 0) return false;
     this.#clock += 1;
     for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
       this.#used[extent] = this.#clock;
-    return true;
   }
 
   /**
-   * Makes these hot; what else is made cool is settled by `settle` first (E2). At most `hotMax` at once: a write is never as
-   * long. One call at a time.
+   * Makes these hot; what else is made cool is settled by `settle` first (E2): it begins with waiting for writes that may have
+   * seen them hot. At most `hotMax` at once: a write is never as long. One call at a time.
    */
   async warm(
     ranges: readonly { readonly offset: number; readonly length: number }[],
@@ -97,7 +103,7 @@ export class HotExtents {
     const over = this.#hot.size + added.length - hotMax;
     const cooled = over > 0 ? this.#coldest(Math.max(over, coolAtOnce), wanted) : [];
     // From here on a write to one of them waits; it is still on record until the record is replaced.
-    for (const extent of cooled) this.#used[extent] = 0;
+    for (const extent of cooled) this.#cool(extent);
     if (cooled.length > 0) await settle();
     for (const extent of cooled) this.#hot.delete(extent);
     await this.#save([...this.#hot, ...added], sequence);
@@ -111,7 +117,7 @@ export class HotExtents {
 
   /** In order: the bitmaps tell of everything. The next life goes on from `sequence`. */
   async settled(sequence: number): Promise<void> {
-    for (const extent of this.#hot) this.#used[extent] = 0;
+    for (const extent of this.#hot) this.#cool(extent);
     this.#hot.clear();
     this.#sequenceBound = sequence;
     await this.#write([]);
@@ -125,6 +131,11 @@ export class HotExtents {
     this.#hot.add(extent);
     this.#clock += 1;
     this.#used[extent] = this.#clock;
+    Atomics.store(this.#flags, extent, 1);
+  }
+
+  #cool(extent: number): void {
+    Atomics.store(this.#flags, extent, 0);
   }
 
   #coldest(count: number, except: ReadonlySet<number>): number[] {

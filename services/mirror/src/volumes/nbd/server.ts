@@ -11,11 +11,10 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { errorText } from '@holdfast/wire/directory';
 import { readInto } from '../../transport/direct-reads.ts';
 import type { Volume } from '../volume.ts';
+import { clientsMax, lastWordsMs } from './server-limits.ts';
 import { handshakeMs, NbdSession } from './session.ts';
 import { Slabs } from './slabs.ts';
 
-const clientsMax = 64;
-const lastWordsMs = 2_000;
 const lookMs = 20;
 
 export interface NbdServerOptions {

@@ -103,6 +103,11 @@ export class NbdSession {
     this.#says ||= says;
   }
 
+  /** Whether it has said what it wants. */
+  get isReady(): boolean {
+    return this.#ready;
+  }
+
   /** `handshakeMs` after it began. */
   late(): void {
     if (!this.#ready) this.#drop('it does not say what it wants');

@@ -32,6 +32,8 @@ export interface VerifyPorts {
   readonly comparing: Comparing;
   /** What the service wrote so far goes before the question. */
   readonly before: () => void;
+  /** Nothing is written while it works, and what was written before is on its way. */
+  readonly still: <T>(work: () => T) => T;
   /** Why it can't go on; empty while it can. */
   readonly over: () => string;
   readonly progress: (doneBytes: number) => void;
@@ -39,7 +41,7 @@ export interface VerifyPorts {
 
 /** A sentence when it did not come to the end. */
 export async function verify(ports: VerifyPorts): Promise<Verification | string> {
-  const { store, ranges, comparing } = ports;
+  const { store, ranges, comparing, still } = ports;
   const buffer = Buffer.allocUnsafeSlow(compareBytesMax);
   const differences: ByteRange[] = [];
   const beganMs = performance.now();
@@ -48,9 +50,12 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
   for (const { offset: at, length } of piecesOf(ranges)) {
     await paced(() => comparing.underWay < asksMax, ports.over, beganMs + askedBytes / bytesPerMs);
     if (ports.over() !== '') return ports.over();
-    ports.before();
     askedBytes += length;
-    const ours = hashesOf(readRange(store, at, length, buffer));
+    const own = still(() => {
+      ports.before();
+      return readRange(store, at, length, buffer);
+    });
+    const ours = hashesOf(own);
     comparing.ask(at, length, (theirs) => {
       for (const range of differing(ours, theirs, at, length))
         if (differences.length < differencesMax) differences.push(range);

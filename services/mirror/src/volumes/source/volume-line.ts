@@ -31,6 +31,10 @@ export interface LinePorts {
   readonly greeting: (target: string) => Greeting;
   /** Of the last write. */
   readonly sequence: () => number;
+  /** Everything that is in the store now is forwarded, or dirty. */
+  readonly catchUp: () => void;
+  /** The same, and nothing is written meanwhile. */
+  readonly still: <T>(work: () => T) => T;
   /** Somebody waits for the targets with every write. */
   readonly urgent: () => boolean;
   /** Something arrived, or nothing more will: whoever waits looks again. */
@@ -172,9 +176,9 @@ export class VolumeLine {
   ): Promise<Verification | string> {
     const connection = this.#connection;
     if (!this.inStep) return `${this.member} is not in step: ${this.#says || 'it is being brought there'}`;
-    const { store, ground } = this.#ports;
+    const { store, ground, still } = this.#ports;
     const verified = await verify({
-      store,
+      ...{ store, still },
       ranges: ranges ?? [{ offset: 0, length: ground.sizeBytes }],
       comparing: this.#comparing,
       before: () => this.#forwarding?.flush(),
@@ -333,7 +337,7 @@ export class VolumeLine {
       comparing: this.#comparing,
       room: () => this.#underWayBytes < this.#resyncBytes(),
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
-      done: () => this.#markInStep(),
+      done: () => setImmediate(() => this.#markInStep(resyncing)),
     });
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
     const { stamp } = this.#bitmap;
@@ -346,8 +350,12 @@ export class VolumeLine {
     return Math.min(softBytes, (this.#connection?.dataBytes ?? 0) * queuePieces * 4);
   }
 
-  #markInStep(): void {
-    if (this.#phase.kind !== 'resync' || this.#forwarding === null) return;
+  /** What was read of the store last may be newer than what was forwarded, and a mark stands for one moment. */
+  #markInStep(resyncing: Resyncing): void {
+    if (this.#closed) return;
+    this.#ports.catchUp();
+    if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing || this.#forwarding === null)
+      return;
     this.#phase.mark = this.#forwarding.markInStep(this.#ports.sequence());
   }
 

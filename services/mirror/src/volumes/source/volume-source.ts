@@ -1,9 +1,10 @@
 /**
- * A volume at its owner: what clients read and write, on its way into the store and to every target.
+ * A volume at its owner: what clients wrote, on its way to every target. Clients are another thread's (export/exported-volume.ts),
+ * and so are reads and writes of the store.
  *
  *   V1  nothing is written before its extents are on record as hot (bitmap/hot-extents.ts), and nothing without a grant
  *   V2  the store comes first; then the write has its sequence number, and every line takes it, in that order
- *   V3  async: a write is answered when it is here, unless a target has too much under way (volume-line.ts, L3).
+ *   V3  async: a write is answered when it is here, unless a target has too much under way (volume-line.ts, L3), and then by us.
  *       sync: when every target in step has received it; a flush when they have it durable
  *   V4  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block)
  *   V5  closed, everything that still waits is answered with ESHUTDOWN; then the bitmaps are brought in step
@@ -15,10 +16,11 @@ import type { SourceTarget } from '../../files/source/types.ts';
 import type { BlockChange } from '../../transport/volume-frames.ts';
 import { noStamp } from '../bitmap/peer-bitmap.ts';
 import type { VolumeGround } from '../ground.ts';
+import { Intake } from '../export/intake.ts';
+import { gate, SharedMemory } from '../export/shared-memory.ts';
+import { recordFlag, recordKind, type WriteRecord } from '../export/write-ring.ts';
 import { outcome } from '../nbd/protocol.ts';
-import { outcomeOf } from '../plain-volume.ts';
-import type { Segment, Store } from '../store/store.ts';
-import type { Volume, VolumeRequest } from '../volume.ts';
+import type { Store } from '../store/store.ts';
 import { Answers } from './answers.ts';
 import type { Greeting } from './greeting.ts';
 import { Syncing } from './syncing.ts';
@@ -37,31 +39,35 @@ export interface VolumeSourceOptions extends SyncTerms {
   readonly cluster: string;
   readonly self: string;
   readonly epoch: Epoch;
-  /** Asked before every request. */
-  readonly mayAct: () => boolean;
+  /** Boot time until which it may act, unless grant() says another; Infinity: no grant is needed. */
+  readonly grantUntilMs: number;
+  /** Boot time. */
+  readonly nowMs: () => number;
   readonly targets: readonly SourceTarget[];
+  /** The export sleeps, and there is something to look at (exported-volume.ts). */
+  readonly wakeExport: () => void;
   readonly says: (sentence: string) => void;
 }
 
 type Done = (outcome: number) => void;
 
 interface Cold {
-  readonly change: BlockChange;
   readonly offset: number;
   readonly length: number;
-  readonly durable: boolean;
-  readonly done: Done;
 }
 
-/** Zeros of one request are carried out in pieces. */
-const zeroBytesMax = 268_435_456;
+/** Fewer numbers than that are left: nothing is written until there are more. */
+const sequencesMin = 65_536;
+/** Writes wait for as long while they are drained; a planned move that was given up must not leave the service hanging. */
+const holdMs = 10_000;
 const lookMs = 50;
 /** Bits that were cleared in memory reach the disk so often. */
 const saveMs = 10_000;
 const drainLookMs = 5;
 
-export class VolumeSource implements Volume {
-  readonly sizeBytes: number;
+export class VolumeSource {
+  /** For the export. */
+  readonly shared: SharedMemory;
   readonly #store: Store;
   readonly #ground: VolumeGround;
   readonly #options: VolumeSourceOptions;
@@ -71,20 +77,29 @@ export class VolumeSource implements Volume {
   readonly #received = new Answers();
   readonly #durable = new Answers();
   readonly #timers: NodeJS.Timeout[];
+  readonly #intake: Intake;
   #sequence: number;
+  #hold: NodeJS.Timeout | null = null;
   #cold: Cold[] = [];
   #warming: Promise<void> | null = null;
   #closing = false;
   #failed = '';
 
   private constructor(store: Store, ground: VolumeGround, options: VolumeSourceOptions) {
-    this.sizeBytes = ground.sizeBytes;
+    this.shared = SharedMemory.made(ground.hot.memory, ground.hot.extentBytes);
+    this.shared.grant(options.grantUntilMs);
     this.#store = store;
     this.#ground = ground;
     this.#options = options;
     this.#terms = options;
     this.#sequence = ground.sequence;
     this.#syncing = new Syncing(store, (says) => this.#fail(says));
+    this.#intake = new Intake({
+      shared: this.shared,
+      wakeExport: options.wakeExport,
+      take: (record, contents, answer) => this.#take(record, contents, answer),
+      taken: () => this.#taken(),
+    });
     this.#timers = [setInterval(() => this.#release(), lookMs), setInterval(() => void this.#save(), saveMs)];
   }
 
@@ -104,6 +119,10 @@ export class VolumeSource implements Volume {
     return source;
   }
 
+  get sizeBytes(): number {
+    return this.#ground.sizeBytes;
+  }
+
   get sequence(): number {
     return this.#sequence;
   }
@@ -113,7 +132,9 @@ export class VolumeSource implements Volume {
     return this.#failed;
   }
 
+  /** Of everything that was answered so far. */
   rows(): readonly MirrorRow[] {
+    if (!this.#closing) this.#intake.catchUp();
     return [...this.#lines.values()].map((line) => line.row());
   }
 
@@ -135,6 +156,11 @@ export class VolumeSource implements Volume {
       this.#lines.set(target.member, this.#lineTo(target, bitmap));
     }
     this.#release();
+  }
+
+  /** Boot time. Clients see it at once. */
+  grant(untilMs: number): void {
+    this.shared.grant(untilMs);
   }
 
   /** For what waits, too. */
@@ -167,6 +193,7 @@ export class VolumeSource implements Volume {
   /** The targets that hold everything that was written before, durably. `to`: only this one is meant. */
   async drain(to: string | null, limitMs: number): Promise<readonly string[]> {
     const until = performance.now() + limitMs;
+    this.#intake.catchUp();
     const wanted = this.#sequence;
     const lines = [...this.#lines.values()].filter(({ member }) => to === null || member === to);
     for (const line of lines) line.barrier();
@@ -175,47 +202,38 @@ export class VolumeSource implements Volume {
     return lines.flatMap((line) => (line.holds(wanted) ? [line.member] : []));
   }
 
-  submit(request: VolumeRequest, done: Done): void {
-    if (this.#closing || !this.#options.mayAct()) {
-      done(outcome.shutdown); // V1
-      return;
-    }
-    switch (request.kind) {
-      case 'read':
-        done(this.#read(request.into, request.offset));
-        return;
-      case 'write':
-        this.#change(request, request.contents.length, request.durable, done);
-        return;
-      case 'zero':
-        this.#zero(request, done);
-        return;
-      case 'flush':
-        this.#flush(done);
-    }
+  /** Writes and flushes wait, for `holdMs` at most. */
+  hold(): void {
+    this.#intake.close(gate.held);
+    if (this.#hold !== null) clearTimeout(this.#hold);
+    this.#hold = setTimeout(() => this.letGo(), holdMs);
   }
 
-  segments(offset: number, length: number): readonly Segment[] {
-    return this.#store.segments(offset, length);
+  letGo(): void {
+    if (this.#hold !== null) clearTimeout(this.#hold);
+    this.#hold = null;
+    this.#intake.open(gate.held);
   }
 
   /** V5. */
   async close(): Promise<void> {
     if (this.#closing) return;
+    this.#intake.close(gate.closed);
     this.#closing = true;
     for (const timer of this.#timers) clearInterval(timer);
+    if (this.#hold !== null) clearTimeout(this.#hold);
     await this.#warming;
     this.#answerAll();
     await this.#syncing.idle();
     this.#answerAll();
     for (const line of this.#lines.values()) await line.close('the source closes');
     await this.#settle();
+    this.#intake.end();
     this.#ground.close();
     this.#store.close();
   }
 
   #answerAll(): void {
-    for (const { done } of this.#cold.splice(0)) done(outcome.shutdown);
     this.#received.release(Infinity, outcome.shutdown);
     this.#durable.release(Infinity, outcome.shutdown);
   }
@@ -239,6 +257,8 @@ export class VolumeSource implements Volume {
       store: this.#store,
       greeting: (member) => this.#greeting(member),
       sequence: () => this.#sequence,
+      catchUp: () => this.#intake.catchUp(),
+      still: (work) => this.#intake.still(work),
       urgent: () => this.#terms.mode === 'sync',
       progressed: () => this.#release(),
       says: this.#options.says,
@@ -263,49 +283,58 @@ export class VolumeSource implements Volume {
     };
   }
 
-  #read(into: Buffer, offset: number): number {
-    try {
-      this.#store.read(into, offset);
-      return outcome.done;
-    } catch (error) {
-      this.#options.says(`${this.#options.name} can't be read at ${offset}: ${errorText(error)}`);
-      return outcomeOf(error);
+  /** V2. It is in the store already. */
+  #take(record: WriteRecord, contents: Buffer, answer: Done | null): void {
+    const { kind, offset, length } = record;
+    switch (kind) {
+      case recordKind.write:
+        this.#changed({ kind: 'write', offset, contents }, record, answer);
+        return;
+      case recordKind.zero: {
+        const hole = (record.flags & recordFlag.hole) !== 0;
+        this.#changed({ kind: 'zero', offset, length, hole }, record, answer);
+        return;
+      }
+      case recordKind.flush:
+        if (answer !== null) this.#flush(answer);
+        return;
+      case recordKind.warm:
+        this.#cold.push({ offset, length });
+        this.#warmNow();
+        return;
+      case recordKind.unknown: {
+        // Whatever is there now, nobody else has it.
+        const [first, last] = this.#ground.chunksOf(offset, length);
+        for (const line of this.#lines.values()) line.dirty(first, last);
+        return;
+      }
+      default:
+        throw new Error(`a record of kind ${kind}`);
     }
   }
 
-  /** In pieces, one after the other; the first that fails is the answer. */
-  #zero(request: Extract<VolumeRequest, { kind: 'zero' }>, done: Done): void {
-    const { offset, length, hole, durable } = request;
-    const piece = Math.min(length, zeroBytesMax);
-    if (piece === 0) {
-      done(outcome.done);
-      return;
-    }
-    const rest = { ...request, offset: offset + piece, length: length - piece };
-    const last = rest.length === 0;
-    this.#change({ kind: 'zero', offset, length: piece, hole }, piece, durable && last, (came) => {
-      if (last || came !== outcome.done) done(came);
-      else if (this.#closing) done(outcome.shutdown);
-      else this.#zero(rest, done);
-    });
+  #changed(change: BlockChange, { offset, length, flags }: WriteRecord, answer: Done | null): void {
+    const [first, last] = this.#ground.chunksOf(offset, length);
+    this.#ground.hot.touch(offset, length);
+    this.#sequence += 1;
+    for (const line of this.#lines.values()) line.changed(this.#sequence, change, first, last);
+    if (answer === null) return;
+    if (this.#failed !== '') answer(outcome.io);
+    else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
+    else this.#answer(this.#received, this.#receivedEverywhere(), answer);
   }
 
-  #change(change: BlockChange, length: number, durable: boolean, done: Done): void {
-    if (length === 0) {
-      done(outcome.done);
-      return;
-    }
+  #taken(): void {
+    if (this.#closing) return;
+    this.#intake.answerWrites(this.#answers);
     const { hot } = this.#ground;
-    // Behind one that waits, so that writes are carried out in the order in which they came.
-    if (
-      this.#cold.length === 0 &&
-      hot.admits(change.offset, length) &&
-      !hot.needsSequences(this.#sequence + 1)
-    ) {
-      this.#carryOut(change, length, durable, done);
-      return;
-    }
-    this.#cold.push({ change, offset: change.offset, length, durable, done });
+    if (!hot.needsSequences(this.#sequence + 2 * sequencesMin)) return;
+    if (hot.needsSequences(this.#sequence + sequencesMin)) this.#intake.close(gate.numbers);
+    this.#warmNow();
+  }
+
+  #warmNow(): void {
+    if (this.#failed !== '' || this.#closing) return;
     this.#warming ??= this.#warm().finally(() => {
       this.#warming = null;
     });
@@ -314,42 +343,25 @@ export class VolumeSource implements Volume {
   /** V1. */
   async #warm(): Promise<void> {
     const { hot } = this.#ground;
+    // Everybody who asks in this turn, and outside of taking what they wrote.
+    await Promise.resolve();
     try {
-      while (this.#cold.length > 0 && !this.#closing) {
-        await hot.warm(this.#cold, this.#sequence, async () => {
+      while (this.#wantsWarming() && !this.#closing) {
+        await hot.warm(this.#cold.splice(0), this.#sequence, async () => {
+          this.#intake.catchUp();
           await this.#store.sync();
           await this.#save();
         });
-        for (const cold of this.#cold.splice(0))
-          this.#change(cold.change, cold.length, cold.durable, cold.done);
+        this.#intake.open(gate.numbers);
+        this.#intake.warmed();
       }
     } catch (error) {
       this.#fail(`what is written to can't be recorded: ${errorText(error)}`);
-      for (const { done } of this.#cold.splice(0)) done(outcome.io);
     }
   }
 
-  /** V2. */
-  #carryOut(change: BlockChange, length: number, durable: boolean, done: Done): void {
-    const [first, last] = this.#ground.chunksOf(change.offset, length);
-    if (this.#failed !== '') {
-      done(outcome.io);
-      return;
-    }
-    try {
-      if (change.kind === 'write') this.#store.write(change.contents, change.offset);
-      else this.#store.zero(change.offset, length, change.hole);
-    } catch (error) {
-      // Whatever is there now, nobody else has it.
-      for (const line of this.#lines.values()) line.dirty(first, last);
-      this.#options.says(`${this.#options.name} can't be written at ${change.offset}: ${errorText(error)}`);
-      done(outcomeOf(error));
-      return;
-    }
-    this.#sequence += 1;
-    for (const line of this.#lines.values()) line.changed(this.#sequence, change, first, last);
-    if (durable) this.#flush(done);
-    else this.#answer(this.#received, this.#receivedEverywhere(), done);
+  #wantsWarming(): boolean {
+    return this.#cold.length > 0 || this.#ground.hot.needsSequences(this.#sequence + 2 * sequencesMin);
   }
 
   #flush(done: Done): void {
@@ -371,7 +383,12 @@ export class VolumeSource implements Volume {
     else answers.add(sequence, done);
   }
 
-  /** V3. */
+  /** V3. In mode sync also while no target is in step: one that comes into step has everything that was answered before. */
+  get #answers(): boolean {
+    const sync = this.#terms.mode === 'sync' && this.#lines.size > 0;
+    return sync || this.#receivedEverywhere() !== Infinity;
+  }
+
   #receivedEverywhere(): number {
     const { mode } = this.#terms;
     return this.#least((line) => (mode === 'sync' || line.congested ? line.receivedSequence : Infinity));
@@ -398,10 +415,11 @@ export class VolumeSource implements Volume {
 
   #release(): void {
     if (this.#closing) return;
-    if (!this.#options.mayAct()) {
+    if (this.#options.nowMs() >= this.shared.untilMs) {
       this.#answerAll(); // V1
       return;
     }
+    this.#intake.answerWrites(this.#answers);
     if (!this.#received.empty) this.#received.release(this.#receivedEverywhere(), outcome.done);
     if (!this.#durable.empty) this.#durable.release(this.#durableEverywhere(), outcome.done);
   }
@@ -414,6 +432,7 @@ export class VolumeSource implements Volume {
   #fail(says: string): void {
     if (this.#failed !== '') return;
     this.#failed = says;
+    this.#intake.close(gate.failed);
     this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
   }
 }

@@ -1,0 +1,292 @@
+/**
+ * A source's volume in the thread of its clients: reads and writes are done here, at once; what targets need to know of them
+ * goes to the source's thread through memory that both share (shared-memory.ts).
+ *
+ *   E1  nothing is read or written without a grant, or when the source has closed; the clock is asked before each time
+ *   E2  nothing is written to an extent that is not hot. Whether it may, the write itself, and its record are one section, in
+ *       which `busy` is odd: the source takes a right away first, and then waits until no section runs that may have seen it.
+ *       Nobody is answered within a section: they may ask for more
+ *   E3  local writes have the order of their records
+ *   E4  what can't be done now waits, in order, and is looked at again whenever the source says something; what waits is
+ *       bounded by what clients may have pending (nbd/session.ts, N2)
+ */
+
+import { outcome } from '../nbd/protocol.ts';
+import { outcomeOf } from '../plain-volume.ts';
+import type { Segment, Store } from '../store/store.ts';
+import type { Volume, VolumeRequest } from '../volume.ts';
+import { Tickets } from './answer-ring.ts';
+import { gate, rest, word, type SharedMemory } from './shared-memory.ts';
+import { recordFlag, recordKind, WriteRingHead } from './write-ring.ts';
+
+type Done = (outcome: number) => void;
+
+export interface ExportedPorts {
+  readonly sizeBytes: number;
+  /** Open for reading and writing; not closed or synced here. */
+  readonly store: Store;
+  readonly shared: SharedMemory;
+  /** Whether the grant holds. */
+  readonly mayAct: () => boolean;
+  readonly wakeSource: () => void;
+  readonly says: (sentence: string) => void;
+}
+
+/** Until everything of it is done, it waits as a whole. */
+interface Change {
+  readonly offset: number;
+  readonly length: number;
+  /** Null: zeros. */
+  readonly contents: Buffer | null;
+  readonly hole: boolean;
+  readonly durable: boolean;
+  readonly done: Done;
+  /** Of its bytes, how many are done. */
+  at: number;
+  /** The last word of the source on what is hot, when it was asked; null: it was not. */
+  asked: number | null;
+}
+
+interface Waiting {
+  /** Null: a flush. */
+  readonly change: Change | null;
+  readonly done: Done;
+}
+
+/** What is carried out at once; a larger request goes in pieces. */
+const writeBytesMax = 1_048_576;
+const zeroBytesMax = 268_435_456;
+
+export class ExportedVolume implements Volume {
+  readonly sizeBytes: number;
+  readonly #ports: ExportedPorts;
+  readonly #shared: SharedMemory;
+  readonly #ring: WriteRingHead;
+  readonly #tickets: Tickets;
+  readonly #writeBytesMax: number;
+  #busy = 0;
+  #waiting: Waiting[] = [];
+  #looking = false;
+  #news = 0;
+
+  constructor(ports: ExportedPorts) {
+    this.sizeBytes = ports.sizeBytes;
+    this.#ports = ports;
+    this.#shared = ports.shared;
+    this.#ring = new WriteRingHead(ports.shared);
+    this.#tickets = new Tickets(ports.shared);
+    this.#writeBytesMax = Math.min(writeBytesMax, ports.shared.contents.length / 4);
+  }
+
+  submit(request: VolumeRequest, done: Done): void {
+    switch (request.kind) {
+      case 'read':
+        done(this.#read(request.into, request.offset));
+        return;
+      case 'write': {
+        const { offset, contents, durable } = request;
+        const length = contents.length;
+        this.#begin({ offset, length, contents, hole: false, durable, done, at: 0, asked: null });
+        return;
+      }
+      case 'zero':
+        this.#begin({ ...request, contents: null, done, at: 0, asked: null });
+        return;
+      case 'flush':
+        if (!this.#ports.mayAct()) done(outcome.shutdown);
+        else if (this.#waiting.length > 0 || !this.#flush(done)) this.#wait({ change: null, done });
+    }
+  }
+
+  segments(offset: number, length: number): readonly Segment[] {
+    return this.#section((bits) =>
+      (bits & gate.closed) !== 0 ? [] : this.#ports.store.segments(offset, length),
+    );
+  }
+
+  /** What the source answered, and what waited for it. */
+  look(): void {
+    if (this.#looking) return;
+    this.#looking = true;
+    this.#news = this.#shared.load(word.news);
+    this.#tickets.take();
+    while (this.#waiting[0] !== undefined && this.#goesOn(this.#waiting[0])) this.#waiting.shift();
+    if (this.#waiting.length === 0) this.#shared.store(word.exportWaits, 0);
+    this.#looking = false;
+  }
+
+  /** True: it may sleep, and is woken when there is something to look at. */
+  sleeps(): boolean {
+    this.#shared.store(word.exportSleeps, 1);
+    if (this.#waiting.length > 0 && this.#shared.load(word.news) !== this.#news) return false;
+    return this.#shared.load(word.answersWritten) === this.#shared.load(word.answersTaken);
+  }
+
+  awake(): void {
+    this.#shared.store(word.exportSleeps, 0);
+  }
+
+  #read(into: Buffer, offset: number): number {
+    if (!this.#ports.mayAct()) return outcome.shutdown; // E1
+    return this.#section((bits) => {
+      if ((bits & gate.closed) !== 0) return outcome.shutdown;
+      try {
+        this.#ports.store.read(into, offset);
+        return outcome.done;
+      } catch (error) {
+        this.#ports.says(`can't be read at ${offset}: ${textOf(error)}`);
+        return outcomeOf(error);
+      }
+    });
+  }
+
+  #begin(change: Change): void {
+    if (change.length === 0) change.done(outcome.done);
+    else if (this.#waiting.length > 0 || !this.#carryOut(change)) this.#wait({ change, done: change.done });
+  }
+
+  #wait(waiting: Waiting): void {
+    this.#waiting.push(waiting);
+    if (this.#waiting.length > 1) return;
+    this.#shared.store(word.exportWaits, 1);
+    // What it waits for may have come just before that.
+    this.look();
+  }
+
+  #goesOn({ change, done }: Waiting): boolean {
+    return change === null ? this.#flush(done) : this.#carryOut(change);
+  }
+
+  /** False: it has to wait. */
+  #carryOut(change: Change): boolean {
+    for (;;) {
+      if (!this.#ports.mayAct()) return over(change, outcome.shutdown); // E1
+      const came = this.#section((bits) => this.#piece(change, bits));
+      if (typeof came === 'number') return over(change, came);
+      if (came !== 'goes on') return came === 'told';
+    }
+  }
+
+  /** A number: that is the answer. `told`: the source answers it. */
+  #piece(change: Change, bits: number): number | 'goes on' | 'waits' | 'told' {
+    if (bits !== 0) return refused(bits);
+    const most = change.contents === null ? zeroBytesMax : this.#writeBytesMax;
+    const offset = change.offset + change.at;
+    const length = Math.min(most, change.length - change.at);
+    if (!this.#isHot(offset, length)) return this.#warm(change, offset, length);
+    const last = change.at + length === change.length;
+    const answers = last && (change.durable || this.#shared.load(word.answering) === 1);
+    if (answers && this.#tickets.full) return 'waits';
+    const room = change.contents === null ? (this.#ring.full ? null : 0) : this.#ring.reserve(length);
+    if (room === null) {
+      this.#wake(true);
+      return 'waits';
+    }
+    const came = this.#apply(change, offset, length, room);
+    if (came !== outcome.done) return came;
+    change.at += length;
+    this.#tell(change, offset, length, answers);
+    if (!last) return 'goes on';
+    return answers ? 'told' : outcome.done;
+  }
+
+  #apply(change: Change, offset: number, length: number, room: number): number {
+    const { store, says } = this.#ports;
+    try {
+      if (change.contents === null) store.zero(offset, length, change.hole);
+      else {
+        const { at, contents } = change;
+        contents.copy(this.#shared.contents, room, at, at + length);
+        store.write(this.#shared.contents.subarray(room, room + length), offset);
+      }
+      return outcome.done;
+    } catch (error) {
+      this.#ring.note({ kind: recordKind.unknown, flags: 0, ticket: 0, offset, length });
+      this.#wake(false);
+      says(`can't be written at ${offset}: ${textOf(error)}`);
+      return outcomeOf(error);
+    }
+  }
+
+  #tell(change: Change, offset: number, length: number, answers: boolean): void {
+    const ticket = answers ? this.#tickets.issue(change.done) : 0;
+    const durable = answers && change.durable ? recordFlag.durable : 0;
+    if (change.contents === null) {
+      const flags = durable | (change.hole ? recordFlag.hole : 0);
+      this.#ring.note({ kind: recordKind.zero, flags, ticket, offset, length });
+    } else this.#ring.write({ kind: recordKind.write, flags: durable, ticket, offset, length });
+    this.#wake(answers);
+  }
+
+  /** False: it has to wait. */
+  #flush(done: Done): boolean {
+    const came = this.#ports.mayAct()
+      ? this.#section((bits) => this.#askFlush(bits, done))
+      : outcome.shutdown;
+    if (typeof came === 'number') done(came);
+    return came !== 'waits';
+  }
+
+  #askFlush(bits: number, done: Done): number | 'waits' | 'told' {
+    if ((bits & gate.closed) !== 0) return outcome.shutdown;
+    if ((bits & ~gate.failed) !== 0 || this.#ring.full || this.#tickets.full) return 'waits';
+    const ticket = this.#tickets.issue(done);
+    this.#ring.note({ kind: recordKind.flush, flags: 0, ticket, offset: 0, length: 0 });
+    this.#wake(true);
+    return 'told';
+  }
+
+  /** The source is asked once for each of its words. */
+  #warm(change: Change, offset: number, length: number): 'waits' {
+    const warmed = this.#shared.load(word.warmed);
+    if (change.asked === warmed) return 'waits';
+    if (!this.#ring.full) {
+      change.asked = warmed;
+      this.#ring.note({ kind: recordKind.warm, flags: 0, ticket: 0, offset, length });
+    }
+    this.#wake(true);
+    return 'waits';
+  }
+
+  #isHot(offset: number, length: number): boolean {
+    const { extentBytes } = this.#shared.parts;
+    const last = Math.floor((offset + length - 1) / extentBytes);
+    for (let extent = Math.floor(offset / extentBytes); extent <= last; extent += 1)
+      if (Atomics.load(this.#shared.hot, extent) === 0) return false;
+    return true;
+  }
+
+  /** E2. */
+  #section<T>(work: (bits: number) => T): T {
+    const { words } = this.#shared;
+    this.#busy = (this.#busy + 1) | 0;
+    Atomics.store(words, word.busy, this.#busy);
+    try {
+      return work(Atomics.load(words, word.gate));
+    } finally {
+      this.#busy = (this.#busy + 1) | 0;
+      Atomics.store(words, word.busy, this.#busy);
+      if (Atomics.load(words, word.sourceWaits) === 1) Atomics.notify(words, word.busy);
+    }
+  }
+
+  /** `urgent`: somebody waits for it. */
+  #wake(urgent: boolean): void {
+    const rests = this.#shared.load(word.sourceRests);
+    if (rests === rest.awake) return;
+    const half = this.#ring.bytesWaiting * 2 > this.#shared.contents.length;
+    if (rests === rest.asleep || urgent || half) this.#ports.wakeSource();
+  }
+}
+
+function refused(bits: number): number | 'waits' {
+  if ((bits & gate.closed) !== 0) return outcome.shutdown;
+  return (bits & gate.failed) !== 0 ? outcome.io : 'waits';
+}
+
+function over({ done }: Change, came: number): true {
+  done(came);
+  return true;
+}
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
