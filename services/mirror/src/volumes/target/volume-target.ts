@@ -208,7 +208,7 @@ export class VolumeTarget {
       sizeBytes: ground.sizeBytes,
       overwriting: this.#overwriting,
       begin: (frame) => this.#beginResync(frame, hello),
-      inStep: (sequence) => this.#inStep(hello.epoch, sequence),
+      inStep: (sequence) => this.#inStep(connection, hello.epoch, sequence),
       consistent: () => ground.record.consistent,
       durable: (sequence) => {
         if (this.#phase !== 'replicating') return;
@@ -250,12 +250,13 @@ export class VolumeTarget {
     await own.save(stamp);
   }
 
-  async #inStep(epoch: Epoch, sequence: number): Promise<void> {
+  /** What a lost source had sent is applied to its end; in step with it is nobody any more. */
+  async #inStep(connection: Connection, epoch: Epoch, sequence: number): Promise<void> {
     const { ground, nowMs } = this.#options;
     await this.#overwriting.finish(nowMs(), { history: ground.historyAt(epoch, sequence) });
     this.#epoch = epoch;
     this.#sequence = sequence;
-    this.#phase = 'replicating';
+    if (connection.ended === null) this.#phase = 'replicating';
   }
 
   async #saveHistory(): Promise<void> {
