@@ -1,7 +1,10 @@
 /** What the thread of a volume's clients and that of its source say to each other, and that neither outruns the other. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { buildSync } from 'esbuild';
 import { Tickets } from '../src/volumes/export/answer-ring.ts';
 import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
 import { Intake } from '../src/volumes/export/intake.ts';
@@ -32,7 +35,7 @@ describe('the ring of writes', () => {
     const random = seeded(3);
     const inside: { readonly offset: number; readonly length: number }[] = [];
     let [put, taken] = [0, 0];
-    for (let step = 0; step < 30_000; step += 1) {
+    for (let step = 0; step < 6_000; step += 1) {
       const length = 1 + random(contentsBytes / 4);
       const at = random(2) === 0 ? head.reserve(length) : null;
       if (at !== null) {
@@ -48,7 +51,7 @@ describe('the ring of writes', () => {
           taken += 1;
         });
     }
-    expect(taken).toBeGreaterThan(1_000);
+    expect(taken).toBeGreaterThan(500);
   });
 
   it('goes on when its counts wrap around', () => {
@@ -213,12 +216,23 @@ it('tickets are not given out twice', () => {
   expect(given.includes(0)).toBe(false);
 });
 
-/** The thread writes to one extent as fast as it can; each write counts itself in words[60], which is no word of theirs. */
+/** Threads can't load TypeScript. Answers the URL of `to`. */
+function built(to: string): string {
+  const from = (name: string): string => join(import.meta.dirname, '../src/volumes/export', name);
+  buildSync({
+    ...{ entryPoints: [from('exported-volume.ts'), from('shared-memory.ts')], outdir: to },
+    ...{ bundle: true, splitting: true, format: 'esm', platform: 'node', conditions: ['source'] },
+    outExtension: { '.js': '.mjs' },
+  });
+  return pathToFileURL(to).href;
+}
+
+/** The thread writes to one extent as fast as it can, and counts its writes. */
 const program = (dist: string): string => `
   const { workerData, parentPort } = require('node:worker_threads');
   (async () => {
-    const { ExportedVolume } = await import('${dist}/exported-volume.js');
-    const { SharedMemory } = await import('${dist}/shared-memory.js');
+    const { ExportedVolume } = await import('${dist}/exported-volume.mjs');
+    const { SharedMemory } = await import('${dist}/shared-memory.mjs');
     const shared = new SharedMemory(workerData.parts);
     const count = new Int32Array(workerData.count);
     const store = { sizeBytes: 65536, write: () => { Atomics.add(count, 0, 1); }, read() {}, zero() {} };
@@ -240,8 +254,8 @@ const program = (dist: string): string => `
 it('an extent that was cooled is not written to any more, and everything that was written to it is taken', async () => {
   const memory = SharedMemory.made(new SharedArrayBuffer(extents), extentBytes);
   const count = new Int32Array(new SharedArrayBuffer(8));
-  const dist = pathToFileURL(join(import.meta.dirname, '../dist/volumes/export')).href;
-  const worker = new Worker(program(dist), {
+  const folder = mkdtempSync(join(tmpdir(), 'holdfast-ring-'));
+  const worker = new Worker(program(built(folder)), {
     eval: true,
     workerData: { parts: memory.parts, count: count.buffer },
   });
@@ -259,7 +273,7 @@ it('an extent that was cooled is not written to any more, and everything that wa
       worker.once('message', resolve);
       worker.once('error', reject);
     });
-    for (let round = 0; round < 300; round += 1) {
+    for (let round = 0; round < 150; round += 1) {
       Atomics.store(memory.hot, 0, 1);
       intake.warmed();
       const before = Atomics.load(count, 0);
@@ -276,5 +290,6 @@ it('an extent that was cooled is not written to any more, and everything that wa
     Atomics.store(count, 1, 1);
     intake.end();
     await worker.terminate();
+    rmSync(folder, { recursive: true, force: true });
   }
 }, 60_000);
