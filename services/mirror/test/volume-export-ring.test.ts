@@ -1,5 +1,6 @@
 /** What the thread of a volume's clients and that of its source say to each other, and that neither outruns the other. */
 import { mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -10,6 +11,7 @@ import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
 import { Intake } from '../src/volumes/export/intake.ts';
 import { gate, recordsMax, SharedMemory, word } from '../src/volumes/export/shared-memory.ts';
 import {
+  recordFlag,
   recordKind,
   WriteRingHead,
   WriteRingTail,
@@ -197,6 +199,17 @@ describe('an export', () => {
     expect(answers.map(({ came }) => came)).toEqual([outcome.done, outcome.done]);
   });
 
+  it('tells of writes without their contents while nobody takes them, and with them as soon as somebody does', () => {
+    memory.hot.fill(1);
+    intake.wantContents(false);
+    expect(asked(0, 4_096).came).toBe(outcome.done);
+    intake.wantContents(true);
+    expect(taken).toMatchObject([{ flags: recordFlag.bare, offset: 0, length: 4_096 }]);
+    expect(asked(4_096, 4_096).came).toBe(outcome.done);
+    intake.catchUp();
+    expect(taken.at(-1)).toMatchObject({ flags: 0, offset: 4_096, length: 4_096 });
+  });
+
   it('cuts what is larger than the ring, and answers it once', () => {
     memory.hot.fill(1);
     const answer = asked(0, volumeBytes);
@@ -216,10 +229,12 @@ it('tickets are not given out twice', () => {
   expect(given.includes(0)).toBe(false);
 });
 
-/** Threads can't load TypeScript. Answers the URL of `to`. */
+/** Threads can't load TypeScript, and koffi has to lie where it is. Answers the URL of `to`. */
 function built(to: string): string {
   const from = (name: string): string => join(import.meta.dirname, '../src/volumes/export', name);
+  const koffi = createRequire(import.meta.url).resolve('koffi');
   buildSync({
+    ...{ alias: { koffi }, external: [koffi] },
     ...{ entryPoints: [from('exported-volume.ts'), from('shared-memory.ts')], outdir: to },
     ...{ bundle: true, splitting: true, format: 'esm', platform: 'node', conditions: ['source'] },
     outExtension: { '.js': '.mjs' },

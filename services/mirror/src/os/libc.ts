@@ -118,6 +118,9 @@ export const libc = {
   send: text('long send(int, const void*, size_t, int)') as Call<
     [fd: number, from: Bytes, bytes: number, flags: number]
   >,
+  memcpy: library.func('void memcpy(void*, const void*, size_t)') as unknown as KoffiFunc<
+    (to: Bytes, from: Bytes, bytes: number) => void
+  >,
   eventfd: text('int eventfd(unsigned int, int)') as Call<[initial: number, flags: number]>,
   clockGettime: text('int clock_gettime(int, void*)') as Call<[clock: number, into: Bytes]>,
   pread: text('long pread(int, void*, size_t, int64_t)') as Call<

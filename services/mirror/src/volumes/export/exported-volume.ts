@@ -11,6 +11,7 @@
  *       bounded by what clients may have pending (nbd/session.ts, N2)
  */
 
+import { copyShared } from '../../os/shared-copy.ts';
 import { outcome } from '../nbd/protocol.ts';
 import { outcomeOf } from '../plain-volume.ts';
 import type { Segment, Store } from '../store/store.ts';
@@ -100,7 +101,8 @@ export class ExportedVolume implements Volume {
 
   segments(offset: number, length: number): readonly Segment[] {
     return this.#section((bits) =>
-      (bits & gate.closed) !== 0 ? [] : this.#ports.store.segments(offset, length),
+      // Closed, it may be any of it.
+      (bits & gate.closed) !== 0 ? [{ offset, length }] : this.#ports.store.segments(offset, length),
     );
   }
 
@@ -177,27 +179,32 @@ export class ExportedVolume implements Volume {
     const last = change.at + length === change.length;
     const answers = last && (change.durable || this.#shared.load(word.answering) === 1);
     if (answers && this.#tickets.full) return 'waits';
-    const room = change.contents === null ? (this.#ring.full ? null : 0) : this.#ring.reserve(length);
+    const bare = change.contents !== null && this.#shared.load(word.bare) === 1;
+    const forwarded = change.contents !== null && !bare;
+    const room = forwarded ? this.#ring.reserve(length) : this.#ring.full ? null : 0;
     if (room === null) {
       this.#wake(true);
       return 'waits';
     }
-    const came = this.#apply(change, offset, length, room);
+    const came = this.#apply(change, offset, length, forwarded ? room : null);
     if (came !== outcome.done) return came;
     change.at += length;
-    this.#tell(change, offset, length, answers);
+    this.#tell(change, offset, length, answers, bare);
     if (!last) return 'goes on';
     return answers ? 'told' : outcome.done;
   }
 
-  #apply(change: Change, offset: number, length: number, room: number): number {
+  /** `room`: where its contents go in the ring; null: nowhere. */
+  #apply(change: Change, offset: number, length: number, room: number | null): number {
     const { store, says } = this.#ports;
     try {
       if (change.contents === null) store.zero(offset, length, change.hole);
       else {
         const { at, contents } = change;
-        contents.copy(this.#shared.contents, room, at, at + length);
-        store.write(this.#shared.contents.subarray(room, room + length), offset);
+        const whole = at === 0 && length === contents.length;
+        const piece = whole ? contents : contents.subarray(at, at + length);
+        if (room !== null) copyShared(piece, this.#shared.contents.subarray(room, room + length));
+        store.write(piece, offset);
       }
       return outcome.done;
     } catch (error) {
@@ -208,12 +215,15 @@ export class ExportedVolume implements Volume {
     }
   }
 
-  #tell(change: Change, offset: number, length: number, answers: boolean): void {
+  #tell(change: Change, offset: number, length: number, answers: boolean, bare: boolean): void {
     const ticket = answers ? this.#tickets.issue(change.done) : 0;
     const durable = answers && change.durable ? recordFlag.durable : 0;
     if (change.contents === null) {
       const flags = durable | (change.hole ? recordFlag.hole : 0);
       this.#ring.note({ kind: recordKind.zero, flags, ticket, offset, length });
+    } else if (bare) {
+      const flags = durable | recordFlag.bare;
+      this.#ring.note({ kind: recordKind.write, flags, ticket, offset, length });
     } else this.#ring.write({ kind: recordKind.write, flags: durable, ticket, offset, length });
     this.#wake(answers);
   }

@@ -91,6 +91,14 @@ export class Intake {
     if (answering) this.#whenIdle();
   }
 
+  /** Whether anybody takes what is in a write. What comes after the answer has contents, when they are wanted. */
+  wantContents(wanted: boolean): void {
+    const bare = wanted ? 0 : 1;
+    if (this.#shared.load(word.bare) === bare) return;
+    this.#shared.store(word.bare, bare);
+    if (wanted) this.catchUp();
+  }
+
   /** Extents are hot that were not. */
   warmed(): void {
     Atomics.add(this.#shared.words, word.warmed, 1);
@@ -167,7 +175,8 @@ export class Intake {
   /** K3. */
   #rest(): void {
     this.#dozes += 1;
-    const dozing = this.#dozes <= dozesMax;
+    // Where every write is waited for, it is woken for every write.
+    const dozing = this.#dozes <= dozesMax && this.#shared.load(word.answering) === 0;
     this.#shared.store(word.sourceRests, dozing ? rest.dozing : rest.asleep);
     // Whoever wrote before that did not wake it.
     if (dozing ? this.#tail.urgent : this.#tail.waiting > 0) this.#timer = setImmediate(this.#turn);

@@ -38,6 +38,8 @@ export const word = {
   orders: 25,
   /** Changes when something may be possible that was not. */
   news: 26,
+  /** 1: no target takes contents now; that something was written is enough. */
+  bare: 27,
   /** Of both: counts the times that the source was woken. */
   wake: 40,
 } as const;

@@ -19,7 +19,8 @@ export const recordKind = {
   unknown: 5,
 } as const;
 
-export const recordFlag = { durable: 1, hole: 2 } as const;
+/** bare: of a write whose contents were not wanted. */
+export const recordFlag = { durable: 1, hole: 2, bare: 4 } as const;
 
 export interface WriteRecord {
   /** Of recordKind. */
@@ -132,12 +133,13 @@ export class WriteRingTail {
     const kind = records[at + 3] ?? 0;
     const end = records[at + 6] ?? 0;
     const from = (end - length) & (contents.length - 1);
+    const bare = ((records[at + 4] ?? 0) & recordFlag.bare) !== 0;
+    const flags = records[at + 4] ?? 0;
+    const ticket = records[at + 5] ?? 0;
+    const offset = recordNumbers[slot * numbersOf] ?? 0;
     using(
-      {
-        ...{ kind, flags: records[at + 4] ?? 0, ticket: records[at + 5] ?? 0 },
-        ...{ offset: recordNumbers[slot * numbersOf] ?? 0, length },
-      },
-      kind === recordKind.write ? contents.subarray(from, from + length) : none,
+      { kind, flags, ticket, offset, length },
+      kind === recordKind.write && !bare ? contents.subarray(from, from + length) : none,
     );
     this.#records = (this.#records + 1) | 0;
     this.#shared.store(word.bytesTaken, end);

@@ -30,7 +30,7 @@ const none = Buffer.alloc(0);
 
 export class Requests {
   readonly #incoming: Incoming;
-  #header: Omit<Request, 'contents'> | null = null;
+  #header: Request | null = null;
 
   constructor(incoming: Incoming) {
     this.#incoming = incoming;
@@ -43,18 +43,18 @@ export class Requests {
       if (bytes === null) return null;
       const header = headerOf(bytes);
       if (typeof header === 'string') return header;
-      if (header.command !== command.write) return { ...header, contents: none };
+      if (header.command !== command.write) return header;
       this.#header = header;
     }
-    const header = this.#header;
-    const contents = this.#incoming.take(header.length);
+    const { flags, command: number, cookie, offset, length } = this.#header;
+    const contents = this.#incoming.take(length);
     if (contents === null) return null;
     this.#header = null;
-    return { ...header, contents };
+    return { flags, command: number, cookie, offset, length, contents };
   }
 }
 
-function headerOf(bytes: Buffer): Omit<Request, 'contents'> | string {
+function headerOf(bytes: Buffer): Request | string {
   if (bytes.readUInt32BE(0) !== requestMagic) return 'what it sends is no request';
   const number = bytes.readUInt16BE(6);
   const length = bytes.readUInt32BE(24);
@@ -67,6 +67,7 @@ function headerOf(bytes: Buffer): Omit<Request, 'contents'> | string {
     // Beyond 2^53 it is inexact, and beyond every volume.
     offset: bytes.readUInt32BE(16) * 2 ** 32 + bytes.readUInt32BE(20),
     length,
+    contents: none,
   };
 }
 

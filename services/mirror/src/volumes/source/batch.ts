@@ -2,9 +2,10 @@
  * Changes on their way into frames. Large writes are cut; what a frame can't hold waits for the next one.
  *
  *   B1  contents are copied, one behind the other, into memory that is used again when the frame has left: whose they were
- *       need not wait for that, and the line need not gather them
+ *       need not wait for that, and the line need not gather them. They may lie in memory that is shared
  */
 
+import { copyShared } from '../../os/shared-copy.ts';
 import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import { changesMax, type BlockChange } from '../../transport/volume-frames.ts';
 
@@ -89,7 +90,7 @@ export class Batch {
   #copied(contents: Buffer, at: number, bytes: number): Buffer {
     this.#contents ??= spares.take(frameBytes);
     const copy = this.#contents.subarray(this.#openBytes, this.#openBytes + bytes);
-    contents.copy(copy, 0, at, at + bytes);
+    copyShared(contents.subarray(at, at + bytes), copy);
     return copy;
   }
 

@@ -22,6 +22,7 @@ import type { Store } from '../store/store.ts';
 import { Comparing } from './comparing.ts';
 import { Forwarding } from './forwarding.ts';
 import { greet, type Greeting } from './greeting.ts';
+import { pause } from './pause.ts';
 import { Resyncing } from './resyncing.ts';
 import { verify, type Comparison, type Verification } from './verifying.ts';
 
@@ -31,6 +32,8 @@ export interface LinePorts {
   readonly greeting: (target: string) => Greeting;
   /** Of the last write. */
   readonly sequence: () => number;
+  /** Before it forwards: what comes from now on has contents. */
+  readonly wantContents: () => void;
   /** Everything that is in the store now is forwarded, or dirty. */
   readonly catchUp: () => void;
   /** The same, and nothing is written meanwhile. */
@@ -103,6 +106,11 @@ export class VolumeLine {
     return this.#phase.kind === 'in-step';
   }
 
+  /** Whether it forwards what is written. */
+  get forwarding(): boolean {
+    return this.#phase.kind === 'resync' || this.#phase.kind === 'in-step';
+  }
+
   get apartSinceMs(): number | null {
     return this.#apartSinceMs;
   }
@@ -159,8 +167,7 @@ export class VolumeLine {
 
   /** What was written so far is durable there before anything that comes later is applied. */
   barrier(): void {
-    const { kind } = this.#phase;
-    if (kind === 'in-step' || kind === 'resync') this.#forwarding?.barrier();
+    if (this.forwarding) this.#forwarding?.barrier();
   }
 
   /** Chunks whose new contents may not be durable at the target, beside those of the bitmap. */
@@ -339,6 +346,7 @@ export class VolumeLine {
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
       done: () => setImmediate(() => this.#markInStep(resyncing)),
     });
+    this.#ports.wantContents();
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
     const { stamp } = this.#bitmap;
     this.#connection?.send({ kind: 'volume-resync', stamp, bytes, sizeBytes: ground.sizeBytes });
@@ -463,17 +471,4 @@ export class VolumeLine {
     const sequence = this.#ports.sequence();
     return { behindBytes, behindMs, waiting, sequence, receivedBytes: 0, says, diverged: false };
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-    if (signal.aborted) done();
-  });
 }

@@ -257,6 +257,7 @@ export class VolumeSource {
       store: this.#store,
       greeting: (member) => this.#greeting(member),
       sequence: () => this.#sequence,
+      wantContents: () => this.#intake.wantContents(true),
       catchUp: () => this.#intake.catchUp(),
       still: (work) => this.#intake.still(work),
       urgent: () => this.#terms.mode === 'sync',
@@ -317,7 +318,10 @@ export class VolumeSource {
     const [first, last] = this.#ground.chunksOf(offset, length);
     this.#ground.hot.touch(offset, length);
     this.#sequence += 1;
-    for (const line of this.#lines.values()) line.changed(this.#sequence, change, first, last);
+    const bare = (flags & recordFlag.bare) !== 0;
+    for (const line of this.#lines.values())
+      if (bare) line.dirty(first, last);
+      else line.changed(this.#sequence, change, first, last);
     if (answer === null) return;
     if (this.#failed !== '') answer(outcome.io);
     else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
@@ -420,6 +424,7 @@ export class VolumeSource {
       return;
     }
     this.#intake.answerWrites(this.#answers);
+    if (![...this.#lines.values()].some((line) => line.forwarding)) this.#intake.wantContents(false);
     if (!this.#received.empty) this.#received.release(this.#receivedEverywhere(), outcome.done);
     if (!this.#durable.empty) this.#durable.release(this.#durableEverywhere(), outcome.done);
   }
