@@ -5,8 +5,9 @@
 
 import type { Peer } from '@holdfast/wire/directory';
 import { copyIn } from '../src/transport/direct-reads.ts';
-import { Line, type Wire } from '../src/transport/line.ts';
+import { Line } from '../src/transport/line.ts';
 import type { Connection, LineOptions } from '../src/transport/types.ts';
+import type { Wire } from '../src/transport/wire.ts';
 
 interface PairOptions extends LineOptions {
   /** How the bytes are cut. Default 16,384, as TLS delivers them. */

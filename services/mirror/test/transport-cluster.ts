@@ -19,10 +19,11 @@ export async function credentials(
   of: TestCluster,
   id: string,
   role: Peer['role'] = 'server',
+  dates: { readonly nowMs?: number; readonly lifeMs?: number } = {},
 ): Promise<WireCredentials> {
   const { request, key } = await createSigningRequest(id);
   const peer = { cluster: of.name, role, id };
-  const issued = await issueCertificate(of.authority, request, { peer, addresses: [] });
+  const issued = await issueCertificate(of.authority, request, { peer, addresses: [], ...dates });
   if (issued.kind === 'error') throw new Error(issued.error.says);
   return { cluster: of.name, authority: of.authority.certificate, certificate: issued.value, key };
 }

@@ -14,7 +14,6 @@
  */
 
 import { createHmac, randomBytes, timingSafeEqual, type X509Certificate } from 'node:crypto';
-import { createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import {
   failed,
   ok,
@@ -22,13 +21,9 @@ import {
   type CertificateProblem,
   type Outcome,
   type Peer,
-  type WireCredentials,
 } from '@holdfast/wire/directory';
 import { headerBytes } from './frame.ts';
-
-/** Protocol names (ALPN, RFC 7301). */
-export const encryptedProtocol = 'holdfast-mirror';
-export const plainProtocol = 'holdfast-mirror-plain';
+import type { SecureSession } from './secure-session.ts';
 
 /** G3. */
 export const strangerFrameBytesMax = 1_024;
@@ -41,31 +36,21 @@ export const proofKind = 23;
 const ticketBytes = 16;
 const nonceBytes = 32;
 const macBytes = 32;
+const sessionKeyBytes = 32;
 const keyLabel = 'EXPORTER-holdfast-mirror-plain';
 const saysBytesMax = 500;
 
 /** The first byte of every TLS connection (handshake record); a frame of ours begins with the 0 of its length. */
 export const tlsFirstByte = 0x16;
 
-export function secureContext(credentials: WireCredentials): SecureContext {
-  return createSecureContext({
-    minVersion: 'TLSv1.3',
-    ciphers: 'TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384',
-    ca: credentials.authority,
-    cert: credentials.certificate,
-    key: credentials.key,
-  });
-}
-
 /** Whose certificate it is. Only servers have mirrors: operators and witnesses have certificates, too. */
 export function judge(
-  socket: TLSSocket,
+  leaf: X509Certificate | null,
   authority: X509Certificate,
   cluster: string,
   expected?: string,
 ): Outcome<Peer, CertificateProblem> {
-  const leaf = socket.getPeerX509Certificate();
-  if (leaf === undefined) return failed({ kind: 'missing', says: 'the other side shows no certificate' });
+  if (leaf === null) return failed({ kind: 'missing', says: 'the other side shows no certificate' });
   const judged = verifyCertificate(leaf, authority, cluster, Date.now(), expected);
   if (judged.kind === 'error') return judged;
   const { peer } = judged.value;
@@ -120,8 +105,8 @@ export const newTicket = (): Buffer => randomBytes(ticketBytes);
 export const newNonce = (): Buffer => randomBytes(nonceBytes);
 
 /** The same at both ends of the TLS connection, and nowhere else. */
-export const sessionKey = (socket: TLSSocket, ticket: Buffer): Buffer =>
-  socket.exportKeyingMaterial(32, keyLabel, ticket);
+export const sessionKey = (session: SecureSession, ticket: Buffer): Buffer =>
+  session.exportKey(sessionKeyBytes, keyLabel, ticket);
 
 /** What both sides of a plain connection know once the nonces were exchanged. */
 interface Exchange {

@@ -6,7 +6,6 @@
  */
 
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { errorCode, errorText, parseCertificate, type Peer } from '@holdfast/wire/directory';
 import {
   challengeKind,
@@ -14,11 +13,8 @@ import {
   decodeWelcome,
   encodeProof,
   encodeTicket,
-  encryptedProtocol,
   judge,
   newNonce,
-  plainProtocol,
-  secureContext,
   sessionKey,
   strangerFrameBytesMax,
   type Welcome,
@@ -26,8 +22,13 @@ import {
 import { Assembly } from './assembly.ts';
 import { frameBytesMax } from './limits.ts';
 import { Line } from './line.ts';
-import { nextFrame, SocketWire, tune } from './socket-wire.ts';
+import { encryptedProtocol, plainProtocol } from './protocols.ts';
+import { SecureContext } from './secure-context.ts';
+import { SecureSession } from './secure-session.ts';
+import { SecureWire } from './secure-wire.ts';
+import { nextFrame, SocketWire, tune, type Awaited } from './socket-wire.ts';
 import type { Dialed, DialFailure, DialOptions } from './types.ts';
+import type { AttachableWire } from './wire.ts';
 
 const timeoutDefaultMs = 5_000;
 
@@ -92,52 +93,56 @@ class Attempt {
   }
 
   async #connect(): Promise<Dialed> {
-    const secure = await this.#shakeHands();
-    if (secure.kind === 'failed') return secure;
-    const { socket, peer } = secure.value;
+    const socket = connectPlain({ host: this.#host, port: this.#options.port });
+    const opened = await this.#opened(socket);
+    if (opened !== null) return opened;
+    const secure = await this.#shakeHands(socket);
+    if (secure.kind === 'failed') {
+      socket.destroy();
+      return secure;
+    }
+    const { wire, peer } = secure.value;
     const assembly = new Assembly(strangerFrameBytesMax);
-    const welcome = await this.#welcome(socket, assembly);
+    const welcome = this.#welcome(await wire.nextFrame(assembly, this.#deadline.signal));
     if (welcome.kind === 'failed') {
       socket.destroy();
       return welcome;
     }
-    if (welcome.value.kind === 'admitted') return this.#line(socket, peer, true, assembly);
-    if (welcome.value.kind === 'refused') {
-      socket.destroy();
-      return fail('not-admitted', `${this.#where} does not admit this member: ${welcome.value.says}`);
+    const said = welcome.value;
+    switch (said.kind) {
+      case 'admitted':
+        return this.#line(socket, wire, peer, true, assembly);
+      case 'ticket': {
+        const key = sessionKey(wire.session, said.ticket);
+        socket.destroy();
+        return this.#prove(key, said.ticket, peer);
+      }
+      case 'refused':
+        socket.destroy();
+        return fail('not-admitted', `${this.#where} does not admit this member: ${said.says}`);
     }
-    const { ticket } = welcome.value;
-    const key = sessionKey(socket, ticket);
-    socket.destroy();
-    return this.#prove(key, ticket, peer);
   }
 
   /** The first half of both ways: TLS, and the certificate that has to be there. */
-  async #shakeHands(): Promise<Stage<{ socket: TLSSocket; peer: Peer }>> {
+  async #shakeHands(socket: Socket): Promise<Stage<{ wire: SecureWire; peer: Peer }>> {
     const { credentials, member, encrypt } = this.#options;
     const authority = parseCertificate(credentials.authority);
     if (authority === null) throw new Error('a member directory is checked before it is used');
-    const socket = connectTls({
-      host: this.#host,
-      port: this.#options.port,
-      secureContext: secureContext(credentials),
-      ALPNProtocols: [encrypt === 'always' ? encryptedProtocol : plainProtocol],
-      // Judged below, by member and never by address.
-      rejectUnauthorized: false,
-      checkServerIdentity: () => undefined,
-    });
-    const opened = await this.#opened(socket, 'secureConnect');
-    if (opened !== null) return opened;
-    const judged = judge(socket, authority, credentials.cluster, member);
-    if (judged.kind === 'ok') return { kind: 'ready', value: { socket, peer: judged.value } };
-    socket.destroy();
+    const context = new SecureContext(credentials);
+    const protocol = encrypt === 'always' ? encryptedProtocol : plainProtocol;
+    const wire = new SecureWire(socket, SecureSession.connecting(context, protocol));
+    context.free();
+    const says = await this.#shaken(wire);
+    if (says !== null) return says;
+    const judged = judge(wire.session.certificate(), authority, credentials.cluster, member);
+    if (judged.kind === 'ok') return { kind: 'ready', value: { wire, peer: judged.value } };
     return fail('certificate', `${this.#where}: ${judged.error.says}`, judged.error);
   }
 
   /** The second half of `encrypt: never`, see admission.ts. */
   async #prove(key: Buffer, ticket: Buffer, peer: Peer): Promise<Dialed> {
     const socket = connectPlain({ host: this.#host, port: this.#options.port });
-    const opened = await this.#opened(socket, 'connect');
+    const opened = await this.#opened(socket);
     if (opened !== null) return opened;
     const assembly = new Assembly(strangerFrameBytesMax);
     const dialerNonce = newNonce();
@@ -153,16 +158,15 @@ class Attempt {
       return fail('not-admitted', `${this.#where} does not prove on the plain connection who it is`);
     }
     socket.write(encodeProof(exchange));
-    const welcome = await this.#welcome(socket, assembly);
+    const welcome = this.#welcome(await nextFrame(socket, assembly, this.#deadline.signal));
     if (welcome.kind === 'ready' && welcome.value.kind === 'admitted') {
-      return this.#line(socket, peer, false, assembly);
+      return this.#line(socket, new SocketWire(socket), peer, false, assembly);
     }
     socket.destroy();
     return welcome.kind === 'failed' ? welcome : fail('not-admitted', `${this.#where} does not admit us`);
   }
 
-  async #welcome(socket: Socket, assembly: Assembly): Promise<Stage<Welcome>> {
-    const answer = await nextFrame(socket, assembly, this.#deadline.signal);
+  #welcome(answer: Awaited): Stage<Welcome> {
     switch (answer.kind) {
       case 'frame': {
         const welcome = decodeWelcome(answer.frame.kind, answer.frame.payload);
@@ -178,43 +182,59 @@ class Attempt {
     }
   }
 
-  #line(socket: Socket, peer: Peer, encrypted: boolean, assembly: Assembly): Dialed {
+  #line(socket: Socket, wire: AttachableWire, peer: Peer, encrypted: boolean, assembly: Assembly): Dialed {
     tune(socket);
     assembly.limit = frameBytesMax;
-    const wire = new SocketWire(socket, encrypted);
     const line = new Line(wire, peer, encrypted, this.#options, assembly);
     wire.attach(line);
     return { kind: 'connected', connection: line };
   }
 
-  /** Null once the event came. */
-  #opened(socket: Socket, event: 'connect' | 'secureConnect'): Promise<Failed | null> {
+  /** Null once the socket is connected. */
+  #opened(socket: Socket): Promise<Failed | null> {
     const { signal } = this.#deadline;
     return new Promise((fulfil) => {
       const settle = (answer: Failed | null): void => {
         signal.removeEventListener('abort', stopped);
-        socket.off(event, ready);
-        socket.off('close', closed);
-        if (answer !== null) socket.destroy();
+        socket.off('connect', ready);
+        if (answer === null) socket.pause();
+        else socket.destroy();
         fulfil(answer);
       };
-      const ready = (): void => {
-        settle(null);
-      };
-      const stopped = (): void => {
-        settle(this.#stopped());
-      };
-      const closed = (): void => {
-        settle(fail('garbage', `${this.#where} closed the connection during the handshake`));
-      };
+      const ready = (): void => settle(null);
+      const stopped = (): void => settle(this.#stopped());
       // Stays: an error that comes later is followed by the end, which somebody hears.
-      socket.on('error', (error) => {
-        settle(this.#system(error));
-      });
-      socket.once(event, ready);
-      socket.once('close', closed);
+      socket.on('error', (error) => settle(this.#system(error)));
+      socket.once('connect', ready);
       if (signal.aborted) stopped();
       else signal.addEventListener('abort', stopped);
+    });
+  }
+
+  /** Null once both sides have proved what they can. */
+  #shaken(wire: SecureWire): Promise<Failed | null> {
+    const { signal } = this.#deadline;
+    return new Promise((fulfil) => {
+      const settle = (answer: Failed | null): void => {
+        signal.removeEventListener('abort', stopped);
+        if (answer === null) wire.pause();
+        fulfil(answer);
+      };
+      const stopped = (): void => settle(this.#stopped());
+      signal.addEventListener('abort', stopped);
+      wire.shakeHands(
+        () => settle(null),
+        ({ kind, says }) =>
+          settle(
+            fail(
+              'garbage',
+              kind === 'finished'
+                ? `${this.#where} closed the connection during the handshake`
+                : `${this.#where} breaks off the handshake: ${says}`,
+            ),
+          ),
+      );
+      if (signal.aborted) stopped();
     });
   }
 
@@ -235,9 +255,6 @@ class Attempt {
       case 'ETIMEDOUT':
         return fail('silent', `${this.#where} does not answer`);
       default:
-        if (code === 'ECONNRESET' || code.startsWith('ERR_SSL')) {
-          return fail('garbage', `${this.#where} breaks off the handshake: ${errorText(error)}`);
-        }
         return fail('failed', `can't connect to ${this.#where}: ${errorText(error)}`);
     }
   }

@@ -27,20 +27,8 @@ import { newTally, type Tally } from './tally.ts';
 import { Throttle } from './throttle.ts';
 import { contentBytesOf, contentsOf } from './volume-codec.ts';
 import { Window } from './window.ts';
+import type { Wire } from './wire.ts';
 import type { BeatFacts, Connection, Counters, Ended, Frame, LineOptions } from './types.ts';
-
-/** What a line needs of a socket. */
-export interface Wire {
-  /** Sends the pieces in order; `taken` is called when the system has them. */
-  write(pieces: readonly Uint8Array[], taken: () => void): void;
-  /** After what was written: no more comes from here. */
-  end(): void;
-  destroy(): void;
-  pause(): void;
-  resume(): void;
-  /** What `bytes` in one write, or as read, come to on the line. */
-  wireBytes(bytes: number): number;
-}
 
 /** One write to the system. */
 const writeBytesMax = 524_288;

@@ -9,24 +9,25 @@
 
 import type { X509Certificate } from 'node:crypto';
 import { createServer, type Server, type Socket } from 'node:net';
-import { TLSSocket, type SecureContext } from 'node:tls';
 import { errorCode, errorText, parseCertificate, type Peer } from '@holdfast/wire/directory';
 import {
   encodeWelcome,
-  encryptedProtocol,
   judge,
   newTicket,
-  plainProtocol,
-  secureContext,
   sessionKey,
   strangerFrameBytesMax,
   Tickets,
   tlsFirstByte,
+  type Welcome,
 } from './admission.ts';
 import { Assembly } from './assembly.ts';
 import { frameBytesMax } from './limits.ts';
 import { Line } from './line.ts';
 import { admitPlain } from './plain-admission.ts';
+import { encryptedProtocol, plainProtocol } from './protocols.ts';
+import { SecureContext } from './secure-context.ts';
+import { SecureSession } from './secure-session.ts';
+import { SecureWire } from './secure-wire.ts';
 import { SocketWire, tune } from './socket-wire.ts';
 import {
   protocolVersion,
@@ -40,6 +41,7 @@ import {
   type ListenOptions,
   type RefusalCode,
 } from './types.ts';
+import type { AttachableWire } from './wire.ts';
 
 const strangersDefault = 64;
 const connectionsDefault = 1_024;
@@ -80,7 +82,7 @@ class Port implements Listener {
   constructor(options: ListenOptions, authority: X509Certificate) {
     this.#options = options;
     this.#authority = authority;
-    this.#context = secureContext(options.credentials);
+    this.#context = new SecureContext(options.credentials);
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#arrived(socket);
     });
@@ -132,6 +134,7 @@ class Port implements Listener {
     for (const line of this.#lines) line.close('the mirror process stops', 0);
     for (const socket of this.#sockets) socket.destroy();
     await closed;
+    this.#context.free();
   }
 
   #arrived(socket: Socket): void {
@@ -164,36 +167,35 @@ class Port implements Listener {
   }
 
   #secure(stranger: Stranger): void {
-    const { socket } = stranger;
-    const tls = new TLSSocket(socket, {
-      isServer: true,
-      secureContext: this.#context,
-      requestCert: true,
-      rejectUnauthorized: false,
-      ALPNProtocols: [encryptedProtocol, plainProtocol],
-    });
-    tls.on('error', () => {
-      if (!stranger.known) this.#drop(stranger, 'garbage', 'the handshake failed');
-    });
-    tls.once('close', () => {
-      socket.destroy();
-    });
-    tls.once('secure', () => {
-      const judged = judge(tls, this.#authority, this.#options.credentials.cluster);
-      if (judged.kind === 'error') {
-        tls.end(encodeWelcome({ kind: 'refused', says: judged.error.says }));
-        this.#fault('certificate', socket, judged.error.says);
-      } else if (tls.alpnProtocol === plainProtocol) {
-        const ticket = newTicket();
-        this.#tickets.issue(ticket, sessionKey(tls, ticket), judged.value, performance.now());
-        tls.end(encodeWelcome({ kind: 'ticket', ticket }));
-      } else if (tls.alpnProtocol === encryptedProtocol) {
-        tls.write(encodeWelcome({ kind: 'admitted' }));
-        this.#line(stranger, tls, judged.value, true, new Assembly());
-      } else {
-        this.#drop(stranger, 'garbage', 'it speaks no protocol of ours');
-      }
-    });
+    const wire = new SecureWire(stranger.socket, SecureSession.accepting(this.#context));
+    wire.shakeHands(
+      () => this.#proved(stranger, wire),
+      () => this.#drop(stranger, 'garbage', 'the handshake failed'),
+    );
+  }
+
+  #proved(stranger: Stranger, wire: SecureWire): void {
+    const { session } = wire;
+    const say = (welcome: Welcome): void => {
+      wire.write([encodeWelcome(welcome)], () => undefined);
+    };
+    const judged = judge(session.certificate(), this.#authority, this.#options.credentials.cluster);
+    const protocol = session.protocol();
+    if (judged.kind === 'error') {
+      say({ kind: 'refused', says: judged.error.says });
+      wire.end();
+      this.#fault('certificate', stranger.socket, judged.error.says);
+    } else if (protocol === plainProtocol) {
+      const ticket = newTicket();
+      this.#tickets.issue(ticket, sessionKey(session, ticket), judged.value, performance.now());
+      say({ kind: 'ticket', ticket });
+      wire.end();
+    } else if (protocol === encryptedProtocol) {
+      say({ kind: 'admitted' });
+      this.#line(stranger, wire, judged.value, true, new Assembly());
+    } else {
+      this.#drop(stranger, 'garbage', 'it speaks no protocol of ours');
+    }
   }
 
   async #plain(stranger: Stranger): Promise<void> {
@@ -207,15 +209,13 @@ class Port implements Listener {
     }
     socket.write(encodeWelcome({ kind: 'admitted' }));
     assembly.limit = frameBytesMax;
-    this.#line(stranger, socket, peer, false, assembly);
+    this.#line(stranger, new SocketWire(socket), peer, false, assembly);
   }
 
-  #line(stranger: Stranger, socket: Socket, peer: Peer, encrypted: boolean, assembly: Assembly): void {
+  #line(stranger: Stranger, wire: AttachableWire, peer: Peer, encrypted: boolean, assembly: Assembly): void {
     tune(stranger.socket);
-    const wire = new SocketWire(socket, encrypted);
     const line = new Line(wire, peer, encrypted, this.#options, assembly);
     wire.attach(line);
-    stranger.known = true;
     this.#lines.add(line);
     stranger.socket.once('close', () => {
       this.#lines.delete(line);
@@ -279,8 +279,6 @@ class Port implements Listener {
 /** Who has not said its hello yet. */
 class Stranger {
   readonly socket: Socket;
-  /** It is a member; what breaks now is told by its line. */
-  known = false;
   late: () => void = () => undefined;
   readonly #stopping = new AbortController();
   readonly #timer: NodeJS.Timeout;

@@ -1,16 +1,12 @@
 /**
- * Sockets as wires, and the one frame that a handshake waits for.
+ * Plain sockets as wires, and the one frame that a handshake waits for.
  */
 
 import type { Socket } from 'node:net';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { Assembly, RawFrame } from './assembly.ts';
 import { readInto } from './direct-reads.ts';
-import type { Line, Wire } from './line.ts';
-
-/** TLS 1.3 with AES-GCM: header 5, content type 1, tag 16 for each record of 16,384 (RFC 8446, 5.1). */
-const recordBytesMax = 16_384;
-const recordOverheadBytes = 22;
+import type { AttachableWire, WireEnd } from './wire.ts';
 
 /** System keepalive: the beats do better, this is for the time before them. */
 const keepAliveMs = 5_000;
@@ -28,19 +24,17 @@ interface Waiting {
   taken: (() => void) | null;
 }
 
-export class SocketWire implements Wire {
+export class SocketWire implements AttachableWire {
   readonly #socket: Socket;
   #waiting: Waiting[] = [];
   #writing = false;
-  readonly #overhead: number;
 
-  constructor(socket: Socket, encrypted: boolean) {
+  constructor(socket: Socket) {
     this.#socket = socket;
-    this.#overhead = encrypted ? recordOverheadBytes : 0;
   }
 
   /** From now on the line hears what the socket does. */
-  attach(line: Line): void {
+  attach(line: WireEnd): void {
     const socket = this.#socket;
     readInto(socket, line);
     socket.once('end', () => {
@@ -56,7 +50,7 @@ export class SocketWire implements Wire {
     socket.resume();
   }
 
-  /** Large pieces go alone: TLS copies all of what it is given in several, and nothing of one. */
+  /** Large pieces go alone, as they lie. */
   write(pieces: readonly Uint8Array[], taken: () => void): void {
     let small: Uint8Array[] = [];
     for (const piece of pieces) {
@@ -105,18 +99,18 @@ export class SocketWire implements Wire {
   }
 
   wireBytes(bytes: number): number {
-    return bytes + Math.ceil(bytes / recordBytesMax) * this.#overhead;
+    return bytes;
   }
 }
 
-function brokenSays(error: unknown): string {
+export function brokenSays(error: unknown): string {
   const code = errorCode(error);
   if (code === 'ECONNRESET') return 'the other side reset the connection';
   if (code === 'EPIPE') return 'the other side is gone';
   return `the connection broke: ${errorText(error)}`;
 }
 
-type Awaited =
+export type Awaited =
   | { readonly kind: 'frame'; readonly frame: RawFrame }
   | { readonly kind: 'garbage' | 'ended' | 'stopped'; readonly says: string };
 
