@@ -14,6 +14,8 @@ import { volumeKinds } from './volume-codec.ts';
 const lengthBytes = 4;
 /** The usual frame of contents of a large file or of a volume; larger ones get a buffer of their own. */
 const spareBytes = 524_288 + 64;
+/** What a target has not written yet of the contents of large files (8 MiB), and what is just being read. */
+const sparesMax = 24;
 /** Below it a buffer of the right size is cheaper. */
 const spareBytesMin = 65_536;
 
@@ -37,7 +39,7 @@ export class Assembly {
   #headerFilled = 0;
   /** A payload that is not whole. */
   #payload: Buffer | null = null;
-  readonly #spares = new SpareBuffers(spareBytes);
+  readonly #spares = new SpareBuffers(spareBytes, sparesMax);
   #filled = 0;
   /** Of which room was given out up to `#usedBytes`. */
   #memory: Buffer | null = null;
