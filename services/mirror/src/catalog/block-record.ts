@@ -2,7 +2,7 @@
  * The record of one big file: for each block of 4 KiB the hash of its contents and the number at which that was found, in a
  * file of 0.6 % of its size.
  *
- * D1. 64 bytes of header, then groups of 64 blocks: 64 numbers, 64 hashes, and one hash of all 256 KiB. The order matters: a
+ * D1. 64 bytes of header, then groups of 64 blocks: 64 numbers, 64 hashes, and one hash of these hashes. The order matters: a
  *     process that is killed while it writes a group leaves numbers too high (a block is sent once more) and a hash of the
  *     group that is not that of its contents (it is looked at again), never the other way round.
  * D2. The hash of zeros is 16 zero bytes, and a hole is zeros: what is sparse has a sparse record.

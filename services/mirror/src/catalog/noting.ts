@@ -30,10 +30,16 @@ const numberMax = 2 ** 48 - 1;
 const secondSeed = 0x9e3779b97f4a7c15n;
 /** N1. No contents have it, but by a chance of one in 2^128. */
 const unknownByte = 0xff;
-const zeros = Buffer.alloc(groupBytes);
+const zeros = Buffer.alloc(blockBytes);
 const rowsSpace = Buffer.alloc(spanGroups * rowBytes);
-const fresh = Buffer.alloc(groupBlocks * hashBytes);
+/** The hashes of a group as a row has them, from `hashesAt` to its end. */
+const fresh = Buffer.alloc(rowBytes - hashesAt);
+const groupHashFreshAt = groupHashAt - hashesAt;
+const freshHashes = fresh.subarray(0, groupHashFreshAt);
+const noHashes = Buffer.alloc(groupHashFreshAt);
 const freshView = new DataView(fresh.buffer, fresh.byteOffset, fresh.length);
+const hashWords = hashBytes / Uint32Array.BYTES_PER_ELEMENT;
+const freshWords = new Uint32Array(fresh.buffer, fresh.byteOffset, groupBlocks * hashWords);
 
 export class Noting {
   readonly record: BlockRecord;
@@ -131,30 +137,30 @@ export class Noting {
       row.fill(unknownByte, hashesAt, rowBytes);
       return true;
     }
-    putHash(0, bytes);
-    if (fresh.compare(row, groupHashAt, rowBytes, 0, hashBytes) === 0) return false;
-    fresh.copy(row, groupHashAt, 0, hashBytes);
     fresh.fill(0);
-    for (let at = 0, block = 0; at < bytes.length; at += blockBytes, block += 1) {
-      putHash(block * hashBytes, bytes.subarray(at, at + blockBytes));
-    }
-    for (let block = 0; block < groupBlocks; block += 1) {
-      const own = block * hashBytes;
-      const kept = hashesAt + own;
-      if (fresh.compare(row, kept, kept + hashBytes, own, own + hashBytes) !== 0)
-        row.writeDoubleBE(sequence, block * 8);
-    }
+    for (let at = 0, block = 0; at < bytes.length; at += blockBytes, block += 1)
+      putHash(block * hashBytes, bytes.subarray(at, at + blockBytes), zeros);
+    putHash(groupHashFreshAt, freshHashes, noHashes);
+    if (fresh.compare(row, hashesAt) === 0) return false;
+    const known = new Uint32Array(row.buffer, row.byteOffset + hashesAt, groupBlocks * hashWords);
+    for (let block = 0; block < groupBlocks; block += 1)
+      if (!isSameHash(known, block * hashWords)) row.writeDoubleBE(sequence, block * 8);
     fresh.copy(row, hashesAt);
     return true;
   }
 }
 
+function isSameHash(known: Uint32Array, at: number): boolean {
+  for (let word = at; word < at + hashWords; word += 1) if (known[word] !== freshWords[word]) return false;
+  return true;
+}
+
 /** Into `fresh`. Zeros have a hash of zeros (block-record.ts, D2). */
-function putHash(at: number, bytes: Buffer): void {
+function putHash(at: number, bytes: Buffer, none: Buffer): void {
   const isZero =
     bytes[0] === 0 &&
     bytes[bytes.length - 1] === 0 &&
-    zeros.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
+    none.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
   freshView.setBigUint64(at, isZero ? 0n : xxh64(bytes, 0n));
   freshView.setBigUint64(at + 8, isZero ? 0n : xxh64(bytes, secondSeed));
 }
