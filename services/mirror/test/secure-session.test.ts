@@ -28,7 +28,7 @@ interface Pair {
 }
 
 function strangers(protocol = encryptedProtocol, keyBytes?: number): Pair {
-  const contexts = [new SecureContext(anna), new SecureContext(bert)] as const;
+  const contexts = [SecureContext.dialing(anna), SecureContext.accepting(bert)] as const;
   const pair = {
     dialer: SecureSession.connecting(contexts[0], protocol, keyBytes),
     listener: SecureSession.accepting(contexts[1], keyBytes),
@@ -167,6 +167,6 @@ describe('a TLS session', () => {
 });
 
 test('a certificate with the key of another is refused at once, with the reason', () => {
-  expect(() => new SecureContext({ ...anna, key: bert.key })).toThrow(/unusable: key values mismatch/);
-  expect(() => new SecureContext({ ...anna, certificate: 'none' })).toThrow(/unusable: no start line/);
+  expect(() => SecureContext.dialing({ ...anna, key: bert.key })).toThrow(/unusable: key values mismatch/);
+  expect(() => SecureContext.dialing({ ...anna, certificate: 'none' })).toThrow(/unusable: no start line/);
 });

@@ -128,7 +128,7 @@ class Attempt {
     const { credentials, member, encrypt } = this.#options;
     const authority = parseCertificate(credentials.authority);
     if (authority === null) throw new Error('a member directory is checked before it is used');
-    const context = new SecureContext(credentials);
+    const context = SecureContext.dialing(credentials);
     const protocol = encrypt === 'always' ? encryptedProtocol : plainProtocol;
     const wire = new SecureWire(socket, SecureSession.connecting(context, protocol));
     context.free();

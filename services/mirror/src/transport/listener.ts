@@ -82,7 +82,7 @@ class Port implements Listener {
   constructor(options: ListenOptions, authority: X509Certificate) {
     this.#options = options;
     this.#authority = authority;
-    this.#context = new SecureContext(options.credentials);
+    this.#context = SecureContext.accepting(options.credentials);
     this.#server = createServer({ noDelay: true }, (socket) => {
       this.#arrived(socket);
     });

@@ -3,8 +3,10 @@
  * is asked for its own.
  *
  * C1. Whose certificate the other side has is judged by `judge` (admission.ts) and nowhere else, so that whoever is refused can be
- *     told why. OpenSSL checks that the other side has the key of it.
+ *     told why. OpenSSL checks that the other side has the key of it; a listener asks for one, a dialer always gets one.
  * C2. There are no sessions to resume and no tickets for them: each connection proves everything anew.
+ * C3. Only a listener has functions that OpenSSL calls, and there is one set of them: they are never given back, and threads that
+ *     come and go only dial.
  */
 import type { WireCredentials } from '@holdfast/wire/directory';
 import { judgedLater, openssl, opensslSays, protocolChoice, type Address } from '../os/openssl.ts';
@@ -39,11 +41,23 @@ function theCallbacks(): Callbacks {
 export class SecureContext {
   #context: Address;
 
+  /** Throws as the constructor does. */
+  static accepting(credentials: WireCredentials): SecureContext {
+    const context = new SecureContext(credentials);
+    const { verify, choose } = theCallbacks();
+    openssl.setVerify(context.#context, verifyPeer, verify); // C1
+    openssl.setProtocolChoice(context.#context, choose, null);
+    return context;
+  }
+
+  static dialing(credentials: WireCredentials): SecureContext {
+    return new SecureContext(credentials);
+  }
+
   /** Throws when certificate and key are none, or not of each other; a member directory is checked before it is used. */
-  constructor({ certificate, key }: WireCredentials) {
+  private constructor({ certificate, key }: WireCredentials) {
     openssl.clearErrors();
     this.#context = openssl.newContext(openssl.tlsMethod());
-    const { verify, choose } = theCallbacks();
     const set = (command: number, value: number): number =>
       openssl.controlContext(this.#context, command, value, null);
     set(commands.mode, modes);
@@ -60,8 +74,6 @@ export class SecureContext {
       this.free();
       throw new Error(`the credentials of this member are unusable: ${says}`);
     }
-    openssl.setVerify(this.#context, verifyPeer, verify); // C1
-    openssl.setProtocolChoice(this.#context, choose, null);
   }
 
   /** A session of it; whoever has it frees it. It may live longer than the context. */
