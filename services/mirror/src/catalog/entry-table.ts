@@ -6,24 +6,17 @@
  */
 import { minus, plus } from './checksum.ts';
 import { keyOfOne, keyOfPlace, keyOfTwo, rangeKey, rangeOfFolder, rootPlace } from './keys.ts';
+import { type Place, pathBy } from './place.ts';
 import { type Row, decodeRow, encodeRow, rowId, rowIsFolder } from './row.ts';
 import type { Tables } from './tables.ts';
 import { rootId } from './types.ts';
 
 export const LIVE = Buffer.from([1]);
 export const GONE = Buffer.from([2]);
-const slash = Buffer.from('/');
 const slashByte = 0x2f;
-/** Folders in each other: half of the 4,096 bytes that a path may have. */
-export const depthMax = 2_048;
 const linkedMax = 1_000;
 /** Fills pages to the last byte. */
 const append = { append: true } as const;
-
-export interface Place {
-  readonly parent: number;
-  readonly name: Buffer;
-}
 
 export class EntryTable {
   readonly #tables: Tables;
@@ -184,20 +177,6 @@ export class EntryTable {
     place.name.copy(this.#place, 8);
     return this.#place.subarray(0, 8 + place.name.length);
   }
-}
-
-/** The path of an id, from where each folder above it is; null when one of them is nowhere. */
-export function pathBy(id: number, placeOf: (id: number) => Place | null): Buffer | null {
-  const parts: Buffer[] = [];
-  for (let at = id, depth = 0; at !== rootId; depth += 1) {
-    if (depth > depthMax) throw new Error('the catalog is damaged: a folder lies within itself');
-    const place = placeOf(at);
-    if (place === null) return null;
-    parts.push(place.name, slash);
-    at = place.parent;
-  }
-  parts.pop();
-  return Buffer.concat(parts.reverse());
 }
 
 function bytesOf(row: Row): number {

@@ -25,6 +25,15 @@ export function keyOfPlace(parent: number, name: Uint8Array): Buffer {
   return key;
 }
 
+/** The same of a name that lies among other bytes, which is not copied for it. */
+export function keyOfNameIn(parent: number, bytes: Buffer, start: number, end: number): Buffer {
+  const key = placeKeys[end - start];
+  if (key === undefined) throw new Error(`a name has 1 to ${String(nameMax)} bytes`);
+  placeView.setFloat64(0, parent);
+  bytes.copy(placeKey, 8, start, end);
+  return key;
+}
+
 /** Everything in a folder: from `start`, below `end`; not reused. */
 export function rangeOfFolder(parent: number, after: Uint8Array | null): { start: Buffer; end: Buffer } {
   const start = Buffer.alloc(8 + (after?.length ?? 0));

@@ -8,10 +8,12 @@
  *     place is kept of it. (Only a target gives several changes one number.)
  * P3. What lay beneath a folder that is gone gets tombstones with the folder's number, or with its own when that is higher.
  */
-import { type EntryTable, GONE, type Place, pathBy } from './entry-table.ts';
+import { type EntryTable, GONE } from './entry-table.ts';
+import { type Place, pathBy } from './place.ts';
 import { keyOfOne, keyOfTwo, rangeKey } from './keys.ts';
 import { type Row, decodeRow, encodeRow, kindCode, kindOfCode } from './row.ts';
-import type { Table, Tables } from './tables.ts';
+import type { Table } from './environment.ts';
+import type { Tables } from './tables.ts';
 import { type Tombstone, rootId } from './types.ts';
 
 const nothing = Buffer.from([0]);

@@ -1,12 +1,12 @@
 /** The entry of a scan's thread: compares folders with the catalog, file by file, without writing. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { pathBy } from './entry-table.ts';
-import { keyOfOne, keyOfPlace, rangeOfFolder } from './keys.ts';
+import { keyOfNameIn, keyOfOne, rangeOfFolder } from './keys.ts';
+import { type Place, pathBy } from './place.ts';
+import { ReadTables } from './read-tables.ts';
 import { rowId, rowIsAsOnDisk } from './row.ts';
 import type { FromScanThread, ScanThreadOptions, ToScanThread } from './scan-threads.ts';
-import { ReadTables } from './tables.ts';
 import { Tree } from '../os/tree.ts';
-import { type ChildStat, OsError } from '../os/types.ts';
+import { OsError } from '../os/types.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
@@ -39,36 +39,34 @@ function lookedThrough(ids: Float64Array): FromScanThread {
 /** How many entries it holds; null: it is not what the catalog says. Folders in it are added to `folders`. */
 function same(id: number, folders: number[]): number | null {
   const path = pathBy(id, placeOf);
-  const children = path === null ? null : listed(path);
-  if (children === null) return null;
+  if (path === null) return null;
   const first = folders.length;
-  let count = 0;
-  for (const { name, stat } of children) {
-    if (stat.kind === 'socket') continue;
-    count += 1;
-    const bytes = tables.entries.getBinaryFast(keyOfPlace(id, name));
-    if (bytes === undefined || !rowIsAsOnDisk(bytes, stat)) {
-      folders.length = first;
-      return null;
-    }
-    if (stat.kind === 'folder') folders.push(rowId(bytes));
-  }
-  if (tables.entries.getKeysCount(rangeOfFolder(id, null)) === count) return count;
+  const count = countSame(id, path, folders);
+  if (count !== null && tables.entries.getKeysCount(rangeOfFolder(id, null)) === count) return count;
   folders.length = first;
   return null;
 }
 
-function placeOf(id: number): { parent: number; name: Buffer } | null {
-  const bytes = tables.ids.getBinary(keyOfOne(id));
-  return bytes === undefined ? null : { parent: bytes.readDoubleBE(0), name: bytes.subarray(8) };
-}
-
-/** Null: the thread that asked has to find out why. */
-function listed(path: Buffer): ChildStat[] | null {
+function countSame(id: number, path: Buffer, folders: number[]): number | null {
+  let count = 0;
   try {
-    return tree.statChildren(path);
+    const all = tree.glanceAtChildren(path, (names, start, end, stat) => {
+      if (stat.kind === 'socket') return true;
+      const bytes = tables.entries.getBinaryFast(keyOfNameIn(id, names, start, end));
+      if (bytes === undefined || !rowIsAsOnDisk(bytes, stat)) return false;
+      count += 1;
+      if (stat.kind === 'folder') folders.push(rowId(bytes));
+      return true;
+    });
+    return all ? count : null;
   } catch (error) {
+    // The thread that asked has to find out why.
     if (error instanceof OsError) return null;
     throw error;
   }
+}
+
+function placeOf(id: number): Place | null {
+  const bytes = tables.ids.getBinary(keyOfOne(id));
+  return bytes === undefined ? null : { parent: bytes.readDoubleBE(0), name: bytes.subarray(8) };
 }

@@ -30,7 +30,7 @@ export interface ScanOptions {
   readonly catalog: Catalog;
   /** Relative to the root. False: neither it nor anything in it is part of the mirror. */
   readonly includes: (path: Buffer, kind: EntryKind) => boolean;
-  /** Where to begin; the folders above it are in the catalog. Default: the root. */
+  /** Where to begin; the folders above it are in the catalog. Default: the root, which is empty. */
   readonly from?: Buffer;
   /** Worker threads. Default: 2 where the catalog holds many entries, else none. */
   readonly threads?: 0 | 1 | 2;
@@ -67,7 +67,8 @@ interface Listed {
 /** Throws OsError when the root is not there or the disk fails. What is gone still has to be swept (C4). */
 export async function scan(options: ScanOptions): Promise<Scanned> {
   const { catalog, tree } = options;
-  const threads = options.threads ?? (catalog.entries >= threadsFrom && options.from === undefined ? 2 : 0);
+  const whole = options.from === undefined || options.from.length === 0;
+  const threads = options.threads ?? (whole && catalog.entries >= threadsFrom ? 2 : 0);
   const pool = threads === 0 ? null : new ScanThreads({ dir: catalog.dir, root: tree.root, threads });
   try {
     return await new Scan(options, pool).run();

@@ -20,13 +20,12 @@
  * L4. Pages of the database that were read do not stay in this process: a million entries are 300 MiB of it.
  */
 import { join } from 'node:path';
-import { type Database, type RootDatabase, open } from 'lmdb';
+import type { RootDatabase } from 'lmdb';
 import * as z from 'zod';
 import { Buckets } from './buckets.ts';
+import { type Table, openEnvironment, openTable } from './environment.ts';
 import { type CatalogMeta, rootId } from './types.ts';
 import { releaseResident } from '../os/resident.ts';
-
-export type Table = Database<Buffer, Buffer>;
 
 const format = 1;
 /** Between two times that pages are let go. */
@@ -34,7 +33,6 @@ const releaseMs = 1_000;
 const noteBytesMax = 64 * 1024;
 const stateKey = Buffer.from('state');
 const metaKey = Buffer.from('meta');
-const binary = { encoding: 'binary', keyEncoding: 'binary' } as const;
 /** A whole number as JSON holds it. */
 const count = z.number().int().nonnegative();
 
@@ -105,7 +103,7 @@ export class Tables {
     this.dir = dir;
     this.#ends = ends;
     const root = openEnvironment(dir);
-    const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...binary });
+    const table = (name: string): Table => openTable(root, name);
     this.#root = root;
     this.entries = table('entries');
     this.ids = table('ids');
@@ -214,24 +212,6 @@ export class Tables {
   }
 }
 
-/** For reading beside the thread that writes: a scan's workers. */
-export class ReadTables {
-  readonly entries: Table;
-  readonly ids: Table;
-  readonly #root: RootDatabase<Buffer, Buffer>;
-
-  constructor(dir: string) {
-    this.#root = openEnvironment(dir);
-    this.entries = this.#root.openDB<Buffer, Buffer>({ name: 'entries', ...binary });
-    this.ids = this.#root.openDB<Buffer, Buffer>({ name: 'ids', ...binary });
-  }
-
-  /** What is read from now on is at least as new as this call. */
-  renew(): void {
-    this.#root.resetReadTxn();
-  }
-}
-
 export function newState(): State {
   return {
     lastSequence: 0,
@@ -243,10 +223,6 @@ export function newState(): State {
     places: 0,
     checksum: 0n,
   };
-}
-
-function openEnvironment(dir: string): RootDatabase<Buffer, Buffer> {
-  return open<Buffer, Buffer>({ path: dir, maxDbs: 16, noMemInit: true, noSubdir: false, ...binary });
 }
 
 function stateText(state: State): string {

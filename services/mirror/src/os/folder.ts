@@ -6,7 +6,7 @@
  */
 import { checked, libc } from './libc.ts';
 import { kindOf, statIn } from './stat.ts';
-import type { ChildStat, ListedEntry } from './types.ts';
+import type { ChildStat, ListedEntry, Stat } from './types.ts';
 
 const BYTES = 64 * 1024;
 const LENGTH_AT = 16;
@@ -32,6 +32,22 @@ export function listedStats(folder: number, path: Buffer): ChildStat[] {
     if (stat !== null) entries.push({ name: Buffer.from(buffer.subarray(start, end)), stat });
   });
   return entries;
+}
+
+/**
+ * Looks at one entry after another. Its name is in `names` from `start` to `end`, during the call only, which must not call
+ * anything of this file. False: no more.
+ */
+export type Glance = (names: Buffer, start: number, end: number, stat: Stat) => boolean;
+
+/** False when `use` wanted no more. */
+export function glanced(folder: number, path: Buffer, use: Glance): boolean {
+  let more = true;
+  each(folder, path, (start, end) => {
+    const stat = more ? statIn(folder, buffer.subarray(start, end + 1), path) : null;
+    if (stat !== null) more = use(buffer, start, end, stat);
+  });
+  return more;
 }
 
 function each(folder: number, path: Buffer, use: (start: number, end: number, type: number) => void): void {

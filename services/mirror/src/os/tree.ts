@@ -16,7 +16,7 @@ import { setOpen } from './attributes.ts';
 import { inParent, openBeneath, sameParent } from './beneath.ts';
 import { cloneOrCopy, copySlices, dataSegments, punch } from './contents.ts';
 import { readExtended, writeExtended } from './extended.ts';
-import { listed, listedStats } from './folder.ts';
+import { type Glance, glanced, listed, listedStats } from './folder.ts';
 import {
   AT_FDCWD,
   AT_REMOVEDIR,
@@ -129,6 +129,11 @@ export class Tree {
   /** Like readFolder, with what each entry is: the fastest way to look at a whole tree. */
   statChildren(path: Buffer): ChildStat[] {
     return this.#inFolder(path, 'statChildren', (folder) => listedStats(folder, path));
+  }
+
+  /** The same without a copy of any name (folder.ts). False when `use` wanted no more. */
+  glanceAtChildren(path: Buffer, use: Glance): boolean {
+    return this.#inFolder(path, 'glanceAtChildren', (folder) => glanced(folder, path, use));
   }
 
   /** For reading; regular files only: ELOOP for a link, EISDIR for a folder, ENXIO for others. Leaves atime where allowed. */

@@ -1,0 +1,25 @@
+/** Where an entry is: in which folder, by which name; and its path, from where each folder above it is. */
+import { rootId } from './types.ts';
+
+export interface Place {
+  readonly parent: number;
+  readonly name: Buffer;
+}
+
+/** Folders in each other: half of the 4,096 bytes that a path may have. */
+export const depthMax = 2_048;
+const slash = Buffer.from('/');
+
+/** The path of an id; null when a folder above it is nowhere. */
+export function pathBy(id: number, placeOf: (id: number) => Place | null): Buffer | null {
+  const parts: Buffer[] = [];
+  for (let at = id, depth = 0; at !== rootId; depth += 1) {
+    if (depth > depthMax) throw new Error('the catalog is damaged: a folder lies within itself');
+    const place = placeOf(at);
+    if (place === null) return null;
+    parts.push(place.name, slash);
+    at = place.parent;
+  }
+  parts.pop();
+  return Buffer.concat(parts.reverse());
+}
