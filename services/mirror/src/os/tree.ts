@@ -55,7 +55,8 @@ const S_IFIFO = 0o010000;
 const S_IFCHR = 0o020000;
 const S_IFBLK = 0o060000;
 const LINK_MAX = 4096;
-const notThere = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
+/** The last two: a file system that has no place for a name has nothing of that name. */
+const notThere = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'ENAMETOOLONG', 'EILSEQ']);
 const renameFlags = { replace: 0, keep: 1, exchange: 2 } as const;
 const linkBuffer = Buffer.alloc(LINK_MAX);
 

@@ -14,6 +14,8 @@
  * A5  A tree that others changed never stops a batch: what can't be done there is counted, and the copy is compared.
  * A6  What is written to in place is looked at once more when it is open: its name may have gone to another file, or to a
  *     link, since it was looked at before.
+ * A7  What this file system has no place for, a name or what a link says, is left out with all that is in it, and told. It
+ *     stops no batch, and is no reason to compare.
  */
 
 import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
@@ -23,11 +25,13 @@ import type { Tree } from '../../os/tree.ts';
 import { statOpen } from '../../os/stat.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
-import type { Batch, Redo } from './redo.ts';
+import { type Batch, type Redo, nameOf } from './redo.ts';
+import { hasRoomFor } from './room-for-names.ts';
+import { type Names, Sharing } from './sharing.ts';
 import { stagedName } from './staging.ts';
 import type { Staging } from './staging.ts';
 import { changedBlocks } from './stream.ts';
-import { codeOf, isMisfit } from './trouble.ts';
+import { codeOf, isMisfit, isRefusedName } from './trouble.ts';
 
 /** Between turns of the event loop. */
 const sliceMs = 8;
@@ -36,16 +40,10 @@ const canOwn = process.getuid?.() === 0;
 const stepOf = { move: 0, remove: 0, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
 const steps = [0, 1, 2, 3] as const;
 
-export interface Ground {
-  /** Of the root. */
-  readonly tree: Tree;
+export interface Ground extends Names {
   /** Of the staging folder (Staging, tree). */
   readonly stage: Tree;
   readonly staging: Staging;
-  /** Names within the mirror of a file of this number, as the catalog knows them. */
-  readonly namesOf: (inode: number) => number;
-  /** Whether this path is one of them. */
-  readonly isName: (path: Buffer, inode: number) => boolean;
   readonly failPoint: (name: string) => void;
 }
 
@@ -54,12 +52,13 @@ export class Applying {
   readonly number: number | null;
   readonly batch: Batch;
   readonly #ground: Ground;
+  readonly #sharing: Sharing;
   readonly #byStep: readonly (readonly Redo[])[];
   #step: number;
   #index = 0;
   /** Where the tree did not fit (A5). */
   readonly misfits: Buffer[] = [];
-  /** Attributes that this host does not permit, and devices. */
+  /** What was left out, in words: attributes and devices that this host does not permit, and A7. */
   readonly skipped: string[] = [];
   /** What files became that have their name for good, by the operation that made them. */
   readonly stats = new Map<Redo, Stat>();
@@ -67,6 +66,7 @@ export class Applying {
   /** `step`: from the marker, when a crash came in the middle. */
   constructor(ground: Ground, number: number | null, batch: Batch, step: number) {
     this.#ground = ground;
+    this.#sharing = new Sharing(ground, batch);
     this.number = number;
     this.batch = batch;
     this.#step = step;
@@ -104,14 +104,19 @@ export class Applying {
   }
 
   #guardedNow(operation: Exclude<Redo, { kind: 'patch' }>): void {
+    const name = nameOf(operation);
     for (const mended of [false, true]) {
       try {
         this.#do(operation);
         return;
       } catch (error) {
-        if (!isMisfit(error)) throw error;
-        if (mended || !this.#mendFolders(nameOf(operation))) {
-          this.misfits.push(nameOf(operation));
+        if (!isRefusedName(error) && !isMisfit(error)) throw error;
+        if (isRefusedName(error) || !this.#hasRoomFor(operation)) {
+          this.#leaveOut(operation);
+          return;
+        }
+        if (mended || !this.#mendFolders(name)) {
+          this.misfits.push(name);
           return;
         }
       }
@@ -123,8 +128,49 @@ export class Applying {
       await this.#patch(operation.path, operation.attributes, operation.staged);
     } catch (error) {
       if (!isMisfit(error)) throw error;
-      this.misfits.push(operation.path);
+      this.#misfit(operation.path);
     }
+  }
+
+  /** A5, unless it could not be here (A7). */
+  #misfit(path: Buffer): void {
+    const { tree, stage } = this.#ground;
+    if (hasRoomFor(tree, stage, path)) this.misfits.push(path);
+  }
+
+  #hasRoomFor(operation: Redo): boolean {
+    const { tree, stage } = this.#ground;
+    const other = operation.kind === 'hard-link' ? operation.to : null;
+    return hasRoomFor(tree, stage, nameOf(operation)) && (other === null || hasRoomFor(tree, stage, other));
+  }
+
+  /** A7. */
+  #leaveOut(operation: Exclude<Redo, { kind: 'patch' }>): void {
+    switch (operation.kind) {
+      case 'move':
+        // It was left out before, and its new name may be one that has a place.
+        this.misfits.push(operation.from);
+        return;
+      case 'remove':
+      case 'set':
+        return;
+      case 'place':
+        this.#emptySlot(operation.slot);
+        break;
+      case 'put':
+      case 'hard-link':
+    }
+    this.#tellLeftOut(nameOf(operation));
+  }
+
+  #emptySlot(slot: number): void {
+    const { stage, staging } = this.#ground;
+    const name = slotName(slot);
+    if (stage.stat(name) !== null) stage.rename(name, staging.goneName());
+  }
+
+  #tellLeftOut(path: Buffer): void {
+    this.skipped.push(`${JSON.stringify(path.toString())}, for which this file system has no place`);
   }
 
   #do(operation: Exclude<Redo, { kind: 'patch' }>): void {
@@ -278,6 +324,11 @@ export class Applying {
 
   #link(path: Buffer, to: Buffer): void {
     const { tree, stage } = this.#ground;
+    // Before it has one more name for a moment, which would show as a change of it.
+    if (!this.#hasRoomFor({ kind: 'hard-link', path, to })) {
+      this.#tellLeftOut(path);
+      return;
+    }
     const from = tree.stat(to);
     if (from === null || from.kind === 'folder') {
       this.misfits.push(path);
@@ -295,7 +346,7 @@ export class Applying {
     const { tree, stage, staging, failPoint } = this.#ground;
     const there = tree.stat(path);
     if (there?.kind !== 'file') {
-      this.misfits.push(path);
+      this.#misfit(path);
       return;
     }
     if (stage.stat(Buffer.from(stagedName(staged))) === null) return;
@@ -303,7 +354,7 @@ export class Applying {
     const fd = tree.openWrite(path);
     const list = openSync(staging.pathOf(staged), 'r');
     try {
-      if (this.#isShared(statOpen(fd, path))) {
+      if (this.#sharing.isShared(statOpen(fd, path))) {
         this.misfits.push(path); // A6
         return;
       }
@@ -327,7 +378,7 @@ export class Applying {
   #set(path: Buffer, attributes: Attributes): void {
     const there = this.#ground.tree.stat(path);
     if (there?.kind !== attributes.kind) {
-      this.misfits.push(path);
+      this.#misfit(path);
       return;
     }
     if (there.kind !== 'folder') this.#isolate(path, there);
@@ -338,7 +389,7 @@ export class Applying {
   #finishNamed(path: Buffer, attributes: Attributes): void {
     this.#ground.tree.inOpen(path, (entry) => {
       const { stat } = entry;
-      if (stat.kind !== attributes.kind || this.#isShared(stat)) this.misfits.push(path);
+      if (stat.kind !== attributes.kind || this.#sharing.isShared(stat)) this.misfits.push(path);
       else this.#finish(entry, attributes);
     });
   }
@@ -346,7 +397,7 @@ export class Applying {
   /** A4. */
   #isolate(path: Buffer, there: Stat): void {
     const { tree, stage } = this.#ground;
-    if (!this.#isShared(there)) return;
+    if (!this.#sharing.isShared(there)) return;
     const from = tree.openRead(path);
     try {
       const to = this.#temporaryFile();
@@ -359,25 +410,6 @@ export class Applying {
       closeSync(from);
     }
     stage.rename(temporary, path, { toTree: tree });
-  }
-
-  /** It has names that are no part of the mirror. */
-  #isShared(stat: Stat): boolean {
-    if (stat.kind !== 'file' || stat.nlink <= 1) return false;
-    const names = this.#ground.namesOf(stat.inode);
-    return stat.nlink > names && stat.nlink > names + this.#newNames(stat);
-  }
-
-  /** Names that this batch gave to a file, and that the catalog does not know yet. */
-  #newNames({ inode, dev }: Stat): number {
-    const { tree, isName } = this.#ground;
-    let names = 0;
-    for (const operation of this.batch.operations) {
-      if (operation.kind !== 'hard-link' || isName(operation.path, inode)) continue;
-      const stat = tree.stat(operation.path);
-      if (stat?.inode === inode && stat.dev === dev) names += 1;
-    }
-    return names;
   }
 
   #temporaryFile(): number {
@@ -429,22 +461,6 @@ export class Applying {
       if (!isMisfit(error)) throw error;
       return false;
     }
-  }
-}
-
-/** The name that an operation is about, in the tree. */
-export function nameOf(operation: Redo): Buffer {
-  switch (operation.kind) {
-    case 'move':
-      return operation.from;
-    case 'place':
-      return operation.to;
-    case 'remove':
-    case 'put':
-    case 'hard-link':
-    case 'patch':
-    case 'set':
-      return operation.path;
   }
 }
 

@@ -201,8 +201,8 @@ export class FileTarget {
   async #search(namedMax?: number): Promise<ForeignSearch> {
     await this.#commits.idle();
     const { catalog, selection } = this.#options;
-    const { tree } = this.#parts.ground;
-    return searchForeign(tree, catalog, selection, () => this.#closed !== '', namedMax);
+    const { ground } = this.#parts;
+    return searchForeign({ ...ground, catalog, selection }, () => this.#closed !== '', namedMax);
   }
 
   /** The source has to compare everything, and what differs is replaced: mends foreign changes. */
@@ -391,7 +391,7 @@ export class FileTarget {
 
   #noteApplied(staged: StagedBatch, misfits: readonly Buffer[], skipped: readonly string[]): void {
     const [first] = misfits;
-    if (skipped.length > 0) this.#tell(`not permitted on this host: ${skipped.slice(0, 3).join(', ')}`);
+    if (skipped.length > 0) this.#tell(`left out here: ${skipped.slice(0, 3).join(', ')}`);
     if (first !== undefined) {
       this.#distrust(`${first.toString()} was changed here by others, so that a batch did not fit`);
       return;

@@ -3,7 +3,8 @@
  * name, a file for each patch, something for each move. A mad source fails here, and the target stays where it is; what
  * somebody changed on the disk behind the catalog's back is another matter (Applying, A5).
  *
- * The answer depends on the catalog and the batch alone, so that a start after a crash finds the same.
+ * The answer depends on the catalog, the batch, and the names that the file system takes, so that a start after a crash
+ * finds the same.
  */
 
 import type { Catalog } from '../../catalog/types.ts';
@@ -17,17 +18,20 @@ interface Made {
   readonly origin: Buffer | null;
 }
 
+/** False: this file system has no place for it, so that it, and what is in it, was left out and is in no catalog. */
+type HasRoom = (path: Buffer) => boolean;
+
 /** One sentence, or null when it fits. */
-export function unfit(catalog: Catalog, batch: Batch): string | null {
-  const names = new Names(catalog);
+export function unfit(catalog: Catalog, batch: Batch, hasRoom: HasRoom): string | null {
+  const names = new Names(catalog, hasRoom);
   for (const operation of batch.operations) {
-    const wrong = check(names, operation);
+    const wrong = check(names, operation, hasRoom);
     if (wrong !== null) return `${wrong}: ${JSON.stringify(nameFor(operation).toString())}`;
   }
   return null;
 }
 
-function check(names: Names, operation: Redo): string | null {
+function check(names: Names, operation: Redo, hasRoom: HasRoom): string | null {
   switch (operation.kind) {
     case 'move': {
       const kind = names.kindAt(operation.from);
@@ -52,7 +56,8 @@ function check(names: Names, operation: Redo): string | null {
       return null;
     case 'hard-link': {
       const kind = names.kindAt(operation.to);
-      if (kind === null || kind === 'folder') return 'a hard link to what is no file';
+      if (kind === 'folder' || (kind === null && hasRoom(operation.to)))
+        return 'a hard link to what is no file';
       if (!names.hasFolder(operation.path)) return 'a name has no folder';
       names.made(operation.path, { kind, origin: null });
       return null;
@@ -73,12 +78,14 @@ function check(names: Names, operation: Redo): string | null {
 class Names {
   readonly slots = new Map<number, Made>();
   readonly #catalog: Catalog;
+  readonly #hasRoom: HasRoom;
   readonly #made = new Map<string, Made & { readonly turn: number }>();
   #turns = 0;
   #lastFolder: Buffer | null = null;
 
-  constructor(catalog: Catalog) {
+  constructor(catalog: Catalog, hasRoom: HasRoom) {
     this.#catalog = catalog;
+    this.#hasRoom = hasRoom;
   }
 
   made(path: Buffer, made: Made): void {
@@ -90,7 +97,7 @@ class Names {
   hasFolder(path: Buffer): boolean {
     const folder = path.subarray(0, Math.max(0, path.lastIndexOf(0x2f)));
     if (this.#lastFolder?.equals(folder) === true) return true;
-    if (this.kindAt(folder) !== 'folder') return false;
+    if (this.kindAt(folder) !== 'folder') return !this.#hasRoom(folder);
     this.#lastFolder = folder;
     return true;
   }

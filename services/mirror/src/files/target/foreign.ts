@@ -8,6 +8,7 @@ import type { Catalog, Entry } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { ChildStat } from '../../os/types.ts';
 import type { Foreign, TargetSelection } from './types.ts';
+import { hasRoomFor } from './room-for-names.ts';
 import { isMisfit } from './trouble.ts';
 
 const sliceMs = 8;
@@ -42,11 +43,17 @@ export function searchEvery(periodMs: number, search: () => Promise<void>): () =
   };
 }
 
+export interface Searched {
+  readonly tree: Tree;
+  /** Of the staging folder. */
+  readonly stage: Tree;
+  readonly catalog: Catalog;
+  readonly selection: TargetSelection;
+}
+
 /** `until`: true ends the search early, with what it has. Throws what the disk says. */
 export async function searchForeign(
-  tree: Tree,
-  catalog: Catalog,
-  selection: TargetSelection,
+  { tree, stage, catalog, selection }: Searched,
   until: () => boolean,
   namedMax = foreignNamedMax,
 ): Promise<ForeignSearch> {
@@ -84,6 +91,8 @@ export async function searchForeign(
     }
     for (const entry of known.values()) {
       const path = folder.path.length === 0 ? entry.name : Buffer.concat([folder.path, slash, entry.name]);
+      // What the file system has no place for was left out.
+      if (!hasRoomFor(tree, stage, path)) continue;
       found(path, 'missing');
       if (entry.attributes.kind === 'folder') folders.push({ path, id: entry.id });
     }

@@ -17,6 +17,7 @@ import { Records } from './records.ts';
 import { replay } from './recovery.ts';
 import { SeenEpoch } from './seen-epoch.ts';
 import { StagingPlace, outOfReach } from './staging-place.ts';
+import { hasRoomFor } from './room-for-names.ts';
 import { Staging } from './staging.ts';
 import type { TargetOptions } from './types.ts';
 
@@ -47,7 +48,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   if (refused !== null) throw new OtherRoot(refused);
   // At once: what follows may take its time.
   if (options.covered && catalog.meta.consistent) protect(own.root);
-  const records = new Records(catalog, tree);
+  const records = new Records(catalog, tree, (path) => hasRoomFor(tree, staging.tree, path));
   const place = StagingPlace.find(own, name, (change) => keepingTimes(tree, records, change));
   const staging = new Staging(place);
   opened.push(staging);

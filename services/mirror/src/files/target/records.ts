@@ -77,13 +77,17 @@ type Note = z.output<typeof noteShape>;
 export class Records {
   readonly #catalog: Catalog;
   readonly #tree: Tree;
+  /** Why a batch can't be applied to what the catalog knows; null: it fits. */
+  readonly unfit: (batch: Batch) => string | null;
   #note: Note;
   #standing: Standing;
   #wasOwner: boolean;
 
-  constructor(catalog: Catalog, tree: Tree) {
+  /** `hasRoom`: see fit.ts. */
+  constructor(catalog: Catalog, tree: Tree, hasRoom: (path: Buffer) => boolean) {
     this.#catalog = catalog;
     this.#tree = tree;
+    this.unfit = (batch) => unfit(catalog, batch, hasRoom);
     this.#note = readNote(catalog.meta.notes[note]);
     const { history, consistent } = catalog.meta;
     const last = history.at(-1);
@@ -138,11 +142,6 @@ export class Records {
     this.#catalog.recordPut(root, onDisk(stat), stat, this.#catalog.lastSequence, false);
   }
 
-  /** Why the batch can't be applied to what the catalog knows; null: it fits. */
-  unfit(batch: Batch): string | null {
-    return unfit(this.#catalog, batch);
-  }
-
   /** R1. After the batch was applied; what the disk has now is recorded with it. */
   async record(number: number, batch: Batch): Promise<void> {
     const catalog = this.#catalog;
@@ -187,7 +186,7 @@ export class Records {
   recordCopied(group: readonly CopiedBatch[]): { readonly count: number; readonly unfit: string | null } {
     const catalog = this.#catalog;
     const own = this.#ownNow();
-    const before = { standing: this.#standing, note: this.#note };
+    const [standing, noted] = [this.#standing, this.#note];
     const record = (): { count: number; unfit: string | null } => {
       for (const [count, { staged, stats }] of group.entries()) {
         const { batch } = staged;
@@ -206,7 +205,7 @@ export class Records {
       return catalog.write(record);
     } catch (error) {
       // Nothing of it happened.
-      [this.#standing, this.#note] = [before.standing, before.note];
+      [this.#standing, this.#note] = [standing, noted];
       throw error;
     }
   }

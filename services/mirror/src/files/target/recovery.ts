@@ -3,12 +3,12 @@
  * and the catalog say that it stopped.
  */
 
-import { Applying, nameOf } from './applying.ts';
+import { Applying } from './applying.ts';
 import type { Ground } from './applying.ts';
 import type { Log } from './log.ts';
 import { mend } from './mend.ts';
 import type { Records } from './records.ts';
-import { decodeBatch } from './redo.ts';
+import { decodeBatch, nameOf } from './redo.ts';
 
 export interface Replayed {
   readonly nextNumber: number;

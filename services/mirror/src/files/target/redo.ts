@@ -38,6 +38,22 @@ export interface Batch {
   readonly operations: readonly Redo[];
 }
 
+/** The name that an operation is about, in the tree. */
+export function nameOf(operation: Redo): Buffer {
+  switch (operation.kind) {
+    case 'move':
+      return operation.from;
+    case 'place':
+      return operation.to;
+    case 'remove':
+    case 'put':
+    case 'hard-link':
+    case 'patch':
+    case 'set':
+      return operation.path;
+  }
+}
+
 const codes = { move: 1, remove: 2, place: 3, put: 4, 'hard-link': 5, patch: 6, set: 7 } as const;
 const kinds = ['file', 'folder', 'link', 'fifo', 'block', 'char'] as const;
 const attributeBytes = 1 + 2 + 4 + 4 + 8 + 8 + 4 + 4 + 4 + 2 + 2;

@@ -1,7 +1,8 @@
 /**
  * What a file system may answer, sorted by what a target does about it.
  *
- *   waiting   the disk is full, read-only or failing, or has no place for a name: tried again until it works or a deadline is over
+ *   waiting   the disk is full, read-only or failing: tried again until it works or a deadline is over
+ *   refused   the file system has no place for a name, or for what a link says: it is left out
  *   misfit    the tree is not what the catalog says, because somebody changed it: what was found decides
  *   broken    anything else is a fault of ours, and is thrown on
  */
@@ -20,8 +21,6 @@ const waiting = new Map([
   ['EACCES', 'permission denied'],
   ['EFBIG', 'file too large for this file system'],
   ['EMLINK', 'too many links to one file'],
-  ['ENAMETOOLONG', 'a name or a link is too long for this file system: exclude it'],
-  ['EILSEQ', 'a name is not valid on this file system: exclude it'],
   ['EOPNOTSUPP', 'not supported by this file system'],
   ['ENOSYS', 'not supported by this host'],
 ]);
@@ -37,6 +36,8 @@ const misfits = new Set([
   'EINVAL',
   'ENXIO',
 ]);
+
+const refusals = new Set(['ENAMETOOLONG', 'EILSEQ']);
 
 /** The code of an error of the system, or empty. */
 export function codeOf(error: unknown): string {
@@ -56,4 +57,9 @@ export function waitingReason(error: unknown): string | null {
 
 export function isMisfit(error: unknown): boolean {
   return misfits.has(codeOf(error));
+}
+
+/** EINVAL, which some file systems say as well, may mean other things: room-for-names.ts finds out. */
+export function isRefusedName(error: unknown): boolean {
+  return refusals.has(codeOf(error));
 }
