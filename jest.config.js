@@ -15,7 +15,9 @@ export default {
       ...shared,
       displayName: 'unit',
       testMatch: ['<rootDir>/services/*/test/**/*.test.ts', '<rootDir>/test/unit/**/*.test.ts'],
+      testPathIgnorePatterns: ['/node_modules/', '/services/sim/'],
     },
+    { ...shared, displayName: 'simulator', testMatch: ['<rootDir>/services/sim/test/**/*.test.ts'] },
     { ...shared, displayName: 'lab', testMatch: ['<rootDir>/test/lab/**/*.test.ts'] },
   ],
 };

@@ -45,21 +45,27 @@ export class Checker {
 
   /**
    * Null: it is what the first k writes made, for a k of at least `atLeast`; from here on the contents are these. Otherwise
-   * what is wrong. `behind`: it may stand at a moment of a former life, too.
+   * what is wrong. `behind`: it may stand at a moment of a former life, too. `killed`: of the write after that any part may be
+   * there, since SIGKILL ends a write(2) between two pages.
    */
-  prefix(volume: Buffer, atLeast: number, behind = false): string | null {
+  prefix(
+    volume: Buffer,
+    atLeast: number,
+    { behind = false, killed = false }: { readonly behind?: boolean; readonly killed?: boolean } = {},
+  ): string | null {
     const found = this.#numbers(volume);
     if (typeof found === 'string') return found;
     for (const writes of behind ? [this.#writes, ...this.#former] : [this.#writes]) {
-      const k = this.#fit(writes, found, atLeast);
+      const k = this.#fit(writes, found, atLeast, killed);
       if (k === null) continue;
-      this.#goOn(writes.filter(({ number }) => number <= k));
+      const begun = sectorsOf(found).filter(({ number }) => number > k);
+      this.#goOn([...writes.filter(({ number }) => number <= k), ...begun]);
       return null;
     }
     return this.#says(found, atLeast);
   }
 
-  #fit(writes: readonly Written[], found: Uint32Array, atLeast: number): number | null {
+  #fit(writes: readonly Written[], found: Uint32Array, atLeast: number, killed: boolean): number | null {
     const expected = new Uint32Array(this.#sectors);
     let wrong = found.reduce((sum, number) => sum + (number === 0 ? 0 : 1), 0);
     const fits: number[] = [];
@@ -67,14 +73,19 @@ export class Checker {
       if (wrong === 0 && number >= atLeast) fits.push(number);
     };
     look(0);
-    for (const { number, offset, length } of writes) {
+    let before = 0;
+    for (const [i, { number, offset, length }] of writes.entries()) {
+      const from = offset / sectorBytes;
+      const begun = found.subarray(from, from + length / sectorBytes).filter((one) => one === number).length;
+      if (killed && wrong === begun && before >= atLeast) fits.push(before);
+      before = number;
       for (let sector = offset / sectorBytes; sector < (offset + length) / sectorBytes; sector += 1) {
         const was = expected[sector] === found[sector];
         expected[sector] = number;
         const is = number === found[sector];
         wrong += (was ? 1 : 0) - (is ? 1 : 0);
       }
-      look(number);
+      if (writes[i + 1]?.number !== number) look(number);
     }
     return fits.at(-1) ?? null;
   }

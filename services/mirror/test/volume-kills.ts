@@ -155,7 +155,7 @@ class Life {
   async #killOwner(): Promise<void> {
     this.done.push(`owner killed, ${this.#durable} answered`);
     await this.#owner.kill();
-    this.#judge(this.#owner, this.#durable, false);
+    this.#judge(this.#owner, this.#durable, { killed: true });
     this.#owner.start();
     this.#client = await this.#owner.client();
   }
@@ -176,7 +176,7 @@ class Life {
     if (opened.kind !== 'done') {
       this.done.push(`no takeover: ${JSON.stringify(opened)}`);
       this.#other.beTarget(this.#epoch, this.#owner);
-      this.#judge(this.#owner, this.#durable, false);
+      this.#judge(this.#owner, this.#durable, { killed: true });
       this.#owner.start();
       this.#client = await this.#owner.client();
       return;
@@ -184,7 +184,7 @@ class Life {
     this.#epoch += 1n;
     this.done.push(`takeover ${this.#epoch}, ${inStep ? 'in step' : 'behind'}, at least ${atLeast}`);
     [this.#owner, this.#other] = [this.#other, this.#owner];
-    this.#judge(this.#owner, atLeast, !inStep);
+    this.#judge(this.#owner, atLeast, { behind: !inStep });
     this.#owner.beSource(this.#epoch, this.#other);
     this.#client = await this.#owner.client();
     this.#other.beTarget(this.#epoch, this.#owner);
@@ -192,9 +192,9 @@ class Life {
   }
 
   /** From here on, what it holds is what was written. */
-  #judge(host: VolumeMember, atLeast: number, behind: boolean): void {
+  #judge(host: VolumeMember, atLeast: number, how: { behind?: boolean; killed?: boolean }): void {
     if (this.#refused !== '') throw new Error(this.#refused);
-    const wrong = this.#checker.prefix(host.contents(), atLeast, behind);
+    const wrong = this.#checker.prefix(host.contents(), atLeast, how);
     if (wrong !== null) throw new Error(host.story(wrong));
     this.#client?.close();
     this.#client = null;
@@ -212,7 +212,7 @@ class Life {
     if (answered === null) throw new Error(this.#owner.story('writes are not answered'));
     await this.#inStep();
     await this.#owner.until('both are equal', () => this.#owner.contents().equals(this.#other.contents()));
-    this.#judge(this.#owner, this.#checker.last, false);
+    this.#judge(this.#owner, this.#checker.last, {});
   }
 }
 

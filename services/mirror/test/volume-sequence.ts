@@ -201,7 +201,7 @@ class Life {
     const contents = host.contents();
     const wrong = power
       ? this.#checker.flushed(contents, atLeast, behind)
-      : this.#checker.prefix(contents, atLeast, behind);
+      : this.#checker.prefix(contents, atLeast, { behind });
     if (wrong !== null) throw new Error(`${host.name}: ${wrong}`);
     this.#flushed = Math.min(this.#flushed, this.#checker.last);
     this.#arrived = 0;
