@@ -93,7 +93,7 @@ class Life {
   /** A write that is not answered waits for its extent to be hot, and is not on its way yet. */
   async #everythingArrived(): Promise<void> {
     await inStep(this.#owner, this.#other);
-    const answered = await Promise.race([Promise.all(this.#answers), late(5_000)]);
+    const answered = await Promise.race([Promise.all(this.#answers), late(20_000)]);
     if (answered === 'late') throw new Error('writes are not answered, though both are in step');
     await inStep(this.#owner, this.#other);
   }
