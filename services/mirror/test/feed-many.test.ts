@@ -100,7 +100,7 @@ describe('a feed with a thread of its own', () => {
       await meanwhile(
         dir,
         `import assert from 'node:assert';
-         import { createFeed } from '${compiled(dir)}/feed/feed.js';
+         import { createFeed } from '${compiled(dir, 'feed/feed', 'feed/thread')}/feed/feed.js';
          const told = new Set();
          const lost = [];
          const listener = {

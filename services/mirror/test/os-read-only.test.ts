@@ -16,7 +16,7 @@ afterEach(() => {
 
 /** Runs in a mount namespace of its own, that takes its mounts with it, and tells what went wrong. */
 function within(script: string): string {
-  const url = compiled(dir);
+  const url = compiled(dir, 'os/tree', 'os/read-only');
   const program = `
     import assert from 'node:assert';
     import { execFileSync } from 'node:child_process';

@@ -1,11 +1,8 @@
 /** What the thread of a volume's clients and that of its source say to each other, and that neither outruns the other. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { buildSync } from 'esbuild';
 import { Tickets } from '../src/volumes/export/answer-ring.ts';
 import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
 import { Intake } from '../src/volumes/export/intake.ts';
@@ -17,6 +14,7 @@ import {
   WriteRingTail,
   type WriteRecord,
 } from '../src/volumes/export/write-ring.ts';
+import { compiled } from './compiled.ts';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import { seeded } from './seeded.ts';
@@ -229,25 +227,12 @@ it('tickets are not given out twice', () => {
   expect(given.includes(0)).toBe(false);
 });
 
-/** Threads can't load TypeScript, and koffi has to lie where it is. Answers the URL of `to`. */
-function built(to: string): string {
-  const from = (name: string): string => join(import.meta.dirname, '../src/volumes/export', name);
-  const koffi = createRequire(import.meta.url).resolve('koffi');
-  buildSync({
-    ...{ alias: { koffi }, external: [koffi] },
-    ...{ entryPoints: [from('exported-volume.ts'), from('shared-memory.ts')], outdir: to },
-    ...{ bundle: true, splitting: true, format: 'esm', platform: 'node', conditions: ['source'] },
-    outExtension: { '.js': '.mjs' },
-  });
-  return pathToFileURL(to).href;
-}
-
 /** The thread writes to one extent as fast as it can, and counts its writes. */
 const program = (dist: string): string => `
   const { workerData, parentPort } = require('node:worker_threads');
   (async () => {
-    const { ExportedVolume } = await import('${dist}/exported-volume.mjs');
-    const { SharedMemory } = await import('${dist}/shared-memory.mjs');
+    const { ExportedVolume } = await import('${dist}/volumes/export/exported-volume.js');
+    const { SharedMemory } = await import('${dist}/volumes/export/shared-memory.js');
     const shared = new SharedMemory(workerData.parts);
     const count = new Int32Array(workerData.count);
     const store = { sizeBytes: 65536, write: () => { Atomics.add(count, 0, 1); }, read() {}, zero() {} };
@@ -270,10 +255,15 @@ it('an extent that was cooled is not written to any more, and everything that wa
   const memory = SharedMemory.made(new SharedArrayBuffer(extents), extentBytes);
   const count = new Int32Array(new SharedArrayBuffer(8));
   const folder = mkdtempSync(join(tmpdir(), 'holdfast-ring-'));
-  const worker = new Worker(program(built(folder)), {
-    eval: true,
-    workerData: { parts: memory.parts, count: count.buffer },
-  });
+  const worker = new Worker(
+    program(
+      compiled(folder, ...['exported-volume', 'shared-memory'].map((name) => `volumes/export/${name}`)),
+    ),
+    {
+      eval: true,
+      workerData: { parts: memory.parts, count: count.buffer },
+    },
+  );
   let writes = 0;
   const intake = new Intake({
     shared: memory,

@@ -9,19 +9,13 @@
 import type { Socket } from 'node:net';
 import type { Assembly, RawFrame } from './assembly.ts';
 import { readInto } from './direct-reads.ts';
+import { gathered, type Waiting } from './gathered.ts';
 import { arrivingBytesMax, sealedBytes, type SecureSession } from './secure-session.ts';
 import { brokenSays, type Awaited } from './socket-wire.ts';
 import type { Ended } from './types.ts';
 import type { AttachableWire, WireEnd } from './wire.ts';
 
-/** Below it a record of its own costs more than a copy. */
-const aloneBytesMin = 65_536;
 const strangerBytesMax = 16_384;
-
-interface Waiting {
-  readonly bytes: Uint8Array;
-  taken: (() => void) | null;
-}
 
 export class SecureWire implements AttachableWire {
   readonly session: SecureSession;
@@ -95,22 +89,9 @@ export class SecureWire implements AttachableWire {
 
   /** Large pieces are sealed where they lie. */
   write(pieces: readonly Uint8Array[], taken: () => void): void {
-    let small: Uint8Array[] = [];
-    const gather = (): void => {
-      if (small.length > 0) this.#waiting.push({ bytes: Buffer.concat(small), taken: null });
-      small = [];
-    };
-    for (const piece of pieces) {
-      if (piece.length < aloneBytesMin) small.push(piece);
-      else {
-        gather();
-        this.#waiting.push({ bytes: piece, taken: null });
-      }
-    }
-    gather();
-    const last = this.#waiting.at(-1);
-    if (last === undefined) taken();
-    else last.taken = taken;
+    const more = gathered(pieces, taken);
+    if (more.length === 0) taken();
+    this.#waiting.push(...more);
     this.#send();
   }
 

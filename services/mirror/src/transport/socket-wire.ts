@@ -6,6 +6,7 @@ import type { Socket } from 'node:net';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { Assembly, RawFrame } from './assembly.ts';
 import { readInto } from './direct-reads.ts';
+import { gathered, type Waiting } from './gathered.ts';
 import type { AttachableWire, WireEnd } from './wire.ts';
 
 /** System keepalive: the beats do better, this is for the time before them. */
@@ -14,14 +15,6 @@ const keepAliveMs = 5_000;
 export function tune(socket: Socket): void {
   socket.setNoDelay(true);
   socket.setKeepAlive(true, keepAliveMs);
-}
-
-/** Below it a copy is cheaper than a call of the system. */
-const aloneBytesMin = 65_536;
-
-interface Waiting {
-  readonly bytes: Uint8Array;
-  taken: (() => void) | null;
 }
 
 export class SocketWire implements AttachableWire {
@@ -52,19 +45,9 @@ export class SocketWire implements AttachableWire {
 
   /** Large pieces go alone, as they lie. */
   write(pieces: readonly Uint8Array[], taken: () => void): void {
-    let small: Uint8Array[] = [];
-    for (const piece of pieces) {
-      if (piece.length < aloneBytesMin) small.push(piece);
-      else {
-        if (small.length > 0) this.#waiting.push({ bytes: Buffer.concat(small), taken: null });
-        small = [];
-        this.#waiting.push({ bytes: piece, taken: null });
-      }
-    }
-    if (small.length > 0) this.#waiting.push({ bytes: Buffer.concat(small), taken: null });
-    const last = this.#waiting.at(-1);
-    if (last === undefined) taken();
-    else last.taken = taken;
+    const more = gathered(pieces, taken);
+    if (more.length === 0) taken();
+    this.#waiting.push(...more);
     if (!this.#writing) this.#next();
   }
 
