@@ -3,9 +3,10 @@
  *
  *   T1  a thread that fails takes the process with it (threaded-source.ts, H1)
  *   T2  it is woken by eventfd(2), since it has no event loop
+ *   T3  the socket's name is gone when close() has answered: the next export of the volume may have it at once
  */
 
-import { closeSync, writeSync } from 'node:fs';
+import { closeSync, rmSync, writeSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import { checked, libc, O_CLOEXEC, O_NONBLOCK } from '../os/libc.ts';
 import { orders, SharedMemory, word } from '../volumes/export/shared-memory.ts';
@@ -21,6 +22,7 @@ export class ThreadedExport {
   readonly #wakeFd: number;
   readonly #ended: Promise<void>;
   #shared: SharedMemory | null = null;
+  #socketPath: string | null = null;
   #over = false;
   #listened: ((says: string) => void) | null = null;
   #says: (sentence: string) => void = () => undefined;
@@ -53,6 +55,7 @@ export class ThreadedExport {
   /** Once. Empty when clients can come; otherwise why not. */
   listen(terms: Omit<ExportTerms, 'wakeFd'>, says: (sentence: string) => void): Promise<string> {
     this.#shared = new SharedMemory(terms.shared);
+    this.#socketPath = terms.socketPath;
     this.#says = says;
     return new Promise((resolve) => {
       this.#listened = resolve;
@@ -73,8 +76,9 @@ export class ThreadedExport {
     clearTimeout(late);
   }
 
-  /** It goes on for a moment, and ends by itself. */
+  /** It goes on for a moment, and ends by itself. T3. */
   close(): void {
+    if (this.#socketPath !== null) rmSync(this.#socketPath, { force: true });
     this.#order(orders.close);
   }
 

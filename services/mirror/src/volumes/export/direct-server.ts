@@ -1,7 +1,7 @@
 /**
  * The export of a source's volume on a Unix socket, in a thread of its own that does nothing else: one loop that waits in
  * poll(2), and calls the system for everything. What is asked is answered in the same turn, but for what waits for the source.
- * The rules of the export are those of nbd/server.ts: X1 to X3.
+ * The rules of the export are those of nbd/server.ts: X1 to X3. The socket's name is taken away by whoever orders it to close.
  *
  *   P1  it waits at most `lookMs`: a grant that is over is noticed though nobody asks anything
  *   P2  a turn reads from each client once, so that none keeps the others waiting
@@ -71,14 +71,12 @@ export class DirectServer {
   }
 
   #over(): boolean {
-    const { shared, socketPath } = this.#options;
-    switch (shared.load(word.orders)) {
+    switch (this.#options.shared.load(word.orders)) {
       case orders.hangUp:
         return true;
       case orders.close:
         if (this.#endMs === null) {
           this.#endMs = performance.now() + lastWordsMs;
-          rmSync(socketPath, { force: true });
           this.#stopListening();
           for (const { session } of this.#clients) session.shutDown();
           this.#sweep();
