@@ -43,6 +43,7 @@ export function stories(options: WorldOptions): Story {
           await audit(scene);
         } catch (error) {
           failed = true;
+          process.stderr.write(`${what}: what was commanded:\n${world.ended.join('')}\n`);
           throw error;
         }
       },

@@ -48,7 +48,7 @@ export type {
   RenewResult,
 } from './quorum/events.ts';
 export { judge } from './quorum/judge.ts';
-export type { Case, Change, Judgement } from './quorum/case.ts';
+export { phaseTold, type Case, type Change, type Judgement } from './quorum/case.ts';
 export { candidates, lossClause } from './quorum/candidates.ts';
 export { heardAt, lastOwner, seconds, serverDownAt } from './quorum/scene.ts';
 export type { Candidate } from './quorum/candidates.ts';

@@ -7,6 +7,7 @@ import {
   newQuorum,
   parseConfig,
   parseGroup,
+  phaseTold,
   stepQuorum,
   type GroupRecord,
   type Heartbeat,
@@ -26,9 +27,10 @@ function member(id: string, role: Member['role'], last: number): Member {
 
 const members = [member('a', 'server', 11), member('b', 'server', 12), member('w', 'witness', 13)];
 
-function configText(): string {
+function configText(takeover = 'automatic'): string {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
-  const parsed = parseConfig({ groups: { g1: { servers: ['a', 'b'], identity } } }, 'cluster.yaml', members);
+  const group = { servers: ['a', 'b'], identity, takeover };
+  const parsed = parseConfig({ groups: { g1: group } }, 'cluster.yaml', members);
   if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
   return JSON.stringify({ config: configToJson(parsed.config) });
 }
@@ -75,10 +77,14 @@ const activeOnA: RenewalRecord = renewal('a', {
   ],
 });
 
-function rows(a: RenewalRecord = activeOnA, b: RenewalRecord = renewal('b')): readonly Row[] {
+function rows(
+  a: RenewalRecord = activeOnA,
+  b: RenewalRecord = renewal('b'),
+  config = configText(),
+): readonly Row[] {
   const list: [string, string, bigint][] = [
     ...members.map((m): [string, string, bigint] => [keys.member(m.id), JSON.stringify(m), 2n]),
-    [keys.config, configText(), 3n],
+    [keys.config, config, 3n],
     [keys.leader, encode({ member: 'w', incarnation: 1, term: 1 }), 4n],
     [keys.beat, 'w 1 0', 30n],
     [keys.renewal('a'), encode(a), 20n],
@@ -122,6 +128,11 @@ class Leader {
 
   reason(): string {
     return this.state.judgements.get('g1')?.reason ?? '';
+  }
+
+  phaseTold(): string {
+    const judged = this.state.judgements.get('g1');
+    return judged === undefined ? '' : phaseTold(judged, this.state.view.groups.get('g1')?.value ?? null);
   }
 
   /** The transactions that change the group. */
@@ -190,6 +201,18 @@ describe('a leader', () => {
     withoutA(w, 50_000);
     w.tell({ kind: 'wake' }, 50_000);
     expect(w.changes()).toEqual([]);
+  });
+
+  it('tells that approval is awaited once there is an operation to approve, not before', () => {
+    const w = leader(rows(activeOnA, renewal('b'), configText('manual')));
+    withoutA(w, 36_000);
+    w.hears('b', 35_999);
+    w.tell({ kind: 'wake' }, 36_000);
+    expect(w.phaseTold()).toBe('blocked');
+    const asked = w.changes()[0]?.puts.find(({ key }) => key === keys.group('g1'))?.value ?? '';
+    const row = { key: keys.group('g1'), value: asked, modRevision: 90_000n };
+    w.tell({ kind: 'changed', revision: 90_000n, rows: [row] }, 36_001);
+    expect(w.phaseTold()).toBe('awaiting-approval');
   });
 
   it('takes over at once from a server that says it is fenced', () => {

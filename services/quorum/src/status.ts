@@ -7,6 +7,7 @@ import {
   heardAt,
   identityAddresses,
   judge,
+  phaseTold,
   lastHeardOnPath,
   leads,
   maintenanceOf,
@@ -185,7 +186,7 @@ function groupStatus(state: QuorumState, config: GroupConfig, now: number, wall:
   return {
     owner,
     epoch: own?.epoch ?? 0n,
-    phase: judged.phase,
+    phase: phaseTold(judged, c.record),
     reason: judged.reason,
     sinceMs: c.record?.since ?? 0,
     identity: {

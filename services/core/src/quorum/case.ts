@@ -25,6 +25,15 @@ export interface Change {
   readonly stale: MemberId | null;
 }
 
+/**
+ * The phase that people are told. A question is told once it is on record: before that it has no operation, so nobody
+ * could answer it.
+ */
+export function phaseTold(judged: Judgement, record: GroupRecord | null): Phase {
+  const onRecord = record?.operation?.phase === 'awaiting-approval';
+  return judged.phase === 'awaiting-approval' && !onRecord ? 'blocked' : judged.phase;
+}
+
 /** One judgement's worth of arguments. */
 export interface Case {
   readonly scene: Scene;
