@@ -10,7 +10,7 @@ import { scan } from '../src/catalog/scan.ts';
 import { type Catalog, type Change, rootId } from '../src/catalog/types.ts';
 import { Tree } from '../src/os/tree.ts';
 import { attributesOf, statOf } from './catalog-fixture.ts';
-import { typescriptFlags } from './typescript-child.ts';
+import { program } from './compiled.ts';
 
 let dir: string;
 let catalog: Catalog;
@@ -152,10 +152,8 @@ test('a scan finds what was made, moved, linked and removed in a real tree', asy
 });
 
 test('a killed process leaves the catalog as its last write left it', async () => {
-  const flags = typescriptFlags(dir);
   const child = spawn(process.execPath, [
-    ...flags,
-    join(import.meta.dirname, 'catalog-child.ts'),
+    program(join(dir, 'programs'), 'catalog-child'),
     join(dir, 'killed'),
   ]);
   let told = '';

@@ -5,9 +5,9 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from '@jest/globals';
+import { program } from './compiled.ts';
 import { makePair } from './mirror-pair.ts';
 import { Chance } from './random-files.ts';
-import { typescriptFlags } from './typescript-child.ts';
 
 const first = Number(process.env['HOLDFAST_SEED'] ?? 1);
 const count = Number(process.env['HOLDFAST_CRASHES'] ?? 30);
@@ -17,11 +17,11 @@ const childLimitMs = 30_000;
 const limitMs = 120_000 + count * 3_000;
 
 let base = '';
-let flags: string[] = [];
+let life = '';
 
 beforeAll(() => {
   base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'holdfast-crashes-'));
-  flags = typescriptFlags(base);
+  life = program(base, 'random-child');
 });
 
 afterAll(() => {
@@ -30,11 +30,11 @@ afterAll(() => {
 
 /** Until it was killed, a while after it began. Answers what it said. */
 function killed(folder: string, seed: number, afterMs: number): Promise<string> {
-  const child = spawn(
-    process.execPath,
-    [...flags, join(import.meta.dirname, 'random-child.ts'), folder, String(seed)],
-    { stdio: ['ignore', 'pipe', 'inherit'], timeout: childLimitMs, killSignal: 'SIGKILL' },
-  );
+  const child = spawn(process.execPath, [life, folder, String(seed)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: childLimitMs,
+    killSignal: 'SIGKILL',
+  });
   let text = '';
   let timer: NodeJS.Timeout | null = null;
   child.stdout.on('data', (some: Buffer) => {

@@ -5,18 +5,18 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { program } from './compiled.ts';
 import { resumeReversal } from './mirror-pair.ts';
 import { goOn, kept } from './reversal-story.ts';
-import { typescriptFlags } from './typescript-child.ts';
 
 const childLimitMs = 60_000;
 const atOnce = 2;
 let base = '';
-let flags: string[] = [];
+let reversal = '';
 
 beforeAll(() => {
   base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'holdfast-reversals-'));
-  flags = typescriptFlags(base);
+  reversal = program(base, 'reversal-child');
 });
 
 afterAll(() => {
@@ -25,11 +25,11 @@ afterAll(() => {
 
 /** Answers what it said. */
 function run(folder: string, at: string): Promise<string> {
-  const child = spawn(
-    process.execPath,
-    [...flags, join(import.meta.dirname, 'reversal-child.ts'), folder, at],
-    { stdio: ['ignore', 'pipe', 'inherit'], timeout: childLimitMs, killSignal: 'SIGKILL' },
-  );
+  const child = spawn(process.execPath, [reversal, folder, at], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: childLimitMs,
+    killSignal: 'SIGKILL',
+  });
   let text = '';
   child.stdout.on('data', (some: Buffer) => {
     text += some.toString();

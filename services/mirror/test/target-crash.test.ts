@@ -2,9 +2,9 @@ import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { program } from './compiled.ts';
 import { newFolder, openStage } from './target-fixture.ts';
 import { copyStory, snapshot, story } from './target-story.ts';
-import { typescriptFlags } from './typescript-child.ts';
 
 interface Run {
   readonly acknowledged: number;
@@ -14,16 +14,16 @@ interface Run {
   readonly names: readonly string[];
 }
 
-let compiled: string;
-let flags: string[];
+let programs: string;
+let replay: string;
 const seed = Number(process.env['HOLDFAST_SEED'] ?? Date.now() % 1_000);
 
 /** After each batch; the first is of an empty tree. */
 const expected: string[] = [];
 
 beforeAll(async () => {
-  compiled = newFolder();
-  flags = typescriptFlags(compiled);
+  programs = newFolder();
+  replay = program(programs, 'target-child');
   const stage = await openStage();
   expected.push(snapshot(stage.root));
   const { source } = await stage.dial();
@@ -36,7 +36,7 @@ beforeAll(async () => {
 }, 30_000);
 
 afterAll(() => {
-  rmSync(compiled, { recursive: true, force: true });
+  rmSync(programs, { recursive: true, force: true });
 });
 
 /** A crash loses nothing of what the kernel has, so memory is as good as a disk here, and does not wait. */
@@ -63,15 +63,11 @@ function choice(names: readonly string[]): Point[] {
 }
 
 function run(dir: string, at: number | string, which: 'story' | 'copy' = 'story'): Promise<Run> {
-  const child = spawn(
-    process.execPath,
-    [...flags, join(import.meta.dirname, 'target-child.ts'), dir, String(at), which],
-    {
-      stdio: ['ignore', 'pipe', 'inherit'],
-      timeout: 30_000,
-      killSignal: 'SIGKILL',
-    },
-  );
+  const child = spawn(process.execPath, [replay, dir, String(at), which], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: 30_000,
+    killSignal: 'SIGKILL',
+  });
   let text = '';
   child.stdout.on('data', (some: Buffer) => {
     text += some.toString();
