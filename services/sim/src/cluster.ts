@@ -56,7 +56,7 @@ export class Cluster {
     );
     this.records = new RecordsAudit(sim, machines);
     this.mirrors = new MirrorsAudit(sim, this.audit, this.records);
-    this.etcd.onCommit = (txn, _revision, before) => this.records.committed(txn, before);
+    this.etcd.onCommit = (txn, before, sentAt) => this.records.committed(txn, before, sentAt);
     const around = {
       sim,
       network: this.network,

@@ -28,8 +28,8 @@ export interface EtcdMember {
   stalledUntil: number;
 }
 
-/** Told of every transaction at the moment at which it happens. */
-export type Committed = (txn: Txn, revision: bigint, before: ReadonlyMap<string, Row>) => void;
+/** Told of every transaction at the moment at which it happens. `sentAt`: true time at which its client sent it. */
+export type Committed = (txn: Txn, before: ReadonlyMap<string, Row>, sentAt: number) => void;
 
 export interface EtcdFaults {
   /** Chance that an answer is lost although the transaction happened. */
@@ -99,7 +99,8 @@ export class Etcd {
   }
 
   txn(client: Machine, txn: Txn, deadlineMs: number, answer: (answer: TxnAnswer) => void): void {
-    this.request(client, deadlineMs, () => this.execute(txn), answer);
+    const sentAt = this.sim.now;
+    this.request(client, deadlineMs, () => this.execute(txn, sentAt), answer);
   }
 
   read(client: Machine, prefix: string, deadlineMs: number, answer: (answer: ReadAnswer) => void): void {
@@ -177,19 +178,19 @@ export class Etcd {
   }
 
   /** E1. A transaction that writes a key twice is refused whole, and the service that made it ends. */
-  private execute(txn: Txn): Exclude<TxnAnswer, { kind: 'unknown' }> {
+  private execute(txn: Txn, sentAt: number): Exclude<TxnAnswer, { kind: 'unknown' }> {
     const writes = [...txn.puts.map(({ key }) => key), ...txn.deletes];
     if (new Set(writes).size < writes.length)
       this.sim.fail('store', `a transaction writes a key twice: ${writes.join(', ')}`);
     const holds = txn.compares.every((c) => this.compare(c));
-    if (holds && txn.puts.length + txn.deletes.length > 0) this.apply(txn);
+    if (holds && txn.puts.length + txn.deletes.length > 0) this.apply(txn, sentAt);
     const rows = txn.reads.flatMap((prefix) => this.under(prefix));
     return { kind: holds ? 'succeeded' : 'compare-failed', revision: this.revision, rows };
   }
 
   /** Writes without a client: what was there before the run. */
   seedRow(key: string, value: string): void {
-    this.apply({ compares: [], puts: [{ key, value }], deletes: [], reads: [] });
+    this.apply({ compares: [], puts: [{ key, value }], deletes: [], reads: [] }, this.sim.now);
   }
 
   private compare(c: Compare): boolean {
@@ -202,9 +203,9 @@ export class Etcd {
     }
   }
 
-  private apply(txn: Txn): void {
+  private apply(txn: Txn, sentAt: number): void {
     this.revision += 1n;
-    this.onCommit(txn, this.revision, this.rows);
+    this.onCommit(txn, this.rows, sentAt);
     const changes: RowChange[] = [];
     for (const put of txn.puts) {
       if (!put.key.startsWith(live)) continue;

@@ -67,8 +67,7 @@ export class Machine {
   /** Of the data: the service can't write, and a copy takes nothing. */
   diskFull = false;
   bootId = '';
-  /** True time of the latest power-on, freeze and thaw. */
-  bootedAt = 0;
+  /** True time of the latest freeze and thaw. */
   frozenAt = -Infinity;
   thawedAt = -Infinity;
   private zero = 0;
@@ -88,7 +87,8 @@ export class Machine {
     incarnation: 0,
     copies: new Map(),
   };
-  private boots = 0;
+  /** True time of each power-on. */
+  private readonly boots: number[] = [];
   private readonly sim: Simulation;
   private readonly witnesses: Witnesses;
 
@@ -109,12 +109,16 @@ export class Machine {
     const { random } = this.sim;
     this.up = true;
     this.frozen = false;
-    this.boots += 1;
-    this.bootId = `${this.id}-boot-${String(this.boots)}`;
-    this.bootedAt = this.sim.now;
+    this.boots.push(this.sim.now);
+    this.bootId = `${this.id}-boot-${String(this.boots.length)}`;
     const drawn = 1 + random.between(-this.drift, this.drift);
     this.rate = this.givenRate ?? drawn;
     this.zero = this.sim.now - random.between(1_000, 30_000);
+  }
+
+  /** True time of the latest power-on until then. */
+  bootedBy(atMs: number): number {
+    return this.boots.findLast((boot) => boot <= atMs) ?? 0;
   }
 
   powerOff(): void {

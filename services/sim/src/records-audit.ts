@@ -43,7 +43,7 @@ export class RecordsAudit {
     this.machines = machines;
   }
 
-  committed(txn: Txn, before: ReadonlyMap<string, Row>): void {
+  committed(txn: Txn, before: ReadonlyMap<string, Row>, sentAt: number): void {
     const groups: [GroupId, GroupRecord][] = [];
     for (const put of txn.puts) {
       if (put.key.startsWith(keys.renewals)) this.renewed(put.value);
@@ -55,7 +55,7 @@ export class RecordsAudit {
     for (const [key, record] of groups) {
       const row = before.get(key);
       const was = row === undefined ? null : (this.groups.get(record.group) ?? null);
-      this.changed(was, record, txn);
+      this.changed(was, record, txn, sentAt);
       this.groups.set(record.group, record);
     }
   }
@@ -102,7 +102,7 @@ export class RecordsAudit {
     this.endedIds.add(op.id);
   }
 
-  private changed(was: GroupRecord | null, record: GroupRecord, txn: Txn): void {
+  private changed(was: GroupRecord | null, record: GroupRecord, txn: Txn, sentAt: number): void {
     const { group } = record;
     const before: Ownership = was?.ownership ?? { kind: 'unowned', epoch: 0n, lastOwner: null };
     const after = record.ownership;
@@ -120,7 +120,7 @@ export class RecordsAudit {
       this.sim.fail('I2', `a change of owner without a new epoch: ${says}`);
     this.oneOperation(was, record, txn, says);
     this.paused(was, record, moved, says);
-    if (moved) this.movedOwner(was, record, says);
+    if (moved) this.movedOwner(was, record, says, sentAt);
   }
 
   private oneOperation(was: GroupRecord | null, record: GroupRecord, txn: Txn, says: string): void {
@@ -153,7 +153,7 @@ export class RecordsAudit {
     if (why !== null) this.sim.fail('I8', `${says} although it is ${why}`);
   }
 
-  private movedOwner(was: GroupRecord | null, record: GroupRecord, says: string): void {
+  private movedOwner(was: GroupRecord | null, record: GroupRecord, says: string, sentAt: number): void {
     const after = record.ownership;
     if (after.kind === 'unowned') return;
     this.changesOfOwner += 1;
@@ -165,17 +165,26 @@ export class RecordsAudit {
         this.sim.fail('I11', `${says} is automatic failover ${String(recent.length + 1)} within an hour`);
       this.failovers.set(group, [...recent, this.sim.now]);
     }
-    this.ruleTen(was, record, after.owner, says);
+    this.ruleTen(was, record, after.owner, says, sentAt);
   }
 
-  /** Rule 10: who was down together with the last owner waits for it, or for a person. */
-  private ruleTen(was: GroupRecord | null, record: GroupRecord, to: MemberId, says: string): void {
+  /**
+   * Rule 10: who was down together with the last owner waits for it, or for a person. A decision that etcd carried out late
+   * counts as of when it was sent: its outcome is that of one that was carried out then, and nobody can tell them apart.
+   */
+  private ruleTen(
+    was: GroupRecord | null,
+    record: GroupRecord,
+    to: MemberId,
+    says: string,
+    sentAt: number,
+  ): void {
     if (was === null || record.operation?.forced === true || was.ownerBoot === null) return;
     const last = was.ownership.kind === 'unowned' ? was.ownership.lastOwner : was.ownership.owner;
     if (last === null || last === to) return;
     const renewedAt = this.renewedAt.get(`${last} ${was.ownerBoot}`);
     const machine = this.machines.find((m) => m.id === to);
-    if (renewedAt === undefined || machine === undefined || machine.bootedAt < renewedAt) return;
+    if (renewedAt === undefined || machine === undefined || machine.bootedBy(sentAt) < renewedAt) return;
     this.sim.fail('rule 10', `${says}: ${to} was down together with ${last} and was not forced`);
   }
 }

@@ -16,7 +16,7 @@ import { keys, live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
-import { hear, heardHere, isRoutine, lastHeard } from '../vantage.ts';
+import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { command, decideApproval, type Commanded } from './command.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
@@ -25,6 +25,7 @@ import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
 import { lookAround, nobodyHeard } from './presence.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
+import { decidesNothing } from './routine.ts';
 import { caseOf, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
@@ -35,23 +36,10 @@ const storeDeadlineMs = 1_500;
 const eventIdDigits = 15;
 
 export function stepQuorum(state: QuorumState, event: QuorumEvent, now: BootMs, wall: WallMs): QuorumStep {
-  if (event.kind === 'heard' && now < state.wakeAt && restful(state)) {
-    const { from, path, heartbeat } = event;
-    const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
-    if (isRoutine(state.vantage, from, path, heartbeat, heartbeatMs, now)) {
-      const vantage = hear(state.vantage, from, path, heartbeat, now);
-      return { state: { ...state, vantage }, actions: [], wakeAt: state.wakeAt, reason: null };
-    }
-  }
+  const isRoutine = decidesNothing(state, event, now);
   const turn = new Turn(state, now, wall);
   turn.take(event);
-  return turn.settle();
-}
-
-/** Nothing waits for anything but a moment that is known. */
-function restful(state: QuorumState): boolean {
-  for (const j of state.judgements.values()) if (j.change !== null || j.wakeAt === null) return false;
-  return true;
+  return isRoutine ? turn.rest() : turn.settle();
 }
 
 class Turn {
@@ -154,6 +142,12 @@ class Turn {
     const wakeAt = this.wakeAt();
     this.state.wakeAt = wakeAt;
     return { state: this.state, actions: this.actions, wakeAt, reason: this.reason };
+  }
+
+  /** Nothing was to be decided. */
+  rest(): QuorumStep {
+    this.commitRenewals();
+    return { state: this.state, actions: this.actions, wakeAt: this.state.wakeAt, reason: null };
   }
 
   /** The watch is a hint; a read of everything live, on a period and after every doubt, is the truth. */

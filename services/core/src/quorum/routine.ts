@@ -1,0 +1,86 @@
+/**
+ * Events that a quorum service hears all the time and that decide nothing: a server is heard again, it renewed again, the
+ * leader beat again. They postpone what is due later, so no group is judged and the moment to wake stays what it was.
+ *
+ *   O1  only while every group rests: nothing is being changed, and each judgement waits for a moment that is known
+ *   O2  only when the same was told a moment ago: after a silence everything is judged anew
+ */
+
+import { heartbeatMsOf } from '../agent/state.ts';
+import type { ClusterConfig } from '../config/types.ts';
+import { keys } from '../keys.ts';
+import type { BootMs } from '../names.ts';
+import { isRoutine } from '../vantage.ts';
+import type { QuorumEvent } from './events.ts';
+import type { QuorumState } from './state.ts';
+import type { RowChange, StoreView } from './view.ts';
+
+export function decidesNothing(state: QuorumState, event: QuorumEvent, now: BootMs): boolean {
+  if (now >= state.wakeAt || !restful(state)) return false;
+  switch (event.kind) {
+    case 'heard': {
+      const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
+      return isRoutine(state.vantage, event.from, event.path, event.heartbeat, heartbeatMs, now);
+    }
+    case 'renew':
+      return true;
+    case 'changed':
+      return areRoutine(state, event.rows, now);
+    case 'txn-ended': {
+      const purpose = state.underway.get(event.id)?.kind;
+      if (purpose !== 'renewals' && purpose !== 'beat') return false;
+      return event.answer.kind === 'succeeded' && areRoutine(state, event.answer.rows, now);
+    }
+    case 'started':
+    case 'relay':
+    case 'read':
+    case 'watch-lost':
+    case 'command':
+    case 'leaving':
+    case 'wake':
+      return false;
+  }
+}
+
+/** O1. */
+function restful(state: QuorumState): boolean {
+  for (const j of state.judgements.values()) if (j.change !== null || j.wakeAt === null) return false;
+  return true;
+}
+
+function areRoutine(state: QuorumState, rows: readonly RowChange[], now: BootMs): boolean {
+  for (const j of state.judgements.values()) if (j.phase !== 'active') return false;
+  const lateMs = 1.5 * renewMsOf(state.view.config?.value ?? null);
+  return rows.every((row) => isRoutineRow(state.view, row, now - lateMs));
+}
+
+/** O2. `since`: what was told before then was told too long ago. */
+function isRoutineRow(view: StoreView, row: RowChange, since: BootMs): boolean {
+  const { key, value } = row;
+  if (key === keys.beat) return view.beat !== null && value !== null;
+  if (key.startsWith(keys.renewals)) {
+    const held = view.renewals.get(key.slice(keys.renewals.length));
+    if (held === undefined || value === null) return false;
+    if (row.modRevision <= held.modRevision) return true;
+    return held.changedAt >= since && uncounted(held.text) === uncounted(value);
+  }
+  if (!key.startsWith(keys.groups)) return false;
+  const held = view.groups.get(key.slice(keys.groups.length));
+  return held !== undefined && row.modRevision <= held.modRevision;
+}
+
+/** Every renewal counts; quotes within other fields are escaped. */
+const uncounted = (renewal: string): string => renewal.replace(/"counter":\d+/, '');
+
+/** The shortest period of any server's renewals. */
+function renewMsOf(config: ClusterConfig | null): number {
+  if (config === null) return 0;
+  const known = paces.get(config);
+  if (known !== undefined) return known;
+  const ms = Math.min(...[...config.groups.values()].map((g) => g.rules.renewMs));
+  paces.set(config, ms);
+  return ms;
+}
+
+/** Asked for at every row. */
+const paces = new WeakMap<ClusterConfig, number>();
