@@ -8,7 +8,10 @@ export const web = `http:${virtualAddress}`;
 export const outage = '5s';
 export const outageMs = 5_000;
 
-const service = join(import.meta.dirname, '../../services/cli/assets/lab-service.js');
+const assets = join(import.meta.dirname, '../../services/cli/assets');
+const service = join(assets, 'lab-service.js');
+const status = join(assets, 'lab-service-status.sh');
+const state = '/run/holdfast-lab';
 const point = join(import.meta.dirname, 'programs/point.sh');
 
 export const argv = (words: readonly string[]): string => JSON.stringify(words);
@@ -23,9 +26,9 @@ export const passes = (points: string, name: string): string => argv(['sh', poin
 export function webResource(data?: string): string {
   const writes = data === undefined ? [] : ['--data', data];
   const command = (verb: string): string =>
-    argv([process.execPath, service, verb, '--state', '/run/holdfast-lab', '--port', '8080', ...writes]);
+    argv([process.execPath, service, verb, '--state', state, '--port', '8080', ...writes]);
   return `      - name: web
-        command: { start: ${command('start')}, stop: ${command('stop')}, status: ${command('status')} }
+        command: { start: ${command('start')}, stop: ${command('stop')}, status: ${argv([status, state, '8080'])} }
         monitor: { every: 1s, timeout: 2s, restarts: 2 }
         startTimeout: 10s
         stopTimeout: 2s

@@ -2,11 +2,12 @@
 // The service that `holdfast lab up` protects: answers every HTTP request with the server it runs on and the epoch under
 // which it was started. Used as the commands of a resource:
 //
-//   lab-service.js start|stop|status --state FOLDER [--port 8080] [--data FOLDER]
+//   lab-service.js start|stop --state FOLDER [--port 8080] [--data FOLDER]
 //
 // With --data it writes numbered records into that folder all the time, and each answer also names the last record that it
 // wrote and the last that it found when it started (lab-journal.js).
-// start returns when the port is open, stop when the process has ended; both may be repeated. status: 0 runs, 3 does not.
+// start returns when the port is open, stop when the process has ended; both may be repeated. Whether it runs is told by
+// lab-service-status.sh.
 import { spawn } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, get } from 'node:http';
@@ -122,12 +123,7 @@ switch (positionals[0]) {
   case 'stop':
     await stop();
     break;
-  case 'status':
-    process.exitCode = running() !== null && (await answers(running())) ? 0 : 3;
-    break;
   default:
-    process.stderr.write(
-      'usage: lab-service.js start|stop|status --state FOLDER [--port PORT] [--data FOLDER]\n',
-    );
+    process.stderr.write('usage: lab-service.js start|stop --state FOLDER [--port PORT] [--data FOLDER]\n');
     process.exitCode = 2;
 }

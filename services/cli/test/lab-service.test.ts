@@ -8,19 +8,22 @@ import { parse } from 'yaml';
 import { parseConfig } from '@holdfast/core';
 import { labConfig } from '../src/lab/lab-config.ts';
 
-const script = join(import.meta.dirname, '../assets/lab-service.js');
+const assets = join(import.meta.dirname, '../assets');
+const script = join(assets, 'lab-service.js');
 
 let state = '';
 let port = 0;
 
 function service(verb: string, ...more: readonly string[]): Promise<number> {
-  const args = [script, verb, '--state', state, '--port', String(port), ...more];
+  return run(process.execPath, [script, verb, '--state', state, '--port', String(port), ...more]);
+}
+
+const status = (): Promise<number> => run(join(assets, 'lab-service-status.sh'), [state, String(port)]);
+
+function run(file: string, args: readonly string[]): Promise<number> {
   return new Promise((ended) => {
-    const child = execFile(process.execPath, args, {
-      timeout: 10_000,
-      env: { ...process.env, HOLDFAST_EPOCH: '7' },
-    });
-    child.on('exit', (status) => ended(status ?? -1));
+    const child = execFile(file, args, { timeout: 10_000, env: { ...process.env, HOLDFAST_EPOCH: '7' } });
+    child.on('exit', (code) => ended(code ?? -1));
   });
 }
 
@@ -39,7 +42,7 @@ afterEach(async () => {
 
 describe('the service of the lab', () => {
   it('answers with server and epoch between start and stop, and both may be repeated', async () => {
-    expect(await service('status')).toBe(3);
+    expect(await status()).toBe(3);
     expect(await service('stop')).toBe(0);
     expect(await service('start')).toBe(0);
     const first = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
@@ -47,11 +50,11 @@ describe('the service of the lab', () => {
     expect(await service('start')).toBe(0);
     const second = (await (await fetch(`http://127.0.0.1:${port}/`)).json()) as { pid: number };
     expect(second.pid).toBe(first.pid);
-    expect(await service('status')).toBe(0);
+    expect(await status()).toBe(0);
     process.kill(first.pid, 'SIGKILL');
     expect(await service('start')).toBe(0);
     expect(await service('stop')).toBe(0);
-    expect(await service('status')).toBe(3);
+    expect(await status()).toBe(3);
     await expect(fetch(`http://127.0.0.1:${port}/`)).rejects.toThrow();
   });
 
@@ -72,6 +75,7 @@ describe('the service of the lab', () => {
     await new Promise<void>((listening) => other.listen(port, '::', listening));
     try {
       expect(await service('start')).toBe(1);
+      expect(await status()).toBe(3);
     } finally {
       await new Promise((closed) => other.close(closed));
     }

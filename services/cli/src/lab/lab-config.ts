@@ -7,7 +7,9 @@ export const labPort = 8080;
 /** /srv is each host's own (the lab's disk.ts). */
 export const labRoot = '/srv/d3';
 
-const service = fileURLToPath(new URL('../../assets/lab-service.js', import.meta.url));
+const asset = (name: string): string => fileURLToPath(new URL(`../../assets/${name}`, import.meta.url));
+const service = asset('lab-service.js');
+const state = '/run/holdfast-lab';
 
 /**
  * `servers` in order of preference; `outage` as in cluster.yaml, such as 5s. `records`: the service writes numbered records
@@ -21,7 +23,7 @@ export function labConfig(servers: readonly string[], outage: string, records = 
       service,
       verb,
       '--state',
-      '/run/holdfast-lab',
+      state,
       '--port',
       String(labPort),
       ...(records ? ['--data', labRoot] : []),
@@ -41,7 +43,7 @@ groups:
         command:
           start: ${command('start')}
           stop: ${command('stop')}
-          status: ${command('status')}
+          status: ${JSON.stringify([asset('lab-service-status.sh'), state, String(labPort)])}
         monitor: { every: 2s, timeout: 2s, restarts: 3 }
         startTimeout: 10s
         stopTimeout: 2s
