@@ -218,6 +218,10 @@ export class Agent implements Host {
     this.#notes.add(group, what, reason, Date.now());
   }
 
+  problemsChanged(): void {
+    this.#preflight.check();
+  }
+
   /** Resolves when it is at work: sockets bound, the former life recalled, the loop running. */
   async start(): Promise<void> {
     this.#guard?.start();

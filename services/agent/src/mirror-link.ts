@@ -14,6 +14,8 @@ import { MirrorLink as Link, type MirrorAnswer } from '@holdfast/wire/mirror';
 export interface MirrorLinkHost {
   dispatch(event: AgentEvent): void;
   note(group: null, what: string, reason: string): void;
+  /** `problems` says something else than before. */
+  problemsChanged(): void;
 }
 
 export interface MirrorDrained {
@@ -35,6 +37,7 @@ export class MirrorLink {
   #missing: NodeJS.Timeout | null = null;
   #missed = false;
   #problems: readonly string[] = [];
+  #shown = '';
 
   /** `path`: run/mirror.sock. */
   constructor(path: string, host: MirrorLinkHost) {
@@ -42,6 +45,7 @@ export class MirrorLink {
     this.#link = new Link(path, {
       report: (reports, problems) => {
         this.#problems = problems;
+        this.#show();
         host.dispatch({ kind: 'mirrors', reports });
       },
       connected: (yes) => this.#connected(yes),
@@ -59,6 +63,7 @@ export class MirrorLink {
     this.#ordered = mirrors.length > 0;
     this.#link.order(mirrors);
     if (this.#ordered && !this.#link.isConnected) this.#miss();
+    this.#show();
   }
 
   /** The step open-mirrors: all of them, or none counts. */
@@ -92,6 +97,7 @@ export class MirrorLink {
 
   /** R3. */
   #connected(yes: boolean): void {
+    this.#show();
     if (yes) {
       if (this.#missing !== null) clearTimeout(this.#missing);
       this.#missing = null;
@@ -100,6 +106,13 @@ export class MirrorLink {
       return;
     }
     if (this.#ordered) this.#miss();
+  }
+
+  #show(): void {
+    const shown = this.problems().join('; ');
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#host.problemsChanged();
   }
 
   #miss(): void {

@@ -17,7 +17,11 @@ import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 
 const everyMs = 60_000;
+/** Whoever mends something, or waits for what is starting, looks again soon. */
+const problemEveryMs = 10_000;
+const soonMs = 1_000;
 const reportMs = 2_000;
+const nothing = '[]';
 const dayMs = 86_400_000;
 const certificateDays = 14;
 const problemsMax = 200;
@@ -48,7 +52,7 @@ export class Preflight {
     this.#parts = parts;
   }
 
-  /** Now, and then every minute. */
+  /** Now, and then every minute; more often while something is wrong. */
   check(): void {
     if (this.#closed) return;
     if (this.#running !== null) {
@@ -61,7 +65,8 @@ export class Preflight {
       if (this.#closed) return;
       const soon = this.#again || this.#reported === null;
       this.#again = false;
-      this.#timer = setTimeout(() => this.check(), soon ? 1_000 : everyMs).unref();
+      const laterMs = this.#reported === nothing ? everyMs : problemEveryMs;
+      this.#timer = setTimeout(() => this.check(), soon ? soonMs : laterMs).unref();
     });
   }
 

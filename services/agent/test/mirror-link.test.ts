@@ -21,6 +21,8 @@ const clients = new Set<Socket>();
 const asked: MirrorSocketRequest[] = [];
 const events: AgentEvent[] = [];
 const notes: string[] = [];
+/** Each time that they changed. */
+const told: string[] = [];
 /** What is answered; null: nothing. */
 let answer: (request: MirrorSocketRequest) => MirrorSocketMessage | null;
 
@@ -55,12 +57,13 @@ async function endProcess(): Promise<void> {
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), 'holdfast-link-'));
-  for (const list of [asked, events, notes]) list.length = 0;
+  for (const list of [asked, events, notes, told]) list.length = 0;
   answer = done;
   await startProcess();
   link = new MirrorLink(join(dir, 'mirror.sock'), {
     dispatch: (event) => events.push(event),
     note: (_group, _what, reason) => notes.push(reason),
+    problemsChanged: () => told.push(link.problems().join()),
   });
 });
 afterEach(async () => {
@@ -148,6 +151,18 @@ describe('the link to the mirror process', () => {
     await until('the event', () => events.length > 0);
     expect(events[0]).toEqual({ kind: 'mirrors', reports: [report] });
     expect(link.problems()).toEqual(['port 7445 is in use']);
+  });
+
+  it('tells at once when something is wrong with it, and when nothing is any more', async () => {
+    const away = 'the mirror process does not answer';
+    await endProcess();
+    link.order(orders);
+    expect(told).toEqual([away]);
+    await startProcess();
+    await until('it is there', () => told.length > 1);
+    await endProcess();
+    await until('it is away', () => told.length > 2);
+    expect(told).toEqual([away, '', away]);
   });
 
   it('opens all mirrors of a group or says which failed', async () => {
