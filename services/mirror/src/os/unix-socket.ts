@@ -23,6 +23,7 @@ export const POLLHUP = 16;
 
 const laterCodes: ReadonlySet<string> = new Set(['EAGAIN', 'EINTR']);
 const goneCodes: ReadonlySet<string> = new Set([...laterCodes, 'ECONNABORTED', 'EPROTO']);
+const scarceCodes: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
 /** The socket, which listens. Throws what the system says; ENAMETOOLONG for a path of more than 107 bytes. */
 export function listenUnix(path: string): number {
@@ -42,11 +43,12 @@ export function listenUnix(path: string): number {
   }
 }
 
-/** Null: nobody waits. */
-export function acceptUnix(fd: number): number | null {
+/** Null: nobody waits. `scarce`: somebody does, and the system has no descriptor or memory for it at the moment. */
+export function acceptUnix(fd: number): number | null | 'scarce' {
   const client = libc.accept4(fd, null, null, O_NONBLOCK | O_CLOEXEC);
   if (client >= 0) return client;
   if (goneCodes.has(errorCode())) return null;
+  if (scarceCodes.has(errorCode())) return 'scarce';
   throw new OsError(errorCode(), 'accept4', null);
 }
 

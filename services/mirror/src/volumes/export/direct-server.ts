@@ -5,6 +5,7 @@
  *
  *   P1  it waits at most `lookMs`: a grant that is over is noticed though nobody asks anything
  *   P2  a turn reads from each client once, so that none keeps the others waiting
+ *   P3  a client for whom there is no descriptor waits, and those that are there are served; it is tried again every `lookMs`
  */
 
 import { chmodSync, closeSync, readSync, renameSync, rmSync } from 'node:fs';
@@ -40,6 +41,8 @@ export class DirectServer {
   readonly #woken = Buffer.alloc(8);
   #listening: number | null;
   #clients: Client[] = [];
+  /** P3. -Infinity: there was one for the last. */
+  #fullUntilMs = -Infinity;
   /** When the last words are over; null: it is not closing. */
   #endMs: number | null = null;
 
@@ -92,14 +95,16 @@ export class DirectServer {
     const set = this.#set;
     set.clear();
     set.add(wakeFd, POLLIN);
+    const clients = this.#clients.length;
     for (const { socket } of this.#clients) set.add(socket.fd, socket.events);
-    if (this.#listening !== null) set.add(this.#listening, POLLIN);
+    const listening = performance.now() < this.#fullUntilMs ? null : this.#listening;
+    if (listening !== null) set.add(listening, POLLIN);
     set.poll(volume.sleeps() ? lookMs : 0); // P1
     volume.awake();
     if (set.came(0) !== 0) readSync(wakeFd, this.#woken);
     volume.look();
     this.#clients.forEach((client, index) => this.#attend(client, set.came(index + 1)));
-    if (this.#listening !== null && set.came(this.#clients.length + 1) !== 0) this.#accept(this.#listening);
+    if (listening !== null && set.came(clients + 1) !== 0) this.#accept(listening);
   }
 
   /** P2. */
@@ -118,6 +123,14 @@ export class DirectServer {
   #accept(listening: number): void {
     const fd = acceptUnix(listening);
     if (fd === null) return;
+    if (fd === 'scarce') {
+      const { name, says } = this.#options;
+      if (this.#fullUntilMs === -Infinity)
+        says(`no descriptor is left for another client of ${name}: it waits`);
+      this.#fullUntilMs = performance.now() + lookMs; // P3
+      return;
+    }
+    this.#fullUntilMs = -Infinity;
     if (this.#clients.length >= clientsMax) {
       closeSync(fd); // X2
       return;
