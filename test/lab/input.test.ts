@@ -1,10 +1,10 @@
 /** Bad input: each gives one clear error that says what to do, the exit status of the contract, and loses nothing. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { bringUp, type LabCluster } from '@holdfast/cli';
 import { createLab, type ExecResult, type Host, type Lab } from '@holdfast/lab';
+import { quickDisk, removeDisk } from './quick-disk.ts';
 import { until } from './until.ts';
 
 const entry = join(import.meta.dirname, '../../services/cli/bin/holdfast.js');
@@ -20,7 +20,7 @@ describe('bad input', () => {
 
   beforeAll(async () => {
     lab = await createLab({
-      dir: mkdtempSync(join(tmpdir(), 'holdfast-input-')),
+      dir: quickDisk('input'),
       hosts: ['a', 'b'],
       tied: true,
     });
@@ -29,7 +29,7 @@ describe('bad input', () => {
   }, 120_000);
   afterAll(async () => {
     await lab.down();
-    rmSync(lab.dir, { recursive: true, force: true });
+    removeDisk(lab.dir);
   }, 30_000);
 
   /** On host b, in a directory of the story's own. */

@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createLab, type Lab } from '@holdfast/lab';
 import { bringUp, isCopied, type LabCluster } from '../../services/cli/src/lab/cluster.ts';
+import { quickDisk, removeDisk } from './quick-disk.ts';
 import { shimFolder } from '../../services/cli/src/lab/holdfast-program.ts';
 
 interface Block {
@@ -54,11 +55,14 @@ const activeOn = (server: string): Promise<unknown> =>
   });
 
 beforeAll(async () => {
-  lab = await createLab({ dir: `/tmp/holdfast-runbook-${process.pid}`, hosts: ['a', 'b', 'w'], tied: true });
+  lab = await createLab({ dir: quickDisk('runbook'), hosts: ['a', 'b', 'w'], tied: true });
   cluster = await bringUp(lab, { outage });
 }, 180_000);
 
-afterAll(() => lab.down(), 60_000);
+afterAll(async () => {
+  await lab.down();
+  removeDisk(lab.dir);
+}, 60_000);
 
 describe('the runbook of the planned failback', () => {
   it('has commands for both servers, and says where the group ends', () => {

@@ -14,6 +14,7 @@ import type { ListedEvent } from './audit.ts';
 import { startClient, type Client } from './client.ts';
 import { HostDisk, type Fates } from './host-disk.ts';
 import { watchKernel, type KernelWatch } from './kernel.ts';
+import { quickDisk, removeDisk } from './quick-disk.ts';
 import { until } from './until.ts';
 
 export type Status = NonNullable<Awaited<ReturnType<LabCluster['status']>>>;
@@ -297,7 +298,7 @@ export class World {
     for (const kernel of this.kernels.values()) kernel.stop();
     await this.lab.down();
     for (const disk of this.#disks.values()) await disk.close();
-    rmSync(this.lab.dir, { recursive: true, force: true });
+    removeDisk(this.lab.dir);
   }
 
   /** Journals and logs of all hosts, copied away before the lab goes. */
@@ -331,7 +332,7 @@ export function endProcess(pid: number): void {
 }
 
 export async function openWorld(options: WorldOptions): Promise<World> {
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-story-'));
+  const dir = quickDisk('story');
   const lab = await createLab({ dir, hosts: options.hosts ?? ['a', 'b', 'w', 'client'], tied: true }); // S1
   const disks = new Map<string, HostDisk>();
   try {
@@ -350,6 +351,7 @@ export async function openWorld(options: WorldOptions): Promise<World> {
   } catch (error) {
     await lab.down();
     for (const disk of disks.values()) await disk.close();
+    removeDisk(dir);
     throw error;
   }
 }

@@ -7,8 +7,8 @@ export const labPort = 8080;
 /** /srv is each host's own (the lab's disk.ts). */
 export const labRoot = '/srv/d3';
 
-const asset = (name: string): string => fileURLToPath(new URL(`../../assets/${name}`, import.meta.url));
-const service = asset('lab-service.js');
+const service = fileURLToPath(new URL('../../assets/lab-service.js', import.meta.url));
+const serviceStatus = fileURLToPath(new URL('../../assets/lab-service-status.sh', import.meta.url));
 const state = '/run/holdfast-lab';
 
 /**
@@ -43,7 +43,7 @@ groups:
         command:
           start: ${command('start')}
           stop: ${command('stop')}
-          status: ${JSON.stringify([asset('lab-service-status.sh'), state, String(labPort)])}
+          status: ${JSON.stringify([serviceStatus, state, String(labPort)])}
         monitor: { every: 2s, timeout: 2s, restarts: 3 }
         startTimeout: 10s
         stopTimeout: 2s
