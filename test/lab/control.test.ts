@@ -54,6 +54,11 @@ describe('what people command', () => {
       const back = await world.operate('w', 'switchover', 'd3', '--to', owner);
       expect(back).toMatchObject({ status: 0, ended: { outcome: 'done' } });
       await world.client.answeredBy(web, owner, 5_000);
+      const decision = (await world.events('w')).findLast(({ kind }) => kind === 'switchover');
+      expect(await world.cluster.holdfast('w', 'replay', decision?.id ?? 'none')).toMatchObject({
+        status: 0,
+        stdout: expect.stringContaining('Decided now:  the same') as unknown as string,
+      });
       expect(world.client.longestGapMs(web, beganMs)).toBeLessThan(moveMs);
       expect(turns(world.client.answers(web))).toEqual([owner, standby, owner]);
       expect(calls(world).map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual(

@@ -4,6 +4,7 @@ import type { Answer } from '@holdfast/wire/rpc';
 
 export interface AdminClient {
   status(): Promise<Answer<admin.StatusReply>>;
+  getDecision(request: admin.GetDecisionRequest): Promise<Answer<admin.GetDecisionReply>>;
   explain(request: admin.ExplainRequest): Promise<Answer<admin.ExplainReply>>;
   check(request: admin.CheckRequest): Promise<Answer<admin.CheckReply>>;
   getOperation(request: admin.GetOperationRequest): Promise<Answer<admin.Operation>>;

@@ -74,6 +74,10 @@ class MemberConnection implements AdminClient {
     return this.#read(this.#methods.status, {});
   }
 
+  getDecision(request: admin.GetDecisionRequest): Promise<Answer<admin.GetDecisionReply>> {
+    return this.#read(this.#methods.getDecision, request);
+  }
+
   explain(request: admin.ExplainRequest): Promise<Answer<admin.ExplainReply>> {
     return this.#read(this.#methods.explain, request);
   }

@@ -236,6 +236,13 @@ function addReadCommands(root: Command, act: Act): void {
         (await import('./commands/events.ts')).events(context, options),
       ),
     );
+  root
+    .command('replay')
+    .description('make a recorded decision again, from what it was made from')
+    .argument('<event>', 'its name, as `events -o wide` shows it')
+    .action(
+      act(async (context, event: string) => (await import('./commands/replay.ts')).replay(context, event)),
+    );
 }
 
 function addOperationCommands(root: Command, act: Act): void {

@@ -1,7 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { admin } from '@holdfast/proto';
 import { ok } from '../src/trouble.ts';
+import { decided } from './decided.ts';
 import { bad, event, FakeCluster, lines, run } from './fake-cluster.ts';
 
 describe('the command line', () => {
@@ -9,9 +11,8 @@ describe('the command line', () => {
     const { status, out } = await run(new FakeCluster(), ['--help']);
     expect(status).toBe(0);
     const commands = `init run token join apply status get explain switchover failback failover approve deny
-      maintenance remove events check mirror lab completion version`;
+      maintenance remove events replay check mirror lab completion version`;
     for (const command of commands.split(/\s+/)) expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
-    expect(out).not.toMatch(/^ {2}replay /m);
     expect(out).toContain('5 still running when --wait ended');
     const lab = await run(new FakeCluster(), ['lab', '--help']);
     for (const command of ['up', 'down', 'exec', 'fault', 'status'])
@@ -61,6 +62,53 @@ describe('the command line', () => {
   it('prints its version', async () => {
     expect((await run(new FakeCluster(), ['version'])).out).toMatch(/^holdfast \d+\.\d+\.\d+\n$/);
     expect((await run(new FakeCluster(), ['--version'])).status).toBe(0);
+  });
+});
+
+describe('replay', () => {
+  const { event: made, decision } = decided();
+  const told = (kind: string, kept = decision): admin.GetDecisionReply => ({
+    event: { ...event(made.id), kind, reason: made.reason, epoch: made.epoch ?? 0n, group: 'g1', inputs: '' },
+    decision: kept,
+  });
+  const answering = (reply: admin.GetDecisionReply): FakeCluster => {
+    const cluster = new FakeCluster();
+    cluster.answers = { getDecision: () => Promise.resolve(ok(reply)) };
+    return cluster;
+  };
+
+  it('makes a decision again, and tells what it was made from', async () => {
+    const { status, out } = await run(answering(told('start')), ['replay', made.id]);
+    expect(status).toBe(0);
+    expect(out).toMatch(/^g1: start at .* decided by w$/m);
+    expect(out).toMatch(/^What it knew: nobody owned it, outage 35\.0 s/m);
+    expect(out).toMatch(/^ {2}a: heard 0\.0 s ago, renewed 0\.0 s ago$/m);
+    expect(out).toMatch(/^Decided now: {2}the same, at epoch 1\.$/m);
+  });
+
+  it('ends with status 1 when it is decided otherwise now', async () => {
+    const { status, out } = await run(answering(told('failover')), ['replay', made.id, '-o', 'json']);
+    expect(status).toBe(1);
+    expect(JSON.parse(out)).toMatchObject({
+      same: false,
+      event: { kind: 'failover' },
+      again: { kind: 'start', reason: made.reason, epoch: '1' },
+    });
+  });
+
+  it('says what can not be made again, and why', async () => {
+    const nothing = await run(answering(told('start', '')), ['replay', made.id]);
+    expect(nothing.status).toBe(2);
+    expect(nothing.err).toContain('nothing was judged for it');
+    const other = decision.replace('"format":1', '"format":2');
+    const newer = await run(answering(told('start', other)), ['replay', made.id]);
+    expect(newer.status).toBe(2);
+    expect(newer.err).toContain('a version that keeps decisions otherwise');
+    const cluster = new FakeCluster();
+    cluster.answers = { getDecision: () => Promise.resolve(bad('not-found', 'there is no event x')) };
+    const unknown = await run(cluster, ['replay', 'x']);
+    expect(unknown.status).toBe(2);
+    expect(unknown.err).toContain('events -o wide');
   });
 });
 

@@ -121,6 +121,14 @@ export class FakeCluster implements AdminClient {
     return this.answers.explain?.(request) ?? Promise.resolve(ok(reply));
   }
 
+  getDecision(request: admin.GetDecisionRequest): Promise<Answer<admin.GetDecisionReply>> {
+    this.#note('getDecision', request);
+    return (
+      this.answers.getDecision?.(request) ??
+      Promise.resolve(ok({ event: event(request.event), decision: '' }))
+    );
+  }
+
   check(request: admin.CheckRequest): Promise<Answer<admin.CheckReply>> {
     this.#note('check', request);
     return this.answers.check?.(request) ?? Promise.resolve(ok({ problems: [] }));

@@ -46,6 +46,7 @@ function adminHandlers(answers: Partial<AdminHandlers> = {}): AdminHandlers {
       await send(event('e1'));
       return ok(null);
     },
+    getDecision: refuse,
     explain: refuse,
     check: refuse,
     createToken: refuse,

@@ -49,8 +49,9 @@ export type {
 } from './quorum/events.ts';
 export { judge } from './quorum/judge.ts';
 export { phaseTold, type Case, type Change, type Judgement } from './quorum/case.ts';
+export { decideAgain, parseDecision, type Decision } from './quorum/decision.ts';
 export { candidates, lossClause } from './quorum/candidates.ts';
-export { heardAt, lastOwner, seconds, serverDownAt } from './quorum/scene.ts';
+export { heardAt, lastOwner, reportFor, seconds, serverDownAt } from './quorum/scene.ts';
 export type { Candidate } from './quorum/candidates.ts';
 export type { Scene } from './quorum/scene.ts';
 export { leads } from './quorum/leadership.ts';

@@ -26,4 +26,7 @@ export const keys = {
   operation: (id: OperationId) => `${past}operations/${id}`,
   events: `${past}events/`,
   event: (id: string) => `${past}events/${id}`,
+  /** What the event's decision was made from. */
+  decisions: `${past}decisions/`,
+  decision: (event: string) => `${past}decisions/${event}`,
 } as const;

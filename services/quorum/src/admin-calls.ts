@@ -13,6 +13,7 @@ import { explain } from './explain.ts';
 import {
   endedMessage,
   eventMessage,
+  readDecision,
   readEvents,
   readOperation,
   readOperations,
@@ -63,6 +64,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
         return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
       return events(service, request, send, call);
     },
+    getDecision: (request) => withService((service) => readDecision(service.storeNow, request.event)),
     explain: (request) =>
       withService<admin.ExplainReply>((service) => {
         const reply = explain(service.state, request.group, bootMs(), Date.now());

@@ -7,13 +7,16 @@ import {
   type EndedOperation,
   type EventRecord,
   type Operation,
+  type Row,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
+import { failure, type Answer } from '@holdfast/wire/rpc';
 import type { Store } from './store.ts';
 
 const storeMs = 2_000;
 const eventsMax = 5_000;
 const operationsMax = 500;
+const decisionsMax = 500;
 const deletesAtOnce = 100;
 
 export async function readEvents(store: Store): Promise<readonly EventRecord[] | null> {
@@ -46,11 +49,30 @@ export async function readOperation(store: Store, id: string): Promise<EndedOper
   return parsed.kind === 'ok' ? parsed.value : null;
 }
 
+/** An event with what its decision was made from. */
+export async function readDecision(store: Store, event: string): Promise<Answer<admin.GetDecisionReply>> {
+  const [told, kept] = await Promise.all([
+    store.read(keys.event(event), storeMs),
+    store.read(keys.decision(event), storeMs),
+  ]);
+  if (told.kind === 'unknown') return failure('unreachable', told.says);
+  if (kept.kind === 'unknown') return failure('unreachable', kept.says);
+  const valueOf = (rows: readonly Row[], key: string): string | null =>
+    rows.find((row) => row.key === key)?.value ?? null;
+  const text = valueOf(told.rows, keys.event(event));
+  if (text === null) return failure('not-found', `there is no event ${event}`);
+  const parsed = parseEvent(text);
+  if (parsed.kind === 'garbage') return failure('internal', `event ${event} can't be read: ${parsed.says}`);
+  const decision = valueOf(kept.rows, keys.decision(event)) ?? '';
+  return { kind: 'ok', value: { event: eventMessage(parsed.value), decision } };
+}
+
 /** Drops what is beyond the limits; called by the leader now and then. Says what could not be done, or null. */
 export async function forgetOldest(store: Store): Promise<string | null> {
   for (const [prefix, max] of [
     [keys.events, eventsMax],
     [keys.operations, operationsMax],
+    [keys.decisions, decisionsMax],
   ] as const) {
     const answer = await store.read(prefix, storeMs);
     if (answer.kind === 'unknown') return answer.says;

@@ -23,6 +23,7 @@ import { Machine } from './machine.ts';
 import { MirrorsAudit } from './mirrors-audit.ts';
 import { Network } from './network.ts';
 import type { QuorumShell } from './quorum-shell.ts';
+import { DecisionsAudit } from './decisions-audit.ts';
 import { RecordsAudit } from './records-audit.ts';
 import type { Scenario } from './scenario.ts';
 import type { Simulation } from './simulation.ts';
@@ -36,6 +37,7 @@ export class Cluster {
   readonly audit: Audit;
   readonly records: RecordsAudit;
   readonly mirrors: MirrorsAudit;
+  readonly decisions: DecisionsAudit;
   /** The desired state as last written, whether or not anybody read it yet. */
   config: ClusterConfig;
   private readonly byId: ReadonlyMap<MemberId, Host>;
@@ -56,7 +58,12 @@ export class Cluster {
     );
     this.records = new RecordsAudit(sim, machines);
     this.mirrors = new MirrorsAudit(sim, this.audit, this.records);
-    this.etcd.onCommit = (txn, before, sentAt) => this.records.committed(txn, before, sentAt);
+    this.decisions = new DecisionsAudit(sim);
+    this.etcd.onCommit = (txn, before, sentAt) => {
+      this.records.committed(txn, before, sentAt);
+      // A core that was broken on purpose decides by more than what it keeps.
+      if (tampering === honest) this.decisions.committed(txn);
+    };
     const around = {
       sim,
       network: this.network,

@@ -21,6 +21,7 @@ export interface Service {
 export interface AdminHandlers {
   readonly status: Handler<admin.StatusRequest, admin.StatusReply>;
   readonly events: StreamHandler<admin.EventsRequest, admin.Event>;
+  readonly getDecision: Handler<admin.GetDecisionRequest, admin.GetDecisionReply>;
   readonly explain: Handler<admin.ExplainRequest, admin.ExplainReply>;
   readonly check: Handler<admin.CheckRequest, admin.CheckReply>;
   readonly createToken: Handler<admin.CreateTokenRequest, admin.CreateTokenReply>;
@@ -52,6 +53,7 @@ export const adminService = (handlers: AdminHandlers): Service => ({
     ({
       status: unary(host, read, handlers.status),
       events: serverStream(host, read, handlers.events),
+      getDecision: unary(host, read, handlers.getDecision),
       explain: unary(host, read, handlers.explain),
       check: unary(host, read, handlers.check),
       createToken: unary(host, change, handlers.createToken),

@@ -21,6 +21,7 @@ export const fakeAdmin = (handlers: Partial<AdminHandlers> = {}): Service =>
   adminService({
     status: () => Promise.resolve({ kind: 'ok', value: statusReply('acme') }),
     events: notInThisStory,
+    getDecision: notInThisStory,
     explain: notInThisStory,
     check: notInThisStory,
     createToken: notInThisStory,

@@ -19,11 +19,20 @@ export type Commanded =
 const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
 const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });
 
-export function command(
-  c: Case,
-  wanted: Exclude<Command, { kind: 'approve' | 'deny' }>,
-  by: string,
-): Commanded {
+/** What somebody commands, checked against the same rules as all else. */
+export function carryOut(c: Case, wanted: Command, by: string): Commanded {
+  switch (wanted.kind) {
+    case 'approve':
+    case 'deny':
+      return decideApproval(c, wanted.kind === 'approve', by);
+    case 'switchover':
+    case 'failback':
+    case 'failover':
+      return command(c, wanted, by);
+  }
+}
+
+function command(c: Case, wanted: Exclude<Command, { kind: 'approve' | 'deny' }>, by: string): Commanded {
   const busy = c.record?.operation ?? null;
   if (busy !== null && !(wanted.kind === 'failover' && busy.phase === 'awaiting-approval')) {
     return refused(`${busy.id} (${busy.kind}) is under way, begun by ${busy.by}; wait for it to end`);
@@ -155,7 +164,7 @@ export function moveSteps(c: Case, from: MemberId | null, to: MemberId): readonl
   return [...release, ...takeoverSteps(c.config).map((s) => `${to}: ${stepName(s)}`)];
 }
 
-export function decideApproval(c: Case, approve: boolean, by: string): Commanded {
+function decideApproval(c: Case, approve: boolean, by: string): Commanded {
   const op = c.record?.operation ?? null;
   const own = c.record?.ownership;
   if (op === null || own === undefined || op.phase !== 'awaiting-approval')

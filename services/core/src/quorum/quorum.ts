@@ -18,7 +18,8 @@ import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
 import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
-import { command, decideApproval, type Commanded } from './command.ts';
+import { carryOut } from './command.ts';
+import { encodeDecision, type Decision } from './decision.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
@@ -268,12 +269,17 @@ class Turn {
     return report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed');
   }
 
-  private put(c: Case, change: Change): void {
-    this.putRecord(c.config.name, c.recordRevision, change);
+  private put(c: Case, change: Change, commanded: Decision['commanded'] = null): void {
+    this.putRecord(c.config.name, c.recordRevision, change, { made: c, commanded });
   }
 
-  /** U1. */
-  private putRecord(group: GroupId, revision: bigint, change: Change): void {
+  /** U1. `decision`: null where nothing had to be judged. */
+  private putRecord(
+    group: GroupId,
+    revision: bigint,
+    change: Change,
+    decision: Decision | null = null,
+  ): void {
     if (this.changing(group)) return;
     const stale = change.stale === null ? undefined : this.state.view.renewals.get(change.stale);
     const compares: Compare[] = [
@@ -292,6 +298,8 @@ class Turn {
       { key: keys.group(group), value: encode(change.record) },
       { key: keys.event(event.id), value: encode(event) },
     ];
+    const kept = decision === null ? null : encodeDecision(decision);
+    if (kept !== null) puts.push({ key: keys.decision(event.id), value: kept });
     if (change.ended !== null)
       puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
     const txn: Txn = { compares, puts, deletes: [], reads: [keys.group(group)] };
@@ -340,7 +348,7 @@ class Turn {
       answer({ kind: 'refused', says: `another change of ${c.config.name} is under way; try again` });
       return;
     }
-    const commanded = this.decide(c, event.command, event.by);
+    const commanded = carryOut(c, event.command, event.by);
     if (commanded.kind === 'no') {
       answer(commanded.result);
       return;
@@ -348,20 +356,7 @@ class Turn {
     const change = commanded.judgement.change;
     const id = change?.record.operation?.id ?? change?.ended?.id ?? '';
     answer({ kind: 'accepted', operation: id, reason: commanded.judgement.reason, steps: commanded.steps });
-    if (!event.dryRun && change !== null) this.put(c, { ...change });
-  }
-
-  private decide(c: Case, wanted: Command, by: string): Commanded {
-    switch (wanted.kind) {
-      case 'approve':
-        return decideApproval(c, true, by);
-      case 'deny':
-        return decideApproval(c, false, by);
-      case 'switchover':
-      case 'failback':
-      case 'failover':
-        return command(c, wanted, by);
-    }
+    if (!event.dryRun && change !== null) this.put(c, change, { command: event.command, by: event.by });
   }
 
   private groupOf(wanted: Command): GroupId | null {
