@@ -178,6 +178,8 @@ describe('a watch', () => {
     await until('a change after the restart', () => seen.rows.some((row) => row.value === '2'));
     expect(seen.rows.some((row) => row.key === '/x')).toBe(false);
     watch.close();
+    // It serves before its supervisor has noticed that it does.
+    await until('it is supervised', () => etcd.pid() !== null);
   });
 
   it('notices a frozen etcd by itself', async () => {
