@@ -219,6 +219,8 @@ export class VolumeSource {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#intake.close(gate.closed);
+    // Nothing comes any more, and a disk that hangs would keep it listening for ever.
+    this.#intake.end();
     this.#closing = true;
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#hold !== null) clearTimeout(this.#hold);
@@ -228,7 +230,6 @@ export class VolumeSource {
     this.#answerAll();
     for (const line of this.#lines.values()) await line.close('the source closes');
     await this.#settle();
-    this.#intake.end();
     this.#ground.close();
     this.#store.close();
   }
