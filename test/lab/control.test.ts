@@ -55,10 +55,9 @@ describe('what people command', () => {
       expect(back).toMatchObject({ status: 0, ended: { outcome: 'done' } });
       await world.client.answeredBy(web, owner, 5_000);
       const decision = (await world.events('w')).findLast(({ kind }) => kind === 'switchover');
-      expect(await world.cluster.holdfast('w', 'replay', decision?.id ?? 'none')).toMatchObject({
-        status: 0,
-        stdout: expect.stringContaining('Decided now:  the same') as unknown as string,
-      });
+      const again = await world.cluster.holdfast('w', 'replay', decision?.id ?? 'none');
+      expect(again.status).toBe(0);
+      expect(again.stdout).toContain('Decided now:  the same');
       expect(world.client.longestGapMs(web, beganMs)).toBeLessThan(moveMs);
       expect(turns(world.client.answers(web))).toEqual([owner, standby, owner]);
       expect(calls(world).map((line) => line.split(' ').slice(0, 2).join(' '))).toEqual(

@@ -10,5 +10,5 @@ pid=${BASH_REMATCH[1]} start=${BASH_REMATCH[2]}
 read -ra fields <<<"${line##*) }"
 [[ ${fields[0]} != Z && ${fields[19]} == "$start" ]] || exit 3
 # That very process answers: another program may have the port.
-answer=$({ printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3; } 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null
+answer=$(exec 2>/dev/null 3<>"/dev/tcp/127.0.0.1/$port" && printf 'GET / HTTP/1.0\r\n\r\n' >&3 && cat <&3)
 [[ $answer == *"\"pid\":$pid}"* ]] || exit 3

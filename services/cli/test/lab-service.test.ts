@@ -1,5 +1,5 @@
 /** The small service of the lab, as the agent would run it: start, status, stop, each more than once. */
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { hostname, tmpdir } from 'node:os';
@@ -10,6 +10,7 @@ import { labConfig } from '../src/lab/lab-config.ts';
 
 const assets = join(import.meta.dirname, '../assets');
 const script = join(assets, 'lab-service.js');
+const statusScript = join(assets, 'lab-service-status.sh');
 
 let state = '';
 let port = 0;
@@ -18,7 +19,7 @@ function service(verb: string, ...more: readonly string[]): Promise<number> {
   return run(process.execPath, [script, verb, '--state', state, '--port', String(port), ...more]);
 }
 
-const status = (): Promise<number> => run(join(assets, 'lab-service-status.sh'), [state, String(port)]);
+const status = (): Promise<number> => run(statusScript, [state, String(port)]);
 
 function run(file: string, args: readonly string[]): Promise<number> {
   return new Promise((ended) => {
@@ -68,6 +69,18 @@ describe('the service of the lab', () => {
     expect(await service('stop')).toBe(0);
     const lines = readFileSync(join(data, 'records-000000'), 'utf8').split('\n').slice(0, 3);
     expect(lines).toEqual(['1 10 a 6', '2 20 a 6', expect.stringMatching(/^3 \d+ \S+ 7$/)]);
+  });
+
+  it('tells in silence that it runs and does not answer', () => {
+    const own = readFileSync(`/proc/${process.pid}/stat`, 'utf8');
+    const start = own.slice(own.lastIndexOf(')') + 2).split(' ')[19];
+    // This very process, at whose port nobody listens.
+    writeFileSync(join(state, 'service-1.json'), JSON.stringify({ pid: process.pid, start }));
+    const { status: code, stderr } = spawnSync(statusScript, [state, '1'], {
+      encoding: 'utf8',
+      timeout: 10_000,
+    });
+    expect({ code, stderr }).toEqual({ code: 3, stderr: '' });
   });
 
   it('says that its port is taken', async () => {

@@ -204,6 +204,6 @@ export interface EventRecord {
   readonly kind: string;
   readonly reason: string;
   readonly epoch: Epoch | null;
-  /** What the decision was made from, so that it can be replayed. */
+  /** What the decision was made from, at a glance; quorum/decision.ts keeps all of it. */
   readonly inputs: unknown;
 }

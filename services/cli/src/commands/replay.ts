@@ -36,27 +36,22 @@ export function replay(context: Context, id: string): Promise<Ended> {
       const isUnknown = reply.error.status === exitStatus.wrong;
       return isUnknown ? wrong(reply.error.says, '`holdfast events -o wide` shows their names.') : reply;
     }
-    const decision = decisionOf(id, reply.value);
+    const { event, decision: kept } = reply.value;
+    if (event === undefined) return wrong(`there is no event ${id}`);
+    const decision = decisionOf(event, kept);
     if (decision.kind === 'error') return decision;
-    const event = eventView(reply.value.event ?? { ...noEvent, id });
-    const value = replayed(event, decideAgain(decision.value));
+    const value = replayed(eventView(event), decideAgain(decision.value));
     await show(context, { value, lines: (paint) => prose(value, decision.value, paint) });
     return ok(value.same ? exitStatus.done : exitStatus.failed);
   });
 }
 
-const noEvent: admin.Event = {
-  ...{ id: '', timeMs: 0, group: '', server: '', kind: '', reason: '', epoch: 0n, inputs: '' },
-};
-
-function decisionOf(id: string, { event, decision }: admin.GetDecisionReply): Fallible<Decision> {
-  if (decision === '') {
+function decisionOf({ id, kind }: admin.Event, kept: string): Fallible<Decision> {
+  if (kept === '')
     return wrong(
-      `${id} (${event?.kind ?? 'unknown'}) can't be made again: nothing was judged for it, or it is too old`,
-      'What is made from heartbeats and renewals can be, for the last 500 decisions.',
+      `${id} (${kind}) can't be made again: nothing was judged for it, or it is not kept any more`,
     );
-  }
-  const parsed = parseDecision(decision);
+  const parsed = parseDecision(kept);
   return parsed.kind === 'ok' ? ok(parsed.value) : wrong(`${id} can't be made again: ${parsed.says}`);
 }
 

@@ -22,8 +22,8 @@ export interface Decision {
 
 /** Of what is kept. A version that looks at more than is there must refuse it, not judge by less. */
 const format = 1;
-/** Beyond it, etcd would refuse the whole transaction; a decision of hundreds of members is not kept. */
-const textMax = 256 * 1_024;
+/** All that are kept come in one answer of the store when the oldest are dropped. One of hundreds of members is not kept. */
+const textMax = 64 * 1_024;
 
 /** Null: it is too large to be kept. */
 export function encodeDecision({ made, commanded }: Decision): string | null {

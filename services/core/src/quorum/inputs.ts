@@ -1,4 +1,4 @@
-/** What a decision was made from, kept with its event so that it can be looked at again. */
+/** What a decision was made from, at a glance, for whoever reads its event. All of it is kept by decision.ts. */
 
 import type { BootMs, GroupId } from '../names.ts';
 import { heartbeatMsOf } from '../agent/state.ts';

@@ -3,7 +3,8 @@
  * leader beat again. They postpone what is due later, so no group is judged and the moment to wake stays what it was.
  *
  *   O1  only while every group rests: nothing is being changed, and each judgement waits for a moment that is known
- *   O2  only when the same was told a moment ago: after a silence everything is judged anew
+ *   O2  only when the same was told a moment ago: after a silence everything is judged anew. Beats are no word of any server:
+ *       they only put off who may lead next
  */
 
 import { heartbeatMsOf } from '../agent/state.ts';
