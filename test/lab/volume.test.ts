@@ -6,7 +6,7 @@ import { sh } from './mirrored.ts';
 import { Loops } from './loops.ts';
 import { stories, type Scene } from './story.ts';
 import { until } from './until.ts';
-import { disk, exportAt, fileSystem, imageOf, inStep, volumeLines, Writer } from './volumes.ts';
+import { disk, exportAt, fileSystem, imageOf, inStep, volumeLines, volumeMiB, Writer } from './volumes.ts';
 import type { Status, World } from './world.ts';
 
 const takeoverMs = 5_000;
@@ -157,6 +157,38 @@ describe('a group with a volume', () => {
     await alike(world, stepMs);
     // A start of the process, and targetLoss until the writes go on alone; much more on a busy machine.
     expect(writer.longestMs).toBeLessThan(8_000);
+  });
+
+  story('becomes larger under whoever writes to it, and never smaller', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    const { socket, uri } = await ready(scene);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(200, stepMs);
+    const more = (mib: number): string =>
+      clusterYaml(group({ more: volumeLines(', mode: sync, targetLoss: 1s', mib) }));
+    await world.mustApply('w', more(2 * volumeMiB));
+    const bytes = 2 * volumeMiB * 2 ** 20;
+    const large = async (): Promise<true | undefined> =>
+      Number(await sh(world, owner, `nbdinfo --size '${uri}'`)) === bytes || undefined;
+    await until('whoever comes finds it larger', stepMs, large);
+    await inStep(world, standby, stepMs);
+    await writer.wrote(200, stepMs);
+    expect(writer.error).toBeNull();
+    const end = `${String(2 * volumeMiB - 1)}M 1M`;
+    await sh(world, owner, `qemu-io -f raw -c 'write -P 9 ${end}' -c flush '${uri}'`);
+    writer.stop();
+    expect(writer.missing(imageOf(world, owner))).toEqual([]);
+    expect(imageOf(world, standby).length).toBe(bytes);
+    await alike(world, stepMs);
+    const { status, stderr } = await world.apply('w', more(volumeMiB));
+    expect(status).not.toBe(0);
+    expect(stderr).toMatch(/can't become smaller/);
+    // Whoever takes over has it as large.
+    await world.operate('w', 'switchover', 'd3', '--to', standby);
+    const taken = await exportAt(world, 'w');
+    await sh(world, standby, `qemu-io -f raw -c 'read -P 9 ${end}' '${taken.uri}'`);
+    // The next story's is another one.
+    await world.mustApply('w', clusterYaml(group({})));
   });
 });
 

@@ -18,6 +18,7 @@ class Platter {
   syncs = 0;
   /** What the next syncs come to; null: they go well. */
   failing: string | null = null;
+  bytesMax = Infinity;
 }
 
 export class PowerCutStore implements Store {
@@ -64,6 +65,7 @@ export class PowerCutStore implements Store {
   }
 
   resize(bytes: number): void {
+    if (bytes > this.#platter.bytesMax) throw failure('ENOSPC');
     this.#apply({ kind: 'size', bytes });
   }
 
@@ -142,6 +144,12 @@ export class PowerCutDisk implements Disk {
   fail(name: string, code: string | null): void {
     const platter = this.#platters.get(name);
     if (platter !== undefined) platter.failing = code;
+  }
+
+  /** It can't become larger than that. */
+  limit(name: string, bytes: number): void {
+    const platter = this.#platters.get(name);
+    if (platter !== undefined) platter.bytesMax = bytes;
   }
 
   syncs(name: string): number {

@@ -102,7 +102,7 @@ describe('an export', () => {
     memory.grant(1_000);
     taken = [];
     volume = new ExportedVolume({
-      ...{ sizeBytes: volumeBytes, store: disk.open('volume'), shared: memory },
+      ...{ store: disk.open('volume'), shared: memory },
       mayAct: () => nowMs < memory.untilMs,
       wakeSource: () => undefined,
       says: () => undefined,
@@ -237,7 +237,7 @@ const program = (dist: string): string => `
     const count = new Int32Array(workerData.count);
     const store = { sizeBytes: 65536, write: () => { Atomics.add(count, 0, 1); }, read() {}, zero() {} };
     const volume = new ExportedVolume({
-      sizeBytes: 65536, store, shared, mayAct: () => true, wakeSource: () => undefined, says: () => undefined,
+      store, shared, mayAct: () => true, wakeSource: () => undefined, says: () => undefined,
     });
     const contents = Buffer.alloc(512);
     parentPort.postMessage('runs');

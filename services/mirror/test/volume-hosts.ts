@@ -31,6 +31,8 @@ export class VolumeHost {
   readonly disk = new PowerCutDisk();
   readonly says: string[] = [];
   readonly terms: HostTerms;
+  /** Of the volume; read when it is opened. */
+  sizeBytes = volumeBytes;
   /** What its grant goes by. */
   nowMs = 0;
   source: VolumeSource | null = null;
@@ -51,7 +53,7 @@ export class VolumeHost {
     const ground = await VolumeGround.open(
       this.disk,
       this.disk.open('volume'),
-      volumeBytes,
+      this.sizeBytes,
       chunkBytes,
       heat,
     );
@@ -66,7 +68,8 @@ export class VolumeHost {
   /** As the thread of clients does it; here it is the same one. Answers what wakes it. */
   #serve({ shared }: VolumeSource, store: Store): () => void {
     const exported = new ExportedVolume({
-      ...{ sizeBytes: volumeBytes, store, shared },
+      store,
+      shared,
       mayAct: () => this.nowMs < shared.untilMs,
       wakeSource: () => wakeIntake(shared),
       says: (sentence) => this.says.push(sentence),
@@ -100,7 +103,7 @@ export class VolumeHost {
     const ground = await VolumeGround.open(
       this.disk,
       this.disk.open('volume'),
-      volumeBytes,
+      this.sizeBytes,
       chunkBytes,
       heat,
     );
@@ -155,7 +158,7 @@ export class VolumeHost {
   }
 
   contents(): Buffer {
-    const bytes = Buffer.alloc(volumeBytes);
+    const bytes = Buffer.alloc(this.disk.open('volume').sizeBytes);
     this.disk.open('volume').read(bytes, 0);
     return bytes;
   }

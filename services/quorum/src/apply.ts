@@ -6,6 +6,7 @@ import {
   keys,
   parseConfig,
   refuseReplacing,
+  refuseShrinking,
   replacingGroups,
   withEpochs,
   type Compare,
@@ -34,7 +35,10 @@ export async function apply(
   if (parsed.kind === 'invalid') return failure('invalid', parsed.errors.join('\n'));
   const before = view.config;
   const records = new Map([...view.groups].map(([name, held]) => [name, held.value]));
-  const unsafe = refuseReplacing(before?.value ?? null, parsed.config, records);
+  const unsafe = [
+    ...refuseReplacing(before?.value ?? null, parsed.config, records),
+    ...refuseShrinking(before?.value ?? null, parsed.config),
+  ];
   if (unsafe.length > 0) return failure('unsafe', unsafe.map((says) => `${file}: ${says}`).join('\n'));
   const differences = diffConfig(before?.value ?? null, parsed.config);
   const reply = (changed: boolean, revision: bigint): Answer<admin.ApplyReply> => ({

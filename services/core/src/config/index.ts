@@ -4,6 +4,7 @@ export { parseConfig } from './parse.ts';
 export type { ParseConfigResult } from './parse.ts';
 export { diffConfig } from './diff.ts';
 export { refuseReplacing, replacingGroups } from './replacing.ts';
+export { refuseShrinking } from './shrinking.ts';
 export { configFromJson, configToJson } from './json.ts';
 export type { ConfigFromJsonResult, ConfigJson } from './json.ts';
 export { formatDuration, formatRate, formatSize, parseDuration, parseRate, parseSize } from './quantity.ts';

@@ -15,7 +15,6 @@ export interface ExportTerms {
   /** Where clients find it, and the name by which they ask for it. */
   readonly socketPath: string;
   readonly name: string;
-  readonly sizeBytes: number;
   readonly file: SharedFile;
   readonly shared: SharedParts;
   /** By which it is woken; eventfd(2). */
@@ -48,12 +47,11 @@ port.once('message', (terms: ExportTerms) => {
 });
 
 /** Null: it said why not. */
-function listening({ socketPath, name, sizeBytes, file, shared, wakeFd }: ExportTerms): DirectServer | null {
+function listening({ socketPath, name, file, shared, wakeFd }: ExportTerms): DirectServer | null {
   const memory = new SharedMemory(shared);
   const grant = new Grant(memory);
   const says = (sentence: string): void => tell({ kind: 'says', sentence });
   const volume = new ExportedVolume({
-    sizeBytes,
     store: FileStore.shared(file),
     shared: memory,
     mayAct: () => grant.holds,

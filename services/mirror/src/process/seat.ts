@@ -7,7 +7,8 @@
  *   M3  a source is closed when its grant ends, whether or not anybody says so
  *   M4  whatever can't be opened is tried again, ever more slowly, and says why
  *   M5  one change at a time; an order that comes meanwhile is looked at afterwards
- *   M6  a role whose root is not the folder any more that it was is closed, and opened anew where that is right
+ *   M6  a target opens anew to be larger; a source grows while it is open, for its clients stay
+ *   M7  a role whose root is not the folder any more that it was is closed, and opened anew where that is right
  */
 
 import { join } from 'node:path';
@@ -54,6 +55,8 @@ export class Seat {
   #record: RoleRecord | null = null;
   /** What the open role was opened with and can't change while it is open. */
   #fixed = '';
+  /** Of the volume with which a target was opened; 0: of files. */
+  #sizeBytes = 0;
   #turn: Promise<void> = Promise.resolve();
   #waiting = false;
   #timer: NodeJS.Timeout | null = null;
@@ -67,7 +70,7 @@ export class Seat {
     this.#ports = ports;
     this.#dir = join(ports.dir, folderOf(order.mirror));
     this.#rootTimer = setInterval(() => {
-      if (this.#lost() !== '') this.#look(); // M6
+      if (this.#lost() !== '') this.#look(); // M7
     }, rootPeriodMs).unref();
     this.#look();
   }
@@ -196,6 +199,7 @@ export class Seat {
     const fixed = fixedOf(this.#order);
     if (fixed !== this.#fixed) await this.#shut();
     this.#fixed = fixed;
+    if (this.#now.kind === 'target' && this.#sizeBytes !== sizeOf(this.#order)) await this.#shut(); // M6
     const lost = this.#lost();
     if (lost !== '') {
       this.#ports.says(`${this.#order.mirror}: ${lost}`);
@@ -226,9 +230,11 @@ export class Seat {
   }
 
   async #openTarget(role: TargetRole | null): Promise<string> {
+    const sizeBytes = sizeOf(this.#order);
     const opened = await this.#ports.sides.target(this.#order, role);
     if (opened.kind === 'failed') return opened.says;
     this.#now = { kind: 'target', side: opened.side };
+    this.#sizeBytes = sizeBytes;
     return '';
   }
 
@@ -344,15 +350,17 @@ function closedSource(mirror: string, role: SourceRole, says: string): MirrorRep
   return { kind: 'source', mirror, epoch: role.epoch, sequence: 0, says, export: null, targets };
 }
 
-/** A volume's export stays open while its mode changes; another size needs clients that ask anew. */
+/** A volume's export stays open while its mode or its size changes. */
 function fixedOf({ dataset, keepMaxBytes }: MirrorOrder): string {
   switch (dataset.kind) {
     case 'files':
       return JSON.stringify([dataset, keepMaxBytes]);
     case 'volume':
-      return JSON.stringify([dataset.kind, dataset.path, dataset.sizeBytes, dataset.granularityBytes]);
+      return JSON.stringify([dataset.kind, dataset.path, dataset.granularityBytes]);
   }
 }
+
+const sizeOf = ({ dataset }: MirrorOrder): number => (dataset.kind === 'volume' ? dataset.sizeBytes : 0);
 
 function failed(says: string): Answered {
   return { kind: 'failed', as: 'failed', says };

@@ -6,11 +6,12 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MirrorOrder, VolumeDataset } from '@holdfast/core';
-import { bootMs, errorCode, errorText, pathIn, type WireCredentials } from '@holdfast/wire/directory';
+import { errorCode, errorText, pathIn, type WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import { VolumeGround } from '../volumes/ground.ts';
 import { VolumeSource } from '../volumes/source/volume-source.ts';
+import { bootTimeMs } from '../os/boot-time.ts';
 import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
@@ -104,7 +105,7 @@ export async function openSource(
       epoch: role.epoch,
       ...{ mode, onTargetLoss, targetLossMs },
       grantUntilMs: grantOf(role),
-      nowMs: bootMs,
+      nowMs: bootTimeMs,
       targets: lines.change(role.targets).targets,
       wakeExport: () => exporting.wake(),
       says,

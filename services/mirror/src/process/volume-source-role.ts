@@ -56,8 +56,7 @@ export class VolumeSourceSide implements SourceSide {
   ): Promise<Opened<SourceSide>> {
     const { exporting, file, socketPath, says } = ports;
     const name = exportNameOf(mirror);
-    const { sizeBytes, shared } = source;
-    const failed = await exporting.listen({ file, socketPath, name, sizeBytes, shared: shared.parts }, says);
+    const failed = await exporting.listen({ file, socketPath, name, shared: source.shared.parts }, says);
     if (failed === '') return { kind: 'open', side: new VolumeSourceSide(mirror, epoch, source, ports) };
     ports.lines.close();
     await source.close();
@@ -68,7 +67,10 @@ export class VolumeSourceSide implements SourceSide {
   change({ dataset }: MirrorOrder, role: SourceRole): void {
     const { targets, redial } = this.#ports.lines.change(role.targets);
     this.#source.grant(grantOf(role));
-    if (dataset.kind === 'volume') this.#source.setMode(dataset);
+    if (dataset.kind === 'volume') {
+      this.#source.setMode(dataset);
+      this.#source.setSize(dataset.sizeBytes);
+    }
     void this.#source.change(targets).then(() => {
       for (const member of redial) this.#source.redial(member); // S1
     });

@@ -53,17 +53,17 @@ const blank: VolumeRecord = {
 
 export class VolumeGround {
   readonly disk: Disk;
-  readonly sizeBytes: number;
   readonly chunkBytes: number;
   readonly hot: HotExtents;
   readonly #store: Store;
   readonly #slots: Slots;
   readonly #peers = new Map<string, PeerBitmap>();
+  #sizeBytes: number;
   #record: VolumeRecord = blank;
 
   private constructor(disk: Disk, sizeBytes: number, chunkBytes: number, heat: Heat) {
     this.disk = disk;
-    this.sizeBytes = sizeBytes;
+    this.#sizeBytes = sizeBytes;
     this.chunkBytes = chunkBytes;
     this.#store = disk.open('record');
     this.#slots = new Slots(this.#store, recordBytes);
@@ -85,6 +85,11 @@ export class VolumeGround {
     const ground = new VolumeGround(disk, sizeBytes, chunkBytes, heat);
     await ground.#fold(volume);
     return ground;
+  }
+
+  /** Of the volume. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   get record(): VolumeRecord {
@@ -122,6 +127,7 @@ export class VolumeGround {
     if (known !== undefined) return known;
     const made = new PeerBitmap(this.disk, name, this.sizeBytes, this.chunkBytes);
     await made.save();
+    await made.grow(this.sizeBytes);
     this.#peers.set(name, made);
     await this.save({ peers: [...this.#peers.keys()] });
     return made;
@@ -135,6 +141,13 @@ export class VolumeGround {
     await this.save({ peers: [...this.#peers.keys()] });
     peer.close();
     this.disk.remove(nameOf(name));
+  }
+
+  /** The volume has grown. What is new differs from everybody's: at once, and durably when it resolves. */
+  async grow(sizeBytes: number): Promise<void> {
+    this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes);
+    this.hot.grow(sizeBytes);
+    await Promise.all([...this.#peers.values()].map((peer) => peer.grow(sizeBytes)));
   }
 
   /** Chunks of a range: the first and the last. */

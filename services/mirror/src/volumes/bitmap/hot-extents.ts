@@ -22,6 +22,9 @@ export interface Heat {
 /** 4 GiB that are compared after a crash, in a second or two. */
 export const usualHeat: Heat = { extentBytes: 4_194_304, hotMax: 1_024, coolAtOnce: 64 };
 
+/** What it may become while it is open, in extents: 64 TiB of the usual size. Address space, and no memory. */
+const extentsMax = 16_777_216;
+
 const slotBytes = 32_768;
 const sequencesAhead = 1_048_576;
 
@@ -33,9 +36,10 @@ export class HotExtents {
   readonly #heatTerms: Heat;
   /** One byte for each: 1 when it may be written to. */
   readonly memory: SharedArrayBuffer;
+  /** As long as `memory` is. */
   readonly #flags: Uint8Array;
   /** When it was written to last, by a clock that counts uses. */
-  readonly #used: Float64Array;
+  #used: Float64Array;
   readonly #hot = new Set<number>();
   #clock = 0;
   #sequenceBound = 0;
@@ -45,7 +49,8 @@ export class HotExtents {
     this.#store = store;
     this.#slots = new Slots(store, slotBytes);
     this.#used = new Float64Array(Math.ceil(volumeBytes / heat.extentBytes));
-    this.memory = new SharedArrayBuffer(this.#used.length);
+    const extents = this.#used.length;
+    this.memory = new SharedArrayBuffer(extents, { maxByteLength: Math.max(extentsMax, extents) });
     this.#flags = new Uint8Array(this.memory);
   }
 
@@ -72,6 +77,16 @@ export class HotExtents {
   *hot(): Iterable<{ readonly offset: number; readonly length: number }> {
     const { extentBytes } = this.#heatTerms;
     for (const extent of this.#hot) yield { offset: extent * extentBytes, length: extentBytes };
+  }
+
+  /** The volume has grown; what is new is cold. */
+  grow(volumeBytes: number): void {
+    const extents = Math.ceil(volumeBytes / this.extentBytes);
+    if (extents <= this.#used.length) return;
+    const used = new Float64Array(extents);
+    used.set(this.#used);
+    this.#used = used;
+    this.memory.grow(extents);
   }
 
   /** It was written to. */

@@ -5,7 +5,8 @@
  *
  *   B1  a bit that is set in memory and not on disk lies in an extent that is on record as hot (hot-extents.ts)
  *   B2  bits are cleared in memory first; on disk they may stay set for long, which costs a comparison and nothing else
- *   B3  a stamp is written after the bits that it vouches for are durable
+ *   B3  what a larger volume has more differs, and so does the chunk that was the last one before: it may have been a part only
+ *   B4  a stamp, and how many chunks there are, is written after the bits that it vouches for are durable
  */
 
 import * as z from 'zod';
@@ -29,6 +30,8 @@ export class PeerBitmap {
   readonly #slots: Slots;
   #bits: Bits;
   #stamp = noStamp;
+  /** Of the header on disk; 0: there is none that counts. */
+  #chunksTold = 0;
   #turn: Promise<void> = Promise.resolve();
   /** Pages that differ from what is on disk. */
   readonly #stale = new Set<number>();
@@ -93,19 +96,17 @@ export class PeerBitmap {
     return saved;
   }
 
-  /** The volume has grown; what is new differs. */
+  /** The volume has grown. B3, in memory at once. */
   async grow(volumeBytes: number): Promise<void> {
     const before = this.#bits;
     const chunks = Math.ceil(volumeBytes / this.chunkBytes);
     if (chunks <= before.length) return;
     const bits = new Bits(chunks);
     for (let at = before.next(0); at !== null; at = before.next(at + 1)) bits.add(at);
-    for (let at = before.length; at < chunks; at += 1) bits.add(at);
+    for (let at = Math.max(0, before.length - 1); at < chunks; at += 1) bits.add(at);
     this.#bits = bits;
     this.#allStale();
     await this.save();
-    this.#writeHeader();
-    await this.#store.sync();
   }
 
   close(): void {
@@ -121,6 +122,7 @@ export class PeerBitmap {
       if (chunks === undefined) added.set(page, [chunk]);
       else chunks.push(chunk);
     }
+    const chunks = this.#bits.length;
     const pages = [...this.#stale];
     this.#stale.clear();
     try {
@@ -130,10 +132,11 @@ export class PeerBitmap {
       for (const page of pages) this.#stale.add(page);
       throw error;
     }
-    if (stamp === null || stamp === this.#stamp) return;
-    this.#stamp = stamp; // B3
-    this.#writeHeader();
+    if ((stamp === null || stamp === this.#stamp) && chunks === this.#chunksTold) return;
+    this.#stamp = stamp ?? this.#stamp;
+    this.#writeHeader(chunks); // B4
     await this.#store.sync();
+    this.#chunksTold = chunks;
   }
 
   #read(): void {
@@ -142,6 +145,7 @@ export class PeerBitmap {
     const known = parsed?.success === true ? parsed.data : null;
     if (known?.chunkBytes === this.chunkBytes && known.chunks <= this.#bits.length) {
       this.#stamp = known.stamp;
+      this.#chunksTold = known.chunks;
       const bytes = Math.min(Math.ceil(known.chunks / 8), this.#store.sizeBytes - bitsAt);
       for (let at = 0; at < bytes; at += pageBytes) {
         const page = Buffer.alloc(Math.min(pageBytes, bytes - at));
@@ -149,22 +153,19 @@ export class PeerBitmap {
         this.#bits.addBytes(at, page);
       }
     }
-    if (known === null || known.chunks !== this.#bits.length) this.#begin(known?.chunks ?? 0);
+    if (this.#chunksTold !== this.#bits.length) this.#begin(this.#chunksTold);
   }
 
-  /** Of this size for the first time: what was not in it before differs. Zeros on disk mean clean, so all is written. */
+  /** Of this size for the first time: B3. Zeros on disk mean clean, so all is written. */
   #begin(chunksBefore: number): void {
-    for (let at = chunksBefore; at < this.#bits.length; at += 1) this.#bits.add(at);
+    for (let at = Math.max(0, chunksBefore - 1); at < this.#bits.length; at += 1) this.#bits.add(at);
     this.#store.resize(bitsAt + Math.ceil(this.#bits.length / pageBits) * pageBytes);
     this.#allStale();
-    this.#writeHeader();
   }
 
-  #writeHeader(): void {
+  #writeHeader(chunks: number): void {
     const { chunkBytes } = this;
-    this.#slots.write(
-      Buffer.from(JSON.stringify({ stamp: this.#stamp, chunkBytes, chunks: this.#bits.length })),
-    );
+    this.#slots.write(Buffer.from(JSON.stringify({ stamp: this.#stamp, chunkBytes, chunks })));
   }
 
   #writePage(page: number, extra: readonly number[]): void {

@@ -23,7 +23,6 @@ import { recordFlag, recordKind, WriteRingHead } from './write-ring.ts';
 type Done = (outcome: number) => void;
 
 export interface ExportedPorts {
-  readonly sizeBytes: number;
   /** Open for reading and writing; not closed or synced here. */
   readonly store: Store;
   readonly shared: SharedMemory;
@@ -59,7 +58,6 @@ const writeBytesMax = 1_048_576;
 const zeroBytesMax = 268_435_456;
 
 export class ExportedVolume implements Volume {
-  readonly sizeBytes: number;
   readonly #ports: ExportedPorts;
   readonly #shared: SharedMemory;
   readonly #ring: WriteRingHead;
@@ -71,12 +69,16 @@ export class ExportedVolume implements Volume {
   #news = 0;
 
   constructor(ports: ExportedPorts) {
-    this.sizeBytes = ports.sizeBytes;
     this.#ports = ports;
     this.#shared = ports.shared;
     this.#ring = new WriteRingHead(ports.shared);
     this.#tickets = new Tickets(ports.shared);
     this.#writeBytesMax = Math.min(writeBytesMax, ports.shared.contents.length / 4);
+  }
+
+  /** It may grow. */
+  get sizeBytes(): number {
+    return this.#shared.sizeBytes;
   }
 
   submit(request: VolumeRequest, done: Done): void {

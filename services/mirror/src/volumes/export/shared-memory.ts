@@ -102,6 +102,8 @@ export class SharedMemory {
   readonly hot: Uint8Array;
   /** Until when the source may act, in microseconds of boot time. */
   readonly #until: BigInt64Array;
+  /** Of the volume. */
+  readonly #size: BigInt64Array;
 
   constructor(parts: SharedParts) {
     const { memory, contentsBytes } = parts;
@@ -111,10 +113,12 @@ export class SharedMemory {
     this.parts = parts;
     this.words = new Int32Array(memory, 0, 48);
     this.#until = new BigInt64Array(memory, 192, 1);
+    this.#size = new BigInt64Array(memory, 200, 1);
     this.records = new Int32Array(memory, recordsAt, (recordsMax * recordBytes) / 4);
     this.recordNumbers = new Float64Array(memory, recordsAt, (recordsMax * recordBytes) / 8);
     this.answers = new Int32Array(memory, answersAt, (answersMax * answerBytes) / 4);
     this.contents = Buffer.from(memory, contentsAt, contentsBytes);
+    // As long as what it shows, which grows with the volume.
     this.hot = new Uint8Array(parts.hot);
   }
 
@@ -141,6 +145,15 @@ export class SharedMemory {
     const us = untilMs === Infinity ? foreverUs : BigInt(Math.floor(untilMs * 1_000));
     Atomics.store(this.#until, 0, us);
     Atomics.add(this.words, word.grants, 1);
+  }
+
+  /** Never less than before. */
+  set sizeBytes(bytes: number) {
+    Atomics.store(this.#size, 0, BigInt(bytes));
+  }
+
+  get sizeBytes(): number {
+    return Number(Atomics.load(this.#size, 0));
   }
 
   get untilMs(): number {

@@ -141,6 +141,7 @@ export class VolumeLine {
   }
 
   hangUp(says: string): void {
+    if (this.#phase.kind === 'resync') this.#phase.resyncing.stop();
     this.#stop.abort();
     this.#connection?.close(says);
   }

@@ -23,6 +23,7 @@ import { outcome } from '../nbd/protocol.ts';
 import type { Store } from '../store/store.ts';
 import { Answers } from './answers.ts';
 import type { Greeting } from './greeting.ts';
+import { Growing } from './growing.ts';
 import { Syncing } from './syncing.ts';
 import type { Comparison, Verification } from './verifying.ts';
 import { VolumeLine } from './volume-line.ts';
@@ -64,6 +65,8 @@ const lookMs = 50;
 /** Bits that were cleared in memory reach the disk so often. */
 const saveMs = 10_000;
 const drainLookMs = 5;
+/** What is to be larger and can't be yet is tried again so often. */
+const growMs = 5_000;
 
 export class VolumeSource {
   /** For the export. */
@@ -73,6 +76,7 @@ export class VolumeSource {
   readonly #options: VolumeSourceOptions;
   #terms: SyncTerms;
   readonly #syncing: Syncing;
+  readonly #growing: Growing;
   readonly #lines = new Map<string, VolumeLine>();
   readonly #received = new Answers();
   readonly #durable = new Answers();
@@ -88,6 +92,7 @@ export class VolumeSource {
   private constructor(store: Store, ground: VolumeGround, options: VolumeSourceOptions) {
     this.shared = SharedMemory.made(ground.hot.memory, ground.hot.extentBytes);
     this.shared.grant(options.grantUntilMs);
+    this.shared.sizeBytes = ground.sizeBytes;
     this.#store = store;
     this.#ground = ground;
     this.#options = options;
@@ -100,7 +105,18 @@ export class VolumeSource {
       take: (record, contents, answer) => this.#take(record, contents, answer),
       taken: () => this.#taken(),
     });
-    this.#timers = [setInterval(() => this.#release(), lookMs), setInterval(() => void this.#save(), saveMs)];
+    this.#growing = new Growing({
+      ...{ store, ground, shared: this.shared },
+      hangUp: () => {
+        for (const line of this.#lines.values()) line.hangUp(`${options.name} has become larger`);
+      },
+      says: (sentence) => options.says(`${options.name}: ${sentence}`),
+    });
+    this.#timers = [
+      setInterval(() => this.#release(), lookMs),
+      setInterval(() => void this.#save(), saveMs),
+      setInterval(() => this.#growing.look(), growMs),
+    ];
   }
 
   /** Store and ground are closed with it. */
@@ -135,7 +151,8 @@ export class VolumeSource {
   /** Of everything that was answered so far. */
   rows(): readonly MirrorRow[] {
     if (!this.#closing) this.#intake.catchUp();
-    return [...this.#lines.values()].map((line) => line.row());
+    const rows = [...this.#lines.values()].map((line) => line.row());
+    return rows.map((row) => (row.says === '' ? { ...row, says: this.#growing.says } : row));
   }
 
   async change(targets: readonly SourceTarget[]): Promise<void> {
@@ -167,6 +184,11 @@ export class VolumeSource {
   setMode({ mode, onTargetLoss, targetLossMs }: SyncTerms): void {
     this.#terms = { mode, onTargetLoss, targetLossMs };
     this.#release();
+  }
+
+  /** While clients are connected. A smaller size is none. */
+  setSize(sizeBytes: number): void {
+    this.#growing.want(sizeBytes);
   }
 
   line(member: string): VolumeLine | null {
@@ -225,6 +247,7 @@ export class VolumeSource {
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#hold !== null) clearTimeout(this.#hold);
     await this.#warming;
+    await this.#growing.end();
     this.#answerAll();
     await this.#syncing.idle();
     this.#answerAll();

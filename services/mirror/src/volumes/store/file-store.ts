@@ -155,6 +155,7 @@ export class FileStore implements Store {
 
   resize(sizeBytes: number): void {
     if (this.#device) {
+      this.#sizeBytes = checked(libc.lseek(this.#fd, 0, seekEnd), 'lseek', null);
       if (sizeBytes > this.#sizeBytes) throw new OsError('ENOSPC', 'a device of this size', null);
       return;
     }
