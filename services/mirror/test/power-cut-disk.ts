@@ -19,6 +19,10 @@ class Platter {
   /** What the next syncs come to; null: they go well. */
   failing: string | null = null;
   bytesMax = Infinity;
+  /** What the next write comes to; null: it goes well. */
+  refusing: string | null = null;
+  /** Syncs end when it resolves; null: at once. */
+  stalled: Promise<void> | null = null;
 }
 
 export class PowerCutStore implements Store {
@@ -41,6 +45,9 @@ export class PowerCutStore implements Store {
   }
 
   write(from: Uint8Array, offset: number): void {
+    const { refusing } = this.#platter;
+    this.#platter.refusing = null;
+    if (refusing !== null) throw failure(refusing);
     this.#apply({ kind: 'write', offset, bytes: Buffer.from(from) });
   }
 
@@ -54,6 +61,7 @@ export class PowerCutStore implements Store {
     const covered = new Set(platter.pending);
     // Other things happen meanwhile.
     await new Promise((next) => setImmediate(next));
+    if (platter.stalled !== null) await platter.stalled;
     if (!this.#alive()) await new Promise(() => undefined);
     if (platter.failing !== null) throw failure(platter.failing);
     for (const one of platter.pending) if (covered.has(one)) platter.durable = applied(platter.durable, one);
@@ -144,6 +152,23 @@ export class PowerCutDisk implements Disk {
   fail(name: string, code: string | null): void {
     const platter = this.#platters.get(name);
     if (platter !== undefined) platter.failing = code;
+  }
+
+  /** One write fails, and has done half of it. */
+  refuse(name: string, code: string): void {
+    const platter = this.#platters.get(name);
+    if (platter !== undefined) platter.refusing = code;
+  }
+
+  /** Syncs of this store do not end before what is answered is called. */
+  stall(name: string): () => void {
+    let go = (): void => undefined;
+    const platter = this.#platters.get(name);
+    if (platter !== undefined) platter.stalled = new Promise((resolve) => (go = resolve));
+    return () => {
+      if (platter !== undefined) platter.stalled = null;
+      go();
+    };
   }
 
   /** It can't become larger than that. */

@@ -25,7 +25,7 @@ function program(folder: string): string {
     const begun = async () => {
       const shared = SharedMemory.made(new SharedArrayBuffer(1), 4_194_304).parts;
       const exporting = ThreadedExport.begun();
-      const says = await exporting.listen({ file: store.shared, socketPath, name: 'disk', shared }, console.error);
+      const says = await exporting.listen({ file: store.shared, socketPath, name: 'disk', shared }, { says: console.error, refused: console.error });
       assert.equal(says, '');
       return exporting;
     };

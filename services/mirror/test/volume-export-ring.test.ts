@@ -105,7 +105,7 @@ describe('an export', () => {
       ...{ store: disk.open('volume'), shared: memory },
       mayAct: () => nowMs < memory.untilMs,
       wakeSource: () => undefined,
-      says: () => undefined,
+      refused: () => undefined,
     });
     intake = new Intake({
       shared: memory,
@@ -237,7 +237,7 @@ const program = (dist: string): string => `
     const count = new Int32Array(workerData.count);
     const store = { sizeBytes: 65536, write: () => { Atomics.add(count, 0, 1); }, read() {}, zero() {} };
     const volume = new ExportedVolume({
-      store, shared, mayAct: () => true, wakeSource: () => undefined, says: () => undefined,
+      store, shared, mayAct: () => true, wakeSource: () => undefined, refused: () => undefined,
     });
     const contents = Buffer.alloc(512);
     parentPort.postMessage('runs');

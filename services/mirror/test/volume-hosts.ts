@@ -72,7 +72,7 @@ export class VolumeHost {
       shared,
       mayAct: () => this.nowMs < shared.untilMs,
       wakeSource: () => wakeIntake(shared),
-      says: (sentence) => this.says.push(sentence),
+      refused: (sentence) => this.says.push(sentence),
     });
     if (this.source !== null) exports.set(this.source, exported);
     const look = (): void => {
@@ -130,6 +130,14 @@ export class VolumeHost {
     this.reachable = false;
     for (const line of this.#lines) line.cut();
     this.#lines.clear();
+  }
+
+  /** What is sent to it is not looked at until what is answered is called. */
+  stall(): () => void {
+    for (const line of this.#lines) line.target.hold();
+    return () => {
+      for (const line of this.#lines) line.target.go();
+    };
   }
 
   mend(): void {

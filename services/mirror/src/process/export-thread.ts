@@ -24,7 +24,12 @@ export interface ExportTerms {
 export type FromExportThread =
   | { readonly kind: 'listens' }
   | { readonly kind: 'failed'; readonly says: string }
-  | { readonly kind: 'says'; readonly sentence: string };
+  | { readonly kind: 'says'; readonly sentence: string }
+  /** The disk refused something to a client. */
+  | { readonly kind: 'refused'; readonly sentence: string };
+
+/** A disk that is broken refuses a lot. */
+const refusedEveryMs = 1_000;
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
@@ -51,12 +56,17 @@ function listening({ socketPath, name, file, shared, wakeFd }: ExportTerms): Dir
   const memory = new SharedMemory(shared);
   const grant = new Grant(memory);
   const says = (sentence: string): void => tell({ kind: 'says', sentence });
+  let refusedMs = -Infinity;
   const volume = new ExportedVolume({
     store: FileStore.shared(file),
     shared: memory,
     mayAct: () => grant.holds,
     wakeSource: () => wakeIntake(memory),
-    says: (sentence) => says(`${name} ${sentence}`),
+    refused: (sentence) => {
+      if (performance.now() - refusedMs < refusedEveryMs) return;
+      refusedMs = performance.now();
+      tell({ kind: 'refused', sentence });
+    },
   });
   try {
     return DirectServer.listen({ socketPath, name, volume, shared: memory, wakeFd, says });

@@ -273,7 +273,10 @@ export class Seat {
     const { mirror } = this.#order;
     const record = await this.#read();
     if (typeof record === 'string') return failed(record);
-    if (record.kind === 'source' && record.epoch === epoch) return { kind: 'done', says: '' };
+    if (record.kind === 'source' && record.epoch === epoch) {
+      if (this.#now.kind === 'source') this.#now.side.writable?.();
+      return { kind: 'done', says: '' };
+    }
     if (record.kind === 'source' && record.epoch > epoch)
       return failed(`${mirror} was opened at epoch ${record.epoch.toString()} already`);
     if (this.#now.kind === 'source') await this.#shut();

@@ -34,6 +34,8 @@ export interface SourceSide {
   readonly lost?: string;
   /** Resolves at `limitMs` at the latest, with the targets that hold everything. */
   drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]>;
+  /** It stays the source after all: what was held for a drain goes on. Absent: nothing is. */
+  writable?(): void;
   run(run: MirrorRun, ports: RunPorts): Promise<Answered>;
   /** With a clean mark on disk. */
   close(why: Closing): Promise<void>;

@@ -61,6 +61,9 @@ function run(side: SourceSide): void {
         void side.drain(to, limitMs).then((targets) => tell({ kind: 'drained', id, targets }));
         return;
       }
+      case 'writable':
+        side.writable?.();
+        return;
       case 'run': {
         const { id } = message;
         const abort = new AbortController();

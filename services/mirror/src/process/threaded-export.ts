@@ -17,6 +17,12 @@ const endMs = 5_000;
 const one = Buffer.alloc(8);
 one[0] = 1;
 
+export interface ExportEars {
+  readonly says: (sentence: string) => void;
+  /** The disk refused something to a client. */
+  readonly refused: (sentence: string) => void;
+}
+
 export class ThreadedExport {
   readonly #worker: Worker;
   readonly #wakeFd: number;
@@ -25,7 +31,7 @@ export class ThreadedExport {
   #socketPath: string | null = null;
   #over = false;
   #listened: ((says: string) => void) | null = null;
-  #says: (sentence: string) => void = () => undefined;
+  #ears: ExportEars = { says: () => undefined, refused: () => undefined };
 
   private constructor(worker: Worker, wakeFd: number) {
     this.#worker = worker;
@@ -53,10 +59,10 @@ export class ThreadedExport {
   }
 
   /** Once. Empty when clients can come; otherwise why not. */
-  listen(terms: Omit<ExportTerms, 'wakeFd'>, says: (sentence: string) => void): Promise<string> {
+  listen(terms: Omit<ExportTerms, 'wakeFd'>, ears: ExportEars): Promise<string> {
     this.#shared = new SharedMemory(terms.shared);
     this.#socketPath = terms.socketPath;
-    this.#says = says;
+    this.#ears = ears;
     return new Promise((resolve) => {
       this.#listened = resolve;
       this.#worker.postMessage({ ...terms, wakeFd: this.#wakeFd } satisfies ExportTerms);
@@ -101,7 +107,10 @@ export class ThreadedExport {
         this.#listened?.(message.says);
         return;
       case 'says':
-        this.#says(message.sentence);
+        this.#ears.says(message.sentence);
+        return;
+      case 'refused':
+        this.#ears.refused(message.sentence);
     }
   }
 }

@@ -25,6 +25,7 @@ export type ToSourceThread =
   | { readonly kind: 'open'; readonly options: SourceThreadOptions }
   | { readonly kind: 'change'; readonly order: MirrorOrder; readonly role: SourceRole }
   | { readonly kind: 'drain'; readonly id: number; readonly to: MemberId | null; readonly limitMs: number }
+  | { readonly kind: 'writable' }
   | { readonly kind: 'run'; readonly id: number; readonly run: MirrorRun }
   /** Whoever asked went away. */
   | { readonly kind: 'abort'; readonly id: number }
@@ -107,6 +108,10 @@ export class ThreadedSource implements SourceSide {
       this.#drains.set(id, resolve);
       this.#tell({ kind: 'drain', id, to, limitMs });
     });
+  }
+
+  writable(): void {
+    this.#tell({ kind: 'writable' });
   }
 
   run(run: MirrorRun, { row, signal }: RunPorts): Promise<Answered> {

@@ -2,9 +2,12 @@
  * A volume as a source: its export, its targets as they are ordered, what is told of them, and what a person wants of them.
  *
  *   S1  a change of rate holds at once; other terms of a connection take a new one
- *   S2  a drain answers in time, with the targets that hold everything; they get all that was answered before it, and what
- *       comes meanwhile waits
- *   S3  closed because its time is over, clients are told so with ESHUTDOWN. At the end of the process they are hung up
+ *   S2  a drain answers in time, with the targets that hold everything. Writes wait only for the end of it, and from then on until it
+ *       is closed: what was written after the answer would be missing there. They go on when the drain failed, when the move is
+ *       called off (writable), and after `heldMs`, so that no service hangs for ever
+ *   S3  what the disk refuses to a client, and a record that can't be written, is a trouble of the data: the group is better off on
+ *       a server whose copy is in step
+ *   S4  closed because its time is over, clients are told so with ESHUTDOWN. At the end of the process they are hung up
  *       on, so that those who connect again go on where they were
  */
 
@@ -14,6 +17,7 @@ import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
 import type { SharedFile } from '../volumes/store/file-store.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
+import { ExportTrouble } from './export-trouble.ts';
 import type { Lines } from './source-role.ts';
 import type { ThreadedExport } from './threaded-export.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
@@ -34,13 +38,25 @@ export interface VolumeSourcePorts {
   readonly says: (sentence: string) => void;
 }
 
+/** Of the last bytes, while writes wait; and from the answer on. */
+const lastMs = 8_000;
+const heldMs = 60_000;
+
 export class VolumeSourceSide implements SourceSide {
   readonly #ports: VolumeSourcePorts;
   readonly #mirror: MirrorId;
   readonly #epoch: Epoch;
   readonly #source: VolumeSource;
+  readonly #trouble: ExportTrouble;
 
-  private constructor(mirror: MirrorId, epoch: Epoch, source: VolumeSource, ports: VolumeSourcePorts) {
+  private constructor(
+    mirror: MirrorId,
+    epoch: Epoch,
+    source: VolumeSource,
+    trouble: ExportTrouble,
+    ports: VolumeSourcePorts,
+  ) {
+    this.#trouble = trouble;
     this.#mirror = mirror;
     this.#epoch = epoch;
     this.#source = source;
@@ -56,8 +72,15 @@ export class VolumeSourceSide implements SourceSide {
   ): Promise<Opened<SourceSide>> {
     const { exporting, file, socketPath, says } = ports;
     const name = exportNameOf(mirror);
-    const failed = await exporting.listen({ file, socketPath, name, shared: source.shared.parts }, says);
-    if (failed === '') return { kind: 'open', side: new VolumeSourceSide(mirror, epoch, source, ports) };
+    const trouble = new ExportTrouble();
+    const refused = (sentence: string): void => {
+      trouble.note(sentence);
+      says(`${mirror}: ${sentence}`);
+    };
+    const terms = { file, socketPath, name, shared: source.shared.parts };
+    const failed = await exporting.listen(terms, { says, refused });
+    if (failed === '')
+      return { kind: 'open', side: new VolumeSourceSide(mirror, epoch, source, trouble, ports) };
     ports.lines.close();
     await source.close();
     ports.kept.close();
@@ -77,7 +100,8 @@ export class VolumeSourceSide implements SourceSide {
   }
 
   report(): SourceReport {
-    const { sequence, failed } = this.#source;
+    const { sequence, failed, trouble } = this.#source;
+    const dataTrouble = trouble === '' ? this.#trouble.says : trouble; // S3
     const { count: entries, bytes } = this.#ports.kept;
     return {
       kind: 'source',
@@ -87,16 +111,24 @@ export class VolumeSourceSide implements SourceSide {
       says: failed,
       export: exportUri(this.#mirror, this.#ports.socketPath),
       targets: this.#source.rows(),
+      ...(dataTrouble === '' ? {} : { dataTrouble }),
       ...(entries === 0 ? {} : { kept: { entries, bytes } }),
     };
   }
 
   /** S2. */
   async drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
-    this.#source.hold();
-    const drained = await this.#source.drain(to, limitMs);
+    const untilMs = performance.now() + limitMs;
+    await this.#source.drain(to, limitMs);
+    this.#source.hold(heldMs);
+    const drained = await this.#source.drain(to, Math.min(lastMs, untilMs - performance.now()));
     if (to !== null && !drained.includes(to)) this.#source.letGo();
     return drained;
+  }
+
+  /** S2. */
+  writable(): void {
+    this.#source.letGo();
   }
 
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
@@ -116,7 +148,7 @@ export class VolumeSourceSide implements SourceSide {
     }
   }
 
-  /** S3. */
+  /** S4. */
   async close(why: Closing): Promise<void> {
     if (why === 'restart') await this.#ports.exporting.hangUp();
     // It goes on telling clients for a moment; nobody waits for that.

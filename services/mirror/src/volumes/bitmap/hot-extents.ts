@@ -119,7 +119,13 @@ export class HotExtents {
     const cooled = over > 0 ? this.#coldest(Math.max(over, coolAtOnce), wanted) : [];
     // From here on a write to one of them waits; it is still on record until the record is replaced.
     for (const extent of cooled) this.#cool(extent);
-    if (cooled.length > 0) await settle();
+    try {
+      if (cooled.length > 0) await settle();
+    } catch (error) {
+      // They are on record still.
+      for (const extent of cooled) Atomics.store(this.#flags, extent, 1);
+      throw error;
+    }
     for (const extent of cooled) this.#hot.delete(extent);
     await this.#save([...this.#hot, ...added], sequence);
     for (const extent of added) this.#heat(extent); // E1

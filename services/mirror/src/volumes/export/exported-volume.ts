@@ -29,7 +29,8 @@ export interface ExportedPorts {
   /** Whether the grant holds. */
   readonly mayAct: () => boolean;
   readonly wakeSource: () => void;
-  readonly says: (sentence: string) => void;
+  /** What the disk refused. */
+  readonly refused: (sentence: string) => void;
 }
 
 /** Until everything of it is done, it waits as a whole. */
@@ -138,7 +139,7 @@ export class ExportedVolume implements Volume {
         this.#ports.store.read(into, offset);
         return outcome.done;
       } catch (error) {
-        this.#ports.says(`can't be read at ${offset}: ${textOf(error)}`);
+        this.#ports.refused(`can't be read at ${offset}: ${textOf(error)}`);
         return outcomeOf(error);
       }
     });
@@ -198,7 +199,7 @@ export class ExportedVolume implements Volume {
 
   /** `room`: where its contents go in the ring; null: nowhere. */
   #apply(change: Change, offset: number, length: number, room: number | null): number {
-    const { store, says } = this.#ports;
+    const { store, refused: tell } = this.#ports;
     try {
       if (change.contents === null) store.zero(offset, length, change.hole);
       else {
@@ -212,7 +213,7 @@ export class ExportedVolume implements Volume {
     } catch (error) {
       this.#ring.note({ kind: recordKind.unknown, flags: 0, ticket: 0, offset, length });
       this.#wake(false);
-      says(`can't be written at ${offset}: ${textOf(error)}`);
+      tell(`can't be written at ${offset}: ${textOf(error)}`);
       return outcomeOf(error);
     }
   }

@@ -8,26 +8,43 @@
 import { errorText } from '@holdfast/wire/directory';
 import type { Store } from '../store/store.ts';
 
+interface Asked {
+  readonly done: (ok: boolean) => void;
+  readonly flush: boolean;
+}
+
+export interface SyncingPorts {
+  readonly store: Store;
+  /** A sync begins that covers a client's flush: targets are to make the same durable. */
+  readonly flushes: () => void;
+  /** Y2, once. */
+  readonly failed: (says: string) => void;
+}
+
 export class Syncing {
-  readonly #store: Store;
-  readonly #failed: (says: string) => void;
-  #waiting: ((ok: boolean) => void)[] = [];
+  readonly #ports: SyncingPorts;
+  #waiting: Asked[] = [];
   #running = false;
-  #broken = false;
+  #broken: Error | null = null;
 
-  constructor(store: Store, failed: (says: string) => void) {
-    this.#store = store;
-    this.#failed = failed;
+  constructor(ports: SyncingPorts) {
+    this.#ports = ports;
   }
 
-  /** `begins` of the sync that covers this is called before it runs. */
-  request(done: (ok: boolean) => void, begins: () => void): void {
-    this.#waiting.push(done);
-    if (!this.#running) void this.#run(begins);
+  /** For a client. */
+  flush(done: (ok: boolean) => void): void {
+    this.#ask({ done, flush: true });
   }
 
-  get broken(): boolean {
-    return this.#broken;
+  /** For us. Throws what made a sync fail, then and ever after. */
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (ok: boolean): void => {
+        if (ok) resolve();
+        else reject(this.#broken ?? new Error('a sync failed without a reason'));
+      };
+      this.#ask({ done, flush: false });
+    });
   }
 
   /** Resolves when none runs. */
@@ -35,29 +52,33 @@ export class Syncing {
     while (this.#running) await new Promise((next) => setTimeout(next, 1));
   }
 
-  async #run(begins: () => void): Promise<void> {
+  #ask(asked: Asked): void {
+    this.#waiting.push(asked);
+    if (!this.#running) void this.#run();
+  }
+
+  async #run(): Promise<void> {
     this.#running = true;
     // Y1. One turn later, so that those who ask together share one.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
-      const asked = this.#waiting;
-      this.#waiting = [];
-      begins();
+      const asked = this.#waiting.splice(0);
+      if (asked.some(({ flush }) => flush)) this.#ports.flushes();
       const ok = await this.#sync();
-      for (const done of asked) done(ok);
+      for (const { done } of asked) done(ok);
     }
     this.#running = false;
   }
 
   /** Y2. */
   async #sync(): Promise<boolean> {
-    if (this.#broken) return false;
+    if (this.#broken !== null) return false;
     try {
-      await this.#store.sync();
+      await this.#ports.store.sync();
       return true;
     } catch (error) {
-      this.#broken = true;
-      this.#failed(`what was written can't be made durable: ${errorText(error)}`);
+      this.#broken = error instanceof Error ? error : new Error(errorText(error));
+      this.#ports.failed(`what was written can't be made durable: ${errorText(error)}`);
       return false;
     }
   }

@@ -4,55 +4,36 @@
  *
  *   L1  a write is either forwarded, in order, or its chunks are dirty in the bitmap; never neither
  *   L2  what was forwarded is dirty again when the connection ends before the target had it durable
- *   L3  what is under way is bounded: beyond `softBytes` writes are answered only when the target has them, and a target that
- *       does not get below that within `congestedMs`, or goes beyond `hardBytes`, falls back to the bitmap
- *   L4  it catches up by itself when everything that was under way has arrived, ever later when that happens often
+ *   L3  what is under way is bounded, and nobody is slowed by it: a target that has more than `hardBytes` under way, or more than
+ *       `softBytes` for longer than `congestedMs`, falls back to the bitmap
+ *   L4  what the store holds after a write that failed nobody knows: a target in step is not, until that is compared
+ *   L5  it catches up by itself when everything that was under way has arrived, ever later when that happens often
  */
 
 import { randomBytes } from 'node:crypto';
 import type { MirrorRow, MirrorState } from '@holdfast/core';
-import { errorText } from '@holdfast/wire/directory';
+import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { BeatFacts, Connection, Frame } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
 import { redialMs } from '../../transport/backoff.ts';
 import type { SourceTarget } from '../../files/source/types.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
-import type { VolumeGround } from '../ground.ts';
-import type { Store } from '../store/store.ts';
 import { Comparing } from './comparing.ts';
 import { Forwarding } from './forwarding.ts';
-import { greet, type Greeting } from './greeting.ts';
+import { greet } from './greeting.ts';
+import type { LinePorts } from './line-ports.ts';
 import { pause } from './pause.ts';
+import { Rate } from './rate.ts';
 import { Resyncing } from './resyncing.ts';
 import { verify, type Comparison, type Verification } from './verifying.ts';
 
-export interface LinePorts {
-  readonly ground: VolumeGround;
-  readonly store: Store;
-  readonly greeting: (target: string) => Greeting;
-  /** Of the last write. */
-  readonly sequence: () => number;
-  /** Before it forwards: what comes from now on has contents. */
-  readonly wantContents: () => void;
-  /** Everything that is in the store now is forwarded, or dirty. */
-  readonly catchUp: () => void;
-  /** The same, and nothing is written meanwhile. */
-  readonly still: <T>(work: () => T) => T;
-  /** Somebody waits for the targets with every write. */
-  readonly urgent: () => boolean;
-  /** Something arrived, or nothing more will: whoever waits looks again. */
-  readonly progressed: () => void;
-  readonly says: (sentence: string) => void;
-}
-
 const softBytes = 33_554_432;
-const hardBytes = 134_217_728;
+const hardBytes = 67_108_864;
 const congestedMs = 500;
 const resumeMs = { first: 200, most: 10_000 } as const;
 /** In step for so long, it begins with the first pause again. */
 const steadyMs = 30_000;
 const lookMs = 100;
-const rateMs = 1_000;
 const queuePieces = 8;
 
 type Phase =
@@ -79,6 +60,8 @@ export class VolumeLine {
   #forwarding: Forwarding | null = null;
   #consistent = false;
   #first = true;
+  /** It said in this life how its copy stands. */
+  #met = false;
   #congestedSinceMs: number | null = null;
   #resumeDelayMs: number = resumeMs.first;
   #resumeAtMs = 0;
@@ -90,7 +73,7 @@ export class VolumeLine {
   #closed = false;
   #says = '';
   #waitingSays = '';
-  #rate = { bytes: 0, atMs: performance.now(), perSecond: 0 };
+  #rate = new Rate();
 
   constructor(target: SourceTarget, bitmap: PeerBitmap, ports: LinePorts) {
     this.member = target.member;
@@ -125,8 +108,9 @@ export class VolumeLine {
     return this.#forwarding?.durable ?? 0;
   }
 
-  get congested(): boolean {
-    return this.inStep && this.#underWayBytes > softBytes;
+  /** Whether writes may have to wait for it when it is not in step (answering.ts, W3). */
+  get binds(): boolean {
+    return this.#target.paused === null && (this.#consistent || !this.#met);
   }
 
   holds(sequence: number): boolean {
@@ -164,6 +148,12 @@ export class VolumeLine {
 
   dirty(firstChunk: number, lastChunk: number): void {
     for (let chunk = firstChunk; chunk <= lastChunk; chunk += 1) this.#bitmap.add(chunk);
+  }
+
+  /** L4. */
+  unknown(firstChunk: number, lastChunk: number): void {
+    this.dirty(firstChunk, lastChunk);
+    this.#fall('a write failed at the source');
   }
 
   /** What was written so far is durable there before anything that comes later is applied. */
@@ -272,10 +262,23 @@ export class VolumeLine {
   async #dialAgain(): Promise<void> {
     while (this.#wanted()) {
       this.#stop = new AbortController();
-      await this.#session(this.#stop.signal);
+      await this.#trySession(this.#stop.signal);
       if (!this.#wanted()) return;
       this.#failures += 1;
       await pause(redialMs(this.#failures, Math.random()), this.#stop.signal);
+    }
+  }
+
+  /** What the disk of the records says ends a session like anything else. */
+  async #trySession(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#session(signal);
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#says = `the bitmap of ${this.member} can't be written: ${errorText(error)}`;
+      this.#ports.says(this.#says);
+      this.#connection?.close(this.#says);
+      this.#apart();
     }
   }
 
@@ -296,6 +299,7 @@ export class VolumeLine {
     const met = await greet(connection, this.#ports.greeting(this.member));
     if (met.kind === 'refused') this.#says = met.says;
     else {
+      this.#met = true;
       this.#consistent = met.hello.consistent;
       this.#first = met.hello.position === null;
       await this.#agree(met.stamp, met.ranges);
@@ -324,7 +328,7 @@ export class VolumeLine {
 
   #begin(connection: Connection): void {
     this.#forwarding = new Forwarding(connection, this.#ports.sequence(), this.#ports.urgent);
-    this.#rate = { bytes: 0, atMs: performance.now(), perSecond: 0 };
+    this.#rate = new Rate();
     this.#comparing = new Comparing((frame) => connection.send(frame));
     this.#failures = 0;
     this.#says = '';
@@ -406,9 +410,9 @@ export class VolumeLine {
 
   #look(): void {
     const nowMs = performance.now();
-    this.#measure(nowMs);
+    this.#rate.look(this.#forwarding?.sentBytes ?? 0, nowMs);
     if (this.#phase.kind === 'waiting') {
-      const settled = this.#underWayBytes === 0 && nowMs >= this.#resumeAtMs; // L4
+      const settled = this.#underWayBytes === 0 && nowMs >= this.#resumeAtMs; // L5
       if (settled && this.#connection !== null) this.#resyncNow();
     } else if (this.#phase.kind === 'in-step') {
       if (nowMs - this.#phase.sinceMs > steadyMs) this.#resumeDelayMs = resumeMs.first;
@@ -416,17 +420,9 @@ export class VolumeLine {
     } else if (this.#phase.kind === 'resync') this.#phase.resyncing.pump();
   }
 
-  #measure(nowMs: number): void {
-    const sinceMs = nowMs - this.#rate.atMs;
-    if (sinceMs < rateMs) return;
-    const bytes = this.#forwarding?.sentBytes ?? 0;
-    const perSecond = Math.round(((bytes - this.#rate.bytes) / sinceMs) * 1_000);
-    this.#rate = { bytes, atMs: nowMs, perSecond: Math.max(0, perSecond) };
-  }
-
   /** L3. */
   #judge(nowMs: number): void {
-    if (!this.congested) {
+    if (this.#underWayBytes <= softBytes) {
       this.#congestedSinceMs = null;
       return;
     }

@@ -4,14 +4,13 @@
  *
  *   V1  nothing is written before its extents are on record as hot (bitmap/hot-extents.ts), and nothing without a grant
  *   V2  the store comes first; then the write has its sequence number, and every line takes it, in that order
- *   V3  async: a write is answered when it is here, unless a target has too much under way (volume-line.ts, L3), and then by us.
- *       sync: when every target in step has received it; a flush when they have it durable
- *   V4  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block)
+ *   V3  answers come when answering.ts says so; a write that failed here, or a disk that can't be synced, is never answered well
+ *   V4  a disk that can't be synced takes nothing more, not even a flush: what was written before may be lost
  *   V5  closed, everything that still waits is answered with ESHUTDOWN; then the bitmaps are brought in step
  */
 
 import type { Epoch, MirrorRow } from '@holdfast/core';
-import { errorText } from '@holdfast/wire/directory';
+import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { SourceTarget } from '../../files/source/types.ts';
 import type { BlockChange } from '../../transport/volume-frames.ts';
 import { noStamp } from '../bitmap/peer-bitmap.ts';
@@ -21,19 +20,13 @@ import { gate, SharedMemory } from '../export/shared-memory.ts';
 import { recordFlag, recordKind, type WriteRecord } from '../export/write-ring.ts';
 import { outcome } from '../nbd/protocol.ts';
 import type { Store } from '../store/store.ts';
-import { Answers } from './answers.ts';
+import { Answering, type SyncTerms } from './answering.ts';
 import type { Greeting } from './greeting.ts';
 import { Growing } from './growing.ts';
 import { Syncing } from './syncing.ts';
 import type { Comparison, Verification } from './verifying.ts';
 import { VolumeLine } from './volume-line.ts';
-
-/** Whether writes wait for targets, and for how long when one is lost. */
-interface SyncTerms {
-  readonly mode: 'async' | 'sync';
-  readonly onTargetLoss: 'continue' | 'block';
-  readonly targetLossMs: number;
-}
+import { Warming } from './warming.ts';
 
 export interface VolumeSourceOptions extends SyncTerms {
   readonly name: string;
@@ -52,15 +45,6 @@ export interface VolumeSourceOptions extends SyncTerms {
 
 type Done = (outcome: number) => void;
 
-interface Cold {
-  readonly offset: number;
-  readonly length: number;
-}
-
-/** Fewer numbers than that are left: nothing is written until there are more. */
-const sequencesMin = 65_536;
-/** Writes wait for as long while they are drained; a planned move that was given up must not leave the service hanging. */
-const holdMs = 10_000;
 const lookMs = 50;
 /** Bits that were cleared in memory reach the disk so often. */
 const saveMs = 10_000;
@@ -74,18 +58,16 @@ export class VolumeSource {
   readonly #store: Store;
   readonly #ground: VolumeGround;
   readonly #options: VolumeSourceOptions;
-  #terms: SyncTerms;
+  readonly #answering: Answering;
   readonly #syncing: Syncing;
   readonly #growing: Growing;
+  readonly #warming: Warming;
   readonly #lines = new Map<string, VolumeLine>();
-  readonly #received = new Answers();
-  readonly #durable = new Answers();
   readonly #timers: NodeJS.Timeout[];
   readonly #intake: Intake;
   #sequence: number;
   #hold: NodeJS.Timeout | null = null;
-  #cold: Cold[] = [];
-  #warming: Promise<void> | null = null;
+  #turn: Promise<void> = Promise.resolve();
   #closing = false;
   #failed = '';
 
@@ -96,9 +78,16 @@ export class VolumeSource {
     this.#store = store;
     this.#ground = ground;
     this.#options = options;
-    this.#terms = options;
+    const says = (sentence: string): void => options.says(`${options.name}: ${sentence}`);
+    this.#answering = new Answering(options, () => [...this.#lines.values()], says);
     this.#sequence = ground.sequence;
-    this.#syncing = new Syncing(store, (says) => this.#fail(says));
+    this.#syncing = new Syncing({
+      store,
+      flushes: () => {
+        for (const line of this.#lines.values()) line.barrier();
+      },
+      failed: (why) => this.#fail(why),
+    });
     this.#intake = new Intake({
       shared: this.shared,
       wakeExport: options.wakeExport,
@@ -110,11 +99,26 @@ export class VolumeSource {
       hangUp: () => {
         for (const line of this.#lines.values()) line.hangUp(`${options.name} has become larger`);
       },
-      says: (sentence) => options.says(`${options.name}: ${sentence}`),
+      says,
+    });
+    this.#warming = new Warming({
+      ground,
+      sequence: () => this.#sequence,
+      settle: async () => {
+        this.#intake.catchUp();
+        await this.#syncing.sync();
+        await this.#saveBits();
+      },
+      warmed: () => {
+        this.#intake.open(gate.numbers);
+        this.#intake.warmed();
+      },
+      over: () => this.#closing || this.#failed !== '',
+      says,
     });
     this.#timers = [
       setInterval(() => this.#release(), lookMs),
-      setInterval(() => void this.#save(), saveMs),
+      setInterval(() => void this.#saveSometimes(), saveMs),
       setInterval(() => this.#growing.look(), growMs),
     ];
   }
@@ -148,14 +152,31 @@ export class VolumeSource {
     return this.#failed;
   }
 
+  /** Why not every write comes to its end; empty while it does. */
+  get trouble(): string {
+    return this.#failed === '' ? this.#warming.trouble : this.#failed;
+  }
+
   /** Of everything that was answered so far. */
   rows(): readonly MirrorRow[] {
     if (!this.#closing) this.#intake.catchUp();
     const rows = [...this.#lines.values()].map((line) => line.row());
-    return rows.map((row) => (row.says === '' ? { ...row, says: this.#growing.says } : row));
+    return rows.map((row) => {
+      const line = this.#lines.get(row.target);
+      const more = [this.#growing.says, line === undefined ? '' : this.#answering.tells(line)];
+      return { ...row, says: [row.says, ...more].filter((says) => says !== '').join('; ') };
+    });
   }
 
-  async change(targets: readonly SourceTarget[]): Promise<void> {
+  /** One after the other, and a line for each target. */
+  change(targets: readonly SourceTarget[]): Promise<void> {
+    const changed = this.#turn.then(() => this.#change(targets));
+    this.#turn = changed.catch(() => undefined);
+    return changed;
+  }
+
+  async #change(targets: readonly SourceTarget[]): Promise<void> {
+    if (this.#closing) return;
     for (const [member, line] of this.#lines) {
       if (targets.some((target) => target.member === member)) continue;
       this.#lines.delete(member);
@@ -181,8 +202,8 @@ export class VolumeSource {
   }
 
   /** For what waits, too. */
-  setMode({ mode, onTargetLoss, targetLossMs }: SyncTerms): void {
-    this.#terms = { mode, onTargetLoss, targetLossMs };
+  setMode(terms: SyncTerms): void {
+    this.#answering.terms = terms;
     this.#release();
   }
 
@@ -224,11 +245,11 @@ export class VolumeSource {
     return lines.flatMap((line) => (line.holds(wanted) ? [line.member] : []));
   }
 
-  /** Writes and flushes wait, for `holdMs` at most. */
-  hold(): void {
+  /** Writes and flushes wait, for so long at most. */
+  hold(forMs: number): void {
     this.#intake.close(gate.held);
     if (this.#hold !== null) clearTimeout(this.#hold);
-    this.#hold = setTimeout(() => this.letGo(), holdMs);
+    this.#hold = setTimeout(() => this.letGo(), forMs);
   }
 
   letGo(): void {
@@ -246,30 +267,26 @@ export class VolumeSource {
     this.#closing = true;
     for (const timer of this.#timers) clearInterval(timer);
     if (this.#hold !== null) clearTimeout(this.#hold);
-    await this.#warming;
+    this.#answering.end(outcome.shutdown); // V5
+    await this.#turn;
+    await this.#warming.end();
     await this.#growing.end();
-    this.#answerAll();
     await this.#syncing.idle();
-    this.#answerAll();
+    this.#answering.end(outcome.shutdown);
     for (const line of this.#lines.values()) await line.close('the source closes');
     await this.#settle();
     this.#ground.close();
     this.#store.close();
   }
 
-  #answerAll(): void {
-    this.#received.release(Infinity, outcome.shutdown);
-    this.#durable.release(Infinity, outcome.shutdown);
-  }
-
   /** A clean mark: nothing is hot, and the bitmaps tell of everything. Not after a failure: then nothing is known. */
   async #settle(): Promise<void> {
     const { epoch } = this.#options;
     try {
-      await this.#store.sync();
+      await this.#syncing.sync();
       for (const [, bitmap] of this.#ground.peers()) await bitmap.save();
       await this.#ground.save({ history: this.#ground.historyAt(epoch, this.#sequence) });
-      if (this.#failed === '') await this.#ground.hot.settled(this.#sequence);
+      await this.#ground.hot.settled(this.#sequence);
     } catch (error) {
       this.#options.says(`${this.#options.name} is closed without a clean mark: ${errorText(error)}`);
     }
@@ -284,7 +301,7 @@ export class VolumeSource {
       wantContents: () => this.#intake.wantContents(true),
       catchUp: () => this.#intake.catchUp(),
       still: (work) => this.#intake.still(work),
-      urgent: () => this.#terms.mode === 'sync',
+      urgent: () => this.#answering.isSync,
       progressed: () => this.#release(),
       says: this.#options.says,
     });
@@ -324,13 +341,12 @@ export class VolumeSource {
         if (answer !== null) this.#flush(answer);
         return;
       case recordKind.warm:
-        this.#cold.push({ offset, length });
-        this.#warmNow();
+        this.#warming.ask({ offset, length });
         return;
       case recordKind.unknown: {
         // Whatever is there now, nobody else has it.
         const [first, last] = this.#ground.chunksOf(offset, length);
-        for (const line of this.#lines.values()) line.dirty(first, last);
+        for (const line of this.#lines.values()) line.unknown(first, last);
         return;
       }
       default:
@@ -349,111 +365,48 @@ export class VolumeSource {
     if (answer === null) return;
     if (this.#failed !== '') answer(outcome.io);
     else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
-    else this.#answer(this.#received, this.#receivedEverywhere(), answer);
+    else this.#answering.written(this.#sequence, answer);
   }
 
   #taken(): void {
     if (this.#closing) return;
-    this.#intake.answerWrites(this.#answers);
-    const { hot } = this.#ground;
-    if (!hot.needsSequences(this.#sequence + 2 * sequencesMin)) return;
-    if (hot.needsSequences(this.#sequence + sequencesMin)) this.#intake.close(gate.numbers);
-    this.#warmNow();
-  }
-
-  #warmNow(): void {
-    if (this.#failed !== '' || this.#closing) return;
-    this.#warming ??= this.#warm().finally(() => {
-      this.#warming = null;
-    });
-  }
-
-  /** V1. */
-  async #warm(): Promise<void> {
-    const { hot } = this.#ground;
-    // Everybody who asks in this turn, and outside of taking what they wrote.
-    await Promise.resolve();
-    try {
-      while (this.#wantsWarming() && !this.#closing) {
-        await hot.warm(this.#cold.splice(0), this.#sequence, async () => {
-          this.#intake.catchUp();
-          await this.#store.sync();
-          await this.#save();
-        });
-        this.#intake.open(gate.numbers);
-        this.#intake.warmed();
-      }
-    } catch (error) {
-      this.#fail(`what is written to can't be recorded: ${errorText(error)}`);
-    }
-  }
-
-  #wantsWarming(): boolean {
-    return this.#cold.length > 0 || this.#ground.hot.needsSequences(this.#sequence + 2 * sequencesMin);
+    this.#intake.answerWrites(this.#answering.answersWrites);
+    if (this.#warming.isOut) this.#intake.close(gate.numbers);
+    this.#warming.look();
   }
 
   #flush(done: Done): void {
     const sequence = this.#sequence;
-    this.#syncing.request(
-      (ok) => {
-        if (!ok) done(outcome.io);
-        else if (this.#closing) done(outcome.shutdown);
-        else this.#answer(this.#durable, this.#durableEverywhere(), done, sequence);
-      },
-      () => {
-        for (const line of this.#lines.values()) line.barrier();
-      },
-    );
-  }
-
-  #answer(answers: Answers, released: number, done: Done, sequence = this.#sequence): void {
-    if (answers.empty && released >= sequence) done(outcome.done);
-    else answers.add(sequence, done);
-  }
-
-  /** V3. In mode sync also while no target is in step: one that comes into step has everything that was answered before. */
-  get #answers(): boolean {
-    const sync = this.#terms.mode === 'sync' && this.#lines.size > 0;
-    return sync || this.#receivedEverywhere() !== Infinity;
-  }
-
-  #receivedEverywhere(): number {
-    const { mode } = this.#terms;
-    return this.#least((line) => (mode === 'sync' || line.congested ? line.receivedSequence : Infinity));
-  }
-
-  #durableEverywhere(): number {
-    return this.#terms.mode === 'async' ? Infinity : this.#least((line) => line.durableSequence);
-  }
-
-  #least(of: (line: VolumeLine) => number): number {
-    let least = Infinity;
-    for (const line of this.#lines.values())
-      least = Math.min(least, line.inStep ? of(line) : this.#withoutStep(line));
-    return least;
-  }
-
-  /** V4. */
-  #withoutStep({ apartSinceMs }: VolumeLine): number {
-    const { mode, onTargetLoss, targetLossMs } = this.#terms;
-    if (mode === 'async') return Infinity;
-    if (onTargetLoss === 'block') return -1;
-    return performance.now() - (apartSinceMs ?? 0) >= targetLossMs ? Infinity : -1;
+    this.#syncing.flush((ok) => {
+      if (!ok || this.#failed !== '')
+        done(outcome.io); // V4
+      else if (this.#closing) done(outcome.shutdown);
+      else this.#answering.flushed(sequence, done);
+    });
   }
 
   #release(): void {
     if (this.#closing) return;
     if (this.#options.nowMs() >= this.shared.untilMs) {
-      this.#answerAll(); // V1
+      this.#answering.end(outcome.shutdown); // V1
       return;
     }
-    this.#intake.answerWrites(this.#answers);
+    this.#intake.answerWrites(this.#answering.answersWrites);
     if (![...this.#lines.values()].some((line) => line.forwarding)) this.#intake.wantContents(false);
-    if (!this.#received.empty) this.#received.release(this.#receivedEverywhere(), outcome.done);
-    if (!this.#durable.empty) this.#durable.release(this.#durableEverywhere(), outcome.done);
+    this.#answering.release();
   }
 
-  async #save(): Promise<void> {
+  /** What is not on disk lies in extents that are hot, so a failure costs a comparison after a crash, and nothing else. */
+  async #saveSometimes(): Promise<void> {
+    try {
+      await this.#saveBits();
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#options.says(`${this.#options.name}: the bitmaps can't be written: ${errorText(error)}`);
+    }
+  }
+
+  async #saveBits(): Promise<void> {
     for (const [member, bitmap] of this.#ground.peers())
       await bitmap.save(null, () => this.#lines.get(member)?.underWay() ?? []);
   }

@@ -3,7 +3,7 @@
  *
  *   F1  a device is opened exclusively: whoever has it mounted keeps it, and we keep it from being mounted
  *   F2  a short write is gone on with; one that writes nothing is an error
- *   F3  where the file system can't make a hole, zeros are written
+ *   F3  where the file system can't make a hole, zeros are written; what it refuses because of this one range says nothing of others
  *   F4  one call writes at most `pieceBytes`: the kernel caches what a call writes in pages as large as that, and on ext4 each
  *       later write of 4 KiB goes through all blocks of its page: 31 µs in one of 1 MiB, 9 in one of 128 KiB. Smaller pieces gain
  *       little there, and cost writes of 1 MiB half as much again
@@ -37,7 +37,7 @@ const seekData = 3;
 const seekHole = 4;
 const zerosBytes = 1_048_576;
 const pieceBytes = 131_072;
-const noZeros: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOSYS', 'EINVAL', 'EPERM', 'ENODEV']);
+const noZeros: ReadonlySet<string> = new Set(['EOPNOTSUPP', 'ENOSYS', 'EPERM', 'ENODEV']);
 
 export type Access = 'write' | 'read';
 
@@ -117,12 +117,14 @@ export class FileStore implements Store {
   zero(offset: number, length: number, hole: boolean): void {
     if (length === 0) return;
     if (hole && this.#canPunch) {
-      this.#canPunch = this.#allocate(punchHole | keepSize, offset, length);
-      if (this.#canPunch) return;
+      const came = this.#allocate(punchHole | keepSize, offset, length);
+      if (came === 'done') return;
+      this.#canPunch = came !== 'never';
     }
     if (this.#canZero) {
-      this.#canZero = this.#allocate(zeroRange | keepSize, offset, length);
-      if (this.#canZero) return;
+      const came = this.#allocate(zeroRange | keepSize, offset, length);
+      if (came === 'done') return;
+      this.#canZero = came !== 'never';
     }
     const zeros = Buffer.alloc(Math.min(zerosBytes, length)); // F3
     for (let at = 0; at < length; at += zeros.length)
@@ -167,13 +169,14 @@ export class FileStore implements Store {
     closeSync(this.#fd);
   }
 
-  /** False: it can't do that. */
-  #allocate(mode: number, offset: number, length: number): boolean {
+  /** never: it can't do that at all. refused: not with this range, as a device with parts of its blocks. */
+  #allocate(mode: number, offset: number, length: number): 'done' | 'refused' | 'never' {
     try {
       checked(libc.fallocate(this.#fd, mode, offset, length), 'fallocate', null);
-      return true;
+      return 'done';
     } catch (error) {
-      if (noZeros.has(errorCode(error))) return false;
+      if (errorCode(error) === 'EINVAL') return 'refused';
+      if (noZeros.has(errorCode(error))) return 'never';
       throw error;
     }
   }

@@ -1,0 +1,120 @@
+/**
+ * Who has to have a write, or a flush, before it is answered, and who waits for that.
+ *
+ *   W1  async: nobody. sync: every target in step has received a write, and has a flush durable
+ *   W2  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block),
+ *       which is said
+ *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost
+ */
+
+import { outcome } from '../nbd/protocol.ts';
+import { Answers } from './answers.ts';
+
+/** Whether writes wait for targets, and for how long when one is lost. */
+export interface SyncTerms {
+  readonly mode: 'async' | 'sync';
+  readonly onTargetLoss: 'continue' | 'block';
+  readonly targetLossMs: number;
+}
+
+/** A target, as far as answers depend on it (volume-line.ts). */
+export interface AnsweringTarget {
+  readonly member: string;
+  readonly inStep: boolean;
+  readonly receivedSequence: number;
+  readonly durableSequence: number;
+  /** Since when it is not in step; null: it is. */
+  readonly apartSinceMs: number | null;
+  /** False: W3. */
+  readonly binds: boolean;
+}
+
+type Done = (outcome: number) => void;
+
+const nothing = -1;
+
+export class Answering {
+  readonly #targets: () => readonly AnsweringTarget[];
+  readonly #says: (sentence: string) => void;
+  readonly #received = new Answers();
+  readonly #durable = new Answers();
+  readonly #told = new Map<string, string>();
+  #terms: SyncTerms;
+
+  constructor(terms: SyncTerms, targets: () => readonly AnsweringTarget[], says: (sentence: string) => void) {
+    this.#terms = terms;
+    this.#targets = targets;
+    this.#says = says;
+  }
+
+  /** For what waits, too. */
+  set terms({ mode, onTargetLoss, targetLossMs }: SyncTerms) {
+    this.#terms = { mode, onTargetLoss, targetLossMs };
+  }
+
+  get isSync(): boolean {
+    return this.#terms.mode === 'sync';
+  }
+
+  /** In mode sync also while no target is in step: one that comes into step has everything that was answered before. */
+  get answersWrites(): boolean {
+    return this.isSync && this.#targets().length > 0;
+  }
+
+  written(sequence: number, done: Done): void {
+    wait(this.#received, this.#least('receivedSequence'), sequence, done);
+  }
+
+  /** It is durable here. */
+  flushed(sequence: number, done: Done): void {
+    wait(this.#durable, this.#least('durableSequence'), sequence, done);
+  }
+
+  release(): void {
+    this.#tell();
+    if (!this.#received.empty) this.#received.release(this.#least('receivedSequence'), outcome.done);
+    if (!this.#durable.empty) this.#durable.release(this.#least('durableSequence'), outcome.done);
+  }
+
+  /** Everything that waits. */
+  end(came: number): void {
+    this.#received.release(Infinity, came);
+    this.#durable.release(Infinity, came);
+  }
+
+  /** W2, of a target that is not in step; empty: writes do not depend on it. */
+  tells(target: AnsweringTarget): string {
+    if (!this.isSync || target.inStep || !target.binds) return '';
+    return this.#without(target) === Infinity ? 'writes go on without it' : 'writes wait for it';
+  }
+
+  #least(of: 'receivedSequence' | 'durableSequence'): number {
+    let least = Infinity;
+    if (!this.isSync) return least; // W1
+    for (const target of this.#targets())
+      least = Math.min(least, target.inStep ? target[of] : this.#without(target));
+    return least;
+  }
+
+  /** W2, W3. */
+  #without({ apartSinceMs, binds }: AnsweringTarget): number {
+    const { onTargetLoss, targetLossMs } = this.#terms;
+    if (!binds) return Infinity;
+    if (onTargetLoss === 'block') return nothing;
+    return performance.now() - (apartSinceMs ?? 0) >= targetLossMs ? Infinity : nothing;
+  }
+
+  #tell(): void {
+    for (const target of this.#targets()) {
+      const says = this.tells(target);
+      if (says === (this.#told.get(target.member) ?? '')) continue;
+      this.#told.set(target.member, says);
+      if (says !== '') this.#says(`${target.member} is not in step: ${says}`);
+    }
+  }
+}
+
+function wait(answers: Answers, released: number, sequence: number, done: Done): void {
+  if (answers.empty && released >= sequence) done(outcome.done);
+  else answers.add(sequence, done);
+}

@@ -1,0 +1,179 @@
+/** A source whose disks fail, and targets that do not keep up. */
+import { randomBytes } from 'node:crypto';
+import type { SourceTarget } from '../src/files/source/types.ts';
+import { outcome } from '../src/volumes/nbd/protocol.ts';
+import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
+import { inStep, submit, until, VolumeHost, volumeBytes, writeOf, type HostTerms } from './volume-hosts.ts';
+
+const flush = { kind: 'flush' } as const;
+const quietMs = 150;
+const later = (): Promise<'waits'> => new Promise((next) => setTimeout(() => next('waits'), quietMs));
+/** So many of them, and the first ones cool (volume-hosts.ts). */
+const extentBytes = 65_536;
+
+let anna: VolumeHost;
+let bert: VolumeHost;
+afterEach(async () => {
+  await anna.close();
+  await bert.close();
+});
+
+async function pair(terms: HostTerms = {}): Promise<VolumeSource> {
+  anna = new VolumeHost('anna', terms);
+  bert = new VolumeHost('bert');
+  await bert.openTarget();
+  const source = await anna.openSource(1n, [bert]);
+  await inStep(anna, bert);
+  return source;
+}
+
+const writeEverywhere = (source: VolumeSource): Promise<number>[] =>
+  Array.from({ length: volumeBytes / extentBytes }, (_, i) =>
+    submit(source, writeOf(i * extentBytes, randomBytes(512))),
+  );
+
+it('a flush is refused after a sync of our own that failed: what it should make durable may be lost', async () => {
+  const source = await pair();
+  anna.disk.fail('volume', 'EIO');
+  // Extents cool, for which the volume is synced.
+  const answers = await Promise.all(writeEverywhere(source));
+  expect(answers).toContain(outcome.io);
+  anna.disk.fail('volume', null);
+  expect(await submit(source, flush)).toBe(outcome.io);
+  expect(source.trouble).toMatch(/can't be made durable: EIO/);
+});
+
+it('records that can not be written are waited for, said, and nobody is told of an error', async () => {
+  const source = await pair();
+  anna.disk.fail('hot', 'ENOSPC');
+  const written = Promise.all(writeEverywhere(source));
+  await until('it is said', () => /can't be recorded: ENOSPC/.test(source.trouble));
+  expect(await Promise.race([written, later()])).toBe('waits');
+  anna.disk.fail('hot', null);
+  expect(new Set(await written)).toEqual(new Set([outcome.done]));
+  expect(source.trouble).toBe('');
+  await inStep(anna, bert);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
+
+it('a bitmap that can not be written ends no process, and the target is dialed again', async () => {
+  const source = await pair();
+  bert.cut();
+  await submit(source, writeOf(0, randomBytes(512)));
+  anna.disk.fail('peer-bert', 'ENOSPC');
+  bert.mend();
+  await until('it is said', () => /bitmap of bert can't be written/.test(source.rows()[0]?.says ?? ''));
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+  anna.disk.fail('peer-bert', null);
+  await inStep(anna, bert);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
+
+it('after a write that failed the target is compared', async () => {
+  const source = await pair();
+  anna.disk.refuse('volume', 'EIO');
+  expect(await submit(source, writeOf(4_096, randomBytes(512)))).toBe(outcome.io);
+  await until('it is out of step', () => source.rows()[0]?.state !== 'replicating');
+  await inStep(anna, bert);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
+
+it('a target that does not keep up slows nobody, falls back, and catches up', async () => {
+  const source = await pair();
+  const go = bert.stall();
+  const beganMs = performance.now();
+  const bytes = randomBytes(volumeBytes);
+  for (let i = 0; i < 80; i += 1) expect(await submit(source, writeOf(0, bytes))).toBe(outcome.done);
+  const tookMs = performance.now() - beganMs;
+  expect(source.rows()[0]).toMatchObject({ state: 'waiting' });
+  expect(source.rows()[0]?.says).toMatch(/more is under way/);
+  // It was never waited for; what is measured is copies of 80 MiB.
+  expect(tookMs).toBeLessThan(20_000);
+  go();
+  await inStep(anna, bert);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
+
+describe('in mode sync, where a lost target blocks', () => {
+  const block = { mode: 'sync', onTargetLoss: 'block' } as const;
+
+  const paused = (): SourceTarget => ({
+    member: 'bert',
+    paused: 'a person wants it so',
+    dial: () => Promise.reject(new Error('it is dialed all the same')),
+  });
+
+  it('one that a person paused does not, and it is said', async () => {
+    const source = await pair(block);
+    await source.change([paused()]);
+    await until('it is apart', () => source.rows()[0]?.state === 'paused');
+    expect(await submit(source, writeOf(0, randomBytes(512), true))).toBe(outcome.done);
+  });
+
+  it('one that has no complete copy yet does not', async () => {
+    anna = new VolumeHost('anna', block);
+    bert = new VolumeHost('bert');
+    anna.disk.open('volume').write(randomBytes(volumeBytes), 0);
+    await bert.openTarget();
+    const source = await anna.openSource(1n, [bert]);
+    await until('it copies', () => source.rows()[0]?.state === 'initial-copy');
+    const go = bert.stall();
+    expect(await submit(source, writeOf(0, randomBytes(512), true))).toBe(outcome.done);
+    go();
+    await inStep(anna, bert);
+    expect(bert.contents().equals(anna.contents())).toBe(true);
+  });
+
+  it('the row of one that does says so', async () => {
+    const source = await pair(block);
+    bert.cut();
+    await until('it is said', () => /writes wait for it/.test(source.rows()[0]?.says ?? ''));
+    await until('it is on record', () => /bert is not in step: writes wait for it/.test(anna.says.join()));
+    bert.mend();
+    await inStep(anna, bert);
+    expect(source.rows()[0]?.says).toBe('');
+  });
+});
+
+it('in mode sync it is said that writes go on without a lost target', async () => {
+  const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 100 });
+  bert.cut();
+  await until('it is said', () => /writes go on without it/.test(source.rows()[0]?.says ?? ''));
+  await until('it is on record', () => /bert is not in step: writes go on without it/.test(anna.says.join()));
+});
+
+it('two orders at once make one line to a new target', async () => {
+  const source = await pair();
+  let dials = 0;
+  const carl: SourceTarget = {
+    member: 'carl',
+    paused: null,
+    dial: () => {
+      dials += 1;
+      return Promise.resolve({ kind: 'failed', failure: { kind: 'refused', says: 'nobody is there' } });
+    },
+  };
+  const go = anna.disk.stall('record');
+  const changes = [source.change([carl]), source.change([carl])];
+  await later();
+  go();
+  await Promise.all(changes);
+  await later();
+  // Another line would dial as well.
+  expect(dials).toBeLessThan(3);
+  expect(source.rows().length).toBe(1);
+});
+
+it('whoever waits for a target is told when it closes, though its disk hangs', async () => {
+  const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
+  bert.cut();
+  await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+  const written = submit(source, writeOf(0, randomBytes(512)));
+  const go = anna.disk.stall('volume');
+  for (const answer of writeEverywhere(source)) void answer;
+  await later();
+  const closed = source.close();
+  expect(await Promise.race([written, later()])).toBe(outcome.shutdown);
+  go();
+  await closed;
+});
