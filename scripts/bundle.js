@@ -1,16 +1,19 @@
 #!/usr/bin/env node
 /**
- * Makes what runs: each process and each thread as a few files with all that they import, in services/cli/dist/bundle. To find,
+ * Makes what runs, in services/cli/dist/bundle: each process and each thread as one file with all that it imports. To find,
  * read and compile some hundred modules takes longer than all else that a command or a process does at its start (ADR 28).
+ * A large one is three files: NAME.cjs is its body, NAME.cache V8's code cache of it, and NAME.js starts it with that (ADR 32).
  *
  *   B1  from the sources, so that what runs can't be older than they are; types are the compiler's (`tsc -b`)
  *   B2  a file is replaced as a whole, and only if it differs: a process may be starting from it
  *   B3  a file that is no longer made stays for a day: a process that runs may load it late
  *   B4  native packages, which find their own files, stay outside
- *   B5  the guard is one file by itself
+ *   B5  a small one is NAME.js alone, the guard above all: to read and check a cache takes longer than to do without
  *   B6  all are in one folder, so a thread's or a program's entry has a name of its own
- *   B7  `import('PACKAGE')` would find no names in a package of CommonJS, and is refused
+ *   B7  a body is ASCII and begins with its mark, the hash of the rest, which is in the seal of its cache
+ *   B8  caches are made by a build, not for tests: it takes seconds, and without them all is the same but slower
  */
+import { createHash } from 'node:crypto';
 import {
   mkdirSync,
   readdirSync,
@@ -23,6 +26,8 @@ import {
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { cacheOf } from './bundle/compiled.cjs';
+import { makeCaches } from './bundle/caches.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const services = join(root, 'services');
@@ -33,6 +38,7 @@ const keptMs = 24 * 60 * 60 * 1000;
 const processes = {
   holdfast: 'cli/src/main.ts',
   agent: 'agent/src/main.ts',
+  guard: 'guard/src/main.ts',
   quorum: 'quorum/src/main.ts',
   mirror: 'mirror/src/process/main.ts',
   'standing-program': 'cli/src/lab/standing-program.ts',
@@ -40,42 +46,24 @@ const processes = {
 /** How sources find the entry of a thread, or a program, that is beside them. */
 const beside = /new URL\('\.\/([\w-]+)\.js', import\.meta\.url\)/g;
 
-/** Packages in CommonJS call it for what Node has built in. */
-const requires =
-  "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);";
+/** B5: from how many bytes on it has a cache. */
+const smallBytes = 128 * 1024;
 
 const common = {
   ...{ absWorkingDir: root, outdir: folder, write: false, logLevel: 'warning' },
-  ...{ bundle: true, format: 'esm', platform: 'node', target: 'node20', conditions: ['source'] },
-  // Beside it, and read on demand only: Node takes longer to read it than to start the process.
+  ...{ bundle: true, format: 'cjs', platform: 'node', target: 'node20', conditions: ['source'] },
+};
+
+const programs = {
+  ...common,
+  // Beside it, and read on demand only: Node takes longer to read it than to start the process. The sources are not in it.
   sourcemap: 'linked',
-};
-
-/** B4. By `require`, which takes half the time of `import`: it looks for no names in them, and lmdb is one file to it. */
-const natives = {
-  name: 'natives',
-  setup: (making) => {
-    making.onResolve({ filter: /^(koffi|lmdb|@node-rs\/xxhash)$/ }, ({ path, namespace }) =>
-      namespace === 'native' ? { path, external: true } : { path, namespace: 'native' },
-    );
-    making.onLoad({ filter: /.*/, namespace: 'native' }, ({ path }) => ({
-      contents: `module.exports = require(${JSON.stringify(path)});`,
-    }));
-  },
-};
-
-/** B7. */
-const packages = {
-  name: 'packages',
-  setup: (making) => {
-    making.onResolve({ filter: /^(@|[a-z-]+$|[a-z-]+\/)/ }, ({ kind, path, importer }) =>
-      kind !== 'dynamic-import' || path.startsWith('@holdfast/') || importer.includes('node_modules')
-        ? undefined
-        : {
-            errors: [{ text: `B7: ${path} is to be imported by a module of ours, which can be loaded late` }],
-          },
-    );
-  },
+  sourcesContent: false,
+  // Modules are strict, and a directive has to come first.
+  banner: { js: `'use strict'; const ownUrl = require('node:url').pathToFileURL(__filename).href;` },
+  define: { 'import.meta.url': 'ownUrl', 'import.meta.dirname': '__dirname' },
+  // B4; and what gRPC would load for what we never ask of it.
+  external: ['koffi', 'lmdb', '@node-rs/xxhash', '@grpc/proto-loader'],
 };
 
 const within = (places) =>
@@ -104,24 +92,38 @@ const sources = (place) =>
 const skipped = new Set(['dist', 'node_modules', 'test']);
 
 export default async function bundle() {
-  const made = await Promise.all([
-    build({
-      ...common,
-      entryPoints: entries(),
-      splitting: true,
-      banner: { js: requires },
-      plugins: [natives, packages],
-      // gRPC would load it for what we never ask of it.
-      external: ['@grpc/proto-loader'],
-    }),
-    // B5.
-    build({ ...common, entryPoints: within({ guard: 'guard/src/main.ts' }) }),
+  const [made, starter] = await Promise.all([
+    build({ ...programs, entryPoints: entries() }),
+    build({ ...common, entryPoints: [join(root, 'scripts/bundle/entry.cjs')] }),
   ]);
+  const files = [
+    { path: join(folder, 'package.json'), contents: '{ "type": "commonjs" }\n' },
+    ...made.outputFiles.flatMap((file) => filesOf(file, starter.outputFiles[0].contents)),
+  ];
   mkdirSync(folder, { recursive: true });
-  const files = made.flatMap(({ outputFiles }) => outputFiles);
   for (const { path, contents } of files) replace(path, Buffer.from(contents));
-  removeOld(new Set(files.map(({ path }) => basename(path))));
+  const paths = files.map(({ path }) => path);
+  const bodies = paths.filter((path) => path.endsWith('.cjs'));
+  removeOld(new Set([...paths, ...bodies.map(cacheOf)].map((path) => basename(path))));
+  return bodies;
 }
+
+/** B5, B7. Of a file that esbuild made. */
+function filesOf({ path, contents, text }, starter) {
+  if (!path.endsWith('.js') || contents.length < smallBytes) return [{ path, contents }];
+  const body = ascii(text);
+  return [
+    { path: path.replace(/\.js$/, '.cjs'), contents: `${markOf(body)}${body}` },
+    { path, contents: starter },
+  ];
+}
+
+/** Where esbuild leaves others, which is in comments and regular expressions, an escape means the same. */
+const ascii = (text) =>
+  text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/** In the first line, so that the lines of a source map fit. */
+const markOf = (body) => `/*${createHash('sha256').update(body).digest('hex')}*/`;
 
 /** B2. */
 function replace(path, contents) {
@@ -140,4 +142,4 @@ function removeOld(current) {
   }
 }
 
-if (resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) await bundle();
+if (resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) await makeCaches(await bundle()); // B8.

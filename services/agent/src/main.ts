@@ -166,4 +166,4 @@ async function leave(journal: Journal | null, status: number): Promise<void> {
   process.exit(status);
 }
 
-await main();
+void main();

@@ -102,4 +102,4 @@ async function main(): Promise<void> {
   journal.write({ bootMs: bootMs(), kind: 'started', says: [`pid ${process.pid}`, ...lacks].join('; ') });
 }
 
-await main();
+void main();

@@ -30,10 +30,12 @@ function wrong(says: string): void {
   void stop(exitWrong);
 }
 
-const directory = await openMemberDirectory(values.dir);
-if (directory.kind === 'error') {
-  wrong(describeProblem(directory.error));
-} else {
+async function start(): Promise<void> {
+  const directory = await openMemberDirectory(values.dir);
+  if (directory.kind === 'error') {
+    wrong(describeProblem(directory.error));
+    return;
+  }
   running = new QuorumProcess(directory.value);
   try {
     await running.start();
@@ -43,3 +45,5 @@ if (directory.kind === 'error') {
     else throw error;
   }
 }
+
+void start();

@@ -63,11 +63,15 @@ function fault(error: unknown): Did {
   return failed(error instanceof Error ? error.message : String(error));
 }
 
-const asked = act();
-if (asked === null) {
-  process.stderr.write('usage: attach|mount start|stop|fence|status --dir DIR --mirror GROUP/NAME ...\n');
-  process.exit(2);
+async function main(): Promise<void> {
+  const asked = act();
+  if (asked === null) {
+    process.stderr.write('usage: attach|mount start|stop|fence|status --dir DIR --mirror GROUP/NAME ...\n');
+    process.exit(2);
+  }
+  const ended = await asked.catch(fault);
+  if (ended.kind === 'failed') process.stderr.write(`${ended.says}\n`);
+  process.exit(ended.kind === 'done' ? 0 : 1);
 }
-const ended = await asked.catch(fault);
-if (ended.kind === 'failed') process.stderr.write(`${ended.says}\n`);
-process.exit(ended.kind === 'done' ? 0 : 1);
+
+void main();

@@ -14,13 +14,11 @@ export interface Programs {
 /** The installed programs, for the member in `dir`; the guard's journal is written to `guardJournal`. */
 export function installedPrograms(dir: string, guardJournal: string): Programs {
   const args = ['--dir', dir];
-  // Traces name the sources; to read the maps takes longer than all else of a start.
-  const nodeFlags = (process.env['HOLDFAST_DEBUG'] ?? '') === '' ? [] : ['--enable-source-maps'];
   return {
     guard: { entry: entryOf('guard'), args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
-    quorum: { entry: entryOf('quorum'), args, nodeFlags },
-    mirror: { entry: entryOf('mirror'), args, nodeFlags },
-    agent: { entry: entryOf('agent'), args, nodeFlags },
+    quorum: { entry: entryOf('quorum'), args, nodeFlags: [] },
+    mirror: { entry: entryOf('mirror'), args, nodeFlags: [] },
+    agent: { entry: entryOf('agent'), args, nodeFlags: [] },
   };
 }
 

@@ -14,12 +14,17 @@ const niceness = 5;
 
 const { values } = parseArgs({ options: { dir: { type: 'string', default: '/var/lib/holdfast' } } });
 const threads = SourceThreads.prepared(join(values.dir, 'mirror'));
-// Loaded only now, beside the threads.
-const { live } = await import('./life.ts');
-await live(values.dir, threads);
-// Only now: a client may have waited for it to start.
-try {
-  setPriority(niceness);
-} catch (error) {
-  process.stderr.write(`holdfast mirror: its priority stays as it is: ${String(error)}\n`);
+
+async function main(): Promise<void> {
+  // Loaded only now, beside the threads.
+  const { live } = await import('./life.ts');
+  await live(values.dir, threads);
+  // Only now: a client may have waited for it to start.
+  try {
+    setPriority(niceness);
+  } catch (error) {
+    process.stderr.write(`holdfast mirror: its priority stays as it is: ${String(error)}\n`);
+  }
 }
+
+void main();
