@@ -92,9 +92,11 @@ describe('an owner', () => {
           encrypt: 'always',
           paused: null,
         },
-        { member: 'c', port: 7_013, throttle: null, encrypt: 'never', paused: 'backup' },
+        { member: 'c', port: 7_013, throttle: null, encrypt: 'never', paused: 'backup', elsewhere: true },
       ],
     });
+    const standby = order?.role.kind === 'source' ? order.role.targets[0] : null;
+    expect(standby?.elsewhere).toBeUndefined();
   });
 
   it('is not the source before its copy was opened at this very epoch', () => {

@@ -1,4 +1,5 @@
 /** Members with a copy of one volume each, in memory, and lines between them that can be cut. */
+import type { SourceTarget } from '../src/files/source/types.ts';
 import type { Dialed } from '../src/transport/types.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
 import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
@@ -90,12 +91,17 @@ export class VolumeHost {
     return {
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, epoch, mode, onTargetLoss, targetLossMs },
       ...{ grantUntilMs: grantMs, nowMs: () => this.nowMs },
-      targets: targets.map((host) => ({
-        member: host.name,
-        paused: null,
-        dial: () => Promise.resolve(this.#dial(host, life)),
-      })),
+      targets: targets.map((host) => this.way(host, life)),
       says: (sentence) => this.says.push(sentence),
+    };
+  }
+
+  /** To a target, in a life of this host. */
+  way(host: VolumeHost, life = this.#life): SourceTarget {
+    return {
+      member: host.name,
+      paused: null,
+      dial: () => Promise.resolve(this.#dial(host, life)),
     };
   }
 

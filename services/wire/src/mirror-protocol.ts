@@ -50,6 +50,7 @@ const target = z.object({
   throttle: throttle.nullable(),
   compress: z.enum(['auto', 'always', 'never']),
   encrypt: z.enum(['always', 'never']),
+  elsewhere: z.literal(true).optional(),
   paused: text.nullable(),
 });
 

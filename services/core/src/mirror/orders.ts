@@ -61,4 +61,6 @@ export interface MirrorTarget {
   readonly encrypt: 'always' | 'never';
   /** The reason of whoever paused it; null: it is not paused. */
   readonly paused: string | null;
+  /** A copy elsewhere of a group's mirror, with which nobody takes over: no write waits for it. Absent: it may be waited for. */
+  readonly elsewhere?: true | undefined;
 }

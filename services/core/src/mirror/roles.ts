@@ -68,7 +68,9 @@ function groupOrder(
   if (g !== undefined && (member || isOpen(g, id))) {
     const targets = (): readonly MirrorTarget[] => [
       ...targetsOf(cast, id, group.servers, mirror),
-      ...copies.flatMap((copy) => targetsOf(cast, copy.name, copy.to, copy)),
+      ...copies.flatMap((copy) =>
+        targetsOf(cast, copy.name, copy.to, copy).map((target) => ({ ...target, elsewhere: true as const })),
+      ),
     ];
     return order(id, mirror.dataset, null, mirror, heldRole(cast, g, id, targets));
   }

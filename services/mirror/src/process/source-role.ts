@@ -117,14 +117,14 @@ export class Lines {
     }
     const redial: MemberId[] = [];
     const ways = targets.map((target): SourceTarget => {
-      const { member, paused } = target;
+      const { member, paused, elsewhere } = target;
       const terms = termsOf(target);
       const known = this.#dialings.get(member);
       const dialing = known?.dialing ?? new Dialing(target, this.#credentials);
       known?.dialing.change(target);
       if (known !== undefined && known.terms !== terms) redial.push(member);
       this.#dialings.set(member, { dialing, terms });
-      return { member, paused, dial: (signal) => dialing.dial(signal) };
+      return { member, paused, elsewhere, dial: (signal) => dialing.dial(signal) };
     });
     return { targets: ways, redial };
   }

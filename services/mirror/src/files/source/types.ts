@@ -17,6 +17,8 @@ export interface SourceTarget {
   dial(signal: AbortSignal): Promise<Dialed>;
   /** The reason of whoever paused it; null: it is not paused. */
   readonly paused: string | null;
+  /** No write waits for it. */
+  readonly elsewhere?: true | undefined;
 }
 
 /** What a source needs to know of the selection (files/selection.ts). */

@@ -4,7 +4,8 @@
  *   W1  async: nobody. sync: every target in step has received a write, and has a flush durable
  *   W2  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block),
  *       which is said
- *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost
+ *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost; and nobody ever waits for
+ *       a copy elsewhere, with which nobody takes over
  */
 
 import { outcome } from '../nbd/protocol.ts';
@@ -25,8 +26,9 @@ export interface AnsweringTarget {
   readonly durableSequence: number;
   /** Since when it is not in step; null: it is. */
   readonly apartSinceMs: number | null;
-  /** False: W3. */
+  /** False: W3. In step it counts all the same, but for `elsewhere`. */
   readonly binds: boolean;
+  readonly elsewhere: boolean;
 }
 
 type Done = (outcome: number) => void;
@@ -92,7 +94,7 @@ export class Answering {
     let least = Infinity;
     if (!this.isSync) return least; // W1
     for (const target of this.#targets())
-      least = Math.min(least, target.inStep ? target[of] : this.#without(target));
+      if (!target.elsewhere) least = Math.min(least, target.inStep ? target[of] : this.#without(target));
     return least;
   }
 

@@ -108,9 +108,14 @@ export class VolumeLine {
     return this.#forwarding?.durable ?? 0;
   }
 
+  get elsewhere(): boolean {
+    return this.#target.elsewhere === true;
+  }
+
   /** Whether writes may have to wait for it when it is not in step (answering.ts, W3). */
   get binds(): boolean {
-    return this.#target.paused === null && (this.#consistent || !this.#met);
+    const { paused, elsewhere } = this.#target;
+    return paused === null && elsewhere !== true && (this.#consistent || !this.#met);
   }
 
   holds(sequence: number): boolean {
