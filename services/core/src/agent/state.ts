@@ -49,7 +49,10 @@ export interface AgentState {
   readonly groups: ReadonlyMap<GroupId, GroupState>;
   readonly epochs: ReadonlyMap<GroupId, Epoch>;
   readonly started: boolean;
+  /** The boot rule was carried out, for all that it was asked for. */
   readonly stripped: boolean;
+  /** How often it was asked for and is not yet done. */
+  readonly stripping: number;
   readonly leaving: string | null;
   readonly exiting: boolean;
   readonly nextBeatAt: BootMs;
@@ -103,6 +106,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     epochs: new Map(),
     started: false,
     stripped: false,
+    stripping: 0,
     leaving: null,
     exiting: false,
     nextBeatAt: now,
