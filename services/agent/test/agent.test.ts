@@ -256,6 +256,40 @@ describe('an agent whose renewals are not answered', () => {
     expect(promises).toMatchObject({ d3: { epoch: '1' } });
   });
 
+  it('goes on with it also when the other one had made ready for a move that was called off, and began anew', async () => {
+    await begin({ config: oneGroup({ hooks: { beforeRelease: [['ask-people']] } }) });
+    given('a', 5n);
+    await until('a is active', isActive('a', 5n));
+    const [a, b] = [story.station('a'), story.station('b')];
+    let refuse: () => void = () => undefined;
+    const refused = new Promise<void>((resolve) => {
+      refuse = resolve;
+    });
+    a.host.command = async ({ argv }) => {
+      if (argv[0] === 'ask-people') await refused;
+      return exited(argv[0] === 'ask-people' ? 1 : 0);
+    };
+    story.quorum.own('d3', { kind: 'releasing', owner: 'a', epoch: 5n, to: 'b' });
+    const remembered = () => readFile(join(b.dir, 'state', 'holdings.json'), 'utf8').catch(() => '');
+    await until('b is ready', async () => (await remembered()).includes('6'));
+    await b.kill();
+    refuse();
+    await until('a refused', () => (story.quorum.reportOf('a', 'd3')?.releaseRefused ?? '') !== '');
+    given('a', 5n);
+    await b.restart();
+    await until(
+      'b knows the owner',
+      () => b.agent.state().groups.get('d3')?.seen?.ownership.kind === 'owned',
+    );
+    story.quorum.deaf = true;
+    const { guard, agent } = a;
+    const first = guard.armed.get('d3')?.fenceAtMs ?? 0;
+    await until('a lived on promises', () => (guard.armed.get('d3')?.fenceAtMs ?? 0) > first + 2_500);
+    expect(agent.state().groups.get('d3')?.holding).toMatchObject({ kind: 'active', epoch: 5n });
+    expect(agent.state().renewal.failingSince).not.toBeNull();
+    await until('nothing is left of it', async () => !(await remembered()).includes('6'));
+  });
+
   it('fences without it, and takes nothing up again at that epoch', async () => {
     await begin({ stations: ['a'] });
     given('a', 1n);

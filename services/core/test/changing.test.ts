@@ -66,7 +66,7 @@ class Owner {
       version: '1',
     } as const;
     this.state = newAgent(id, 0);
-    this.take({ kind: 'started', held: [], epochs: new Map(), promises: [] });
+    this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] });
     this.apply(wanted);
     this.take({ kind: 'stripped' });
     this.pass(100);

@@ -126,6 +126,7 @@ export class AgentShell {
       kind: 'started',
       held: this.tampering.heldAtStart(machine, held),
       epochs: new Map(disk.epochs),
+      ahead: new Map(),
       promises,
     });
     if (disk.config === null) return;

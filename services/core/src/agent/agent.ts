@@ -159,6 +159,7 @@ class Turn {
   private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
     this.state.started = true;
     this.state.epochs = event.epochs;
+    this.state.ahead = event.ahead;
     this.state.vouched = event.held;
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
@@ -166,8 +167,7 @@ class Turn {
     }
     for (const held of event.held) {
       const g = this.groupState(held.group);
-      const highestEpoch = held.epoch > g.highestEpoch ? held.epoch : g.highestEpoch;
-      this.putGroup({ ...g, highestEpoch, holding: holdingBefore(held, this.now) });
+      this.putGroup({ ...g, holding: holdingBefore(held, this.now) });
     }
   }
 
@@ -417,7 +417,8 @@ class Turn {
   }
 
   private groupState(name: GroupId): GroupState {
-    return this.state.groups.get(name) ?? newGroupState(name, this.state.epochs.get(name) ?? 0n);
+    const { groups, epochs, ahead } = this.state;
+    return groups.get(name) ?? newGroupState(name, epochs.get(name) ?? 0n, ahead.get(name));
   }
 
   private putGroup(g: GroupState): void {

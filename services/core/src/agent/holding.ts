@@ -163,14 +163,15 @@ export function newlyFenced(
   );
 }
 
-export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
+/** `ahead`: an epoch that a former life of this agent had on the disk before it was given to anybody. */
+export function newGroupState(group: GroupId, highestEpoch: Epoch, ahead: Epoch = 0n): GroupState {
   return {
     group,
     holding: { kind: 'idle' },
     entitlement: null,
     entitledEpoch: null,
     highestEpoch,
-    formerEpoch: highestEpoch,
+    formerEpoch: ahead > highestEpoch ? ahead : highestEpoch,
     seen: null,
     seenRevision: 0n,
     resources: new Map(),

@@ -48,6 +48,7 @@ export interface AgentState {
   readonly renewal: Renewal;
   readonly groups: ReadonlyMap<GroupId, GroupState>;
   readonly epochs: ReadonlyMap<GroupId, Epoch>;
+  readonly ahead: ReadonlyMap<GroupId, Epoch>;
   readonly started: boolean;
   /** The boot rule was carried out, for all that it was asked for. */
   readonly stripped: boolean;
@@ -104,6 +105,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
     groups: new Map(),
     epochs: new Map(),
+    ahead: new Map(),
     started: false,
     stripped: false,
     stripping: 0,
