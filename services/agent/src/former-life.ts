@@ -4,10 +4,12 @@
  *   L1  only what was remembered in this same boot of the host, and is armed at the guard for the same epoch with its
  *       deadline still to come, goes on
  *   L2  what was remembered in this boot and the guard does not vouch for is fenced first: its service may still run
+ *   L4  an epoch that was on the disk ahead of time was seen only where the guard was armed for it. Else it may have begun,
+ *       so it is fenced first as in L2 and never begins again, but nobody is refused a promise for it (memory.ts, M3)
  *   L3  a promise of another boot counts as given now: how long ago it was can't be told
  */
 
-import type { AgentEvent, BootMs, ClusterConfig, GroupId, HeldBefore, MemberId } from '@holdfast/core';
+import type { AgentEvent, BootMs, ClusterConfig, Epoch, GroupId, HeldBefore, MemberId } from '@holdfast/core';
 import type { GuardState } from './guard-protocol.ts';
 import type { KeptPromise, Remembered } from './memory.ts';
 
@@ -36,7 +38,8 @@ export function recall(traces: Traces): Started {
     held: [...traces.holdings].flatMap(([group, remembered]) =>
       servesHere(traces, group) ? (heldBefore(traces, group, remembered) ?? []) : [],
     ),
-    epochs: new Map([...traces.holdings].map(([group, { epoch }]) => [group, epoch])),
+    epochs: new Map([...traces.holdings].map(([group, kept]) => [group, begun(traces, group, kept).epoch])),
+    ahead: new Map([...traces.holdings].flatMap(([group, { ahead }]) => (ahead ? [[group, ahead]] : []))),
     promises: promisesNow(traces),
   };
 }
@@ -46,13 +49,26 @@ function servesHere({ config, self }: Traces, group: GroupId): boolean {
 }
 
 function heldBefore(traces: Traces, group: GroupId, remembered: Remembered): HeldBefore | null {
-  const { epoch, state, bootId } = remembered;
-  if (state === 'idle' || state === 'fenced' || state === 'failed' || bootId !== traces.bootId) return null;
-  const armed = traces.guard?.armed.find((a) => a.group === group && a.epoch === epoch);
-  if (armed === undefined || armed.fenceAtMs <= traces.now)
-    return { group, epoch, state: 'releasing', fenceAt: traces.now }; // L2
+  if (remembered.bootId !== traces.bootId) return null;
+  const { epoch, state, ahead } = begun(traces, group, remembered);
+  const ended = state === 'idle' || state === 'fenced' || state === 'failed';
+  const fenced = { group, state: 'releasing', fenceAt: traces.now } as const;
+  if (ended) return ahead === undefined ? null : { ...fenced, epoch: ahead }; // L4
+  const armed = armedAt(traces, group, epoch);
+  if (armed === undefined || armed.fenceAtMs <= traces.now) return { ...fenced, epoch }; // L2
   return { group, epoch, state, fenceAt: armed.fenceAtMs }; // L1
 }
+
+/** L4. */
+function begun(traces: Traces, group: GroupId, remembered: Remembered): Remembered {
+  const { bootId, ahead } = remembered;
+  if (ahead === undefined || bootId !== traces.bootId || armedAt(traces, group, ahead) === undefined)
+    return remembered;
+  return { bootId, epoch: ahead, state: 'acquiring' };
+}
+
+const armedAt = ({ guard }: Traces, group: GroupId, epoch: Epoch) =>
+  guard?.armed.find((a) => a.group === group && a.epoch === epoch);
 
 type PromiseBefore = Started['promises'][number];
 

@@ -5,12 +5,13 @@
  *     finds a fresh answer
  *   - while the owner releases to it, it looks where the addresses belong and what it has to announce them with
  *   - it puts the epoch on disk that it would get: in those same seconds, while the owner releases to it, and when the
- *     store gave it the group and its own renewal is still on the way. An epoch that it then does not get costs
- *     nothing but one number, should its agent start anew in between
+ *     store gave it the group and its own renewal is still on the way. One that it then does not get is forgotten, and
+ *     was never seen: this server goes on to promise to whoever owns the group (memory.ts, M3)
  */
 
 import {
   heartbeatMsOf,
+  heldEpoch,
   identityAddresses,
   lastHeard,
   waitsForProof,
@@ -54,19 +55,21 @@ export class HeadStart {
   }
 
   #remember(state: AgentState, group: GroupState): void {
-    const epoch = this.#epochAhead(state, group);
-    if (epoch === null || epoch <= (this.#remembered.get(group.group) ?? -1n)) return;
-    this.#remembered.set(group.group, epoch);
+    const own = group.seen?.ownership;
+    if (own === undefined) return;
+    const isGiven = waitsForProof(group, state) || isHandedTo(state.self, group);
     // The step that needs it on disk asks for it again, and says what went wrong.
-    void this.#memory.remember(group.group, epoch, 'acquiring');
+    if (isGiven) this.#rememberGiven(group.group, own.epoch);
+    else if (isReleasedTo(state.self, group) || this.#isAboutToFail(state, group))
+      this.#memory.rememberAhead(group.group, own.epoch + 1n);
+    else if (own.kind === 'unowned' || (own.owner !== state.self && heldEpoch(group.holding) === null))
+      this.#memory.forgetAhead(group.group);
   }
 
-  /** The epoch that this server has, or would have, if it took the group over now; null while nothing tells so. */
-  #epochAhead(state: AgentState, group: GroupState): Epoch | null {
-    const own = group.seen?.ownership;
-    if (own === undefined) return null;
-    if (waitsForProof(group, state) || isHandedTo(state.self, group)) return own.epoch;
-    return isReleasedTo(state.self, group) || this.#isAboutToFail(state, group) ? own.epoch + 1n : null;
+  #rememberGiven(group: GroupId, epoch: Epoch): void {
+    if (epoch <= (this.#remembered.get(group) ?? -1n)) return;
+    this.#remembered.set(group, epoch);
+    void this.#memory.remember(group, epoch, 'acquiring');
   }
 
   #lookAhead(state: AgentState, group: GroupId): void {

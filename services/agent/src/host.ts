@@ -1,6 +1,15 @@
 /** This member, as the adapters that carry out actions see it. */
 
-import type { AgentEvent, AgentState, BootMs, Epoch, GroupConfig, GroupId, MemberId } from '@holdfast/core';
+import {
+  heldEpoch,
+  type AgentEvent,
+  type AgentState,
+  type BootMs,
+  type Epoch,
+  type GroupConfig,
+  type GroupId,
+  type MemberId,
+} from '@holdfast/core';
 import type { Journal } from '@holdfast/wire/journal';
 import type { Log } from '@holdfast/wire/log';
 import type { Platform } from './platform/platform.ts';
@@ -20,6 +29,18 @@ export interface Host {
 
 export function groupConfig(state: AgentState, group: GroupId): GroupConfig | null {
   return state.config?.groups.get(group) ?? null;
+}
+
+/** Which of these addresses the loop still wants here for this group at this epoch. */
+export function stillHeld(
+  state: AgentState,
+  group: GroupId,
+  epoch: Epoch,
+  addresses: readonly string[],
+): readonly string[] {
+  const g = state.groups.get(group);
+  if (g === undefined || heldEpoch(g.holding) !== epoch) return [];
+  return addresses.filter((address) => g.held.includes(address));
 }
 
 /** Whether the loop still wants something to run for this group at this epoch. */

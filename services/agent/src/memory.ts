@@ -8,6 +8,8 @@
  *   M2  a new epoch is written at once. What becomes of an epoch is written a moment later: the next agent believes it only
  *       where the guard vouches for that epoch, and the guard is told first. In a planned move this keeps the disk for
  *       the voter beside us, whose commit everybody waits for
+ *   M3  an epoch that is written ahead of time was given to nobody yet: it is kept apart from what was seen, and counts as
+ *       seen once it is remembered
  */
 
 import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
@@ -18,6 +20,8 @@ export interface Remembered {
   readonly bootId: string;
   readonly epoch: Epoch;
   readonly state: HoldingState | 'idle';
+  /** M3. Later than `epoch`. */
+  readonly ahead?: Epoch | undefined;
 }
 
 export interface KeptPromise {
@@ -25,6 +29,11 @@ export interface KeptPromise {
   readonly epoch: Epoch;
   /** On the boot clock of that boot. */
   readonly until: BootMs;
+}
+
+interface Written {
+  readonly epoch: Epoch;
+  readonly written: Promise<Ended>;
 }
 
 const laterMs = 100;
@@ -42,6 +51,7 @@ const holdingsSchema = z.record(
     bootId: z.string(),
     epoch,
     state: z.enum(['acquiring', 'active', 'releasing', 'fenced', 'failed', 'idle']),
+    ahead: epoch.optional(),
   }),
 );
 const promisesSchema = z.record(z.string(), z.object({ bootId: z.string(), epoch, until: z.number() }));
@@ -57,7 +67,9 @@ export class Memory {
   readonly #holdingsFile: DurableRecord;
   readonly #promisesFile: DurableRecord;
   /** By group: the write of its latest epoch. */
-  readonly #entered = new Map<GroupId, { readonly epoch: Epoch; readonly written: Promise<Ended> }>();
+  readonly #entered = new Map<GroupId, Written>();
+  /** By group: the write of the epoch that is there ahead of time (M3). */
+  readonly #ahead = new Map<GroupId, Written>();
 
   constructor(
     directory: string,
@@ -84,12 +96,51 @@ export class Memory {
   /** M2. */
   remember(group: GroupId, at: Epoch, state: HoldingState | 'idle'): Promise<Ended> {
     const entered = this.#entered.get(group);
+    // M3: the end of what may have begun in a former life, and was not seen.
+    if (state === 'fenced' && entered?.epoch !== at) return onDisk;
     if (entered?.epoch === at && this.holdings.get(group)?.state === state) return entered.written;
     this.holdings.set(group, { bootId: this.#bootId, epoch: at, state });
-    if (entered?.epoch === at) return this.#holdingsFile.set(asText(this.holdings), laterMs);
-    const written = this.#holdingsFile.set(asText(this.holdings));
+    if (entered?.epoch === at) return this.#write(laterMs);
+    const ahead = this.#ahead.get(group);
+    this.#ahead.delete(group);
+    const written = ahead?.epoch === at ? this.#writtenAhead(ahead) : this.#write();
     this.#entered.set(group, { epoch: at, written });
     return written;
+  }
+
+  /** The number is on the disk, or is on its way. That it is used now is told a moment later, as in M2. */
+  async #writtenAhead({ written }: Written): Promise<Ended> {
+    const told = this.#write(laterMs);
+    const ahead = await written;
+    return ahead.kind === 'done' ? ahead : told;
+  }
+
+  /** M3: the step that needs it on the disk finds it there. */
+  rememberAhead(group: GroupId, at: Epoch): void {
+    const before = this.holdings.get(group);
+    if (before !== undefined && at <= (before.ahead ?? before.epoch)) return;
+    this.holdings.set(group, { ...this.#hereNow(before), ahead: at });
+    this.#ahead.set(group, { epoch: at, written: this.#write() });
+  }
+
+  /** M3: nothing came of it. */
+  forgetAhead(group: GroupId): void {
+    const before = this.holdings.get(group);
+    if (before?.ahead === undefined) return;
+    const { bootId, epoch, state } = before;
+    this.holdings.set(group, { bootId, epoch, state });
+    this.#ahead.delete(group);
+    void this.#write(laterMs);
+  }
+
+  /** What another boot held is over. */
+  #hereNow(before: Remembered | undefined): Remembered {
+    if (before?.bootId === this.#bootId) return before;
+    return { bootId: this.#bootId, epoch: before?.epoch ?? 0n, state: 'idle' };
+  }
+
+  #write(withinMs = 0): Promise<Ended> {
+    return this.#holdingsFile.set(asText(this.holdings), withinMs);
   }
 
   /** Whether it is on the disk that this epoch was seen here: before that nothing of it may be visible outside. */
@@ -112,8 +163,10 @@ export class Memory {
   }
 }
 
-function asText(map: ReadonlyMap<GroupId, { readonly epoch: Epoch }>): unknown {
-  return Object.fromEntries([...map].map(([name, row]) => [name, { ...row, epoch: row.epoch.toString() }]));
+function asText(map: ReadonlyMap<GroupId, object>): unknown {
+  const inWords = (value: unknown): unknown => (typeof value === 'bigint' ? value.toString() : value);
+  const row = (kept: object) => Object.fromEntries(Object.entries(kept).map(([k, v]) => [k, inWords(v)]));
+  return Object.fromEntries([...map].map(([name, kept]) => [name, row(kept)]));
 }
 
 export async function openMemory(directory: string, bootId: string): Promise<Memory> {

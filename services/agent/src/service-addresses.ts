@@ -14,7 +14,7 @@ import {
 } from '@holdfast/core';
 import type { Devices } from './devices.ts';
 import { withinMs, type EpochGate } from './epoch-gate.ts';
-import { holdsNow, type Host } from './host.ts';
+import { stillHeld, type Host } from './host.ts';
 
 export interface Probed {
   readonly ended: Ended;
@@ -27,6 +27,7 @@ const probeMs = 25;
 const freshMs = 1_500;
 const announcements = 5;
 const settleMs = 1_500;
+const done: Ended = { kind: 'done' };
 
 export class ServiceAddresses {
   readonly #host: Host;
@@ -163,7 +164,7 @@ export class ServiceAddresses {
     return outcome;
   }
 
-  /** A later end for addresses that are here; one that vanished is set again, and said. */
+  /** A later end for addresses that are here; one that vanished is set again, and said, where nobody else has it (rule 9). */
   extend(
     group: GroupId,
     epoch: Epoch,
@@ -187,15 +188,40 @@ export class ServiceAddresses {
     config: GroupConfig | null,
     goneBy: BootMs,
   ): Promise<Ended> {
-    const here = await Promise.all(addresses.map((a) => this.#host.platform.addresses.has(a)));
-    if (!holdsNow(this.#host.state(), group, epoch)) return { kind: 'done' };
-    const ended = await this.hold(group, epoch, addresses, config, goneBy);
-    const vanished = addresses.filter((_, index) => here[index] === false);
-    if (ended.kind === 'done' && vanished.length > 0) {
-      this.#host.note(group, 'address-restored', `${vanished.join(', ')} had vanished and was set again`);
-      await this.announce(vanished, config);
-    }
+    const look = async (address: string) => ({
+      address,
+      isHere: await this.#host.platform.addresses.has(address),
+    });
+    const looked = await Promise.all(addresses.map(look));
+    const wanted = (isHere: boolean) => {
+      const some = looked.filter((l) => l.isHere === isHere).map((l) => l.address);
+      return stillHeld(this.#host.state(), group, epoch, some);
+    };
+    const here = wanted(true);
+    const extended = here.length === 0 ? done : await this.hold(group, epoch, here, config, goneBy);
+    const vanished = wanted(false);
+    const restored =
+      vanished.length === 0 ? done : await this.#restore(group, epoch, vanished, config, goneBy);
+    const ended = firstFailure([extended, restored]);
     this.#tellFailing(group, ended);
+    return ended;
+  }
+
+  async #restore(
+    group: GroupId,
+    epoch: Epoch,
+    vanished: readonly string[],
+    config: GroupConfig | null,
+    goneBy: BootMs,
+  ): Promise<Ended> {
+    const { ended: probed } = await this.probe(vanished, config, false, group);
+    if (probed.kind === 'failed') return probed;
+    const wanted = stillHeld(this.#host.state(), group, epoch, vanished);
+    if (wanted.length === 0) return done;
+    const ended = await this.hold(group, epoch, wanted, config, goneBy);
+    if (ended.kind === 'failed') return ended;
+    this.#host.note(group, 'address-restored', `${wanted.join(', ')} had vanished and was set again`);
+    await this.announce(wanted, config);
     return ended;
   }
 

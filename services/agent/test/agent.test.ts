@@ -85,6 +85,54 @@ describe('an agent that is given a group', () => {
     await until('people are told', () => story.quorum.events.some((e) => e.kind === 'address-restored'));
   });
 
+  it('leaves an address that vanished to whoever answers there now, and keeps the others', async () => {
+    const other = '10.77.0.101/24';
+    const identity = { mode: 'add', addresses: [serviceAddress, other], interface: 'eth0' };
+    await begin({ stations: ['a'], config: oneGroup({ identity }) });
+    given('a', 1n);
+    await until('a is active', isActive('a'));
+    const { host } = story.station('a');
+    story.network.strangers.set(other, '02:00:00:00:00:66');
+    host.drop(other);
+    const end = host.endOf(serviceAddress) ?? 0;
+    await until('the end moved on', () => (host.endOf(serviceAddress) ?? 0) > end + 500);
+    expect(host.holds(other)).toBe(false);
+    const told = () => story.quorum.events.find((e) => e.kind === 'extend-failed')?.reason ?? '';
+    await until('people are told', () => told().includes('02:00:00:00:00:66'));
+  });
+
+  it('carries a new configuration out beside the service, and the guard knows of all that runs', async () => {
+    const resource = (name: string) => {
+      const command = { start: [`${name}-start`], stop: [`${name}-stop`], status: [`${name}-status`] };
+      return { name, command };
+    };
+    await begin({ stations: ['a'], config: oneGroup({ resources: [resource('app'), resource('old')] }) });
+    given('a', 1n);
+    await until('a is active', isActive('a'));
+    const { host, guard } = story.station('a');
+    let letStop: () => void = () => undefined;
+    const stopping = new Promise<void>((resolve) => {
+      letStop = resolve;
+    });
+    host.command = async ({ argv }) => {
+      if (argv[0] === 'old-stop') await stopping;
+      return exited(argv[0] === 'new-status' && host.ran('new-start').length === 0 ? 3 : 0);
+    };
+    const end = host.endOf(serviceAddress) ?? 0;
+    story.quorum.configure(oneGroup({ resources: [resource('app'), resource('new')] }));
+    await until('it stops what is gone', () => host.ran('old-stop').length > 0);
+    await until('the end moved on', () => (host.endOf(serviceAddress) ?? 0) > end + 500);
+    const stops = () => guard.armed.get('d3')?.stops.map(({ argv }) => argv.at(-1)) ?? [];
+    expect(stops()).toEqual(['old-stop', 'app-stop']);
+    expect(holdingOf('a')).toBe('active');
+    letStop();
+    await until('it starts what is new', () => host.ran('new-start').length > 0);
+    await until('the guard knows', () => stops().join() === 'new-stop,app-stop');
+    await until('people are told', () => story.quorum.events.some((e) => e.reason.includes('start new')));
+    expect(host.ran('app-stop')).toEqual([]);
+    expect(host.ran('app-start')).toEqual([]);
+  });
+
   it('does nothing visible while the guard is away', async () => {
     await begin({ stations: ['a'] });
     const { host, guard } = story.station('a');
@@ -206,6 +254,40 @@ describe('an agent whose renewals are not answered', () => {
       await readFile(join(story.station('b').dir, 'state', 'promises.json'), 'utf8'),
     );
     expect(promises).toMatchObject({ d3: { epoch: '1' } });
+  });
+
+  it('goes on with it also when the other one had made ready for a move that was called off, and began anew', async () => {
+    await begin({ config: oneGroup({ hooks: { beforeRelease: [['ask-people']] } }) });
+    given('a', 5n);
+    await until('a is active', isActive('a', 5n));
+    const [a, b] = [story.station('a'), story.station('b')];
+    let refuse: () => void = () => undefined;
+    const refused = new Promise<void>((resolve) => {
+      refuse = resolve;
+    });
+    a.host.command = async ({ argv }) => {
+      if (argv[0] === 'ask-people') await refused;
+      return exited(argv[0] === 'ask-people' ? 1 : 0);
+    };
+    story.quorum.own('d3', { kind: 'releasing', owner: 'a', epoch: 5n, to: 'b' });
+    const remembered = () => readFile(join(b.dir, 'state', 'holdings.json'), 'utf8').catch(() => '');
+    await until('b is ready', async () => (await remembered()).includes('6'));
+    await b.kill();
+    refuse();
+    await until('a refused', () => (story.quorum.reportOf('a', 'd3')?.releaseRefused ?? '') !== '');
+    given('a', 5n);
+    await b.restart();
+    await until(
+      'b knows the owner',
+      () => b.agent.state().groups.get('d3')?.seen?.ownership.kind === 'owned',
+    );
+    story.quorum.deaf = true;
+    const { guard, agent } = a;
+    const first = guard.armed.get('d3')?.fenceAtMs ?? 0;
+    await until('a lived on promises', () => (guard.armed.get('d3')?.fenceAtMs ?? 0) > first + 2_500);
+    expect(agent.state().groups.get('d3')?.holding).toMatchObject({ kind: 'active', epoch: 5n });
+    expect(agent.state().renewal.failingSince).not.toBeNull();
+    await until('nothing is left of it', async () => !(await remembered()).includes('6'));
   });
 
   it('fences without it, and takes nothing up again at that epoch', async () => {

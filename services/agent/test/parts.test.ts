@@ -128,6 +128,24 @@ describe('what is told of a former life', () => {
     expect(recall({ ...traces, holdings: ended }).held).toEqual([]);
   });
 
+  it.each([
+    ['may have begun where nobody tells', null],
+    ['may have begun where the guard knows of none', { armed: [] }],
+  ])('an epoch that was on the disk ahead of time %s, and was not seen', (_, guard) => {
+    const kept = { bootId: 'this', epoch: 4n, state: 'fenced', ahead: 5n } as const;
+    const told = recall({ ...traces, guard, holdings: new Map([['d3', kept]]) });
+    expect(told.held).toEqual([{ group: 'd3', epoch: 5n, state: 'releasing', fenceAt: 1_000 }]);
+    expect(told.epochs).toEqual(new Map([['d3', 4n]]));
+    expect(told.ahead).toEqual(new Map([['d3', 5n]]));
+  });
+
+  it('an epoch that was on the disk ahead of time has begun where the guard was armed for it', () => {
+    const kept = { bootId: 'this', epoch: 4n, state: 'fenced', ahead: 5n } as const;
+    const told = recall({ ...armedAt(5n, 5_000), holdings: new Map([['d3', kept]]) });
+    expect(told.held).toEqual([{ group: 'd3', epoch: 5n, state: 'acquiring', fenceAt: 5_000 }]);
+    expect(told.epochs).toEqual(new Map([['d3', 5n]]));
+  });
+
   it('counts a promise of another boot as given now, and lost ones as given for every group', () => {
     const promise = { epoch: 4n, until: 2_500 };
     const { waitMs } = oneGroup().groups.get('d3')?.rules ?? { waitMs: 0 };
@@ -188,6 +206,42 @@ describe('a record on disk', () => {
       expect(hurt.promisesLost).toBe(true);
       expect(hurt.garbage).toHaveLength(1);
       expect(await readFile(join(folder, 'state', 'holdings.json'), 'utf8')).toContain('"epoch":"5"');
+    }));
+});
+
+describe('an epoch that is on the disk ahead of time', () => {
+  const kept = async (folder: string) =>
+    (await openMemory(folder, 'boot-1')).holdings.get('d3') ?? { epoch: 0n, ahead: 0n };
+
+  async function ahead(folder: string) {
+    const { mkdir } = await import('node:fs/promises');
+    await mkdir(join(folder, 'state'));
+    const memory = await openMemory(folder, 'boot-1');
+    await memory.remember('d3', 5n, 'acquiring');
+    await memory.remember('d3', 5n, 'fenced');
+    memory.rememberAhead('d3', 6n);
+    return memory;
+  }
+
+  it('is kept apart until it is used, and is used without waiting for the disk', () =>
+    inFolder(async (folder) => {
+      const memory = await ahead(folder);
+      expect(await memory.entered('d3', 6n)).toMatchObject({ kind: 'failed' });
+      void memory.remember('d3', 6n, 'acquiring');
+      expect(await memory.entered('d3', 6n)).toEqual({ kind: 'done' });
+      expect(await kept(folder)).toMatchObject({ epoch: 5n, ahead: 6n });
+      await memory.close();
+      expect(await kept(folder)).toEqual({ bootId: 'boot-1', epoch: 6n, state: 'acquiring' });
+    }));
+
+  it('is forgotten, and its end is no news', () =>
+    inFolder(async (folder) => {
+      const memory = await ahead(folder);
+      expect(await memory.remember('d3', 6n, 'fenced')).toEqual({ kind: 'done' });
+      memory.forgetAhead('d3');
+      await memory.close();
+      expect(await kept(folder)).toMatchObject({ epoch: 5n });
+      expect(await kept(folder)).not.toHaveProperty('ahead');
     }));
 });
 

@@ -49,7 +49,7 @@ const recordOf = (ownership: Ownership): GroupRecord => ({
 const idle = newGroupState('d3', 0n);
 const active: GroupState = {
   ...idle,
-  holding: { kind: 'active', epoch: 7n, done: [] },
+  holding: { kind: 'active', epoch: 7n, done: [], change: null },
   entitlement: { provenAt: 50_000, rules },
   entitledEpoch: 7n,
   opened: { epoch: 7n, mirrors: ['d3/data'] },

@@ -64,7 +64,7 @@ class Owner {
     } as const;
     this.state = newAgent(identity, 0);
     this.world = world;
-    this.take({ kind: 'started', held: [], epochs: new Map(), promises: [] }, 0);
+    this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] }, 0);
     this.take({ kind: 'configured', config: config(outage), revision: 1n }, 0);
     this.take({ kind: 'stripped' }, 0);
   }
@@ -136,5 +136,45 @@ describe('an owner whose store falls silent', () => {
     const a = new Owner('5s', { silentFrom: 3_000, promiseMs: 400 });
     a.runUntil(30_000);
     expect(a.fencedAt).toBeNull();
+  });
+});
+
+describe('a standby that had an epoch on the disk before it was given to anybody', () => {
+  const ahead = new Map([['g1', 6n]]);
+
+  function standby(epochs: ReadonlyMap<string, bigint>): AgentState {
+    const id = {
+      self: 'b',
+      role: 'server',
+      members,
+      incarnation: 2,
+      bootId: 'boot-2',
+      version: '1',
+    } as const;
+    const events: readonly AgentEvent[] = [
+      { kind: 'started', held: [], epochs, ahead, promises: [] },
+      { kind: 'configured', config: config('5s'), revision: 1n },
+      { kind: 'stripped' },
+    ];
+    return events.reduce((state, event) => stepAgent(state, event, 0).state, newAgent(id, 0));
+  }
+
+  const answer = (state: AgentState): readonly string[] => {
+    const message = { kind: 'hold-request', group: 'g1', epoch: 5n, round: 1 } as const;
+    return stepAgent(state, { kind: 'heard', from: 'a', path: 0, message }, 10).actions.flatMap((action) =>
+      action.kind === 'send' && action.message.kind === 'hold-promise'
+        ? [action.message.reason]
+        : [action.kind],
+    );
+  };
+
+  it('promises for the epoch before, and never begins at that one', () => {
+    const b = standby(new Map([['g1', 5n]]));
+    expect(answer(b)).toContain('keep-promise');
+    expect(b.groups.get('g1')?.formerEpoch).toBe(6n);
+  });
+
+  it('refuses once it was given to somebody', () => {
+    expect(answer(standby(new Map([['g1', 6n]])))).toContain('epoch 6 was seen here');
   });
 });

@@ -126,6 +126,7 @@ export class AgentShell {
       kind: 'started',
       held: this.tampering.heldAtStart(machine, held),
       epochs: new Map(disk.epochs),
+      ahead: new Map(),
       promises,
     });
     if (disk.config === null) return;
@@ -218,7 +219,9 @@ export class AgentShell {
       }
       case 'extend': {
         const config = this.state.config?.groups.get(action.group);
-        if (config !== undefined) steps.keep(config, action.epoch, action.addresses, action.goneBy);
+        // One that vanished meanwhile is set again only where nobody else has it (rule 9).
+        const free = action.addresses.filter((a) => machine.addresses.has(a) || steps.holderOf(a) === null);
+        if (config !== undefined) steps.keep(config, action.epoch, free, action.goneBy);
         return;
       }
       case 'arm':

@@ -6,7 +6,8 @@ export interface Behaviour {
   /** Chances, for each command that is run. */
   fails: number;
   hangs: number;
-  /** Longest time that a command takes when it is well. */
+  /** Shortest and longest time that a command takes when it is well. */
+  leastMs: number;
   slowMs: number;
 }
 
@@ -16,7 +17,7 @@ export type Outcome =
   | { readonly kind: 'hangs' };
 
 export class Commands {
-  readonly behaviour: Behaviour = { fails: 0, hangs: 0, slowMs: 300 };
+  readonly behaviour: Behaviour = { fails: 0, hangs: 0, leastMs: 5, slowMs: 300 };
   private readonly sim: Simulation;
 
   constructor(sim: Simulation) {
@@ -24,15 +25,15 @@ export class Commands {
   }
 
   heal(): void {
-    Object.assign(this.behaviour, { fails: 0, hangs: 0, slowMs: 300 });
+    Object.assign(this.behaviour, { fails: 0, hangs: 0, leastMs: 5, slowMs: 300 });
   }
 
   draw(): Outcome {
     const { random } = this.sim;
-    const { fails, hangs, slowMs } = this.behaviour;
+    const { fails, hangs, leastMs, slowMs } = this.behaviour;
     const fate = random.next();
     if (fate < hangs) return { kind: 'hangs' };
-    const ms = random.between(5, slowMs);
+    const ms = random.between(leastMs, slowMs);
     return { kind: fate < hangs + fails ? 'failed' : 'done', ms };
   }
 }

@@ -116,7 +116,8 @@ export class Steps {
         this.hold(order, config, step.addresses, awake, ended);
         return;
       case 'start':
-        this.start(order, step.resource, ended);
+        if (config.resources.some((r) => r.name === step.resource)) this.start(order, step.resource, ended);
+        else ended(failed(`there is no resource ${step.resource}`), 0, false);
         return;
       case 'stop':
         this.command(order, ended, () => this.machine.stopResource(group, step.resource));

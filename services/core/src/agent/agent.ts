@@ -14,16 +14,26 @@ import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { hear, heardHere } from '../vantage.ts';
 import { arming } from './arming.ts';
-import { giveOwnBack, ownBack, strangersOf, withHeld } from './configuring.ts';
+import { adopted, changeStepEnded, clearFor, isAtRest } from './changing.ts';
+import {
+  giveOwnBack,
+  inForce,
+  informed,
+  ownBack,
+  reattached,
+  strangersOf,
+  withGroup,
+  withHeld,
+} from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
-import type { AgentAction, AgentEvent, HeldBefore } from './events.ts';
+import type { AgentAction, AgentEvent } from './events.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
-import { askedSince, askToHold, holdRequested, promiseReceived } from './promises.ts';
+import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { takeRoutine } from './routine.ts';
-import { monitored, monitorsDue, restarted, resumeMonitoring } from './resources.ts';
+import { monitored, monitorsDue, restarted } from './resources.ts';
 import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
@@ -40,9 +50,9 @@ import {
 } from './state.ts';
 import { identityMoved } from './step.ts';
 import { fenceCommandOf, type Here, type Moved } from './here.ts';
-import { mirrorNews, openNow, ordering, sameCast, watchData } from './mirroring.ts';
+import { mirrorNews, ordering, sameCast, watchData } from './mirroring.ts';
 import { dutiesFrom, wakeAt } from './wake.ts';
-import { fenceEnded, reconfigured, startFence, stepEnded } from './walk.ts';
+import { fenceEnded, startFence, stepEnded } from './walk.ts';
 
 export function stepAgent(state: AgentState, event: AgentEvent, now: BootMs): AgentStep {
   const routine = takeRoutine(state, event, now);
@@ -80,7 +90,8 @@ class Turn {
         this.begin(event);
         return;
       case 'stripped':
-        this.state.stripped = true;
+        this.state.stripping = Math.max(0, this.state.stripping - 1);
+        this.state.stripped = this.state.stripping === 0;
         return;
       case 'heard':
         this.heard(event);
@@ -112,7 +123,7 @@ class Turn {
         this.see(event.groups, event.revision, this.state.renewal.proof);
         return;
       case 'step-ended':
-        this.move(event.group, (g, here) => stepEnded(g, event, here));
+        this.move(event.group, (g, here) => changeStepEnded(g, event, here) ?? stepEnded(g, event, here));
         return;
       case 'fence-ended':
         this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
@@ -128,7 +139,7 @@ class Turn {
         );
         return;
       case 'promise-kept':
-        this.promiseKept(event);
+        this.actions.push(...promiseKept(event, this.pathsTo(event.to)));
         return;
       case 'pinged':
         this.state.pings = pinged(this.state.pings, event);
@@ -148,6 +159,7 @@ class Turn {
   private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
     this.state.started = true;
     this.state.epochs = event.epochs;
+    this.state.ahead = event.ahead;
     this.state.vouched = event.held;
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
@@ -155,49 +167,27 @@ class Turn {
     }
     for (const held of event.held) {
       const g = this.groupState(held.group);
-      this.putGroup({
-        ...g,
-        highestEpoch: held.epoch > g.highestEpoch ? held.epoch : g.highestEpoch,
-        holding: holdingBefore(held, this.now),
-      });
+      this.putGroup({ ...g, holding: holdingBefore(held, this.now) });
     }
   }
 
   private configure(config: ClusterConfig, revision: Revision): void {
-    const before = this.state.config;
-    const first = before === null;
-    const strangers: GroupConfig[] = [];
+    const first = this.state.config === null;
+    const ours = groupsOf({ ...this.state, config });
+    const strangers = first ? ours : ours.filter(({ name }) => !this.state.groups.has(name));
     this.state.own = [...this.state.own, ...ownBack(this.state, config)];
-    this.state.config = withHeld(this.state, config);
+    this.state.config = inForce(this.state, withHeld(this.state, config));
     this.state.configRevision = revision;
     for (const group of groupsOf(this.state)) {
-      const known = this.groupState(group.name);
-      const g = { ...known, asked: [...new Set([...known.asked, ...group.servers])] };
-      if (!first) {
-        const old = before.groups.get(group.name);
-        this.putGroup(g);
-        if (old !== undefined) this.move(group.name, (s, here) => reconfigured(s, old, here));
-        if (old === undefined || identityMoved(old, group)) strangers.push(group);
-        continue;
-      }
-      this.putGroup(g);
-      const vouched = this.state.vouched.find((v) => v.group === group.name);
-      if (vouched !== undefined) this.reattach(g, group, vouched);
+      const { name } = group;
+      const g = informed(this.groupState(name), group, this.before.config, config, this.state.self);
+      const vouched = first ? this.state.vouched.find((v) => v.group === name) : undefined;
+      this.putGroup(vouched === undefined ? g : reattached(g, group, vouched, this.now));
     }
     // Others judge by the new pace from now on.
     Object.assign(this.state, toldOf(groupsOf(this.state)));
     this.state.nextBeatAt = this.now;
-    if (first) this.strip(groupsOf(this.state));
-    else if (strangers.length > 0) this.strip(strangers);
-  }
-
-  /** What the guard told was the deadline; only now the rules are known that lead to it. */
-  private reattach(g: GroupState, config: GroupConfig, vouched: HeldBefore): void {
-    const { rules } = config;
-    const entitlement = { provenAt: vouched.fenceAt - rules.fenceMs, rules };
-    const resources = resumeMonitoring(config, this.now);
-    const opened = openNow(g, config);
-    this.putGroup({ ...g, entitledEpoch: vouched.epoch, entitlement, resources, opened });
+    if (first || strangers.length > 0) this.strip(strangers);
   }
 
   private strip(groups: readonly GroupConfig[]): void {
@@ -205,6 +195,7 @@ class Turn {
     if (names.length === 0 && this.state.stripped) return;
     // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
     this.state.stripped = false;
+    this.state.stripping += 1;
     this.actions.push({ kind: 'strip', addresses, groups: names });
   }
 
@@ -261,20 +252,10 @@ class Turn {
     }
   }
 
-  private promiseKept(event: Extract<AgentEvent, { kind: 'promise-kept' }>): void {
-    const promised = event.ended.kind === 'done';
-    const reason =
-      event.ended.kind === 'failed' ? `the promise could not be written: ${event.ended.says}` : '';
-    const { group, epoch, round } = event;
-    for (const path of this.pathsTo(event.to)) {
-      const message = { kind: 'hold-promise', group, epoch, round, promised, reason } as const;
-      this.actions.push({ kind: 'send', to: event.to, path, message });
-    }
-  }
-
   /** Everything that is due now, in an order that keeps A2. */
   settle(): AgentStep {
     if (this.state.started && this.state.config !== null) {
+      this.adopt();
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
     // Others may take over at once: they should not have to wait for a period or a commit to learn it.
@@ -305,6 +286,27 @@ class Turn {
     this.state.dutiesAt = dutiesAt;
     this.state.wakeAt = next;
     return { state: this.state, actions, wakeAt: next, reason: this.reason };
+  }
+
+  /** H3: configurations that waited come into force where nothing is under way any more. */
+  private adopt(): void {
+    const strangers: GroupConfig[] = [];
+    for (const { group: name, next } of this.state.groups.values()) {
+      const before = this.groupConfig(name);
+      if (next === null || before === null || !isAtRest(this.groupState(name))) continue;
+      const clearing = clearFor(this.groupState(name), next, this.here(before));
+      if (clearing !== null) {
+        this.moved(clearing, name);
+        continue;
+      }
+      this.state.config = withGroup(this.state.config, next);
+      this.putGroup({ ...this.groupState(name), next: null });
+      // A2: the guard learns what it may have to end before any of it begins.
+      this.state.armed = [];
+      this.move(name, (g, here) => adopted(g, before, here));
+      if (identityMoved(before, next)) strangers.push(next);
+    }
+    if (strangers.length > 0) this.strip(strangers);
   }
 
   private settleGroup(name: GroupId): void {
@@ -415,7 +417,8 @@ class Turn {
   }
 
   private groupState(name: GroupId): GroupState {
-    return this.state.groups.get(name) ?? newGroupState(name, this.state.epochs.get(name) ?? 0n);
+    const { groups, epochs, ahead } = this.state;
+    return groups.get(name) ?? newGroupState(name, epochs.get(name) ?? 0n, ahead.get(name));
   }
 
   private putGroup(g: GroupState): void {

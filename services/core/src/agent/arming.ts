@@ -1,11 +1,9 @@
 /** Deadlines on their way to those who enforce them without us: the guard, and the kernel's address lifetimes. */
 
-import type { GroupId } from '../names.ts';
 import { goneBy, mayActUntil } from '../node.ts';
 import type { AgentAction, ArmedGroup } from './events.ts';
 import type { GroupState } from './holding.ts';
 import type { AgentState } from './state.ts';
-import { identityAddresses } from './step.ts';
 
 export interface Arming {
   readonly armed: readonly ArmedGroup[];
@@ -14,21 +12,20 @@ export interface Arming {
 }
 
 /** What is to be enforced now, and the orders for what moved since `state.armed`. */
-export function arming(state: Pick<AgentState, 'groups' | 'config' | 'armed'>): Arming {
+export function arming(state: Pick<AgentState, 'groups' | 'armed'>): Arming {
   const armed: ArmedGroup[] = [];
   const extensions: AgentAction[] = [];
   for (const g of state.groups.values()) {
     const until = armedGroup(g);
     if (until === null) continue;
     armed.push(until);
-    const addresses = addressesOf(state, g.group);
     const before = state.armed.find((a) => a.group === g.group);
-    if (before?.goneBy !== until.goneBy && addresses.length > 0 && addressesAreHere(g)) {
+    if (before?.goneBy !== until.goneBy && g.held.length > 0) {
       extensions.push({
         kind: 'extend',
         group: g.group,
         epoch: until.epoch,
-        addresses,
+        addresses: g.held,
         goneBy: until.goneBy,
       });
     }
@@ -49,19 +46,6 @@ function armedGroup(g: GroupState): ArmedGroup | null {
     fenceAt: mayActUntil(entitlement),
     goneBy: goneBy(entitlement),
   };
-}
-
-function addressesOf(state: Pick<AgentState, 'config'>, group: GroupId): readonly string[] {
-  const config = state.config?.groups.get(group);
-  return config === undefined ? [] : identityAddresses(config.identity);
-}
-
-function addressesAreHere(g: GroupState): boolean {
-  const h = g.holding;
-  if (h.kind === 'active') return true;
-  if (h.kind !== 'acquiring') return false;
-  const at = h.steps.findIndex((s) => s.kind === 'hold-addresses');
-  return at >= 0 && h.at > at;
 }
 
 function sameArmed(a: readonly ArmedGroup[], b: readonly ArmedGroup[]): boolean {

@@ -1,9 +1,11 @@
 /** What a new configuration means for what is here: what is kept as it was, what has to be stripped first, what is given back. */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
-import type { BootMs, GroupId } from '../names.ts';
-import type { AgentAction } from './events.ts';
-import { heldEpoch } from './holding.ts';
+import type { BootMs, GroupId, MemberId } from '../names.ts';
+import type { AgentAction, HeldBefore } from './events.ts';
+import { heldEpoch, type GroupState } from './holding.ts';
+import { openNow } from './mirroring.ts';
+import { resumeMonitoring } from './resources.ts';
 import type { AgentState, OwnAddress } from './state.ts';
 import { identityAddresses, spareAddress } from './step.ts';
 
@@ -20,6 +22,38 @@ export function withHeld(state: Now, config: ClusterConfig): ClusterConfig {
     if (!stillHere && holds(state, name)) groups.set(name, old);
   }
   return { ...config, groups };
+}
+
+/**
+ * What is under way, or runs, was begun with the configuration before: in that, it stays in force until the new one is
+ * adopted (H3). Who serves, by which rules, and what people want holds at once.
+ */
+export function inForce({ config, groups, self }: Now, newest: ClusterConfig): ClusterConfig {
+  const mixed = [...newest.groups].map(([name, group]): readonly [GroupId, GroupConfig] => {
+    const ours = groups.has(name) && group.servers.includes(self);
+    const before = ours ? config?.groups.get(name) : undefined;
+    if (before === undefined) return [name, group];
+    const { identity, resources, hooks, mirrors } = before;
+    return [name, { ...group, identity, resources, hooks, mirrors }];
+  });
+  return { ...newest, groups: new Map(mixed) };
+}
+
+/** What is kept only until it is released (`withHeld`) is not changed any more. */
+export function informed(
+  g: GroupState,
+  { name, servers }: GroupConfig,
+  before: ClusterConfig | null,
+  newest: ClusterConfig,
+  self: MemberId,
+): GroupState {
+  const wanted = newest.groups.get(name);
+  const changes = before?.groups.has(name) === true && wanted?.servers.includes(self) === true;
+  return { ...g, next: changes ? wanted : null, asked: [...new Set([...g.asked, ...servers])] };
+}
+
+export function withGroup(config: ClusterConfig | null, group: GroupConfig): ClusterConfig | null {
+  return config === null ? null : { ...config, groups: new Map(config.groups).set(group.name, group) };
 }
 
 function holds({ groups }: Now, name: GroupId): boolean {
@@ -78,4 +112,22 @@ function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: 
   return (
     holding.kind === 'active' && identity !== undefined && !identityAddresses(identity).includes(address)
   );
+}
+
+/** What the guard told was the deadline; only now the rules are known that lead to it. */
+export function reattached(
+  g: GroupState,
+  config: GroupConfig,
+  { epoch, fenceAt }: HeldBefore,
+  now: BootMs,
+): GroupState {
+  const { rules } = config;
+  return {
+    ...g,
+    entitledEpoch: epoch,
+    entitlement: { provenAt: fenceAt - rules.fenceMs, rules },
+    resources: resumeMonitoring(config, now),
+    opened: openNow(g, config),
+    held: g.holding.kind === 'active' ? identityAddresses(config.identity) : [],
+  };
 }

@@ -49,7 +49,10 @@ export type AgentEvent =
   | {
       readonly kind: 'started';
       readonly held: readonly HeldBefore[];
+      /** The highest that was seen of each group. */
       readonly epochs: ReadonlyMap<GroupId, Epoch>;
+      /** Epochs that were on the disk before they were given to anybody: never begun here, and not seen. */
+      readonly ahead: ReadonlyMap<GroupId, Epoch>;
       readonly promises: readonly {
         readonly group: GroupId;
         readonly epoch: Epoch;

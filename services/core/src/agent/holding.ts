@@ -6,8 +6,10 @@
  *
  *   H1  acquiring, active and releasing exist only before mayActUntil(entitlement)
  *   H2  an epoch that was fenced here never acts here again
+ *   H3  what is under way ends with the configuration with which it began; a newer one waits in `next`
  */
 
+import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, Epoch, GroupId, MemberId, MirrorId, Revision } from '../names.ts';
 import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
@@ -18,7 +20,7 @@ import { stepName, type TakeoverStep } from './step.ts';
 export type Holding =
   | { readonly kind: 'idle' }
   | Acquiring
-  | { readonly kind: 'active'; readonly epoch: Epoch; readonly done: readonly StepRecord[] }
+  | Active
   | Releasing
   | {
       readonly kind: 'fencing';
@@ -44,13 +46,31 @@ export type Holding =
       readonly then: Releasing['then'];
     };
 
-export interface Acquiring extends Walk {
-  readonly kind: 'acquiring';
+export interface Active {
+  readonly kind: 'active';
+  readonly epoch: Epoch;
+  /** The steps of the takeover. */
+  readonly done: readonly StepRecord[];
+  /** On the way to what a new configuration wants, while all that stays goes on; null: nothing is to be done. */
+  readonly change: Change | null;
+}
+
+/** A walk whose current step may be tried again. */
+export interface Trying extends Walk {
   /** Tries of the current step. */
   readonly tries: number;
-  /** Somebody answers at the address: ask again then. */
+  /** It could not be done, somebody answers at the address for one: again then. */
   readonly retryAt: BootMs | null;
   readonly held: string | null;
+}
+
+export interface Acquiring extends Trying {
+  readonly kind: 'acquiring';
+}
+
+export interface Change extends Trying {
+  /** It takes away what this configuration does not want any more; null: it brings what is missing. */
+  readonly clearsFor: GroupConfig | null;
 }
 
 export interface Releasing extends Walk {
@@ -96,6 +116,12 @@ export interface GroupState {
   readonly seen: GroupRecord | null;
   readonly seenRevision: Revision;
   readonly resources: ReadonlyMap<string, ResourceHealth>;
+  /** Addresses that are here for it: from the step that set them to the one that gives them up. */
+  readonly held: readonly string[];
+  /** Steps that were ordered here so far, so that each run has a number of its own. */
+  readonly runs: number;
+  /** H3. Null: what is here was begun with the newest configuration. */
+  readonly next: GroupConfig | null;
   readonly wantsRelease: string | null;
   /** Why the data of a mirror can't be written here, as long as that is so: a reason to ask for a release, too. */
   readonly dataTrouble: string | null;
@@ -137,17 +163,21 @@ export function newlyFenced(
   );
 }
 
-export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
+/** `ahead`: an epoch that a former life of this agent had on the disk before it was given to anybody. */
+export function newGroupState(group: GroupId, highestEpoch: Epoch, ahead: Epoch = 0n): GroupState {
   return {
     group,
     holding: { kind: 'idle' },
     entitlement: null,
     entitledEpoch: null,
     highestEpoch,
-    formerEpoch: highestEpoch,
+    formerEpoch: ahead > highestEpoch ? ahead : highestEpoch,
     seen: null,
     seenRevision: 0n,
     resources: new Map(),
+    held: [],
+    runs: 0,
+    next: null,
     wantsRelease: null,
     dataTrouble: null,
     releaseRefused: null,
@@ -166,7 +196,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch): GroupState {
 /** What an earlier agent of this boot held goes on when it was whole; a half-done thing is fenced. */
 export function holdingBefore(held: HeldBefore, now: BootMs): Holding {
   const { epoch } = held;
-  if (held.state === 'active') return { kind: 'active', epoch, done: [] };
+  if (held.state === 'active') return { kind: 'active', epoch, done: [], change: null };
   const reason = 'the agent ended in the middle of a step';
   return { kind: 'fencing', epoch, reason, retryAt: now, then: 'fenced' };
 }
@@ -226,7 +256,7 @@ function makeReport(g: GroupState, self: MemberId): GroupReport | null {
     case 'acquiring':
       return { ...base, state: 'acquiring', says: h.held ?? '', steps: walked(h, self) };
     case 'active':
-      return { ...base, state: 'active', says: troubles(g), steps: h.done };
+      return { ...base, state: 'active', says: troubles(g, h), steps: h.done };
     case 'releasing':
       return { ...base, state: 'releasing', says: h.reason, steps: walked(h, self) };
     case 'fencing':
@@ -240,8 +270,9 @@ function makeReport(g: GroupState, self: MemberId): GroupReport | null {
   }
 }
 
-function troubles(g: GroupState): string {
-  return [...g.resources.values()].find((r) => r.state === 'failed')?.says ?? '';
+function troubles(g: GroupState, { change }: Active): string {
+  const failed = [...g.resources.values()].find((r) => r.state === 'failed');
+  return failed?.says ?? change?.held ?? '';
 }
 
 function walked(walk: Walk, self: MemberId): readonly StepRecord[] {

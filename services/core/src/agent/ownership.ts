@@ -17,6 +17,7 @@ import { mayActUntil } from '../node.ts';
 import type { Former, GroupRecord } from '../records.ts';
 import type { TimeRules } from '../time.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
+import { changeOnTime } from './changing.ts';
 import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
@@ -178,7 +179,7 @@ export function onTime(g: GroupState, here: Here): Moved {
         const again: Acquiring = { ...h, retryAt: null };
         return runCurrent({ ...g, holding: again }, again, here);
       }
-      return stay(g);
+      return h.kind === 'active' ? changeOnTime(g, h, here) : stay(g);
     case 'fencing':
     case 'stuck':
       if (here.now < h.retryAt) return stay(g);
@@ -205,6 +206,7 @@ export function nextDeadline(g: GroupState): BootMs | null {
     if (g.entitlement !== null) times.push(mayActUntil(g.entitlement));
   }
   if (h.kind === 'acquiring' && h.retryAt !== null) times.push(h.retryAt);
+  if (h.kind === 'active' && h.change?.retryAt != null) times.push(h.change.retryAt);
   if (h.kind === 'fencing' || h.kind === 'stuck') times.push(h.retryAt);
   if ((h.kind === 'idle' || h.kind === 'fenced') && g.promisedUntil !== null) times.push(g.promisedUntil);
   if (h.kind === 'fenced' && g.failures?.rested === false) times.push(g.failures.restsUntil);

@@ -16,6 +16,7 @@ import { stretchFor } from '../clock-error.ts';
 import type { BootMs, Epoch, MemberId } from '../names.ts';
 import type { Entitlement } from '../node.ts';
 import type { Vantage } from '../vantage.ts';
+import type { AgentAction, AgentEvent } from './events.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
@@ -144,6 +145,17 @@ export function holdRequested(
       { kind: 'keep-promise', group: g.group, epoch: request.epoch, round: request.round, to: from, until },
     ],
   };
+}
+
+/** P1: it is on the disk, or could not be written. */
+export function promiseKept(
+  { group, epoch, round, to, ended }: Extract<AgentEvent, { kind: 'promise-kept' }>,
+  paths: readonly number[],
+): readonly AgentAction[] {
+  const promised = ended.kind === 'done';
+  const reason = ended.kind === 'failed' ? `the promise could not be written: ${ended.says}` : '';
+  const message: HoldPromise = { kind: 'hold-promise', group, epoch, round, promised, reason };
+  return paths.map((path) => ({ kind: 'send', to, path, message }));
 }
 
 const isFor = ({ promisedTo }: GroupState, member: MemberId, epoch: Epoch): boolean =>

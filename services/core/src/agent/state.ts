@@ -48,8 +48,12 @@ export interface AgentState {
   readonly renewal: Renewal;
   readonly groups: ReadonlyMap<GroupId, GroupState>;
   readonly epochs: ReadonlyMap<GroupId, Epoch>;
+  readonly ahead: ReadonlyMap<GroupId, Epoch>;
   readonly started: boolean;
+  /** The boot rule was carried out, for all that it was asked for. */
   readonly stripped: boolean;
+  /** How often it was asked for and is not yet done. */
+  readonly stripping: number;
   readonly leaving: string | null;
   readonly exiting: boolean;
   readonly nextBeatAt: BootMs;
@@ -101,8 +105,10 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     renewal: newRenewal(id.self, id.incarnation, id.bootId, id.version, now),
     groups: new Map(),
     epochs: new Map(),
+    ahead: new Map(),
     started: false,
     stripped: false,
+    stripping: 0,
     leaving: null,
     exiting: false,
     nextBeatAt: now,

@@ -9,13 +9,19 @@ import type { Epoch, MemberId } from '../names.ts';
 import { goneBy } from '../node.ts';
 import type { StepRecord } from '../records.ts';
 import type { AgentAction, AgentEvent, Ended } from './events.ts';
-import { heldEpoch, type Acquiring, type GroupState, type Releasing, type Walk } from './holding.ts';
+import {
+  heldEpoch,
+  type Acquiring,
+  type GroupState,
+  type Releasing,
+  type Trying,
+  type Walk,
+} from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { failedAgain } from './resting.ts';
 import { startMonitoring } from './resources.ts';
 import {
   beforePointOfNoReturn,
-  identityAddresses,
   releaseSteps,
   stepLimitMs,
   stepName,
@@ -24,7 +30,7 @@ import {
 } from './step.ts';
 
 export const stay = (group: GroupState): Moved => ({ group, actions: [] });
-const probeRetryMs = 1_000;
+export const probeRetryMs = 1_000;
 export const fenceRetryMs = 10_000;
 
 /** A new boot, or a new agent that nobody vouches for, never acts at an epoch of a former life (boot rule). */
@@ -33,6 +39,7 @@ export function declareFenced(g: GroupState, epoch: Epoch, says: string): GroupS
     ...g,
     holding: { kind: 'fenced', epoch, after: 'fenced', says, done: [] },
     resources: new Map(),
+    held: [],
     wantsRelease: null,
     releaseRefused: null,
     opened: null,
@@ -42,7 +49,7 @@ export function declareFenced(g: GroupState, epoch: Epoch, says: string): GroupS
 }
 
 export function acquire(g: GroupState, epoch: Epoch, here: Here): Moved {
-  const walk = firstStep(epoch, takeoverSteps(here.config), here);
+  const walk = acquiring(epoch, takeoverSteps(here.config), here);
   const fresh: GroupState = {
     ...g,
     holding: walk,
@@ -100,11 +107,23 @@ function walkBack(
     reason,
     then,
   };
-  const moved = runCurrent({ ...g, holding: walk, wantsRelease: null, sighting: null }, walk, here);
+  const left = {
+    ...g,
+    next: then === 'fenced' ? unfinished(g, here) : g.next,
+    wantsRelease: null,
+    sighting: null,
+  };
+  const moved = runCurrent({ ...left, holding: walk }, walk, here);
   return {
     group: moved.group,
     actions: [{ kind: 'remember', group: g.group, epoch, state: 'releasing' }, ...moved.actions],
   };
+}
+
+/** What a walk had not done yet is looked for again, should the group stay after all. */
+function unfinished({ holding, next }: GroupState, here: Here): GroupConfig | null {
+  const cut = holding.kind === 'acquiring' || (holding.kind === 'active' && holding.change !== null);
+  return next ?? (cut ? here.config : null);
 }
 
 /** Orders the step that the walk stands at, or ends the walk behind its last one. */
@@ -112,17 +131,28 @@ export function runCurrent(g: GroupState, walk: Acquiring | Releasing, here: Her
   const step = walk.steps[walk.at];
   if (step === undefined)
     return walk.kind === 'acquiring' ? becomeActive(g, walk, here) : becomeFenced(g, walk, here);
-  const started = { ...walk, run: walk.run + 1, startedAt: here.now };
-  const planned =
-    g.seen?.operation !== null && g.seen?.operation?.forced === false && plannedKind(g.seen.operation.kind);
+  const { group, actions } = orderStep(g, walk.epoch, step, isPlanned(g), here);
+  return { group: { ...group, holding: { ...walk, run: group.runs, startedAt: here.now } }, actions };
+}
+
+/** `runs` of the group is the number of this run. An address that is about to be given up is not kept any more. */
+export function orderStep(
+  g: GroupState,
+  epoch: Epoch,
+  step: TakeoverStep,
+  planned: boolean,
+  here: Here,
+): Moved {
+  const runs = g.runs + 1;
+  const held = step.kind === 'drop-addresses' ? without(g.held, step.addresses) : g.held;
   return {
-    group: { ...g, holding: started },
+    group: { ...g, runs, held },
     actions: [
       {
         kind: 'run-step',
         group: g.group,
-        epoch: walk.epoch,
-        run: started.run,
+        epoch,
+        run: runs,
         step,
         limitMs: stepLimitMs(step, here.config),
         goneBy: g.entitlement === null ? here.now : goneBy(g.entitlement),
@@ -133,17 +163,28 @@ export function runCurrent(g: GroupState, walk: Acquiring | Releasing, here: Her
   };
 }
 
-function plannedKind(kind: string): boolean {
+/** What is here once this step was done. */
+export function stepDone(g: GroupState, step: TakeoverStep): GroupState {
+  if (step.kind !== 'hold-addresses') return g;
+  return { ...g, held: [...without(g.held, step.addresses), ...step.addresses] };
+}
+
+const without = (some: readonly string[], gone: readonly string[]): readonly string[] =>
+  some.filter((one) => !gone.includes(one));
+
+function isPlanned({ seen }: GroupState): boolean {
+  const operation = seen?.operation ?? null;
+  if (operation === null || operation.forced) return false;
+  const { kind } = operation;
   return kind === 'switchover' || kind === 'failback' || kind === 'release';
 }
 
 function becomeActive(g: GroupState, walk: Acquiring, here: Here): Moved {
   const active: GroupState = {
     ...g,
-    holding: { kind: 'active', epoch: walk.epoch, done: walk.done },
+    holding: { kind: 'active', epoch: walk.epoch, done: walk.done, change: null },
     failures: null,
     resources: startMonitoring(here.config, here.now),
-    // Also a mirror that came with a new configuration meanwhile: what the owner has is what is mirrored.
     opened: { epoch: walk.epoch, mirrors: mirrorsOf(here.config) },
     sighting: { round: 0, tries: 0, nextAt: here.now + 300 },
   };
@@ -170,33 +211,32 @@ function becomeFenced(g: GroupState, walk: Releasing, { now }: Here): Moved {
   };
 }
 
-type StepEnded = Extract<AgentEvent, { kind: 'step-ended' }>;
+export type StepEnded = Extract<AgentEvent, { kind: 'step-ended' }>;
 
 /** The end of a step, of this very run; anything else is stale and ignored. */
 export function stepEnded(g: GroupState, end: StepEnded, here: Here): Moved {
-  const { epoch, run, ended, ms } = end;
+  const { epoch, run, ended } = end;
   const h = g.holding;
   if ((h.kind !== 'acquiring' && h.kind !== 'releasing') || h.epoch !== epoch || h.run !== run)
     return stay(g);
   const step = h.steps[h.at];
   if (step === undefined) return stay(g);
-  const record: StepRecord = {
-    name: stepName(step),
-    server: here.self,
-    ms,
-    outcome: ended.kind,
-    says: ended.kind === 'failed' ? ended.says : '',
-  };
+  const record = recordOf(step, end, here);
   if (h.kind === 'acquiring') {
     if (ended.kind === 'failed') return acquiringFailed(g, h, step, record, end.occupied === true, here);
     const on: Acquiring = { ...advance(h, record), tries: 0, retryAt: null, held: null };
     const opened = step.kind === 'open-mirrors' ? { epoch, mirrors: step.mirrors } : g.opened;
-    return runCurrent({ ...g, holding: on, opened }, on, here);
+    return runCurrent({ ...stepDone(g, step), holding: on, opened }, on, here);
   }
   if (ended.kind === 'failed') return releasingFailed(g, h, step, record, here);
   const on: Releasing = advance(h, record);
   const drained = step.kind === 'drain-mirrors' ? drainedTo(step, end) : g.drained;
   return runCurrent({ ...g, holding: on, drained }, on, here);
+}
+
+export function recordOf(step: TakeoverStep, { ended, ms }: StepEnded, here: Here): StepRecord {
+  const says = ended.kind === 'failed' ? ended.says : '';
+  return { name: stepName(step), server: here.self, ms, outcome: ended.kind, says };
 }
 
 function drainedTo(
@@ -206,7 +246,7 @@ function drainedTo(
   return end.drained ?? (step.to === null ? [] : [step.to]);
 }
 
-function advance<W extends Walk>(walk: W, record: StepRecord): W {
+export function advance<W extends Walk>(walk: W, record: StepRecord): W {
   return { ...walk, at: walk.at + 1, done: [...walk.done, record] };
 }
 
@@ -283,7 +323,11 @@ function releasingFailed(
   const says = `${record.name}: ${record.says}`;
   if (beforePointOfNoReturn(step) && h.then === 'fenced') {
     return {
-      group: { ...g, holding: { kind: 'active', epoch: h.epoch, done: [] }, releaseRefused: says },
+      group: {
+        ...g,
+        holding: { kind: 'active', epoch: h.epoch, done: [], change: null },
+        releaseRefused: says,
+      },
       actions: [
         { kind: 'remember', group: g.group, epoch: h.epoch, state: 'active' },
         { kind: 'note', group: g.group, what: 'release-refused', reason: says },
@@ -300,7 +344,7 @@ function releasingFailed(
 /** The copy could not be brought in step, and the addresses are still here: the resources start again, and all stays. */
 function resume(g: GroupState, epoch: Epoch, says: string, here: Here): Moved {
   const steps = takeoverSteps(here.config).filter((s) => s.kind === 'start');
-  const walk = firstStep(epoch, steps, here);
+  const walk = acquiring(epoch, steps, here);
   const moved = runCurrent({ ...g, holding: walk, releaseRefused: says, drained: [] }, walk, here);
   return {
     group: moved.group,
@@ -312,49 +356,12 @@ function resume(g: GroupState, epoch: Epoch, says: string, here: Here): Moved {
   };
 }
 
-function firstStep(epoch: Epoch, steps: readonly TakeoverStep[], here: Here): Acquiring {
-  return {
-    kind: 'acquiring',
-    epoch,
-    steps,
-    at: 0,
-    done: [],
-    run: 0,
-    startedAt: here.now,
-    tries: 0,
-    retryAt: null,
-    held: null,
-  };
+function acquiring(epoch: Epoch, steps: readonly TakeoverStep[], here: Here): Acquiring {
+  return { kind: 'acquiring', ...atFirst(epoch, steps, here) };
 }
 
-/**
- * The configuration changed under an active group: what is no longer wanted goes, what is new comes, and what did
- * not change is not touched, because every step does nothing where there is nothing to do.
- */
-export function reconfigured(g: GroupState, before: GroupConfig, here: Here): Moved {
-  if (g.holding.kind === 'fenced' && g.holding.after === 'failed') {
-    // It failed under the old configuration; the new one deserves a try.
-    return stay({ ...g, failures: null, holding: { ...g.holding, after: 'fenced' } });
-  }
-  const after = here.config;
-  if (g.holding.kind !== 'active') return stay(g);
-  const { epoch } = g.holding;
-  const open = { ...g, opened: { epoch, mirrors: mirrorsOf(after) } };
-  const gone = before.resources.filter((r) => !after.resources.some((n) => n.name === r.name));
-  const wanted = identityAddresses(after.identity);
-  const left = identityAddresses(before.identity).filter((a) => !wanted.includes(a));
-  const added = wanted.some((a) => !identityAddresses(before.identity).includes(a));
-  const fresh = after.resources.some((r) => !before.resources.some((o) => o.name === r.name));
-  const renamed = before.identity.hostname !== after.identity.hostname;
-  if (gone.length === 0 && left.length === 0 && !added && !fresh && !renamed) return stay(open);
-  const steps: TakeoverStep[] = [
-    ...[...gone].reverse().map((r) => ({ kind: 'stop', resource: r.name }) as const),
-    ...(renamed && before.identity.hostname !== null ? [{ kind: 'unname' } as const] : []),
-    ...(left.length > 0 ? [{ kind: 'drop-addresses', addresses: left } as const] : []),
-    ...takeoverSteps(after).filter((s) => s.kind !== 'hook' && s.kind !== 'open-mirrors'),
-  ];
-  const walk = firstStep(epoch, steps, here);
-  return runCurrent({ ...open, holding: walk }, walk, here);
+export function atFirst(epoch: Epoch, steps: readonly TakeoverStep[], { now }: Here): Trying {
+  return { epoch, steps, at: 0, done: [], run: 0, startedAt: now, tries: 0, retryAt: null, held: null };
 }
 
 /** Gives everything up now, through the guard: addresses first, then resources. */
@@ -373,6 +380,7 @@ export function startFence(g: GroupState, reason: string, here: Here): Moved {
         retryAt: here.now + here.config.rules.stopMs + fenceRetryMs,
         then: afterwards(g),
       },
+      held: [],
       rounds: [],
       wantsRelease: null,
       sighting: null,

@@ -19,7 +19,7 @@ export interface Candidate {
   readonly server: MemberId;
   /** Null: it could take over. */
   readonly blocker: string | null;
-  /** Only rule 10 stands in the way: a person may force it. */
+  /** It is there and could, but for rule 10 or an earlier failure: a person may force it. */
   readonly forceable: boolean;
   /** It could, and a person has to be asked first: why. */
   readonly ask: string | null;
@@ -76,7 +76,7 @@ export function assess(
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
   const failed = despiteFailure ? null : failureOf(scene, server, config.name);
-  if (failed?.rested === false) return no(`${failed.says}; it rests before it is tried again`);
+  if (failed?.rested === false) return no(`${failed.says}; it rests before it is tried again`, true);
   const able: Candidate = {
     server,
     blocker: null,

@@ -45,7 +45,7 @@ export function operation(c: Case, wanted: Wanted): Operation {
 }
 
 export function ended(
-  c: Case,
+  c: Pick<Case, 'wall'>,
   op: Operation | null,
   outcome: OperationOutcome,
   says: string,

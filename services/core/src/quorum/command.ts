@@ -4,7 +4,7 @@ import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';
-import { assess, blockers, candidates, lossClause, type Candidate } from './candidates.ts';
+import { assess, blockers, candidates, lossClause } from './candidates.ts';
 import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
@@ -103,7 +103,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
     return invalid(`${to} is not a server of ${config.name}; its servers are ${config.servers.join(', ')}`);
   if (to === owner) return invalid(`${to} already owns ${config.name}`);
   const target = assess(scene, config, c.record, to);
-  if (target.blocker !== null && !(force && forceable(c, target))) {
+  if (target.blocker !== null && !(force && target.forceable)) {
     const hint = target.forceable ? '; --force takes over all the same and records the estimated loss' : '';
     return refused(`${to} can't take over: ${target.blocker}${hint}`);
   }
@@ -148,14 +148,6 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   }
   const hint = force ? 'it may still be acting until then' : '--force shortens the wait to what safety needs';
   return refused(`${own.owner} is not proven down yet: ${seconds(safeFrom - scene.now)} left; ${hint}`);
-}
-
-/** A person may overrule rule 10 and an earlier failure, never a server that is not there. */
-function forceable(c: Case, target: Candidate): boolean {
-  const failed =
-    c.scene.view.renewals.get(target.server)?.value.groups.find((g) => g.group === c.config.name)?.state ===
-    'failed';
-  return target.forceable || failed;
 }
 
 /** The steps of a move as people see them, for --dry-run. */

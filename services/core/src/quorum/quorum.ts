@@ -18,6 +18,7 @@ import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
 import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
+import { ended } from './changes.ts';
 import { carryOut } from './command.ts';
 import { encodeDecision, type Decision } from './decision.ts';
 import type { Command, QuorumAction, QuorumEvent } from './events.ts';
@@ -236,8 +237,10 @@ class Turn {
       // J4 holds to the end.
       const former = own.kind === 'owned' ? own.after : undefined;
       if (former !== undefined && !this.fencedWord(former.server, group, former.epoch)) continue;
-      const base = { stale: null, ended: null } as const;
       const reason = `${group} was removed from the configuration`;
+      // I7: whoever waits for it is told.
+      const { operation: op } = held.value;
+      const base = { stale: null, ended: ended({ wall: this.wall }, op, 'failed', reason, []) } as const;
       const said = own.kind === 'unowned' ? null : this.fencedWord(own.owner, group, own.epoch);
       if (own.kind === 'unowned') {
         if (own.lastOwner === null) continue;
@@ -253,8 +256,9 @@ class Turn {
           what: 'unowned',
           record: { ...held.value, ownership, operation: null, reason },
         });
-      } else if (own.kind === 'owned') {
-        const ownership = { kind: 'releasing', epoch: own.epoch, owner: own.owner, to: null } as const;
+      } else if (own.kind === 'owned' || op !== null) {
+        const to = own.kind === 'owned' ? null : own.to;
+        const ownership = { kind: 'releasing', epoch: own.epoch, owner: own.owner, to } as const;
         this.putRecord(group, held.modRevision, {
           ...base,
           what: 'release',

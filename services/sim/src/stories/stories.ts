@@ -1,5 +1,6 @@
 /** The list of faults as stories. A is the owner, B the standby, W the witness; the outage is 35 s unless said. */
 
+import { configurationStories } from './configuration-stories.ts';
 import { memberStories } from './member-stories.ts';
 import { mirrorStories } from './mirror-stories.ts';
 import type { Story } from './story.ts';
@@ -361,6 +362,7 @@ export const stories: readonly Story[] = [
     name: 'A is shut down in order',
     text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
+  ...configurationStories,
   ...memberStories,
   ...mirrorStories,
 ];

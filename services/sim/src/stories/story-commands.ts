@@ -1,5 +1,6 @@
 /** What a story may do, in words. */
 
+import type { GroupConfig } from '@holdfast/core';
 import type { Cluster } from '../cluster.ts';
 import type { Host, ProcessName } from '../host.ts';
 import { parsed, twoServersAndWitness } from '../scenario.ts';
@@ -61,6 +62,18 @@ function termOf(cluster: Cluster): number {
 
 export function leadsAnew(cluster: Cluster): boolean {
   return termOf(cluster) > (ended.get(cluster) ?? Infinity);
+}
+
+function stranger(cluster: Cluster, id: string, taken: string): void {
+  cluster.host(id).machine.addresses.set(taken, { group: 'stranger', epoch: null, goneAt: null });
+}
+
+/** Of g1 a person changes only this. */
+function applies(cluster: Cluster, change: (now: GroupConfig) => Partial<GroupConfig>): void {
+  const now = cluster.config.groups.get('g1');
+  if (now === undefined) return;
+  const g1 = { ...now, ...change(now) };
+  cluster.apply({ ...cluster.config, groups: new Map([['g1', g1]]) });
 }
 
 const commands: readonly (readonly [RegExp, Do])[] = [
@@ -166,12 +179,22 @@ const commands: readonly (readonly [RegExp, Do])[] = [
   ],
   [/^commands on (\w) are well$/, (c, [id = '']) => c.host(id).commands.heal()],
   [
-    /^a stranger takes the address on (\w)$/,
-    (c, [id = '']) => {
-      c.host(id).machine.addresses.set(address, { group: 'stranger', epoch: null, goneAt: null });
+    /^commands on (\w) take (\d+)s$/,
+    (c, [id = '', seconds = '']) => {
+      const ms = Number(seconds) * 1_000;
+      Object.assign(c.host(id).commands.behaviour, { leastMs: ms, slowMs: ms + 1 });
     },
   ],
-  [/^the stranger leaves (\w)$/, (c, [id = '']) => c.host(id).machine.dropAddress(address)],
+  [/^a stranger takes the address on (\w)$/, (c, [id = '']) => stranger(c, id, address)],
+  [/^a stranger takes (10\.[\d./]+) on (\w)$/, (c, [taken = '', id = '']) => stranger(c, id, taken)],
+  [
+    /^the stranger leaves (\w)$/,
+    (c, [id = '']) => {
+      const { machine } = c.host(id);
+      for (const [taken, { group }] of [...machine.addresses])
+        if (group === 'stranger') machine.dropAddress(taken);
+    },
+  ],
   [
     /^(\w+) asks for a switchover$/,
     (c, [by = '']) => c.command({ kind: 'switchover', group: 'g1', to: null }, by),
@@ -205,20 +228,39 @@ const commands: readonly (readonly [RegExp, Do])[] = [
     },
   ],
   [
-    /^c becomes a server of g1$/,
-    (c) => {
-      const now = c.config.groups.get('g1');
-      if (now !== undefined)
-        c.apply({ ...c.config, groups: new Map([['g1', { ...now, servers: ['a', 'b', 'c'] }]]) });
-    },
+    /^g1 gets (10\.[\d./]+)$/,
+    (c, [added = '']) =>
+      applies(c, ({ identity }) =>
+        identity.mode === 'add'
+          ? { identity: { ...identity, addresses: [...identity.addresses, added] } }
+          : {},
+      ),
   ],
   [
-    /^only c is a server of g1$/,
-    (c) => {
-      const now = c.config.groups.get('g1');
-      if (now !== undefined) c.apply({ ...c.config, groups: new Map([['g1', { ...now, servers: ['c'] }]]) });
-    },
+    /^g1 loses (10\.[\d./]+)$/,
+    (c, [gone = '']) =>
+      applies(c, ({ identity }) =>
+        identity.mode === 'add'
+          ? { identity: { ...identity, addresses: identity.addresses.filter((a) => a !== gone) } }
+          : {},
+      ),
   ],
+  [
+    /^g1 gets the resource (\w+)$/,
+    (c, [name = '']) =>
+      applies(c, ({ resources: [app, ...others] }) => {
+        if (app === undefined) return {};
+        const added = { ...app, name, monitor: { ...app.monitor, restarts: 0 } };
+        return { resources: [app, ...others, added] };
+      }),
+  ],
+  [
+    /^g1 loses the resource (\w+)$/,
+    (c, [name = '']) =>
+      applies(c, ({ resources }) => ({ resources: resources.filter((r) => r.name !== name) })),
+  ],
+  [/^c becomes a server of g1$/, (c) => applies(c, () => ({ servers: ['a', 'b', 'c'] }))],
+  [/^only c is a server of g1$/, (c) => applies(c, () => ({ servers: ['c'] }))],
   [/^(\w+) removes (\w)$/, (c, [by = '', id = '']) => c.remove(id, by)],
   [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
   [

@@ -25,6 +25,11 @@ const states: readonly (readonly [RegExp, State])[] = [
   // The service as clients see it, whatever our processes think.
   [/^(\w) serves$/, (c, [id = '']) => serves(c.host(id).machine)],
   [/^somebody serves$/, (c) => c.hosts.some(({ machine }) => serves(machine))],
+  [/^(\w+) runs on (\w)$/, (c, [name = '', id = '']) => c.host(id).machine.resources.has(`g1/${name}`)],
+  [
+    /^(\w+) does not run on (\w)$/,
+    (c, [name = '', id = '']) => !c.host(id).machine.resources.has(`g1/${name}`),
+  ],
   [/^(\w) has (10\.[\d./]+)$/, (c, [id = '', own = '']) => c.host(id).machine.addresses.has(own)],
   [/^(\w) has the address$/, (c, [id = '']) => c.host(id).machine.addresses.has(address)],
   [/^(\w) has no address$/, (c, [id = '']) => !c.host(id).machine.addresses.has(address)],

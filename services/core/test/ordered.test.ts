@@ -1,0 +1,103 @@
+/** What people order: a failover by force, and the end of a group with all that is under way for it. */
+
+import { encode, keys, parseGroup, type GroupRecord } from '../src/index.ts';
+import { activeOnA, leader, noGroups, ownedByA, renewal, rows, wall, type Leader } from './leader.ts';
+
+describe('a failover that a person forces to a server that failed before', () => {
+  const failed = renewal('b', {
+    groups: [
+      {
+        ...(activeOnA.groups[0] as (typeof activeOnA.groups)[number]),
+        epoch: 3n,
+        state: 'failed',
+        says: 'start app: exit status 1',
+      },
+    ],
+  });
+
+  const failover = (force: boolean) =>
+    ({
+      kind: 'command',
+      id: 1,
+      by: 'olga',
+      command: { kind: 'failover', group: 'g1', to: 'b', force },
+      dryRun: false,
+    }) as const;
+
+  function answered(w: Leader, force: boolean, now: number): unknown {
+    w.tell(failover(force), now);
+    return w.orders.findLast((o) => o.kind === 'answer-command')?.result;
+  }
+
+  it('is carried out, and a person is told that it can be', () => {
+    const w = leader(rows(activeOnA, failed));
+    const says = expect.stringContaining('--force takes over all the same') as string;
+    expect(answered(w, false, 1_500)).toMatchObject({ kind: 'refused', says });
+    expect(answered(w, true, 1_500)).toMatchObject({ kind: 'accepted' });
+  });
+
+  it.each([
+    ['and is not there any more', 30_000, 'b has not been heard for'],
+    ['and is in maintenance', 1_500, 'b is in maintenance'],
+  ])('%s, is refused, whoever owns the group', (_, now, why) => {
+    const works = { cluster: null, servers: now < 2_000 ? { b: '' } : {}, groups: {} };
+    const row = { key: keys.maintenance, value: encode(works), modRevision: 25n };
+    const unowned: GroupRecord = {
+      ...ownedByA,
+      ownership: { kind: 'unowned', epoch: 4n, lastOwner: 'a' },
+      operation: null,
+    };
+    for (const [record, a] of [
+      [ownedByA, activeOnA],
+      // Nobody else can have it.
+      [unowned, renewal('a', { leaving: true })],
+    ] as const) {
+      const read = rows(a, failed).filter(({ key }) => key !== keys.group('g1'));
+      const group = { key: keys.group('g1'), value: encode(record), modRevision: 10n };
+      const w = leader([...read, row, group]);
+      for (let at = 2_000; at < now; at += 1_000) w.hears('a', at);
+      const says = expect.stringContaining(why) as string;
+      expect(answered(w, true, now)).toMatchObject({ kind: 'refused', says });
+      expect(w.changes().filter((txn) => txn.puts[0]?.value.includes('"owner":"b"'))).toEqual([]);
+    }
+  });
+});
+
+describe('a group that is removed while an operation of it is under way', () => {
+  const op: NonNullable<GroupRecord['operation']> = {
+    id: 'g1-10-switchover',
+    group: 'g1',
+    kind: 'switchover',
+    phase: 'releasing',
+    from: 'a',
+    to: 'b',
+    by: 'olga',
+    forced: false,
+    reason: 'olga asked for the switchover to b',
+    startedAt: wall,
+    steps: [],
+  };
+  const owned = ownedByA.ownership;
+  const releasing: GroupRecord['ownership'] = { kind: 'releasing', owner: 'a', epoch: 4n, to: 'b' };
+  const unowned: GroupRecord['ownership'] = { kind: 'unowned', epoch: 4n, lastOwner: 'a' };
+
+  it.each([
+    ['owned', { ...ownedByA, ownership: owned, operation: { ...op, phase: 'acquiring' } }],
+    ['being released', { ...ownedByA, ownership: releasing, operation: op }],
+    ['owned by nobody', { ...ownedByA, ownership: unowned, operation: op }],
+  ] as const)('and %s: the operation has an end, and everybody is told', (_, record: GroupRecord) => {
+    const read = rows().filter(({ key }) => key !== keys.group('g1') && key !== keys.config);
+    const none = { key: keys.config, value: JSON.stringify({ config: noGroups }), modRevision: 3n };
+    const group = { key: keys.group('g1'), value: encode(record), modRevision: 10n };
+    const w = leader([...read, none, group]);
+    const puts = w.changes().flatMap((txn) => txn.puts);
+    expect(w.changes()).toHaveLength(1);
+    const end = puts.find(({ key }) => key === keys.operation(op.id))?.value ?? '{}';
+    expect(JSON.parse(end)).toMatchObject({
+      outcome: 'failed',
+      says: 'g1 was removed from the configuration',
+    });
+    const next = parseGroup(puts.find(({ key }) => key === keys.group('g1'))?.value ?? '');
+    expect(next.kind === 'ok' ? next.value.operation : next).toBeNull();
+  });
+});

@@ -1,0 +1,109 @@
+/** Configurations that are applied while a group runs or moves: what did not change is not touched (row 27). */
+
+import { resource } from '../scenario.ts';
+import type { Story } from './story.ts';
+
+const begin = 'by 30s: a serves';
+const patient = (name: string): object => ({ ...resource(name, 2), startTimeout: '30s', stopTimeout: '30s' });
+
+export const configurationStories: readonly Story[] = [
+  {
+    name: '27 an address is added that somebody else has: the service goes on, and is looked after',
+    group: { outage: '5s' },
+    text: `${begin}
+      50s    a stranger takes 10.77.0.101/24 on w
+      60s    g1 gets 10.77.0.101/24
+      until 90s: a serves
+      90s    app fails on a
+      until 120s: a serves and a is active
+      120s   the stranger leaves w
+      by 125s: a serves and a has 10.77.0.101/24`,
+  },
+  {
+    name: '27 an address that somebody else has is given up again',
+    group: { outage: '5s' },
+    text: `${begin}
+      50s    a stranger takes 10.77.0.101/24 on w
+      60s    g1 gets 10.77.0.101/24
+      until 70s: a serves
+      70s    g1 loses 10.77.0.101/24
+      71s    g1 gets 10.77.0.102/24
+      by 75s: a has 10.77.0.102/24
+      until 90s: a serves
+      90s    ann asks for a switchover
+      by 100s: b serves and b has 10.77.0.102/24`,
+  },
+  {
+    name: '27 a resource is removed whose stop takes long: the address stays',
+    group: { outage: '5s', resources: [patient('app'), patient('db')] },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    g1 loses the resource db
+      until 79s: a serves and db runs on a
+      until 90s: a serves
+      by 90s: db does not run on a`,
+  },
+  {
+    name: '27 a resource can not be stopped: it is tried again, and the service goes on',
+    group: { outage: '5s', resources: [resource('app', 2), resource('db', 2)] },
+    text: `${begin}
+      60s    commands on a fail
+      60s    g1 loses the resource db
+      until 85s: a serves and db runs on a
+      85s    commands on a are well
+      by 100s: db does not run on a
+      until 120s: a serves`,
+  },
+  {
+    name: '27 a resource is removed while the store is lost: the guard ends it with the rest',
+    group: { outage: '5s', onControlLoss: 'fence', resources: [patient('app'), patient('db')] },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    g1 loses the resource db
+      61s    stop all etcd
+      by 66s: a has nothing and db does not run on a`,
+  },
+  {
+    name: 'a hook before the release takes longer than the lifetime of the address, and refuses',
+    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    commands on a fail
+      61s    ann asks for a switchover
+      until 90s: a serves
+      by 90s: a is active and no operation`,
+  },
+  {
+    name: 'a resource is removed while the standby takes over',
+    group: { resources: [resource('app', 2), resource('db', 2)] },
+    text: `${begin}
+      60s    commands on b take 2s
+      60s    power off a
+      when b says "g1: start app": g1 loses the resource db
+      by 104s: b serves and b is active
+      by 110s: db does not run on b
+      until 150s: b serves`,
+  },
+  {
+    name: 'an address that somebody else has is added while the standby takes over',
+    group: { outage: '5s' },
+    text: `${begin}
+      50s    a stranger takes 10.77.0.101/24 on w
+      60s    commands on b take 2s
+      60s    power off a
+      when b says "g1: start app": g1 gets 10.77.0.101/24
+      by 70s: b serves
+      until 90s: b serves
+      90s    the stranger leaves w
+      by 95s: b has 10.77.0.101/24`,
+  },
+  {
+    name: 'a resource is added while the standby takes over',
+    text: `${begin}
+      60s    commands on b take 2s
+      60s    power off a
+      when b says "g1: start app": g1 gets the resource db
+      by 110s: b serves and db runs on b
+      until 150s: b serves and db runs on b`,
+  },
+];
