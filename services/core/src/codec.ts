@@ -75,6 +75,7 @@ const group = z.object({
   operation: operation.nullable(),
   ownerBoot: z.string().nullable(),
   failovers: z.array(z.number()),
+  denied: z.object({ epoch, word: z.enum(['silent', 'fenced']), by: words }).optional(),
   reason: words,
   since: z.number(),
   takeoverMs: z.array(z.number()),

@@ -49,6 +49,9 @@ export interface GroupRecord {
   readonly ownerBoot: string | null;
   /** Cluster times (quorum/cluster-clock.ts) of the failovers of the last hour (I11). */
   readonly failovers: readonly number[];
+  /** A person's no to the takeover from this epoch's owner (quorum/denial.ts). */
+  readonly denied?:
+    { readonly epoch: Epoch; readonly word: 'silent' | 'fenced'; readonly by: string } | undefined;
   /** One sentence: why the ownership is what it is. */
   readonly reason: string;
   readonly since: WallMs;

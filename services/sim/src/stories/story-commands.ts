@@ -1,5 +1,6 @@
 /** What a story may do, in words. */
 
+import type { GroupConfig } from '@holdfast/core';
 import type { Cluster } from '../cluster.ts';
 import type { Host, ProcessName } from '../host.ts';
 import { parsed, twoServersAndWitness } from '../scenario.ts';
@@ -190,6 +191,21 @@ const commands: readonly (readonly [RegExp, Do])[] = [
     (c, [by = '']) => {
       const id = c.records.recordOf('g1')?.operation?.id ?? '';
       c.command({ kind: 'approve', operation: id }, by);
+    },
+  ],
+  [
+    /^(\w+) denies$/,
+    (c, [by = '']) => {
+      const id = c.records.recordOf('g1')?.operation?.id ?? '';
+      c.command({ kind: 'deny', operation: id }, by);
+    },
+  ],
+  [
+    /^takeover becomes (manual|automatic|observe)$/,
+    (c, [word = '']) => {
+      const now = c.config.groups.get('g1');
+      const takeover = word as GroupConfig['takeover'];
+      if (now !== undefined) c.apply({ ...c.config, groups: new Map([['g1', { ...now, takeover }]]) });
     },
   ],
   [/^maintenance$/, (c) => c.maintain({ cluster: 'works', servers: {}, groups: {} })],
