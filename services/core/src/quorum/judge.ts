@@ -45,6 +45,7 @@ import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
 import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
 import { servicePathDead } from './paths.ts';
+import { heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
 import { maintenanceOf } from './view.ts';
 
 type Owned = Extract<Ownership, { kind: 'owned' }>;
@@ -227,39 +228,42 @@ function well(c: Case, own: Owned, downFrom: BootMs): Judgement {
 function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judgement {
   const all = plannedCandidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
   const to = choose(all);
-  if (to !== undefined) return releaseTo(c, own, to, 'switchover', why);
   const leaving = c.scene.view.renewals.get(own.owner)?.value.leaving === true;
+  if (leaving && to !== undefined) return releaseTo(c, own, to, 'switchover', why);
   if (leaving) return releaseTo(c, own, null, 'release', `${why}; nobody can take over: ${blockers(all)}`);
+  const held = heldByMoves(c);
+  if (to !== undefined && held === null) return leaveInTrouble(c, own, to, why, false);
   const judged = well(c, own, downFrom);
-  const reason = `${judged.reason}; ${why}, and nobody can take over: ${blockers(all)}`;
-  return { ...judged, reason, warnings: [...judged.warnings, why] };
+  const stays = to === undefined ? `nobody can take over: ${blockers(all)}` : String(held);
+  const warnings = [...judged.warnings, why, ...(to === undefined || held === null ? [] : [held])];
+  return {
+    ...judged,
+    reason: `${judged.reason}; ${why}, and ${to === undefined ? '' : 'it is '}${stays}`,
+    warnings,
+  };
 }
 
 /** The owner is well, and yet another server would serve better: its service network is dead, or failback is due. */
 function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   const judged = well(c, own, downFrom);
-  const times = [judged.wakeAt ?? Infinity];
   const path = servicePathDead(c.scene, c.config, own.owner);
-  if (path !== null && c.scene.now >= path.from) {
-    const better = plannedCandidates(c.scene, c.config, c.record).filter((s) =>
-      path.better.includes(s.server),
-    );
-    const to = choose(better);
-    if (to !== undefined)
-      return releaseTo(
-        c,
-        own,
-        to,
-        'switchover',
-        `the service network of ${own.owner} is dead, and ${to} is heard on it`,
-      );
-  }
-  if (path !== null) times.push(path.from);
+  const dead = path !== null && c.scene.now >= path.from ? leaveDeadPath(c, own, path) : null;
+  if (dead?.kind === 'leave') return dead.judgement;
   const back = failbackDue(c);
   if (back?.kind === 'now') return releaseTo(c, own, back.to, 'failback', back.reason);
-  if (back?.kind === 'at') times.push(back.at);
-  const future = times.filter((t) => t > c.scene.now);
-  return { ...judged, wakeAt: future.length === 0 ? null : Math.min(...future) };
+  const times = [judged.wakeAt, path?.from ?? null, back?.at ?? null];
+  const future = times.filter((t): t is BootMs => t !== null && t > c.scene.now);
+  const reason = [
+    judged.reason,
+    ...(dead === null ? [] : [dead.says]),
+    ...(back === null ? [] : [back.says]),
+  ];
+  return {
+    ...judged,
+    reason: reason.join('; '),
+    wakeAt: future.length === 0 ? null : Math.min(...future),
+    warnings: dead === null ? judged.warnings : [...judged.warnings, dead.says],
+  };
 }
 
 /** I11: so many failovers within an hour that a person must look; null when there were fewer. */

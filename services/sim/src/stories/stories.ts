@@ -1,6 +1,7 @@
 /** The list of faults as stories. A is the owner, B the standby, W the witness; the outage is 35 s unless said. */
 
 import { approvalStories } from './approval-stories.ts';
+import { failbackStories } from './failback-stories.ts';
 import { memberStories } from './member-stories.ts';
 import { mirrorStories } from './mirror-stories.ts';
 import type { Story } from './story.ts';
@@ -339,6 +340,7 @@ export const stories: readonly Story[] = [
     text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
   ...approvalStories,
+  ...failbackStories,
   ...memberStories,
   ...mirrorStories,
 ];
