@@ -49,6 +49,15 @@ export interface GroupRecord {
   readonly ownerBoot: string | null;
   /** Cluster times (quorum/cluster-clock.ts) of the failovers of the last hour (I11). */
   readonly failovers: readonly number[];
+  /** Cluster times of the last hour's moves away from an owner in trouble (quorum/trouble.ts). Absent: none. */
+  readonly moves?: readonly number[] | undefined;
+  /** Cluster time of the last automatic failback, for an hour. */
+  readonly failedBackAt?: number | undefined;
+  /** No automatic failback to this server: the next one is a person's, and why. */
+  readonly failbackWaits?: { readonly server: MemberId; readonly why: string } | undefined;
+  /** A person's no to the takeover from this epoch's owner (quorum/denial.ts). */
+  readonly denied?:
+    { readonly epoch: Epoch; readonly word: 'silent' | 'fenced'; readonly by: string } | undefined;
   /** One sentence: why the ownership is what it is. */
   readonly reason: string;
   readonly since: WallMs;

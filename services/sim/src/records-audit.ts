@@ -133,11 +133,13 @@ export class RecordsAudit {
     );
   }
 
-  /** I8: what was begun before may end; nothing else happens. */
+  /** I8: what was begun before may end, and a question that was asked begins nothing; nothing else happens. */
   private paused(was: GroupRecord | null, record: GroupRecord, moved: boolean, says: string): void {
-    if ((was?.operation ?? null) !== null) return;
-    const begins = record.operation !== null || moved;
-    if (!begins) return;
+    const old = was?.operation ?? null;
+    if (old !== null && old.phase !== 'awaiting-approval') return;
+    const { operation } = record;
+    const stillAsks = operation?.phase === 'awaiting-approval' && operation.id === old?.id;
+    if (!moved && (operation === null || stillAsks)) return;
     const config = this.config?.groups.get(record.group);
     const m = this.maintenance;
     const last =

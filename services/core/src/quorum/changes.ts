@@ -16,7 +16,7 @@ import { isReleasedAtOnce } from '../agent/step.ts';
 import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { dataHolder } from './copies.ts';
-import { reportFor, saysFenced } from './scene.ts';
+import { lastOwner, reportFor, saysFenced } from './scene.ts';
 import type { Phase } from '../records.ts';
 
 const hourMs = 3_600_000;
@@ -72,8 +72,16 @@ export function ended(
 }
 
 export function recentFailovers(c: Case): readonly number[] {
-  const now = clusterMs(c.scene.view, c.scene.now);
-  return (c.record?.failovers ?? []).filter((t) => now - t < hourMs);
+  return withinHour(c, c.record?.failovers);
+}
+
+export function recentMoves(c: Case): readonly number[] {
+  return withinHour(c, c.record?.moves);
+}
+
+function withinHour({ scene }: Case, times: readonly number[] = []): readonly number[] {
+  const now = clusterMs(scene.view, scene.now);
+  return times.filter((t) => now - t < hourMs);
 }
 
 /** Same group, other ownership. */
@@ -90,11 +98,38 @@ export function withOwnership(
     operation: op,
     ownerBoot: c.record?.ownerBoot ?? null,
     failovers: recentFailovers(c),
+    ...failbackMemory(c, ownership),
     reason,
     since: c.wall,
     takeoverMs: c.record?.takeoverMs ?? [],
     ...(holder === null ? {} : { data: { server: holder.server, epoch: holder.epoch } }),
   };
+}
+
+/** What keeps a group from going back and forth. A server that owns it again is waited for no more. */
+function failbackMemory(c: Case, ownership: Ownership): Partial<GroupRecord> {
+  const moves = recentMoves(c);
+  const [failedBackAt] = c.record?.failedBackAt === undefined ? [] : withinHour(c, [c.record.failedBackAt]);
+  const waits = c.record?.failbackWaits;
+  const back = ownership.kind === 'owned' && ownership.owner === waits?.server;
+  return {
+    ...(moves.length === 0 ? {} : { moves }),
+    ...(failedBackAt === undefined ? {} : { failedBackAt }),
+    ...(waits === undefined || back ? {} : { failbackWaits: waits }),
+  };
+}
+
+/** By itself it went back to the preferred server, or left it within an hour of that (B3 of failback.ts). */
+function failedBack(c: Case, to: MemberId, op: Operation): Partial<GroupRecord> {
+  const now = clusterMs(c.scene.view, c.scene.now);
+  if (op.by !== 'holdfast') return {};
+  if (op.kind === 'failback' && op.phase !== 'rolling-back') return { failedBackAt: now };
+  const from = lastOwner(c.record);
+  const at = c.record?.failedBackAt;
+  if (from === null || from === to || from !== c.config.servers[0] || at === undefined) return {};
+  if (withinHour(c, [at]).length === 0) return {};
+  const why = `it went back by itself and had to leave ${from} again within an hour: ${op.reason}`;
+  return { failbackWaits: { server: from, why } };
 }
 
 /** `to` owns the group from this epoch on. */
@@ -105,6 +140,7 @@ export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reas
   const counts = op.kind === 'failover' && op.phase === 'acquiring';
   return {
     ...base,
+    ...failedBack(c, to, op),
     ownerBoot: c.scene.view.renewals.get(to)?.value.bootId ?? null,
     failovers: counts
       ? [...base.failovers, clusterMs(c.scene.view, c.scene.now)].slice(-failoversMax)

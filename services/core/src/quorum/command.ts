@@ -7,8 +7,9 @@ import { notAsked } from './asked.ts';
 import { assess, blockers, candidates, lossClause } from './candidates.ts';
 import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
-import { begin, change, ended, give, releaseTo, withOwnership } from './changes.ts';
+import { begin, give, releaseTo } from './changes.ts';
 import { notInStep } from './copies.ts';
+import { deny } from './denial.ts';
 import { pausedBecause } from './judge.ts';
 import type { Command, CommandResult } from './events.ts';
 
@@ -161,15 +162,9 @@ function decideApproval(c: Case, approve: boolean, by: string): Commanded {
   const own = c.record?.ownership;
   if (op === null || own === undefined || op.phase !== 'awaiting-approval')
     return invalid('it does not wait for approval');
-  if (!approve) {
-    const says = `denied by ${by}`;
-    const next = withOwnership(c, own, null, says);
-    return {
-      kind: 'do',
-      judgement: change('blocked', 'denied', next, ended(c, op, 'denied', says, [])),
-      steps: [],
-    };
-  }
+  if (!approve) return { kind: 'do', judgement: deny(c, own, by), steps: [] };
+  const pause = pausedBecause(c);
+  if (pause !== null) return refused(`${pause}; nothing is carried out until that ends`);
   if (op.to === null || own.kind !== 'owned') return invalid('there is nobody left to take over');
   const target = assess(c.scene, c.config, c.record, op.to);
   if (target.blocker !== null) return refused(`${op.to} can't take over: ${target.blocker}`);

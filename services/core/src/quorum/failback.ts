@@ -1,4 +1,11 @@
-/** Automatic failback: to the preferred server, once it was well for a whole outage, inside the window. */
+/**
+ * Automatic failback: to the preferred server, once it and the group were well for a whole outage, inside the window.
+ *
+ *   B1  the server is heard, renews, and its service network is alive, all the time and as this service itself saw it
+ *   B2  no wall clock is looked at but for the window
+ *   B3  where the service failed on that server, or where a failback was in vain within an hour, the next one is a person's
+ *       (docs/adr/0040): nothing goes back and forth
+ */
 
 import { isInWindow } from '../config/index.ts';
 import type { FailbackWindow } from '../config/types.ts';
@@ -6,13 +13,17 @@ import type { BootMs, MemberId, WallMs } from '../names.ts';
 import { assess } from './candidates.ts';
 import type { Case } from './case.ts';
 import { notInStep } from './copies.ts';
+import { wellUntil } from './presence.ts';
+import { seconds } from './scene.ts';
 
 export type Failback =
   | { readonly kind: 'now'; readonly to: MemberId; readonly reason: string }
-  | { readonly kind: 'at'; readonly at: BootMs };
+  /** Not yet: why, and when to look again; null: when something happens. */
+  | { readonly kind: 'waits'; readonly says: string; readonly at: BootMs | null };
 
 const lookAgainMs = 60_000;
 
+/** Null: nothing is to go back. */
 export function failbackDue(c: Case): Failback | null {
   const { config, scene, record, wall } = c;
   const own = record?.ownership;
@@ -20,17 +31,25 @@ export function failbackDue(c: Case): Failback | null {
   if (config.failback !== 'automatic' || own?.kind !== 'owned' || record === null || preferred === undefined)
     return null;
   if (own.owner === preferred) return null;
+  const waits = (says: string, at: BootMs | null = null): Failback => {
+    return { kind: 'waits', says: `failback to ${preferred} waits ${says}`, at };
+  };
+  const person = record.failbackWaits;
+  if (person?.server === preferred)
+    // B3
+    return waits(`for a person (${person.why}): use holdfast failback ${config.name}`);
   const candidate = assess(scene, config, record, preferred);
-  if (candidate.blocker !== null || candidate.failed !== null) return null; // C3
-  if (notInStep(scene, config, record, preferred) !== null) return null;
-  if (config.failbackWindow !== null && !insideWindow(config.failbackWindow, wall)) {
-    return { kind: 'at', at: scene.now + lookAgainMs };
-  }
-  // The group itself must have been at rest for a whole outage, so that nothing flaps.
-  const restMs = wall - record.since;
-  if (restMs >= 0 && restMs < config.rules.outageMs) {
-    return { kind: 'at', at: scene.now + config.rules.outageMs - restMs };
-  }
+  const blocker = candidate.blocker ?? candidate.failed ?? notInStep(scene, config, record, preferred); // C3
+  if (blocker !== null) return waits(`because ${blocker}`);
+  if (config.failbackWindow !== null && !insideWindow(config.failbackWindow, wall))
+    return waits('for its window', scene.now + lookAgainMs);
+  const rest = `until ${preferred} and ${config.name} were well for ${seconds(config.rules.outageMs)}`;
+  const well = scene.presence.preferred.get(config.name);
+  if (well?.server !== preferred) return waits(rest);
+  const changedAt = scene.view.groups.get(config.name)?.changedAt ?? scene.now;
+  const from = Math.max(well.at, changedAt) + config.rules.outageMs;
+  // Looked at again before it could be silent unseen.
+  if (scene.now < from) return waits(rest, Math.min(from, wellUntil(scene, config, preferred)));
   return { kind: 'now', to: preferred, reason: `${preferred} is the preferred server and is well again` };
 }
 

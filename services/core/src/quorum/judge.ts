@@ -5,7 +5,8 @@
  *   J1  a change of owner needs one of: the owner is down (node.ts), or its own word that it is fenced
  *   J2  at most one operation per group; the record itself carries it, so a new leader goes on with it
  *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
- *   J3  maintenance and observe-only explain, and begin nothing
+ *   J3  maintenance and observe-only explain, and begin nothing: a question that nobody answered was not begun
+ *   J5  what a person denied is not asked for again before something has changed: denial.ts
  */
 
 import type { BootMs, MemberId } from '../names.ts';
@@ -24,7 +25,7 @@ import {
 } from './candidates.ts';
 import { heardAt, lastOwner, neverBegan, reportFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Candidate } from './candidates.ts';
-import type { Case, Judgement } from './case.ts';
+import type { Case, Change, Judgement } from './case.ts';
 import {
   begin,
   change,
@@ -39,10 +40,12 @@ import {
   withOwnership,
 } from './changes.ts';
 import { isDrained } from './copies.ts';
+import { deniedBecause, denialOver } from './denial.ts';
 import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
 import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
 import { servicePathDead } from './paths.ts';
+import { heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
 import { maintenanceOf } from './view.ts';
 
 type Owned = Extract<Ownership, { kind: 'owned' }>;
@@ -51,17 +54,25 @@ type Releasing = Extract<Ownership, { kind: 'releasing' }>;
 export function judge(c: Case): Judgement {
   const judged = judgeOwnership(c);
   const pause = pausedBecause(c);
-  const observed = c.config.takeover === 'observe' && judged.phase === 'stopped' ? 'observe' : judged.phase;
   if (pause === null) return judged;
-  const begun = c.record?.operation ?? null;
-  if (judged.change === null || begun !== null) return { ...judged, phase: observed }; // what was begun is ended
+  const observed = c.config.takeover === 'observe';
+  const { change } = judged;
+  const asks = c.record?.operation?.phase === 'awaiting-approval';
+  const begun = !asks && (c.record?.operation ?? null) !== null;
+  const stands = change === null ? !asks : begun || onlyEnds(c, change); // what was begun is ended
+  if (stands) return { ...judged, phase: observed && judged.phase === 'stopped' ? 'observe' : judged.phase };
   return {
     ...judged,
-    phase: c.config.takeover === 'observe' ? 'observe' : standing(c),
+    phase: observed ? 'observe' : change === null ? judged.phase : standing(c),
     change: null,
-    reason: `${pause}; otherwise: ${judged.change.record.reason}`,
+    reason: `${pause}; otherwise: ${change?.record.reason ?? judged.reason}`,
     warnings: [...judged.warnings, pause],
   };
+}
+
+/** A question is withdrawn or a denial is over, and everything else stays as it is. */
+function onlyEnds(c: Case, { record }: Change): boolean {
+  return record.operation === null && record.ownership === c.record?.ownership;
 }
 
 /** The phase of a group about which nothing is decided. */
@@ -154,6 +165,8 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
   if (!active) return well(c, own, downFrom);
+  const over = denialOver(c, own);
+  if (over !== null) return over;
   if (report.wantsRelease !== null) return ownerWantsOut(c, own, report.wantsRelease, downFrom);
   return leaveForBetter(c, own, downFrom);
 }
@@ -215,39 +228,42 @@ function well(c: Case, own: Owned, downFrom: BootMs): Judgement {
 function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judgement {
   const all = plannedCandidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
   const to = choose(all);
-  if (to !== undefined) return releaseTo(c, own, to, 'switchover', why);
   const leaving = c.scene.view.renewals.get(own.owner)?.value.leaving === true;
+  if (leaving && to !== undefined) return releaseTo(c, own, to, 'switchover', why);
   if (leaving) return releaseTo(c, own, null, 'release', `${why}; nobody can take over: ${blockers(all)}`);
+  const held = heldByMoves(c);
+  if (to !== undefined && held === null) return leaveInTrouble(c, own, to, why, false);
   const judged = well(c, own, downFrom);
-  const reason = `${judged.reason}; ${why}, and nobody can take over: ${blockers(all)}`;
-  return { ...judged, reason, warnings: [...judged.warnings, why] };
+  const stays = to === undefined ? `nobody can take over: ${blockers(all)}` : String(held);
+  const warnings = [...judged.warnings, why, ...(to === undefined || held === null ? [] : [held])];
+  return {
+    ...judged,
+    reason: `${judged.reason}; ${why}, and ${to === undefined ? '' : 'it is '}${stays}`,
+    warnings,
+  };
 }
 
 /** The owner is well, and yet another server would serve better: its service network is dead, or failback is due. */
 function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   const judged = well(c, own, downFrom);
-  const times = [judged.wakeAt ?? Infinity];
   const path = servicePathDead(c.scene, c.config, own.owner);
-  if (path !== null && c.scene.now >= path.from) {
-    const better = plannedCandidates(c.scene, c.config, c.record).filter((s) =>
-      path.better.includes(s.server),
-    );
-    const to = choose(better);
-    if (to !== undefined)
-      return releaseTo(
-        c,
-        own,
-        to,
-        'switchover',
-        `the service network of ${own.owner} is dead, and ${to} is heard on it`,
-      );
-  }
-  if (path !== null) times.push(path.from);
+  const dead = path !== null && c.scene.now >= path.from ? leaveDeadPath(c, own, path) : null;
+  if (dead?.kind === 'leave') return dead.judgement;
   const back = failbackDue(c);
   if (back?.kind === 'now') return releaseTo(c, own, back.to, 'failback', back.reason);
-  if (back?.kind === 'at') times.push(back.at);
-  const future = times.filter((t) => t > c.scene.now);
-  return { ...judged, wakeAt: future.length === 0 ? null : Math.min(...future) };
+  const times = [judged.wakeAt, path?.from ?? null, back?.at ?? null];
+  const future = times.filter((t): t is BootMs => t !== null && t > c.scene.now);
+  const reason = [
+    judged.reason,
+    ...(dead === null ? [] : [dead.says]),
+    ...(back === null ? [] : [back.says]),
+  ];
+  return {
+    ...judged,
+    reason: reason.join('; '),
+    wakeAt: future.length === 0 ? null : Math.min(...future),
+    warnings: dead === null ? judged.warnings : [...judged.warnings, dead.says],
+  };
 }
 
 /** I11: so many failovers within an hour that a person must look; null when there were fewer. */
@@ -275,6 +291,8 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
   const reason = `${to} takes over because ${why}${wanted === null ? '' : `, but ${wanted}`}${lossClause(all, to)}`;
   if ((config.takeover === 'manual' || wanted !== null) && op?.forced !== true) {
     if (op?.phase === 'awaiting-approval') return stay('awaiting-approval', op.reason, null);
+    const denied = deniedBecause(c, 'silent'); // J5
+    if (denied !== null) return stay('blocked', `${why}; ${denied}`, null, [denied]);
     const ask = operation(c, { ...begin('failover', owner, to, reason), phase: 'awaiting-approval' });
     const next = withOwnership(c, { kind: 'owned', owner, epoch }, ask, `${reason}, once approved`);
     return change('awaiting-approval', 'approval-wanted', next, ended(c, op, 'failed', why, []));
@@ -314,6 +332,8 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
       : `${to} takes over at once: ${owner} is fenced (${says})${lossClause(all, to)}`;
   const kind = to === owner ? 'start' : 'failover';
   const asks = config.takeover === 'manual' || askFor(all, to) !== null;
+  const denied = kind === 'failover' && asks ? deniedBecause(c, 'fenced') : null; // J5
+  if (denied !== null) return stay('blocked', `${owner} is fenced (${says}); ${denied}`, null, [denied]);
   if (kind === 'failover' && asks && op?.phase !== 'awaiting-approval') {
     const ask = operation(c, { ...begin(kind, owner, to, reason), phase: 'awaiting-approval' });
     return change(

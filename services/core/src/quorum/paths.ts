@@ -2,10 +2,7 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPath, heardOnPaths, silentBeats, waitMsFor, type Scene } from './scene.ts';
-
-/** The service network is path 0. */
-const servicePath = 0;
+import { heardOnPath, heardOnPaths, servicePath, silentBeats, waitMsFor, type Scene } from './scene.ts';
 
 /** So long after a silence a server may be heard on one path and not yet on the other. */
 const returnBeats = 3;

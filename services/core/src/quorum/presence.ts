@@ -1,16 +1,26 @@
 /**
  * Which servers the leader saw silent, and since when it hears those again: the first sound after a silence comes on one path, and
- * tells nothing yet of the others. Kept by the leader from one judgement to the next; a new leader begins as after a silence.
+ * tells nothing yet of the others. And since when the servers are well to which a group would go back by itself. Kept by the
+ * leader from one judgement to the next; a new leader begins as after a silence.
  */
 
-import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPaths, silentBeats, type Presence, type Scene } from './scene.ts';
+import type { GroupConfig } from '../config/types.ts';
+import type { BootMs, GroupId, MemberId } from '../names.ts';
+import {
+  heardOnPath,
+  heardOnPaths,
+  servicePath,
+  silentBeats,
+  type Presence,
+  type Scene,
+  type WellSince,
+} from './scene.ts';
 
-export const nobodyHeard: Presence = { heardSince: new Map() };
+export const nobodyHeard: Presence = { heardSince: new Map(), preferred: new Map() };
 
-export function lookAround(before: Presence, scene: Scene, servers: Iterable<MemberId>): Presence {
+export function lookAround(before: Presence, scene: Scene, groups: readonly GroupConfig[]): Presence {
   let heardSince: Map<MemberId, BootMs | null> | null = null;
-  for (const server of servers) {
+  for (const server of groups.flatMap((g) => g.servers)) {
     const heardAt = heardOnPaths(scene, server);
     const silent = heardAt === null || scene.now - heardAt >= silentBeats * scene.heartbeatMs;
     const known = before.heardSince.get(server);
@@ -19,5 +29,33 @@ export function lookAround(before: Presence, scene: Scene, servers: Iterable<Mem
     heardSince ??= new Map(before.heardSince);
     heardSince.set(server, next);
   }
-  return heardSince === null ? before : { heardSince };
+  let preferred: Map<GroupId, WellSince | null> | null = null;
+  for (const group of groups) {
+    const known = before.preferred.get(group.name);
+    const next = group.failback === 'automatic' ? lookAtPreferred(scene, group, known ?? null) : undefined;
+    if (next === undefined || next === known) continue;
+    preferred ??= new Map(before.preferred);
+    preferred.set(group.name, next);
+  }
+  if (heardSince === null && preferred === null) return before;
+  return { heardSince: heardSince ?? before.heardSince, preferred: preferred ?? before.preferred };
+}
+
+function lookAtPreferred(scene: Scene, group: GroupConfig, known: WellSince | null): WellSince | null {
+  const [server] = group.servers;
+  if (server === undefined || scene.now >= wellUntil(scene, group, server)) return null;
+  const boot = scene.view.renewals.get(server)?.value.bootId ?? '';
+  return known?.server === server && known.boot === boot ? known : { server, boot, at: scene.now };
+}
+
+/** How long the server counts as well by what is known now: heard, on the service network too, and renewing. */
+export function wellUntil(scene: Scene, { rules }: GroupConfig, server: MemberId): BootMs {
+  const renewal = scene.view.renewals.get(server);
+  if (renewal === undefined || renewal.value.leaving) return -Infinity;
+  const heardBoot = scene.vantage.ears.get(server)?.bootId ?? null;
+  if (heardBoot !== null && heardBoot !== renewal.value.bootId) return -Infinity;
+  const paths = scene.view.members.get(server)?.value.addresses.length ?? 1;
+  const heardAt = paths < 2 ? heardOnPaths(scene, server) : heardOnPath(scene, server, servicePath);
+  const silentAt = (heardAt ?? -Infinity) + silentBeats * scene.heartbeatMs;
+  return Math.min(silentAt, renewal.changedAt + rules.renewMs + 2 * rules.attemptMs);
 }

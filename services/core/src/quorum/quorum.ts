@@ -218,9 +218,10 @@ class Turn {
 
   private lookAround(groups: ReadonlyMap<GroupId, GroupConfig> | undefined): void {
     const { presence: before } = this.state;
-    const servers = [...(groups?.values() ?? [])].flatMap((g) => g.servers);
     const presence =
-      groups === undefined ? nobodyHeard : lookAround(before, sceneOf(this.state, this.now), servers);
+      groups === undefined
+        ? nobodyHeard
+        : lookAround(before, sceneOf(this.state, this.now), [...groups.values()]);
     this.state.presence = presence;
   }
 

@@ -2,7 +2,7 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import { stretchFor } from '../clock-error.ts';
-import type { BootMs, MemberId } from '../names.ts';
+import type { BootMs, GroupId, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
 import { claimOf, heardHere, lastHeard, lastHeardOnPath, type Vantage } from '../vantage.ts';
@@ -12,6 +12,14 @@ import type { StoreView } from './view.ts';
 export interface Presence {
   /** Null: silent, when last looked at. */
   readonly heardSince: ReadonlyMap<MemberId, BootMs | null>;
+  /** Of groups that go back by themselves: since when the preferred server is well; null: it was not, when last looked at. */
+  readonly preferred: ReadonlyMap<GroupId, WellSince | null>;
+}
+
+export interface WellSince {
+  readonly server: MemberId;
+  readonly boot: string;
+  readonly at: BootMs;
 }
 
 /** Everything that a judgement looks at, on the clock of the one who judges. */
@@ -22,6 +30,9 @@ export interface Scene {
   readonly heartbeatMs: number;
   readonly presence: Presence;
 }
+
+/** The service network is path 0. */
+export const servicePath = 0;
 
 /** Beats without a sound after which a server counts as silent, long before it is suspect. */
 export const silentBeats = 3;

@@ -1,6 +1,8 @@
 /** The list of faults as stories. A is the owner, B the standby, W the witness; the outage is 35 s unless said. */
 
 import { configurationStories } from './configuration-stories.ts';
+import { approvalStories } from './approval-stories.ts';
+import { failbackStories } from './failback-stories.ts';
 import { memberStories } from './member-stories.ts';
 import { mirrorStories } from './mirror-stories.ts';
 import type { Story } from './story.ts';
@@ -326,30 +328,6 @@ export const stories: readonly Story[] = [
       until 200s: b serves`,
   },
   {
-    name: 'a preferred server that failed is not failed back to again and again',
-    group: { failback: 'automatic' },
-    text: `${begin}
-      60s    power off a
-      by 97s: b serves
-      100s   commands on a fail
-      100s   power on a
-      by 160s: a has the address
-      by 190s: b serves and no operation
-      until 900s: b owns
-      900s   power off b
-      by 937s: a owns`,
-  },
-  {
-    name: 'manual takeover waits for a person',
-    group: { takeover: 'manual' },
-    text: `${begin}
-      60s    power off a
-      by 96s: an approval is wanted
-      until 130s: b has nothing
-      130s   olga approves
-      by 133s: b serves and no operation`,
-  },
-  {
     name: 'maintenance: nothing is done',
     text: `${begin}
       50s    maintenance
@@ -363,6 +341,8 @@ export const stories: readonly Story[] = [
     text: `${begin}\n 60s a is shut down in order\n by 72s: b serves and a has nothing\n until 200s: b serves`,
   },
   ...configurationStories,
+  ...approvalStories,
+  ...failbackStories,
   ...memberStories,
   ...mirrorStories,
 ];

@@ -215,6 +215,21 @@ const commands: readonly (readonly [RegExp, Do])[] = [
       c.command({ kind: 'approve', operation: id }, by);
     },
   ],
+  [
+    /^(\w+) denies$/,
+    (c, [by = '']) => {
+      const id = c.records.recordOf('g1')?.operation?.id ?? '';
+      c.command({ kind: 'deny', operation: id }, by);
+    },
+  ],
+  [
+    /^takeover becomes (manual|automatic|observe)$/,
+    (c, [word = '']) => {
+      const now = c.config.groups.get('g1');
+      const takeover = word as GroupConfig['takeover'];
+      if (now !== undefined) c.apply({ ...c.config, groups: new Map([['g1', { ...now, takeover }]]) });
+    },
+  ],
   [/^maintenance$/, (c) => c.maintain({ cluster: 'works', servers: {}, groups: {} })],
   [/^maintenance ends$/, (c) => c.maintain({ cluster: null, servers: {}, groups: {} })],
   [/^(\w) is shut down in order$/, (c, [id = '']) => c.host(id).release('the operator stops holdfast')],
