@@ -25,6 +25,7 @@ export interface PairOptions {
   readonly feed?: 'here' | 'none';
   readonly scanEveryMs?: number;
   readonly settleMs?: number;
+  readonly slowAfterMs?: number;
   readonly line?: LineOptions;
   /** Of what a former owner wrote. */
   readonly keepMaxBytes?: number;
@@ -133,7 +134,7 @@ export class MirrorPair {
     const host = this.#sourceHost;
     this.#sourceTree = Tree.open(host.root);
     this.#blocks = new BlockRecords(join(host.dir, 'blocks'));
-    const { scanEveryMs, settleMs } = this.#options;
+    const { scanEveryMs, settleMs, slowAfterMs } = this.#options;
     const source = new FileSource(
       {
         dir: host.dir,
@@ -151,6 +152,7 @@ export class MirrorPair {
         says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
         ...(scanEveryMs === undefined ? {} : { scanEveryMs }),
         ...(settleMs === undefined ? {} : { settleMs }),
+        ...(slowAfterMs === undefined ? {} : { slowAfterMs }),
         ...(this.#options.failPoint === undefined ? {} : { failPoint: this.#options.failPoint }),
       },
       { tree: this.#sourceTree, catalog: host.catalog, blocks: this.#blocks },

@@ -1,26 +1,16 @@
 import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { xxh3 } from '@node-rs/xxhash';
 import { afterEach, expect, test } from '@jest/globals';
 import { Tree } from '../src/os/tree.ts';
 import type { OfferedEntry } from '../src/transport/types.ts';
 import type { HandSource, Stage } from './target-fixture.ts';
-import { bytes, fileOf, folder, openStage, put, removal } from './target-fixture.ts';
+import { bytes, folder, offered, openStage, put, removal } from './target-fixture.ts';
 
 let stage: Stage;
 
 afterEach(async () => {
   await stage.close();
 });
-
-/** As the source has it: contents in one block. */
-function offered(path: string, contents: string | null): OfferedEntry {
-  if (contents === null)
-    return { path: bytes(path), attributes: null, blockBytes: 0, hashes: Buffer.alloc(0) };
-  const hash = xxh3.xxh128(bytes(contents)).toString(16).padStart(32, '0');
-  const attributes = fileOf(contents.length);
-  return { path: bytes(path), attributes, blockBytes: 4_096, hashes: Buffer.from(hash, 'hex') };
-}
 
 /** A target at 10 of epoch 7 becomes the owner of epoch 8, writes, and is a target again. */
 async function formerOwner(keepMaxBytes: number | null = null): Promise<void> {

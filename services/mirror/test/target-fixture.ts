@@ -1,13 +1,21 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { xxh3 } from '@node-rs/xxhash';
 import type { History } from '@holdfast/core';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
 import { unprotect } from '../src/os/read-only.ts';
 import type { TargetOptions } from '../src/files/target/types.ts';
-import type { Attributes, Connection, FileOperation, Frame, Hello } from '../src/transport/types.ts';
+import type {
+  Attributes,
+  Connection,
+  FileOperation,
+  Frame,
+  Hello,
+  OfferedEntry,
+} from '../src/transport/types.ts';
 import { connectionPair } from './connection-pair.ts';
 
 export const bytes = (text: string): Buffer => Buffer.from(text);
@@ -89,6 +97,15 @@ export const set = (path: string, attributes: Attributes): FileOperation => ({
   path: bytes(path),
   attributes,
 });
+
+/** As the source has it: contents in one block. */
+export function offered(path: string, contents: string | null): OfferedEntry {
+  if (contents === null)
+    return { path: bytes(path), attributes: null, blockBytes: 0, hashes: Buffer.alloc(0) };
+  const hash = xxh3.xxh128(bytes(contents)).toString(16).padStart(32, '0');
+  const attributes = fileOf(contents.length);
+  return { path: bytes(path), attributes, blockBytes: 4_096, hashes: Buffer.from(hash, 'hex') };
+}
 
 /** What travels in a batch besides its operations. */
 export interface Contents {
@@ -189,9 +206,11 @@ export interface Stage {
     epoch?: bigint,
     from?: number | null,
     sequence?: number,
+    history?: History,
   ): Promise<{ source: HandSource; hello: Hello }>;
   hello(more?: Partial<Hello>): Hello;
-  reopen(more?: Partial<TargetOptions>): Promise<Stage>;
+  /** `meanwhile`: while nothing is open. */
+  reopen(more?: Partial<TargetOptions>, meanwhile?: () => void): Promise<Stage>;
   close(): Promise<void>;
 }
 
@@ -244,20 +263,21 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     target,
     at: (path) => join(root, path),
     hello,
-    async dial(epoch = 7n, from = 0, sequence = 0) {
+    async dial(epoch = 7n, from = 0, sequence = 0, history = []) {
       const pair = connectionPair();
       ends.push(() => {
         pair.cut();
       });
       const source = new HandSource(pair.source, epoch);
       const position = { epoch, sequence, checksum: '0000000000000000' };
-      await target.accept(pair.target, hello({ epoch, position }));
+      await target.accept(pair.target, hello({ epoch, position, history }));
       const answer = await source.next('hello');
       if (from !== null) source.plan(from);
       return { source, hello: answer };
     },
-    reopen: async (given = {}) => {
+    reopen: async (given = {}, meanwhile) => {
       await close();
+      meanwhile?.();
       return openStage(dir, { ...more, ...given });
     },
     close: async () => {

@@ -3,11 +3,13 @@
  *
  *   T1  only the members that the order names are taken as sources, at its epoch or a higher one
  *   T2  what the source said last of its lead is kept with the time at which it said it
+ *   T3  a connection lasts no longer than T1 holds for it: a source that was replaced may not know of it, and goes on sending
  */
 
 import type { CopyNotes, Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
 import { bootMs } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
+import type { Refusal } from '../files/target/greeting.ts';
 import type { Accepted } from '../files/target/types.ts';
 import type { DiskWatch } from '../files/disk-watch.ts';
 import type { Connection, Hello, RefusalCode } from '../transport/types.ts';
@@ -52,6 +54,11 @@ export interface TargetRolePorts {
 
 type Word = NonNullable<TargetReport['word']>;
 
+interface Dialled {
+  readonly connection: Connection;
+  readonly hello: Hello;
+}
+
 export class TargetRoleSide implements TargetSide {
   readonly #ports: TargetRolePorts;
   readonly #mirror: string;
@@ -60,6 +67,8 @@ export class TargetRoleSide implements TargetSide {
   #word: Word | null = null;
   #heardEpoch: Epoch = 0n;
   #refusedEpochs = 0;
+  /** Those that were not refused, and may have ended since. */
+  #dialled: readonly Dialled[] = [];
 
   constructor(order: MirrorOrder, role: TargetRole | null, ports: TargetRolePorts) {
     this.#ports = ports;
@@ -80,8 +89,16 @@ export class TargetRoleSide implements TargetSide {
     return this.#ports.target.lost ?? '';
   }
 
+  /** T3; where it is nobody's target any more, promote() or close() ends what there is. */
   change(_order: MirrorOrder, role: TargetRole | null): void {
     this.#role = role;
+    if (role === null) return;
+    for (const { connection, hello } of this.#here()) {
+      const why = this.#whyNot(role, hello.epoch, connection);
+      if (why === null) continue;
+      this.#refuse(connection, why.code, why.says);
+      this.#refused(hello, why.code, why.says);
+    }
   }
 
   report(): TargetReport {
@@ -129,32 +146,42 @@ export class TargetRoleSide implements TargetSide {
     await this.#ports.closed();
   }
 
-  /** T1. */
   async #accept(connection: Connection, hello: Hello): Promise<void> {
     const role = this.#role;
-    const { self } = this.#ports;
     if (role === null) {
-      this.#refuse(connection, 'role', `${this.#mirror} is not a target on ${self} now`);
+      this.#refuse(connection, 'role', `${this.#mirror} is not a target on ${this.#ports.self} now`);
       return;
     }
-    if (hello.epoch < role.epoch) {
-      const says = `epoch ${hello.epoch.toString()} is over: ${this.#mirror} is at ${role.epoch.toString()}`;
-      this.#refuse(connection, 'epoch', says);
-      this.#refused(hello, 'epoch', says);
+    const why = this.#whyNot(role, hello.epoch, connection);
+    if (why !== null) {
+      this.#refuse(connection, why.code, why.says);
+      if (why.code === 'epoch') this.#refused(hello, why.code, why.says);
       return;
     }
-    if (!role.sources.includes(connection.peer.id)) {
-      const says = `${connection.peer.id} is not the source of ${this.#mirror}, as far as ${self} knows`;
-      this.#refuse(connection, 'role', says);
-      return;
-    }
+    this.#dialled = [...this.#here(), { connection, hello }];
     const heard = new HeardBeats(connection, (beat) => {
       this.#word = { at: bootMs(), behindMs: beat.behindMs, behindBytes: beat.behindBytes }; // T2
     });
     await this.#ports.offHost?.arrived(connection);
+    if (connection.ended !== null) return;
     const accepted = await this.#ports.target.accept(heard, hello);
     if (accepted.kind === 'accepted') this.#heardEpoch = hello.epoch;
     else this.#refused(hello, accepted.code, accepted.says);
+  }
+
+  #here(): readonly Dialled[] {
+    return this.#dialled.filter(({ connection }) => connection.ended === null);
+  }
+
+  /** T1. Null: it is taken. */
+  #whyNot(role: TargetRole, epoch: Epoch, { peer }: Connection): Refusal | null {
+    if (epoch < role.epoch) {
+      const says = `epoch ${epoch.toString()} is over: ${this.#mirror} is at ${role.epoch.toString()}`;
+      return { code: 'epoch', says };
+    }
+    if (role.sources.includes(peer.id)) return null;
+    const says = `${peer.id} is not the source of ${this.#mirror}, as far as ${this.#ports.self} knows`;
+    return { code: 'role', says };
   }
 
   #refused(hello: Hello, code: RefusalCode, says: string): void {

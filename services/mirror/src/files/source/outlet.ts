@@ -4,6 +4,8 @@
  * U1. Nothing is sent after the grant ended, nor after the connection did, nor while somebody paused it.
  * U2. A batch may be held back until it is known that what was read of it held still, up to a limit; beyond it, everything
  *     that was held goes out and the rest follows at once.
+ * U3. A line is full from a wait for it until `emptyMs` after everything that was queued then had left: between two batches it
+ *     may well be empty for a moment.
  */
 
 import type { Connection, FileOperation, Frame } from '../../transport/types.ts';
@@ -11,6 +13,10 @@ import type { Connection, FileOperation, Frame } from '../../transport/types.ts'
 /** Of operations in one frame. */
 const operationsBytes = 256 << 10;
 const operationsMost = 4_000;
+/** A line that had to be waited for only a moment is not full. */
+const momentMs = 5;
+/** U3. Longer than a batch is held back. */
+const emptyMs = 5_000;
 
 /** The session can't go on; `says` has the reason. */
 export class SessionOver extends Error {}
@@ -24,8 +30,12 @@ export interface OutletOptions {
 export class Outlet {
   readonly connection: Connection;
   readonly #stopped: () => string | null;
-  /** Since when the line has taken nothing more, by performance.now(); null: it has room. */
-  fullSinceMs: number | null = null;
+  /** By performance.now(): when the line was last seen full. */
+  #fullAtMs = -Infinity;
+  /** What filled it has not left. */
+  #filled = false;
+  /** Since when somebody waits for it. */
+  #waitsSinceMs: number | null = null;
 
   constructor({ connection, stopped }: OutletOptions) {
     this.connection = connection;
@@ -35,13 +45,27 @@ export class Outlet {
   /** U1. Throws SessionOver. */
   async send(frame: Frame): Promise<void> {
     this.check();
+    this.#look();
     if (this.connection.send(frame)) return;
     const since = performance.now();
-    this.fullSinceMs ??= since;
+    this.#waitsSinceMs = since;
     await this.connection.writable();
+    this.#waitsSinceMs = null;
+    if (performance.now() - since >= momentMs) this.#filled = true;
     this.check();
-    // A line that had to be waited for only a moment is not full.
-    if (performance.now() - since < 5) this.fullSinceMs = null;
+  }
+
+  /** U3. */
+  get isFull(): boolean {
+    this.#look();
+    return performance.now() - this.#fullAtMs <= emptyMs;
+  }
+
+  #look(): void {
+    const now = performance.now();
+    const waits = this.#waitsSinceMs !== null && now - this.#waitsSinceMs >= momentMs;
+    if (waits || this.#filled) this.#fullAtMs = now;
+    if (this.#filled && this.connection.counters().queuedBytes === 0) this.#filled = false;
   }
 
   check(): void {

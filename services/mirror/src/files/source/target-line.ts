@@ -5,7 +5,7 @@
  * T1. While it is paused nothing is kept of it but the number that it acknowledged.
  * T2. Every wait between two connections is bounded and grows; what a target refuses is tried again, too, because a refusal
  *     may pass (a configuration that reaches it later).
- * T3. The line can't keep up when it is full and what the target lacks grows, for longer than `waitingAfterMs`.
+ * T3. That the line can't keep up is judged while replicating only (lag.ts), and from nothing whenever the target lacks nothing.
  */
 
 import type { MirrorRow, MirrorState } from '@holdfast/core';
@@ -14,6 +14,7 @@ import { protocolVersion } from '../../transport/types.ts';
 import { behind } from './behind.ts';
 import { Comparison } from './comparison.ts';
 import { historyUpTo, join } from './joining.ts';
+import { isTooSlow, lagAfter, type Lag } from './lag.ts';
 import { Link } from './link.ts';
 import { SessionOver } from './outlet.ts';
 import { keyOf } from './path.ts';
@@ -27,7 +28,7 @@ import type { Ordered, SourceTarget, Verified } from './types.ts';
 const retryMsMin = 100;
 const retryMsMax = 5_000;
 /** T3. */
-const waitingAfterMs = 10_000;
+const slowAfterMsDefault = 10_000;
 const firstWalkPollMs = 1_000;
 const adoptingSays =
   'its folder held files of unknown origin: all is compared, and what differs is kept aside there before it is replaced';
@@ -56,7 +57,8 @@ export class TargetLine {
   #verify: Comparison | null = null;
   /** By performance.now(): since when it is not there, or waits; null: it goes on. */
   #stuckSinceMs: number | null = performance.now();
-  #fullBacklog: { readonly sinceMs: number; readonly bytes: number } | null = null;
+  /** T3. */
+  #lag: Lag | null = null;
   /** Called whenever something was acknowledged, or a session ended. */
   readonly #waiters = new Set<() => void>();
 
@@ -213,17 +215,14 @@ export class TargetLine {
 
   /** T3. */
   #slowLine(): string | null {
-    const since = this.#link?.outlet.fullSinceMs ?? null;
-    if (since === null || this.#progress.phase !== 'replicating') {
-      this.#fullBacklog = null;
-      return null;
-    }
-    const { bytes } = this.#behind();
-    this.#fullBacklog ??= { sinceMs: since, bytes };
-    const longer = performance.now() - this.#fullBacklog.sinceMs > waitingAfterMs;
-    if (!longer || bytes <= this.#fullBacklog.bytes) return null;
-    const rate = String(this.#progress.rateBytesPerSecond);
-    return `the line can't keep up: ${rate} bytes a second go out, and more is changed`;
+    const now = performance.now();
+    const bytesPerSecond = this.#progress.rateBytesPerSecond;
+    const full = this.#progress.phase === 'replicating' && this.#link?.outlet.isFull === true;
+    const facts = { full, behindBytes: full ? this.#behind().bytes : 0, bytesPerSecond };
+    this.#lag = lagAfter(this.#lag, facts, now);
+    const { slowAfterMs = slowAfterMsDefault } = this.#ground.options;
+    if (!isTooSlow(this.#lag, facts, now, slowAfterMs)) return null;
+    return `the line can't keep up: ${String(bytesPerSecond)} bytes a second go out, and more is changed`;
   }
 
   #hangUp(says: string): void {
@@ -288,6 +287,7 @@ export class TargetLine {
     });
     this.#link = link;
     this.#progress = new Progress();
+    this.#lag = null;
     this.#caughtUp = false;
     connection.beats(() => this.#facts(link));
     try {
@@ -400,6 +400,7 @@ export class TargetLine {
   #acknowledged({ sequence }: Ack): void {
     this.#acked = Math.max(this.#acked ?? 0, sequence);
     if (this.#caughtUp && this.#owed > 0) this.#owed -= 1;
+    if (sequence >= this.#ground.catalog.lastSequence) this.#lag = null;
     this.#catchUp();
     this.#wakeWaiters();
   }

@@ -52,6 +52,8 @@ export interface SourceOptions {
   readonly scanEveryMs?: number;
   /** How long a batch waits for files that change while they are read, in milliseconds. Default 2,000. */
   readonly settleMs?: number;
+  /** For how long a target lacks ever more before its line is called too slow, in milliseconds. Default 10,000. */
+  readonly slowAfterMs?: number;
   /** Made again when it ended. */
   makeFeed(listener: FeedListener): Feed;
   readonly targets: readonly SourceTarget[];

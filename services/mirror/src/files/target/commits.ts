@@ -10,6 +10,8 @@
  * C3  A file of the log is free after the tree was synced and the catalog flushed, both after its last batch.
  * C4  What the disk refuses is tried again. What is not durable is given up at the deadline and was never acknowledged;
  *     what is durable is never given up.
+ * C5  What is in the staging folder for a batch that was given up stays until no start can find a record of the batch, which
+ *     may be whole although the disk would not sync it.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +22,7 @@ import type { StagedBatch } from './open-batch.ts';
 import { GaveUp, persist, retryMsMin } from './persisting.ts';
 import type { Records } from './records.ts';
 import { encodeBatch } from './redo.ts';
+import { waitingReason } from './trouble.ts';
 
 const syncSinglyMax = 8;
 const progressMs = 20;
@@ -168,12 +171,13 @@ export class Commits {
         });
       } catch (error) {
         if (!(error instanceof GaveUp)) throw error;
-        for (const staged of [...group, ...this.#received]) {
-          for (const id of staged.staged) this.#options.ground.staging.remove(id);
-        }
+        const ids = [...group, ...this.#received].flatMap(({ staged }) => staged);
         this.#received = [];
         this.#receivedBytes = bytes;
+        // Before anything is awaited, so that nothing comes on top of it.
         this.#options.listener.gaveUp(error.message);
+        if (await this.#erased()) for (const id of ids) this.#options.ground.staging.remove(id);
+        else this.#used.push({ number: this.#nextNumber, ids });
       }
       this.#receivedBytes -= bytes;
     }
@@ -200,6 +204,20 @@ export class Commits {
       // A sync that failed is not repeated by the kernel: the records are written again.
       log.rewind(mark);
       throw error;
+    }
+  }
+
+  /** C5. False: the record of the next batch will be written over it. */
+  async #erased(): Promise<boolean> {
+    const { log, ground } = this.#options;
+    try {
+      ground.failPoint('commit:erasing');
+      log.erase();
+      await log.sync();
+      return true;
+    } catch (error) {
+      if (waitingReason(error) === null) throw error;
+      return false;
     }
   }
 

@@ -12,9 +12,9 @@
  * blocks, for a file of which these differ; neither, for attributes that differ.
  *
  * Invariants:
- * M1  What differs and is this copy's own (above the common position, at a time when it was an owner) is kept aside
- *     before it is wanted, so that nothing is overwritten unkept. So is what is of unknown origin (unknown.ts), where
- *     everything is compared: files that were here before the first copy, or that others put here.
+ * M1  What differs and is this copy's own (above the common position: what it wrote as an owner, or has of one that is
+ *     lost) is kept aside before it is wanted, so that nothing is overwritten unkept. So is what is of unknown origin
+ *     (unknown.ts), where everything is compared: files that were here before the first copy, or that others put here.
  * M2  What is equal is recorded as replicated and not wanted.
  * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
  */
@@ -22,7 +22,7 @@
 import { closeSync, readSync } from 'node:fs';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { xxh3 } from '@node-rs/xxhash';
-import type { Epoch } from '@holdfast/core';
+import type { Epoch, History } from '@holdfast/core';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type {
@@ -54,6 +54,8 @@ export interface ComparingGround {
   readonly connection: Connection;
   /** The source's sequence at its hello: what is equal is recorded at it. */
   readonly sourceSequence: number;
+  /** What the source held of each epoch, at its hello. */
+  readonly sourceHistory: History;
   /** Paths that differ from the catalog, when that has to be known; null: the last stop was clean. */
   readonly unclean: (() => Promise<readonly Buffer[]>) | null;
   readonly waiting: (reason: string) => void;
@@ -89,10 +91,10 @@ export class Comparing {
   /** Names the candidates. */
   async begin(): Promise<void> {
     const { records, selection, unclean } = this.#ground;
-    const above = this.#plan.mode === 'continue' ? this.#plan.from : -1;
-    const owner = this.#plan.mode === 'continue' || records.wasOwner;
-    if (owner && this.#keeps) {
-      for (const { path, change } of records.ownChanges(Math.max(above, 0))) {
+    const { mode, from } = this.#plan;
+    if (this.#keeps) {
+      const above = mode === 'continue' ? from : records.compareWith(this.#ground.sourceHistory);
+      for (const { path, change } of above === null ? [] : records.ownChanges(above)) {
         this.#own.set(path.toString('latin1'), change);
       }
     }

@@ -138,6 +138,12 @@ export class Log {
     this.#segments[this.#active].end = mark;
   }
 
+  /** What lies behind the place of the next record is never read again, once the next sync() resolved. */
+  erase(): void {
+    const { fd, end } = this.#segments[this.#active];
+    if (fstatSync(fd).size > end) writeAll(fd, Buffer.alloc(headerBytes), end);
+  }
+
   /** Everything is applied and synced: the file that is written begins anew, so that it stays small. */
   restart(): void {
     const active = this.#segments[this.#active];

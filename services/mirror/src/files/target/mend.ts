@@ -3,7 +3,9 @@
  * that were written since the last checkpoint may be missing. They are in the log, or in the staging folder, until that
  * checkpoint; so each file that has them still is compared with them, and written again where it differs.
  *
- * W1  Which name a file has in the end follows from the operations in the log alone.
+ * W1  Which names a file has in the end follows from the operations in the log alone.
+ * W2  Names that were linked are names of the same contents, also of those that come later: what one of them got is there
+ *     by the others when that one is gone or was replaced.
  */
 
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
@@ -14,13 +16,21 @@ import { changedBlocks } from './stream.ts';
 import { isMisfit } from './trouble.ts';
 
 type Content = Extract<Redo, { kind: 'put' | 'patch' }>;
+/** Of one file, oldest first; shared by its names (W2). */
+type Contents = Content[];
 
-/** Oldest first: every batch since the last checkpoint. Throws what the disk says; can be repeated. */
-export async function mend(ground: Ground, batches: readonly Batch[]): Promise<void> {
-  for (const [path, contents] of finalNames(batches)) {
+/**
+ * Oldest first: every batch since the last checkpoint. Answers the names at which files may have been written. Throws what
+ * the disk says; can be repeated.
+ */
+export async function mend(ground: Ground, batches: readonly Batch[]): Promise<Buffer[]> {
+  const mended: Buffer[] = [];
+  for (const [name, contents] of finalNames(batches)) {
+    const path = Buffer.from(name, 'latin1');
+    mended.push(path);
     for (const content of contents) {
       try {
-        mendOne(ground, Buffer.from(path, 'latin1'), content);
+        mendOne(ground, path, content);
       } catch (error) {
         // Changed by somebody else since: found as a foreign change.
         if (!isMisfit(error)) throw error;
@@ -28,16 +38,17 @@ export async function mend(ground: Ground, batches: readonly Batch[]): Promise<v
     }
     await setImmediate();
   }
+  return mended;
 }
 
 /** W1. */
-function finalNames(batches: readonly Batch[]): Map<string, Content[]> {
-  const names = new Map<string, Content[]>();
+function finalNames(batches: readonly Batch[]): Map<string, Contents> {
+  const names = new Map<string, Contents>();
   for (const { operations } of batches) for (const operation of operations) follow(names, operation);
   return names;
 }
 
-function follow(names: Map<string, Content[]>, operation: Redo): void {
+function follow(names: Map<string, Contents>, operation: Redo): void {
   switch (operation.kind) {
     case 'move':
       rename(names, operation.from.toString('latin1'), slotName(operation.slot));
@@ -49,9 +60,13 @@ function follow(names: Map<string, Content[]>, operation: Redo): void {
     case 'remove':
       drop(names, operation.path.toString('latin1'));
       return;
-    case 'hard-link':
-      drop(names, operation.path.toString('latin1'));
+    case 'hard-link': {
+      const contents = contentsAt(names, operation.to.toString('latin1'));
+      const path = operation.path.toString('latin1');
+      drop(names, path);
+      names.set(path, contents);
       return;
+    }
     case 'put': {
       const path = operation.path.toString('latin1');
       if (operation.attributes.kind !== 'folder') drop(names, path);
@@ -59,13 +74,20 @@ function follow(names: Map<string, Content[]>, operation: Redo): void {
       if (operation.attributes.kind === 'file' && operation.staged === 0) names.set(path, [operation]);
       return;
     }
-    case 'patch': {
-      const path = operation.path.toString('latin1');
-      names.set(path, [...(names.get(path) ?? []), operation]);
+    case 'patch':
+      contentsAt(names, operation.path.toString('latin1')).push(operation);
       return;
-    }
     case 'set':
   }
+}
+
+/** Of a file that was durable before, and may get more: none so far. */
+function contentsAt(names: Map<string, Contents>, path: string): Contents {
+  const known = names.get(path);
+  if (known !== undefined) return known;
+  const none: Contents = [];
+  names.set(path, none);
+  return none;
 }
 
 /** No path begins with a slash. */
@@ -73,11 +95,11 @@ function slotName(slot: number): string {
   return `/${String(slot)}`;
 }
 
-function drop(names: Map<string, Content[]>, path: string): void {
+function drop(names: Map<string, Contents>, path: string): void {
   for (const name of beneath(names, path)) names.delete(name);
 }
 
-function rename(names: Map<string, Content[]>, from: string, to: string): void {
+function rename(names: Map<string, Contents>, from: string, to: string): void {
   for (const name of beneath(names, from)) {
     const contents = names.get(name) ?? [];
     names.delete(name);
@@ -85,7 +107,7 @@ function rename(names: Map<string, Content[]>, from: string, to: string): void {
   }
 }
 
-function beneath(names: Map<string, Content[]>, path: string): string[] {
+function beneath(names: Map<string, Contents>, path: string): string[] {
   return [...names.keys()].filter((name) => name === path || name.startsWith(`${path}/`));
 }
 

@@ -9,11 +9,11 @@
  *     nothing is an own change.
  * R3  What this copy wrote as an owner stays its own until a consistent batch of a new source is recorded: while
  *     everything is compared each batch may be the last one of its connection, and of this process.
+ * R4  So does what this copy has of a lost owner, and the one with which everything is compared never had.
  */
 
 import { setImmediate } from 'node:timers/promises';
-import * as z from 'zod';
-import type { Epoch, History, Position } from '@holdfast/core';
+import { lastCommon, type Epoch, type History, type Position } from '@holdfast/core';
 import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
@@ -21,6 +21,8 @@ import type { Attributes } from '../../transport/types.ts';
 import { drainedAt } from '../source/notes.ts';
 import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
+import { noteText, readNote, type Note } from './note.ts';
+import { ownChanges, type OwnChange } from './own-changes.ts';
 import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
 import { isMisfit } from './trouble.ts';
@@ -38,12 +40,6 @@ export interface Standing {
   readonly consistent: boolean;
 }
 
-/** A change that this copy made by itself. */
-export interface OwnChange {
-  readonly path: Buffer;
-  readonly change: 'written' | 'created' | 'deleted';
-}
-
 /** With what its files were found to be when they were made. */
 export interface CopiedBatch {
   readonly staged: { readonly batch: Batch };
@@ -55,24 +51,6 @@ export interface EqualEntry {
   /** Null: it exists at neither side. */
   readonly attributes: Attributes | null;
 }
-
-const noteShape = z.object({
-  applied: z.int().min(0),
-  reconciled: z.int().min(0),
-  position: z
-    .object({
-      epoch: z.string().regex(/^\d+$/).transform(BigInt),
-      sequence: z.int().min(0),
-      checksum: z.string(),
-    })
-    .nullable(),
-  /** R3, once batches came after which the history does not tell it: the epoch, and the last number of then. */
-  own: z
-    .object({ epoch: z.string().regex(/^\d+$/).transform(BigInt), upTo: z.int().min(0) })
-    .nullable()
-    .default(null),
-});
-type Note = z.output<typeof noteShape>;
 
 export class Records {
   readonly #catalog: Catalog;
@@ -131,7 +109,8 @@ export class Records {
 
   /** Whose changes the own ones are. */
   get ownerEpoch(): Epoch {
-    return this.#note.own?.epoch ?? this.#standing.position?.epoch ?? 0n;
+    const { own, ahead } = this.#note;
+    return own?.epoch ?? ahead?.epoch ?? this.#standing.position?.epoch ?? 0n;
   }
 
   /** The root is an entry from the start: whatever comes has its place in it. */
@@ -178,7 +157,8 @@ export class Records {
     const nothing = { epoch, sequence: 0, checksum: '0'.repeat(16) };
     const standing = { position: nothing, history: known, consistent: false };
     this.#catalog.write(() => {
-      this.#keepStanding(standing, { ...this.#note, position: nothing, own: this.#ownNow() });
+      const held = this.#heldNow();
+      this.#keepStanding(standing, { ...this.#note, position: nothing, own: this.#ownNow(), held });
     });
   }
 
@@ -231,9 +211,31 @@ export class Records {
   /** The tree is not what the catalog says: the next source compares everything. */
   distrust(): void {
     this.#catalog.write(() => {
-      const note = { ...this.#note, own: this.#ownNow() };
+      const note = { ...this.#note, own: this.#ownNow(), held: this.#heldNow() };
       this.#keepStanding({ ...this.#standing, history: [], consistent: false }, note);
     });
+  }
+
+  /**
+   * R4. Before everything is compared with a source of this history. Answers above which number changes are this copy's own;
+   * null: none are.
+   */
+  compareWith(history: History): number | null {
+    if (this.#wasOwner) return 0;
+    const { ahead, position } = this.#note;
+    const sinceThen = position === null ? null : lacking(history, [position]);
+    const least = Math.min(
+      ahead?.above ?? Infinity,
+      lacking(history, this.#heldNow()) ?? Infinity,
+      sinceThen ?? Infinity,
+    );
+    if (least === Infinity) return null;
+    const upTo = sinceThen === null ? ahead?.upTo : undefined;
+    const next = { epoch: this.ownerEpoch, upTo: upTo ?? this.#catalog.lastSequence, above: least };
+    this.#catalog.write(() => {
+      this.#keepStanding(this.#standing, { ...this.#note, ahead: next });
+    });
+    return least;
   }
 
   /** Notes what the disk has now (own inode, own times). */
@@ -288,53 +290,12 @@ export class Records {
   }
 
   /** Changes above the common position with a source; every path of a folder that moved is one. R2. */
-  *ownChanges(common: number): Generator<OwnChange> {
-    const { own, position, reconciled } = this.#note;
-    const settled = own === null && position !== null && common >= position.sequence;
-    const above = settled ? Math.max(common, reconciled) : common;
-    const upTo = own?.upTo ?? Infinity;
-    let [sequence, afterId] = [above, Number.MAX_SAFE_INTEGER];
-    for (;;) {
-      const changes = this.#catalog.changesSince(sequence, sliceMax, afterId);
-      for (const change of changes) {
-        [sequence, afterId] = [change.sequence, change.id];
-        if (sequence > upTo) return;
-        const before = this.#catalog.pathAt(change.id, above);
-        if (change.kind === 'gone') {
-          if (before !== null) yield { path: before, change: 'deleted' };
-          continue;
-        }
-        const path = this.#catalog.pathOf(change.id);
-        if (path === null || path.length === 0) continue;
-        const moved = change.entry.placed > above;
-        yield { path, change: moved ? 'created' : 'written' };
-        if (moved && before !== null && !before.equals(path)) {
-          yield { path: before, change: 'deleted' };
-          yield* this.#movedBeneath(change.id, path, before);
-        }
-      }
-      if (changes.length < sliceMax) return;
-    }
+  ownChanges(common: number): Generator<OwnChange> {
+    return ownChanges(this.#catalog, this.#note, common);
   }
 
   async flush(): Promise<void> {
     await this.#catalog.flush();
-  }
-
-  *#movedBeneath(id: number, path: Buffer, before: Buffer): Generator<OwnChange> {
-    let after: Buffer | null = null;
-    for (;;) {
-      const children = this.#catalog.children(id, after, sliceMax);
-      for (const child of children) {
-        after = child.name;
-        const now = joined(path, child.name);
-        const was = joined(before, child.name);
-        yield { path: now, change: 'created' };
-        yield { path: was, change: 'deleted' };
-        if (child.attributes.kind === 'folder') yield* this.#movedBeneath(child.id, now, was);
-      }
-      if (children.length < sliceMax) return;
-    }
   }
 
   #settleFolder(folder: Buffer): void {
@@ -352,8 +313,13 @@ export class Records {
   #reach(batch: Batch, sequence: number, applied: number, own: Note['own']): void {
     const { epoch, checksum, consistent, history } = batch;
     const position = { epoch, sequence: batch.sequence, checksum };
+    const { ahead, held } = consistent ? { ahead: null, held: [] } : this.#note;
+    const kept = consistent || history.length > 0 ? held : this.#heldNow();
     this.#catalog.recordSequence(sequence);
-    this.#keepStanding({ position, history, consistent }, { applied, reconciled: sequence, position, own });
+    this.#keepStanding(
+      { position, history, consistent },
+      { applied, reconciled: sequence, position, own, ahead, held: kept },
+    );
   }
 
   /** `stats`: what is known of files already. */
@@ -446,6 +412,11 @@ export class Records {
     }
   }
 
+  #heldNow(): History {
+    const { history } = this.#standing;
+    return history.length > 0 ? history : this.#note.held;
+  }
+
   /** R3. */
   #ownNow(): Note['own'] {
     if (!this.#wasOwner) return null;
@@ -454,27 +425,17 @@ export class Records {
 
   #keepStanding(standing: Standing, next: Note): void {
     const { position, history, consistent } = standing;
-    const text = JSON.stringify({
-      ...next,
-      position: next.position === null ? null : { ...next.position, epoch: next.position.epoch.toString() },
-      own: next.own === null ? null : { ...next.own, epoch: next.own.epoch.toString() },
-    });
     const { meta } = this.#catalog;
     this.#catalog.setMeta({
       history,
       consistent,
       complete: meta.complete || consistent,
       epoch: position === null ? meta.epoch : position.epoch,
-      notes: { ...meta.notes, [note]: text },
+      notes: { ...meta.notes, [note]: noteText(next) },
     });
     this.#standing = standing;
     this.#note = next;
   }
-}
-
-function readNote(text: string | undefined): Note {
-  if (text === undefined) return { applied: 0, reconciled: 0, position: null, own: null };
-  return noteShape.parse(JSON.parse(text));
 }
 
 /** As a catalog keeps them: sizes only of files and links, devices only of device nodes. */
@@ -492,6 +453,10 @@ function onDisk({ kind, mode, uid, gid, mtimeS, mtimeNs }: Stat): EntryAttribute
   return { kind, mode, uid, gid, size: 0, mtimeS, mtimeNs, deviceMajor: 0, deviceMinor: 0 };
 }
 
-function joined(folder: Buffer, name: Buffer): Buffer {
-  return Buffer.concat([folder, Buffer.from('/'), name]);
+/** The last number that a source had too of what is held here; null: it had everything. */
+function lacking(source: History, held: History): number | null {
+  const last = held.at(-1);
+  if (last === undefined) return null;
+  const common = lastCommon(source, held) ?? 0;
+  return common < last.sequence ? common : null;
 }

@@ -11,7 +11,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Epoch } from '@holdfast/core';
+import type { Epoch, History } from '@holdfast/core';
 import type {
   Commit,
   Connection,
@@ -40,7 +40,7 @@ const retryMsMax = 2_000;
 export interface SessionGround {
   readonly commits: Committing;
   readonly staging: Staging;
-  readonly comparing: Omit<ComparingGround, 'connection' | 'sourceSequence' | 'waiting'>;
+  readonly comparing: Omit<ComparingGround, 'connection' | 'sourceSequence' | 'sourceHistory' | 'waiting'>;
   readonly retryMs: number;
   readonly epoch: () => Epoch;
   /** Empty: no longer. */
@@ -54,6 +54,7 @@ export class Session {
   readonly epoch: Epoch;
   readonly #ground: SessionGround;
   readonly #sourceSequence: number;
+  readonly #sourceHistory: History;
   #comparing: Comparing | null = null;
   #open: OpenBatch | null = null;
   #lastNumber = 0;
@@ -70,6 +71,7 @@ export class Session {
     this.epoch = hello.epoch;
     this.#ground = ground;
     this.#sourceSequence = hello.position?.sequence ?? 0;
+    this.#sourceHistory = hello.history;
   }
 
   start(): void {
@@ -205,6 +207,7 @@ export class Session {
         waiting,
         connection: this.connection,
         sourceSequence: this.#sourceSequence,
+        sourceHistory: this.#sourceHistory,
       };
       const begun = new Comparing(ground, frame);
       await begun.begin();

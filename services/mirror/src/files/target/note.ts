@@ -1,0 +1,50 @@
+/** What a target writes into the catalog of itself, beside the catalog's own standing, and reads back. */
+
+import * as z from 'zod';
+import type { Epoch, History, Position } from '@holdfast/core';
+
+/** Changes of the catalog that nobody else may have. */
+export interface Own {
+  /** Of whoever made them. */
+  readonly epoch: Epoch;
+  /** The last number of then. */
+  readonly upTo: number;
+}
+
+/** Those of a lost owner, above the number up to which the next one had them. */
+export interface Ahead extends Own {
+  readonly above: number;
+}
+
+export interface Note {
+  /** The last batch that was recorded, in the log's numbers. */
+  readonly applied: number;
+  readonly reconciled: number;
+  readonly position: Position | null;
+  /** R3, once batches came after which the history does not tell it. */
+  readonly own: Own | null;
+  /** R4. */
+  readonly ahead: Ahead | null;
+  /** R4: what it held before the history was given up; empty while that tells it. */
+  readonly held: History;
+}
+
+const number = z.int().min(0);
+const epoch = z.string().regex(/^\d+$/).transform(BigInt);
+
+const shape = z.object({
+  applied: number,
+  reconciled: number,
+  position: z.object({ epoch, sequence: number, checksum: z.string() }).nullable(),
+  own: z.object({ epoch, upTo: number }).nullable().default(null),
+  ahead: z.object({ epoch, upTo: number, above: number }).nullable().default(null),
+  held: z.array(z.object({ epoch, sequence: number })).default([]),
+});
+
+const none: Note = { applied: 0, reconciled: 0, position: null, own: null, ahead: null, held: [] };
+
+export const readNote = (text: string | undefined): Note =>
+  text === undefined ? none : shape.parse(JSON.parse(text));
+
+export const noteText = (note: Note): string =>
+  JSON.stringify(note, (_, value: unknown) => (typeof value === 'bigint' ? value.toString() : value));
