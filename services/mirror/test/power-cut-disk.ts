@@ -1,6 +1,7 @@
 /**
  * Stores in memory that forget: on a power cut every write since the last sync is kept, lost or torn, each by itself, as a
- * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says.
+ * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says. After a sync that failed what it was for is
+ * still read back and never reaches the disk, and the next sync succeeds: so does Linux.
  */
 import type { Disk, Segment, Store } from '../src/volumes/store/store.ts';
 
@@ -18,16 +19,20 @@ class Platter {
   syncs = 0;
   /** What the next syncs come to; null: they go well. */
   failing: string | null = null;
+  /** So many syncs fail with it. */
+  failures = Infinity;
   bytesMax = Infinity;
 }
 
 export class PowerCutStore implements Store {
   readonly #platter: Platter;
   readonly #alive: () => boolean;
+  readonly #refusal: () => string | null;
 
-  constructor(platter: Platter, alive: () => boolean) {
+  constructor(platter: Platter, alive: () => boolean, refusal: () => string | null) {
     this.#platter = platter;
     this.#alive = alive;
+    this.#refusal = refusal;
   }
 
   get sizeBytes(): number {
@@ -55,7 +60,13 @@ export class PowerCutStore implements Store {
     // Other things happen meanwhile.
     await new Promise((next) => setImmediate(next));
     if (!this.#alive()) await new Promise(() => undefined);
-    if (platter.failing !== null) throw failure(platter.failing);
+    const failing = platter.failing;
+    if (failing !== null) {
+      platter.failures -= 1;
+      if (platter.failures === 0) platter.failing = null;
+      platter.pending = platter.pending.filter((one) => !covered.has(one));
+      throw failure(failing);
+    }
     for (const one of platter.pending) if (covered.has(one)) platter.durable = applied(platter.durable, one);
     platter.pending = platter.pending.filter((one) => !covered.has(one));
   }
@@ -76,6 +87,8 @@ export class PowerCutStore implements Store {
   /** Nothing of a life that is over reaches the disk. */
   #apply(one: Pending): void {
     if (!this.#alive()) return;
+    const refusal = this.#refusal();
+    if (refusal !== null) throw failure(refusal);
     this.#platter.now = applied(this.#platter.now, one);
     this.#platter.pending.push(one);
   }
@@ -95,6 +108,7 @@ function applied(before: Buffer, one: Pending): Buffer {
 
 export class PowerCutDisk implements Disk {
   #platters = new Map<string, Platter>();
+  readonly #refusals = new Map<string, string>();
   #life = 1;
 
   open(name: string): PowerCutStore {
@@ -104,7 +118,8 @@ export class PowerCutDisk implements Disk {
       this.#platters.set(name, platter);
     }
     const life = this.#life;
-    return new PowerCutStore(platter, () => this.#life === life);
+    const refusal = (): string | null => this.#refusals.get(name) ?? null;
+    return new PowerCutStore(platter, () => this.#life === life, refusal);
   }
 
   /** Zeros, which were always there. */
@@ -140,10 +155,18 @@ export class PowerCutDisk implements Disk {
     }
   }
 
-  /** Syncs of this store fail from now on; null: no more. */
-  fail(name: string, code: string | null): void {
+  /** The next syncs of this store fail; null: no more. */
+  fail(name: string, code: string | null, times = Infinity): void {
     const platter = this.#platters.get(name);
-    if (platter !== undefined) platter.failing = code;
+    if (platter === undefined) return;
+    platter.failing = code;
+    platter.failures = times;
+  }
+
+  /** Writes to this store fail; null: no more. */
+  refuse(name: string, code: string | null): void {
+    if (code === null) this.#refusals.delete(name);
+    else this.#refusals.set(name, code);
   }
 
   /** It can't become larger than that. */

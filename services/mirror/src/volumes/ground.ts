@@ -9,6 +9,7 @@
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
 import { advanceHistory } from '@holdfast/core';
 import * as z from 'zod';
+import type { ByteRange } from '../transport/volume-frames.ts';
 import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';
@@ -25,6 +26,10 @@ export interface VolumeRecord {
   readonly peers: readonly string[];
   /** The consistent position to which the undo log leads back; null: none is open. */
   readonly undoTo: EpochEnd | null;
+  /** A sync failed, and what it was for may be read back from the cache and not be on the disk. */
+  readonly suspect: boolean;
+  /** How often the disk failed since the copy was in step last. */
+  readonly failures: number;
 }
 
 const recordBytes = 131_072;
@@ -40,6 +45,8 @@ const schema = z.strictObject({
   ownEpoch: epoch.nullable(),
   peers: z.array(z.string()),
   undoTo: end.nullable(),
+  suspect: z.boolean().default(false),
+  failures: z.number().default(0),
 });
 
 const blank: VolumeRecord = {
@@ -49,6 +56,8 @@ const blank: VolumeRecord = {
   ownEpoch: null,
   peers: [],
   undoTo: null,
+  suspect: false,
+  failures: 0,
 };
 
 export class VolumeGround {
@@ -60,6 +69,7 @@ export class VolumeGround {
   readonly #peers = new Map<string, PeerBitmap>();
   #sizeBytes: number;
   #record: VolumeRecord = blank;
+  #turn: Promise<void> = Promise.resolve();
 
   private constructor(disk: Disk, sizeBytes: number, chunkBytes: number, heat: Heat) {
     this.disk = disk;
@@ -101,7 +111,14 @@ export class VolumeGround {
     return Math.max(this.#record.history.at(-1)?.sequence ?? 0, this.hot.sequenceBound);
   }
 
-  async save(change: Partial<VolumeRecord>): Promise<void> {
+  /** One after the other. */
+  save(change: Partial<VolumeRecord>): Promise<void> {
+    const saved = this.#turn.then(() => this.#save(change));
+    this.#turn = saved.catch(() => undefined);
+    return saved;
+  }
+
+  async #save(change: Partial<VolumeRecord>): Promise<void> {
     const record = { ...this.#record, ...change };
     const text = JSON.stringify(record, (_key, value: unknown) =>
       typeof value === 'bigint' ? value.toString() : value,
@@ -165,7 +182,7 @@ export class VolumeGround {
   async #fold(volume: Store): Promise<void> {
     const hot = [...this.hot.hot()];
     if (hot.length === 0) return;
-    await volume.sync();
+    await this.#settle(volume, hot);
     for (const peer of this.#peers.values()) {
       for (const { offset, length } of hot) {
         const [first, last] = this.chunksOf(offset, Math.min(length, this.sizeBytes - offset));
@@ -174,5 +191,25 @@ export class VolumeGround {
       await peer.save();
     }
     await this.hot.settled(this.hot.sequenceBound);
+  }
+
+  /** What is read back after a sync that failed may not be on the disk: written again, it is. */
+  async #settle(volume: Store, hot: readonly ByteRange[]): Promise<void> {
+    if (this.#record.suspect) for (const range of hot) writeAgain(volume, range, this.sizeBytes);
+    try {
+      await volume.sync();
+    } catch (error) {
+      await this.save({ suspect: true });
+      throw error;
+    }
+  }
+}
+
+function writeAgain(volume: Store, { offset, length }: ByteRange, sizeBytes: number): void {
+  const end = Math.min(sizeBytes, offset + length);
+  for (const segment of volume.segments(offset, end - offset)) {
+    const contents = Buffer.allocUnsafe(segment.length);
+    volume.read(contents, segment.offset);
+    volume.write(contents, segment.offset);
   }
 }
