@@ -43,3 +43,25 @@ test('sources of an epoch that is over are counted, also where nothing else is t
   expect(side.report()).toMatchObject({ refusedEpochs: 1 });
   expect(side.report()).not.toHaveProperty('notes');
 });
+
+test('a change of the order reaches a target that is open', () => {
+  const door = new Door();
+  door.opened({ register: () => () => undefined } as unknown as Listener);
+  const heard: (number | null)[] = [];
+  const side = new TargetRoleSide(order, role, {
+    target: {
+      state: () => ({ phase: 'diverged', says: '', position: null, epoch: 4n, consistent: true }),
+      accept: () => Promise.resolve({ kind: 'accepted' }),
+      promote: () => Promise.resolve({ position: null }),
+      close: () => Promise.resolve(),
+    },
+    changed: ({ keepMaxBytes }) => heard.push(keepMaxBytes),
+    divergence: () => ({ kind: 'done', says: '' }),
+    door,
+    self: 'bert',
+    says: () => undefined,
+    closed: () => Promise.resolve(),
+  });
+  side.change({ ...order, keepMaxBytes: 5 }, role);
+  expect(heard).toEqual([5]);
+});

@@ -3,6 +3,7 @@
  *
  *   T1  only the members that the order names are taken as sources, at its epoch or a higher one
  *   T2  what the source said last of its lead is kept with the time at which it said it
+ *   T3  a change of keepMax holds at once where the target can change it while it is open
  */
 
 import type { CopyNotes, Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
@@ -40,6 +41,8 @@ export interface TargetRolePorts {
   readonly door: Door;
   /** Other uses of the copy. Absent: it has none. */
   readonly offHost?: OffHost;
+  /** Of the order that is in force now (T3). Absent: another order opens it anew. */
+  readonly changed?: (order: MirrorOrder) => void;
   /** What a person should know of the copy. Absent: it tells nothing of it. */
   readonly notes?: () => CopyNotes;
   /** Whether anything can be written here; closed with the role. Absent: nobody looks. */
@@ -80,8 +83,9 @@ export class TargetRoleSide implements TargetSide {
     return this.#ports.target.lost ?? '';
   }
 
-  change(_order: MirrorOrder, role: TargetRole | null): void {
+  change(order: MirrorOrder, role: TargetRole | null): void {
     this.#role = role;
+    this.#ports.changed?.(order);
   }
 
   report(): TargetReport {

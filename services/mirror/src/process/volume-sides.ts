@@ -26,7 +26,7 @@ export function volumeSides(
     const place = await openPlace(home, order);
     if (place.kind === 'failed') return place;
     const { store, disk, ground } = place.side;
-    const roomBytes = roomFor(home, order);
+    let roomBytes = roomFor(home, order);
     const blocks = new KeptBlocks(disk, roomBytes);
     const made = new VolumeTarget({
       name: order.mirror,
@@ -41,7 +41,8 @@ export function volumeSides(
     });
     const { mirror, dataset } = order;
     const offHost = new OffHost({
-      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk, overlayBytesMax: roomBytes },
+      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk },
+      overlayBytesMax: () => roomBytes,
       ...{ socketPath: offHostSocketOf(path, mirror), atRest: () => made.atRest(), says },
     });
     return opened(
@@ -50,6 +51,10 @@ export function volumeSides(
         // Nobody looks for what others write to its device, which is open exclusively, or to its image.
         notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
         target: made,
+        changed: ({ keepMaxBytes }) => {
+          roomBytes = roomFor(home, { ...order, keepMaxBytes });
+          made.setRoom(roomBytes);
+        },
         divergence: async (run, ports) =>
           isOfDivergence(run) ? runBlocks(blocks, run, self, ports) : notSource(self, order.mirror),
         door,

@@ -108,6 +108,12 @@ export class VolumeTarget {
     return performance.now() >= this.#reopenAtMs ? `it is opened anew: ${this.#says}` : '';
   }
 
+  /** What may be kept aside, and the way back, in bytes: from now on. */
+  setRoom(bytes: number): void {
+    this.#undoBytesMax = bytes;
+    this.kept.maxBytes = bytes;
+  }
+
   accept(connection: Connection, hello: Hello): Promise<Accepted> {
     const accepted = this.#turn.then(() => this.#accept(connection, hello));
     this.#turn = accepted.then(
