@@ -4,6 +4,7 @@
  *
  *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap
  *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
+ *   G3  records of another store than the one that is there are never believed (store/likeness.ts): forgetWhatWas()
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
@@ -13,6 +14,7 @@ import type { ByteRange } from '../transport/volume-frames.ts';
 import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';
+import { likenessShape, type Likeness } from './store/likeness.ts';
 import type { Disk, Store } from './store/store.ts';
 
 export interface VolumeRecord {
@@ -30,8 +32,12 @@ export interface VolumeRecord {
   readonly suspect: boolean;
   /** How often the disk failed since the copy was in step last. */
   readonly failures: number;
+  /** What the volume is recognised by; null: nobody looked yet. */
+  readonly likeness: Likeness | null;
 }
 
+/** Where it is, there was a volume. */
+export const groundRecord = 'record';
 const recordBytes = 131_072;
 const epoch = z
   .string()
@@ -47,6 +53,7 @@ const schema = z.strictObject({
   undoTo: end.nullable(),
   suspect: z.boolean().default(false),
   failures: z.number().default(0),
+  likeness: likenessShape.nullable().default(null),
 });
 
 const blank: VolumeRecord = {
@@ -58,6 +65,7 @@ const blank: VolumeRecord = {
   undoTo: null,
   suspect: false,
   failures: 0,
+  likeness: null,
 };
 
 export class VolumeGround {
@@ -75,7 +83,7 @@ export class VolumeGround {
     this.disk = disk;
     this.#sizeBytes = sizeBytes;
     this.chunkBytes = chunkBytes;
-    this.#store = disk.open('record');
+    this.#store = disk.open(groundRecord);
     this.#slots = new Slots(this.#store, recordBytes);
     const bytes = this.#slots.read();
     if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
@@ -158,6 +166,18 @@ export class VolumeGround {
     await this.save({ peers: [...this.#peers.keys()] });
     peer.close();
     this.disk.remove(nameOf(name));
+  }
+
+  /** G3. The highest epoch that was seen stays, and what diverged. */
+  async forgetWhatWas(likeness: Likeness): Promise<void> {
+    const peers = [...this.#peers.keys()];
+    await this.save({
+      ...{ history: [], consistent: false, ownEpoch: null, peers: [], undoTo: null },
+      ...{ suspect: false, failures: 0, likeness },
+    });
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    for (const peer of peers) this.disk.remove(nameOf(peer));
   }
 
   /** The volume has grown. What is new differs from everybody's: at once, and durably when it resolves. */

@@ -34,6 +34,12 @@ export interface VolumeTargetOptions {
   readonly kept: KeptBlocks;
   /** Beyond it the way back is given up (overwriting.ts). */
   readonly undoBytesMax: number;
+  /** What is to be known of it until it is in step again; empty: nothing. */
+  readonly warning?: string;
+  /** In step, and closed: by what it is recognised is noted. Absent: it is not. */
+  readonly noteLikeness?: () => Promise<void>;
+  /** Why the store is not the one any more that is meant; empty while it is. Absent: nobody looks. */
+  readonly gone?: () => string;
   /** After how long it may be opened anew when its disk failed for the first time. */
   readonly reopenMs?: number;
   /** Wall time, for what is kept aside. */
@@ -69,6 +75,7 @@ export class VolumeTarget {
   #sequence: number;
   #closed = '';
   #undoBytesMax: number;
+  #warning: string;
   /** Performance time; null: the failure is not on record yet. */
   #reopenAtMs: number | null = null;
 
@@ -79,6 +86,7 @@ export class VolumeTarget {
     const { ground, kept, nowMs, says } = options;
     this.#store = new SealingStore(options.store);
     this.#undoBytesMax = options.undoBytesMax;
+    this.#warning = options.warning ?? '';
     this.#overwriting = new Overwriting({
       ...{ ground, store: this.#store, kept, nowMs, says },
       undoBytesMax: () => this.#undoBytesMax,
@@ -95,15 +103,17 @@ export class VolumeTarget {
     const position = record.history.length === 0 ? null : { epoch, sequence, checksum: noChecksum };
     return {
       phase: this.#phase,
-      says: this.#says,
+      says: this.#says === '' ? this.#warning : this.#says,
       position,
       epoch: record.epoch,
       consistent: record.consistent && (this.#store.failed === '' || undoTo !== null),
     };
   }
 
-  /** T5. Why it has to be opened anew, from the moment on at which it may be; until then, and otherwise, empty. */
+  /** Why it has to be opened anew; empty while it need not, and after a failure while it may not yet (T5). */
   get lost(): string {
+    const gone = this.#options.gone?.() ?? '';
+    if (gone !== '') return gone;
     if (this.#phase !== 'failed' || this.#reopenAtMs === null) return '';
     return performance.now() >= this.#reopenAtMs ? `it is opened anew: ${this.#says}` : '';
   }
@@ -161,6 +171,7 @@ export class VolumeTarget {
     try {
       if (this.#store.failed === '') await this.#store.sync();
       await this.#saveHistory();
+      if (this.#store.failed === '') await this.#options.noteLikeness?.();
     } catch (error) {
       this.#options.says(`${this.#options.name} is closed without its last position: ${errorText(error)}`);
     }
@@ -302,6 +313,8 @@ export class VolumeTarget {
     await this.#overwriting.finish({ history: ground.historyAt(epoch, sequence) });
     this.#epoch = epoch;
     this.#sequence = sequence;
+    this.#warning = '';
+    await this.#options.noteLikeness?.();
     if (connection.ended === null && !this.#diskFailed()) this.#phase = 'replicating';
   }
 
