@@ -1,6 +1,7 @@
 /**
  * Stores in memory that forget: on a power cut every write since the last sync is kept, lost or torn, each by itself, as a
- * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says.
+ * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says. After a sync that failed what it was for is
+ * still read back and never reaches the disk, and the next sync succeeds: so does Linux.
  */
 import type { Disk, Segment, Store } from '../src/volumes/store/store.ts';
 
@@ -18,9 +19,9 @@ class Platter {
   syncs = 0;
   /** What the next syncs come to; null: they go well. */
   failing: string | null = null;
+  /** So many syncs fail with it. */
+  failures = Infinity;
   bytesMax = Infinity;
-  /** What the next write comes to; null: it goes well. */
-  refusing: string | null = null;
   /** Syncs end when it resolves; null: at once. */
   stalled: Promise<void> | null = null;
 }
@@ -28,10 +29,12 @@ class Platter {
 export class PowerCutStore implements Store {
   readonly #platter: Platter;
   readonly #alive: () => boolean;
+  readonly #refusal: () => string | null;
 
-  constructor(platter: Platter, alive: () => boolean) {
+  constructor(platter: Platter, alive: () => boolean, refusal: () => string | null) {
     this.#platter = platter;
     this.#alive = alive;
+    this.#refusal = refusal;
   }
 
   get sizeBytes(): number {
@@ -45,9 +48,6 @@ export class PowerCutStore implements Store {
   }
 
   write(from: Uint8Array, offset: number): void {
-    const { refusing } = this.#platter;
-    this.#platter.refusing = null;
-    if (refusing !== null) throw failure(refusing);
     this.#apply({ kind: 'write', offset, bytes: Buffer.from(from) });
   }
 
@@ -63,7 +63,13 @@ export class PowerCutStore implements Store {
     await new Promise((next) => setImmediate(next));
     if (platter.stalled !== null) await platter.stalled;
     if (!this.#alive()) await new Promise(() => undefined);
-    if (platter.failing !== null) throw failure(platter.failing);
+    const failing = platter.failing;
+    if (failing !== null) {
+      platter.failures -= 1;
+      if (platter.failures === 0) platter.failing = null;
+      platter.pending = platter.pending.filter((one) => !covered.has(one));
+      throw failure(failing);
+    }
     for (const one of platter.pending) if (covered.has(one)) platter.durable = applied(platter.durable, one);
     platter.pending = platter.pending.filter((one) => !covered.has(one));
   }
@@ -84,6 +90,8 @@ export class PowerCutStore implements Store {
   /** Nothing of a life that is over reaches the disk. */
   #apply(one: Pending): void {
     if (!this.#alive()) return;
+    const refusal = this.#refusal();
+    if (refusal !== null) throw failure(refusal);
     this.#platter.now = applied(this.#platter.now, one);
     this.#platter.pending.push(one);
   }
@@ -103,6 +111,7 @@ function applied(before: Buffer, one: Pending): Buffer {
 
 export class PowerCutDisk implements Disk {
   #platters = new Map<string, Platter>();
+  readonly #refusals = new Map<string, string>();
   #life = 1;
 
   open(name: string): PowerCutStore {
@@ -112,7 +121,8 @@ export class PowerCutDisk implements Disk {
       this.#platters.set(name, platter);
     }
     const life = this.#life;
-    return new PowerCutStore(platter, () => this.#life === life);
+    const refusal = (): string | null => this.#refusals.get(name) ?? null;
+    return new PowerCutStore(platter, () => this.#life === life, refusal);
   }
 
   /** Zeros, which were always there. */
@@ -148,16 +158,18 @@ export class PowerCutDisk implements Disk {
     }
   }
 
-  /** Syncs of this store fail from now on; null: no more. */
-  fail(name: string, code: string | null): void {
+  /** The next syncs of this store fail; null: no more. */
+  fail(name: string, code: string | null, times = Infinity): void {
     const platter = this.#platters.get(name);
-    if (platter !== undefined) platter.failing = code;
+    if (platter === undefined) return;
+    platter.failing = code;
+    platter.failures = times;
   }
 
-  /** One write fails, and has done half of it. */
-  refuse(name: string, code: string): void {
-    const platter = this.#platters.get(name);
-    if (platter !== undefined) platter.refusing = code;
+  /** Writes to this store fail; null: no more. */
+  refuse(name: string, code: string | null): void {
+    if (code === null) this.#refusals.delete(name);
+    else this.#refusals.set(name, code);
   }
 
   /** Syncs of this store do not end before what is answered is called. */

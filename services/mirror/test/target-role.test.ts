@@ -150,3 +150,25 @@ test('a volume: a source that was replaced while it was frozen is refused by epo
   expect(contents.subarray(4_096, 4_101)).toEqual(Buffer.alloc(5));
   await host.close();
 });
+
+test('a change of the order reaches a target that is open', () => {
+  const door = new Door();
+  door.opened({ register: () => () => undefined } as unknown as Listener);
+  const heard: (number | null)[] = [];
+  const side = new TargetRoleSide(order, role, {
+    target: {
+      state: () => ({ phase: 'diverged', says: '', position: null, epoch: 4n, consistent: true }),
+      accept: () => Promise.resolve({ kind: 'accepted' }),
+      promote: () => Promise.resolve({ position: null }),
+      close: () => Promise.resolve(),
+    },
+    changed: ({ keepMaxBytes }) => heard.push(keepMaxBytes),
+    divergence: () => ({ kind: 'done', says: '' }),
+    door,
+    self: 'bert',
+    says: () => undefined,
+    closed: () => Promise.resolve(),
+  });
+  side.change({ ...order, keepMaxBytes: 5 }, role);
+  expect(heard).toEqual([5]);
+});

@@ -16,6 +16,8 @@ export const volumeBytes = 1_048_576;
 export const chunkBytes = 16_384;
 const limitMs = 20_000;
 export const grantMs = 1_000;
+/** In which a disk that failed is opened anew. */
+const reopenMs = 5;
 /** Little enough that extents cool all the time. */
 const heat = { extentBytes: 65_536, hotMax: 6, coolAtOnce: 2 };
 
@@ -117,11 +119,26 @@ export class VolumeHost {
     this.target = new VolumeTarget({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
       store: this.disk.open('volume'),
+      reopenMs,
       kept: new KeptBlocks(this.disk, keepMaxBytes),
       nowMs: () => 1_700_000_000_000,
       says: (sentence) => this.says.push(sentence),
     });
     return this.target;
+  }
+
+  /** As its seat does: what says that it has to be opened anew is. Answers how often it was. */
+  async keepOpen(until: () => boolean): Promise<number> {
+    let times = 0;
+    for (const endMs = performance.now() + limitMs; !until() && performance.now() < endMs;) {
+      if (this.target !== null && this.target.lost !== '') {
+        await this.target.close();
+        await this.openTarget();
+        times += 1;
+      }
+      await new Promise((next) => setTimeout(next, 2));
+    }
+    return times;
   }
 
   /** From target to source. */
@@ -221,8 +238,10 @@ export async function until(what: string, condition: () => boolean, ms = limitMs
   }
 }
 
+export const isInStep = (host: VolumeHost, target: VolumeHost): boolean => {
+  const row = host.source?.rows().find((one) => one.target === target.name);
+  return row?.state === 'replicating' && row.consistent && row.behindBytes === 0;
+};
+
 export const inStep = (host: VolumeHost, target: VolumeHost): Promise<void> =>
-  until(`${target.name} is in step with ${host.name}`, () => {
-    const row = host.source?.rows().find((one) => one.target === target.name);
-    return row?.state === 'replicating' && row.consistent && row.behindBytes === 0;
-  });
+  until(`${target.name} is in step with ${host.name}`, () => isInStep(host, target));

@@ -130,6 +130,13 @@ export class VolumeMember {
     return this.#link.open(mirror, epoch, false, openMs);
   }
 
+  /** What a person asks of it, of `target` or of itself. */
+  async resync(target = ''): Promise<MirrorAnswer> {
+    if (this.#link === null) throw new Error(`${this.name} does not run`);
+    const run = { kind: 'resync', mirror, target, repair: false, path: '', to: '' } as const;
+    return this.#link.run(run, openMs, () => undefined);
+  }
+
   /** To its export, once there is one. */
   async client(): Promise<VolumeClient> {
     for (const endMs = performance.now() + limitMs; performance.now() < endMs;) {

@@ -86,7 +86,7 @@ describe('the copy of a target that is paused', () => {
     store = FileStore.open(join(folder, 'image'), false);
     why = '';
     offHost = new OffHost({
-      ...{ mirror: 'd3/disk', self: 'b', store, sizeBytes, overlayBytesMax: sizeBytes },
+      ...{ mirror: 'd3/disk', self: 'b', store, sizeBytes, overlayBytesMax: () => sizeBytes },
       disk: new FolderDisk(join(folder, 'records')),
       socketPath: join(folder, 'nbd.sock'),
       atRest: () => Promise.resolve(why),

@@ -111,6 +111,11 @@ describe('a volume and its target', () => {
     expect(anna.contents().subarray(0, lost.length).equals(lost)).toBe(true);
     const says = (): string => bert.source?.rows()[0]?.says ?? '';
     await until('its source does, too', () => /does not fit into the store of diverged blocks/.test(says()));
+    await until('it stays so', () => bert.source?.rows()[0]?.state === 'disconnected');
+    expect(anna.target?.state().phase).toBe('diverged');
+    anna.target?.setRoom(1 << 30);
+    await inStep(bert, anna);
+    expect(anna.target?.kept.bytes).toBeGreaterThan(lost.length);
   });
 
   it('goes back to its last consistent point when the source dies in a resync', async () => {

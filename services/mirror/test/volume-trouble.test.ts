@@ -73,6 +73,7 @@ it('after a write that failed the target is compared', async () => {
   const source = await pair();
   anna.disk.refuse('volume', 'EIO');
   expect(await submit(source, writeOf(4_096, randomBytes(512)))).toBe(outcome.io);
+  anna.disk.refuse('volume', null);
   await until('it is out of step', () => source.rows()[0]?.state !== 'replicating');
   await inStep(anna, bert);
   expect(bert.contents().equals(anna.contents())).toBe(true);

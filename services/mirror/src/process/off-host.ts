@@ -25,7 +25,8 @@ export interface OffHostPorts {
   readonly sizeBytes: number;
   /** Where the overlay lies meanwhile. */
   readonly disk: Disk;
-  readonly overlayBytesMax: number;
+  /** As much as may be kept aside, when it is opened. */
+  readonly overlayBytesMax: () => number;
   readonly socketPath: string;
   /** Empty when nothing is written to the copy; otherwise why it can't be exported. */
   readonly atRest: () => Promise<string>;
@@ -115,7 +116,7 @@ export class OffHost {
       const volume =
         overlay === null
           ? new PlainVolume(store, sizeBytes)
-          : new OverlayVolume(store, overlay, sizeBytes, overlayBytesMax);
+          : new OverlayVolume(store, overlay, sizeBytes, overlayBytesMax());
       const name = exportNameOf(mirror);
       const server = await NbdServer.listen({ socketPath, name, volume, readOnly: !writable, says });
       return { server, overlay };

@@ -8,7 +8,8 @@
  *   M4  whatever can't be opened is tried again, ever more slowly, and says why
  *   M5  one change at a time; an order that comes meanwhile is looked at afterwards
  *   M6  a target opens anew to be larger; a source grows while it is open, for its clients stay
- *   M7  a role whose root is not the folder any more that it was is closed, and opened anew where that is right
+ *   M7  a role whose root is not the folder any more that it was, or whose disk failed, is closed, and opened anew where that
+ *       is right: before it is opened as a source, too
  */
 
 import { join } from 'node:path';
@@ -290,6 +291,7 @@ export class Seat {
   }
 
   async #promote(epoch: Epoch, forced: boolean): Promise<Answered> {
+    if (this.#lost() !== '') await this.#shut(); // M7
     if (this.#now.kind !== 'target') {
       const says = await this.#openTarget(null);
       if (says !== '') return failed(says);
@@ -300,8 +302,8 @@ export class Seat {
     if (!now.side.consistent && !forced)
       return failed(`the copy of ${this.#order.mirror} here is not complete`);
     const promoted = await now.side.promote(epoch);
-    if (promoted.kind === 'failed') return promoted;
-    await this.#shut();
+    // M7: whoever asks again finds it opened anew.
+    if (promoted.kind !== 'failed' || this.#lost() !== '') await this.#shut();
     return promoted;
   }
 

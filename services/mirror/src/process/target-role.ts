@@ -4,10 +4,11 @@
  *   T1  only the members that the order names are taken as sources, at its epoch or a higher one
  *   T2  what the source said last of its lead is kept with the time at which it said it
  *   T3  a connection lasts no longer than T1 holds for it: a source that was replaced may not know of it, and goes on sending
+ *   T4  a change of keepMax holds at once where the target can change it while it is open
  */
 
 import type { CopyNotes, Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
-import { bootMs } from '@holdfast/wire/directory';
+import { bootMs, errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import type { Refusal } from '../files/target/greeting.ts';
 import type { Accepted } from '../files/target/types.ts';
@@ -42,6 +43,8 @@ export interface TargetRolePorts {
   readonly door: Door;
   /** Other uses of the copy. Absent: it has none. */
   readonly offHost?: OffHost;
+  /** Of the order that is in force now (T3). Absent: another order opens it anew. */
+  readonly changed?: (order: MirrorOrder) => void;
   /** What a person should know of the copy. Absent: it tells nothing of it. */
   readonly notes?: () => CopyNotes;
   /** Whether anything can be written here; closed with the role. Absent: nobody looks. */
@@ -89,9 +92,10 @@ export class TargetRoleSide implements TargetSide {
     return this.#ports.target.lost ?? '';
   }
 
-  /** T3; where it is nobody's target any more, promote() or close() ends what there is. */
-  change(_order: MirrorOrder, role: TargetRole | null): void {
+  /** T3, T4; where it is nobody's target any more, promote() or close() ends what there is. */
+  change(order: MirrorOrder, role: TargetRole | null): void {
     this.#role = role;
+    this.#ports.changed?.(order);
     if (role === null) return;
     for (const { connection, hello } of this.#here()) {
       const why = this.#whyNot(role, hello.epoch, connection);
@@ -125,7 +129,13 @@ export class TargetRoleSide implements TargetSide {
     if (lost !== '') return { kind: 'failed', as: 'failed', says: lost };
     this.#role = null;
     await this.#ports.offHost?.close();
-    const { position } = await this.#ports.target.promote();
+    let position: Position | null;
+    try {
+      ({ position } = await this.#ports.target.promote());
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return { kind: 'failed', as: 'failed', says: `${this.#mirror} can't be opened: ${errorText(error)}` };
+    }
     const at = position === null ? 'with nothing received' : `at ${String(position.sequence)}`;
     return { kind: 'done', says: `${this.#mirror} was opened ${at} for epoch ${epoch.toString()}` };
   }

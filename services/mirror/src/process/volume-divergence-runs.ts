@@ -11,27 +11,27 @@ import type { Answered, RunPorts } from './side.ts';
 /** More are not listed at once; the answer says how many there are. */
 const rowsMax = 50_000;
 
-/** `self`: this member, which keeps them. */
+/** `self`: this member, which keeps them. `store`: null when it never kept any. */
 export async function runBlocks(
-  store: KeptBlocks,
+  store: KeptBlocks | null,
   run: DivergenceRun,
   self: string,
   { row }: Pick<RunPorts, 'row'>,
 ): Promise<Answered> {
-  const all = store.list();
+  const all = store?.list() ?? [];
   if (run.kind === 'list') {
     for (const range of all.slice(0, rowsMax)) row(rowOf(range, self));
     const more = all.length - rowsMax;
     return done(more > 0 ? `${more} more are kept on ${self}` : '');
   }
   if (run.kind === 'discard' && run.path === '') {
-    await store.discard(null);
+    await store?.discard(null);
     return done(`what was kept is discarded on ${self}`);
   }
   if (!/^\d{1,15}$/.test(run.path))
     return { kind: 'failed', as: 'invalid', says: `${run.path} is no offset; the list has them` };
   const meant = all.filter(({ offset }) => offset === Number(run.path));
-  if (meant.length === 0)
+  if (meant.length === 0 || store === null)
     return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing that begins at ${run.path}` };
   switch (run.kind) {
     case 'show':

@@ -1,18 +1,22 @@
 /**
  * Where the volumes of this member lie, and how one is opened on disk: the store of its blocks, and the records beside it. Plain
  * data, so that a thread can be given it.
+ *
+ *   H1  records of another store than the one that is there (volumes/store/likeness.ts) are not believed: a target begins anew,
+ *       and an owner does not open it until a person confirms that it is meant so
  */
 
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { MirrorOrder, VolumeDataset } from '@holdfast/core';
 import { errorCode, errorText, pathIn, type WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
-import { VolumeGround } from '../volumes/ground.ts';
+import { groundRecord, VolumeGround } from '../volumes/ground.ts';
 import { VolumeSource } from '../volumes/source/volume-source.ts';
 import { bootTimeMs } from '../os/boot-time.ts';
 import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
+import { likenessOf, strangerSays } from '../volumes/store/likeness.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
 import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.ts';
@@ -37,6 +41,8 @@ export interface VolumePlace {
   readonly store: FileStore;
   readonly disk: FolderDisk;
   readonly ground: VolumeGround;
+  /** Why nothing is believed of what was known; empty: it is the store that it was. */
+  readonly stranger: string;
 }
 
 /** Of the file system of the records, unless it is said how much. */
@@ -45,16 +51,21 @@ const roomMin = 2 ** 30;
 const folderIn = (home: VolumeHome, order: VolumeOrder): string =>
   pathIn(home.path, 'mirror', folderOf(order.mirror), 'volume');
 
-export async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<VolumePlace>> {
+/** As it is: a stranger's records are there still. */
+async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<VolumePlace>> {
   try {
-    const { sizeBytes, granularityBytes } = order.dataset;
+    const { path, sizeBytes, granularityBytes } = order.dataset;
     const folder = folderIn(home, order);
-    const store = openStore(order.dataset, existsSync(folder));
+    const store = openStore(order.dataset, existsSync(join(folder, groundRecord)));
     if (typeof store === 'string') return { kind: 'failed', says: store };
     try {
       const disk = new FolderDisk(folder);
       const ground = await VolumeGround.open(disk, store, sizeBytes, granularityBytes);
-      return { kind: 'open', side: { store, disk, ground } };
+      const { likeness } = ground.record;
+      const why = likeness === null ? '' : strangerSays(likeness, store, store.name);
+      const stranger = why === '' ? '' : `${path} is not what was mirrored: ${why}`;
+      if (stranger === '') await noteLikeness(ground, store);
+      return { kind: 'open', side: { store, disk, ground, stranger } };
     } catch (error) {
       store.close();
       throw error;
@@ -64,11 +75,43 @@ export async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<O
   }
 }
 
+/** H1. */
+export async function openTargetPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<VolumePlace>> {
+  const place = await openPlace(home, order);
+  if (place.kind === 'open' && place.side.stranger !== '') await beginAnew(place.side, order);
+  return place;
+}
+
+/** A person says that a store that was refused is meant to be as it is. */
+export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promise<Answered> {
+  const { self } = home;
+  const place = await openPlace(home, order);
+  if (place.kind === 'failed') return { kind: 'failed', as: 'failed', says: place.says };
+  const { ground, store, stranger } = place.side;
+  try {
+    if (stranger === '')
+      return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
+    await beginAnew(place.side, order);
+    return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.path} on ${self} as it is` };
+  } finally {
+    ground.close();
+    store.close();
+  }
+}
+
+function beginAnew({ ground, store }: VolumePlace, { dataset }: VolumeOrder): Promise<void> {
+  return ground.forgetWhatWas(likenessOf(store, dataset.sizeBytes, store.name));
+}
+
+/** Of the store as it is now. Costs a sync when it has changed. */
+export async function noteLikeness(ground: VolumeGround, store: FileStore): Promise<void> {
+  const likeness = likenessOf(store, ground.sizeBytes, store.name);
+  if (JSON.stringify(likeness) !== JSON.stringify(ground.record.likeness)) await ground.save({ likeness });
+}
+
 /** What may be kept aside here, in bytes. */
 export function roomFor(home: VolumeHome, order: VolumeOrder): number {
-  const folder = folderIn(home, order);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const { bsize, blocks } = statfsSync(folder);
+  const { bsize, blocks } = statfsSync(home.path);
   return order.keepMaxBytes ?? Math.max(roomMin, Math.floor((bsize * blocks) / 10));
 }
 
@@ -79,7 +122,9 @@ export async function runKept(
   ports: RunPorts,
 ): Promise<Answered> {
   if (!isOfDivergence(run)) return notSource(home.self, order.mirror);
-  const blocks = new KeptBlocks(new FolderDisk(folderIn(home, order)), roomFor(home, order));
+  const folder = folderIn(home, order);
+  if (!existsSync(folder)) return runBlocks(null, run, home.self, ports);
+  const blocks = new KeptBlocks(new FolderDisk(folder), roomFor(home, order));
   return runBlocks(blocks, run, home.self, ports).finally(() => blocks.close());
 }
 
@@ -93,7 +138,12 @@ export async function openSource(
 ): Promise<Opened<SourceSide>> {
   const place = await openPlace(home, order);
   if (place.kind === 'failed') return place;
-  const { store, disk, ground } = place.side;
+  const { store, disk, ground, stranger } = place.side;
+  if (stranger !== '') {
+    ground.close();
+    store.close();
+    return { kind: 'failed', says: refusal(stranger, order.mirror) };
+  }
   const lines = new Lines(home.credentials);
   const { mode, onTargetLoss, targetLossMs } = order.dataset;
   const kept = new KeptBlocks(disk, roomFor(home, order));
@@ -141,6 +191,14 @@ function openStore({ path, sizeBytes }: VolumeDataset, known: boolean): FileStor
   const has = store.sizeBytes;
   store.close();
   return `${path} has ${has} bytes, and the volume ${sizeBytes}; make the device larger, or write a smaller size`;
+}
+
+function refusal(stranger: string, mirror: string): string {
+  return (
+    `${stranger}. Is its disk there, and under this name? If it was replaced and another server has a complete copy, let ` +
+    `that one take over. Only if it is meant to be as it is: holdfast mirror resync ${mirror} goes on with it, and every ` +
+    `copy becomes like it`
+  );
 }
 
 /** What the disk says is a reason; anything else is a mistake. */

@@ -10,7 +10,15 @@ import { OffHost } from './off-host.ts';
 import { offHostSocketOf } from './volume-export.ts';
 import type { SourceThreads } from './source-threads.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
-import { notSource, openPlace, roomFor, runKept, type VolumeHome } from './volume-home.ts';
+import {
+  confirmPlace,
+  noteLikeness,
+  notSource,
+  openTargetPlace,
+  roomFor,
+  runKept,
+  type VolumeHome,
+} from './volume-home.ts';
 import { ThreadedSource } from './threaded-source.ts';
 
 export function volumeSides(
@@ -23,10 +31,11 @@ export function volumeSides(
   const says = (sentence: string): void => log.info('mirror', sentence);
 
   const target: Sides<VolumeDataset>['target'] = async (order, role) => {
-    const place = await openPlace(home, order);
+    const place = await openTargetPlace(home, order);
     if (place.kind === 'failed') return place;
-    const { store, disk, ground } = place.side;
-    const roomBytes = roomFor(home, order);
+    const { store, disk, ground, stranger } = place.side;
+    if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
+    let roomBytes = roomFor(home, order);
     const blocks = new KeptBlocks(disk, roomBytes);
     const made = new VolumeTarget({
       name: order.mirror,
@@ -36,12 +45,19 @@ export function volumeSides(
       ground,
       kept: blocks,
       undoBytesMax: roomBytes,
+      warning: stranger,
+      gone: () =>
+        store.isAt(order.dataset.path)
+          ? ''
+          : `${order.dataset.path} is not what was opened any more: it was replaced`,
+      noteLikeness: () => noteLikeness(ground, store),
       nowMs: Date.now,
       says,
     });
     const { mirror, dataset } = order;
     const offHost = new OffHost({
-      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk, overlayBytesMax: roomBytes },
+      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk },
+      overlayBytesMax: () => roomBytes,
       ...{ socketPath: offHostSocketOf(path, mirror), atRest: () => made.atRest(), says },
     });
     return opened(
@@ -50,6 +66,10 @@ export function volumeSides(
         // Nobody looks for what others write to its device, which is open exclusively, or to its image.
         notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
         target: made,
+        changed: ({ keepMaxBytes }) => {
+          roomBytes = roomFor(home, { ...order, keepMaxBytes });
+          made.setRoom(roomBytes);
+        },
         divergence: async (run, ports) =>
           isOfDivergence(run) ? runBlocks(blocks, run, self, ports) : notSource(self, order.mirror),
         door,
@@ -65,6 +85,7 @@ export function volumeSides(
       ThreadedSource.open(threads.take(), { home, order, role, grantUntil: grantUntil() }, says),
     target,
     kept: (order, run, ports) => runKept(home, order, run, ports),
+    confirm: (order) => confirmPlace(home, order),
     release: () => '',
   };
 }

@@ -4,14 +4,17 @@
  *
  *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap
  *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
+ *   G3  records of another store than the one that is there are never believed (store/likeness.ts): forgetWhatWas()
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
 import { advanceHistory } from '@holdfast/core';
 import * as z from 'zod';
+import type { ByteRange } from '../transport/volume-frames.ts';
 import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';
+import { likenessShape, type Likeness } from './store/likeness.ts';
 import type { Disk, Store } from './store/store.ts';
 
 export interface VolumeRecord {
@@ -25,8 +28,16 @@ export interface VolumeRecord {
   readonly peers: readonly string[];
   /** The consistent position to which the undo log leads back; null: none is open. */
   readonly undoTo: EpochEnd | null;
+  /** A sync failed, and what it was for may be read back from the cache and not be on the disk. */
+  readonly suspect: boolean;
+  /** How often the disk failed since the copy was in step last. */
+  readonly failures: number;
+  /** What the volume is recognised by; null: nobody looked yet. */
+  readonly likeness: Likeness | null;
 }
 
+/** Where it is, there was a volume. */
+export const groundRecord = 'record';
 const recordBytes = 131_072;
 const epoch = z
   .string()
@@ -40,6 +51,9 @@ const schema = z.strictObject({
   ownEpoch: epoch.nullable(),
   peers: z.array(z.string()),
   undoTo: end.nullable(),
+  suspect: z.boolean().default(false),
+  failures: z.number().default(0),
+  likeness: likenessShape.nullable().default(null),
 });
 
 const blank: VolumeRecord = {
@@ -49,6 +63,9 @@ const blank: VolumeRecord = {
   ownEpoch: null,
   peers: [],
   undoTo: null,
+  suspect: false,
+  failures: 0,
+  likeness: null,
 };
 
 export class VolumeGround {
@@ -60,12 +77,13 @@ export class VolumeGround {
   readonly #peers = new Map<string, PeerBitmap>();
   #sizeBytes: number;
   #record: VolumeRecord = blank;
+  #turn: Promise<void> = Promise.resolve();
 
   private constructor(disk: Disk, sizeBytes: number, chunkBytes: number, heat: Heat) {
     this.disk = disk;
     this.#sizeBytes = sizeBytes;
     this.chunkBytes = chunkBytes;
-    this.#store = disk.open('record');
+    this.#store = disk.open(groundRecord);
     this.#slots = new Slots(this.#store, recordBytes);
     const bytes = this.#slots.read();
     if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
@@ -101,7 +119,14 @@ export class VolumeGround {
     return Math.max(this.#record.history.at(-1)?.sequence ?? 0, this.hot.sequenceBound);
   }
 
-  async save(change: Partial<VolumeRecord>): Promise<void> {
+  /** One after the other. */
+  save(change: Partial<VolumeRecord>): Promise<void> {
+    const saved = this.#turn.then(() => this.#save(change));
+    this.#turn = saved.catch(() => undefined);
+    return saved;
+  }
+
+  async #save(change: Partial<VolumeRecord>): Promise<void> {
     const record = { ...this.#record, ...change };
     const text = JSON.stringify(record, (_key, value: unknown) =>
       typeof value === 'bigint' ? value.toString() : value,
@@ -143,6 +168,18 @@ export class VolumeGround {
     this.disk.remove(nameOf(name));
   }
 
+  /** G3. The highest epoch that was seen stays, and what diverged. */
+  async forgetWhatWas(likeness: Likeness): Promise<void> {
+    const peers = [...this.#peers.keys()];
+    await this.save({
+      ...{ history: [], consistent: false, ownEpoch: null, peers: [], undoTo: null },
+      ...{ suspect: false, failures: 0, likeness },
+    });
+    for (const peer of this.#peers.values()) peer.close();
+    this.#peers.clear();
+    for (const peer of peers) this.disk.remove(nameOf(peer));
+  }
+
   /** The volume has grown. What is new differs from everybody's: at once, and durably when it resolves. */
   async grow(sizeBytes: number): Promise<void> {
     this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes);
@@ -165,7 +202,7 @@ export class VolumeGround {
   async #fold(volume: Store): Promise<void> {
     const hot = [...this.hot.hot()];
     if (hot.length === 0) return;
-    await volume.sync();
+    await this.#settle(volume, hot);
     for (const peer of this.#peers.values()) {
       for (const { offset, length } of hot) {
         const [first, last] = this.chunksOf(offset, Math.min(length, this.sizeBytes - offset));
@@ -174,5 +211,25 @@ export class VolumeGround {
       await peer.save();
     }
     await this.hot.settled(this.hot.sequenceBound);
+  }
+
+  /** What is read back after a sync that failed may not be on the disk: written again, it is. */
+  async #settle(volume: Store, hot: readonly ByteRange[]): Promise<void> {
+    if (this.#record.suspect) for (const range of hot) writeAgain(volume, range, this.sizeBytes);
+    try {
+      await volume.sync();
+    } catch (error) {
+      await this.save({ suspect: true });
+      throw error;
+    }
+  }
+}
+
+function writeAgain(volume: Store, { offset, length }: ByteRange, sizeBytes: number): void {
+  const end = Math.min(sizeBytes, offset + length);
+  for (const segment of volume.segments(offset, end - offset)) {
+    const contents = Buffer.allocUnsafe(segment.length);
+    volume.read(contents, segment.offset);
+    volume.write(contents, segment.offset);
   }
 }

@@ -40,7 +40,8 @@ interface Entry extends KeptRange {
 }
 
 export class KeptBlocks {
-  readonly maxBytes: number;
+  /** May be changed at any time. */
+  maxBytes: number;
   readonly #disk: Disk;
   #entries: Entry[] = [];
   /** What list() says, until that changes. */

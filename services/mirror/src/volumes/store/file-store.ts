@@ -20,6 +20,7 @@ import {
   mkdirSync,
   openSync,
   readSync,
+  statSync,
   unlinkSync,
   writeSync,
 } from 'node:fs';
@@ -27,6 +28,7 @@ import { join } from 'node:path';
 import { errorCode } from '@holdfast/wire/directory';
 import { checked, libc } from '../../os/libc.ts';
 import { OsError } from '../../os/types.ts';
+import { storeName } from './store-name.ts';
 import type { Disk, Segment, Store } from './store.ts';
 
 const keepSize = 0x01;
@@ -88,6 +90,18 @@ export class FileStore implements Store {
 
   get shared(): SharedFile {
     return { fd: this.#fd, device: this.#device, sizeBytes: this.#sizeBytes };
+  }
+
+  /** By which the system knows it in every boot; empty where it has none. */
+  get name(): string {
+    return storeName(this.#fd);
+  }
+
+  /** Whether a path leads to it. */
+  isAt(path: string): boolean {
+    const there = statSync(path, { throwIfNoEntry: false });
+    const own = fstatSync(this.#fd);
+    return this.#device ? there?.rdev === own.rdev : there?.ino === own.ino && there.dev === own.dev;
   }
 
   get sizeBytes(): number {

@@ -4,7 +4,8 @@
  *   A1  frames are carried out one after the other; what comes behind a barrier waits until everything before it is durable
  *   A2  what waits is bounded: beyond `queueBytesMax` nothing is read from the connection
  *   A3  durable is told of only what was applied when the sync began
- *   A4  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
+ *   A4  while what is read back may not be on the disk, no hash of it is told that could match: it is sent again
+ *   A5  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';
@@ -40,6 +41,8 @@ export interface ApplyingPorts {
   readonly begin: (frame: VolumeResync) => Promise<string>;
   readonly inStep: (sequence: number) => Promise<void>;
   readonly consistent: () => boolean;
+  /** A4. */
+  readonly suspect: () => boolean;
   /** Everything up to it is durable here. */
   readonly durable: (sequence: number) => void;
   /** It can't go on: `own` writes that can't be kept, or the system's reason. */
@@ -182,7 +185,8 @@ export class Applying {
       return;
     }
     const ranges = round.flatMap(({ changes }) => changes.map((change) => rangeOf(change)));
-    const says = await this.#ports.overwriting.save(ranges);
+    const says = await this.#saved(ranges);
+    if (this.#over) return;
     if (says !== '') {
       this.#ports.failed('diverged', says);
       this.#end(says);
@@ -193,11 +197,20 @@ export class Applying {
     if (last?.barrier === true) await this.#barrier(last);
   }
 
+  async #saved(ranges: readonly ByteRange[]): Promise<string> {
+    try {
+      return await this.#ports.overwriting.save(ranges);
+    } catch (error) {
+      this.#fail(error, 'what it overwrites can not be saved first');
+      return '';
+    }
+  }
+
   /** False: it is wrong, and nothing of it was done. */
   #apply(frame: VolumeWrites): boolean {
     const { store } = this.#ports;
     if (frame.number !== this.#number + 1 || frame.sequence < this.#sequence) {
-      this.#end('a frame is missing'); // A4
+      this.#end('a frame is missing'); // A5
       return false;
     }
     const before = this.#unsyncedBytes;
@@ -232,6 +245,8 @@ export class Applying {
       return;
     }
     const hashes = hashesOf(readRange(store, offset, length, this.#buffer));
+    if (this.#ports.suspect())
+      for (let i = 0; i < hashes.length; i += 1) hashes[i] = ~(hashes[i] ?? 0) & 0xff; // A4
     this.#connection.send({ kind: 'volume-hashes', number, hashes });
   }
 
@@ -290,9 +305,9 @@ export class Applying {
     return offset + length <= this.#ports.sizeBytes;
   }
 
-  #fail(error: unknown): void {
+  #fail(error: unknown, what = "the volume can't be written here"): void {
     if (errorCode(error) === '') throw error;
-    const says = `the volume can't be written here: ${errorText(error)}`;
+    const says = `${what}: ${errorText(error)}`;
     this.#ports.failed('failed', says);
     this.#end(says);
   }

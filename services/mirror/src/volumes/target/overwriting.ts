@@ -1,120 +1,186 @@
 /**
- * What has to be done before blocks of a target are overwritten out of order: the undo log, and the bounds of it.
+ * What has to be done before blocks of a target are overwritten out of order. Two logs: of what it wrote itself as an
+ * owner, and of everything else, which is only the way back.
  *
- *   O1  a copy that is consistent, or that holds writes of its own, is overwritten only after what it was is durable aside
+ *   O1  a copy that is consistent is overwritten only after what it was is durable aside, and so are its own writes in any
+ *       copy. A block is in one of the logs, as it was at the beginning
  *   O2  writes of its own that do not fit into the divergence store stop the resync; they are never dropped
- *   O3  an undo log that outgrows `undoBytesMax` is given up when it holds nothing of that kind: the copy counts as incomplete
- *       until it is in step. Otherwise a large resync could never come to its end
+ *   O3  a way back that outgrows `undoBytesMax`, or the room of its disk, is given up: the copy counts as incomplete until
+ *       it is in step. Otherwise a large resync could never come to its end
+ *   O4  blocks are its own while it has an own epoch on record, and not longer: bits may outlive that
  */
 
-import type { ByteRange } from '../../transport/volume-frames.ts';
+import type { EpochEnd } from '@holdfast/core';
+import { errorCode } from '@holdfast/wire/directory';
+import { blockBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import type { PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
 import type { Store } from '../store/store.ts';
-import { UndoLog } from './undo-log.ts';
+import { ownLogName, UndoLog, undoLogName, type LogName } from './undo-log.ts';
 
 export interface OverwritingPorts {
   readonly ground: VolumeGround;
   readonly store: Store;
   readonly kept: KeptBlocks;
-  readonly undoBytesMax: number;
+  readonly undoBytesMax: () => number;
+  /** Wall time. */
+  readonly nowMs: () => number;
   readonly says: (sentence: string) => void;
 }
 
+const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+
 export class Overwriting {
   readonly #ports: OverwritingPorts;
-  #log: UndoLog | null = null;
-  #own: PeerBitmap | null = null;
+  #undo: UndoLog | null = null;
+  #own: UndoLog | null = null;
+  #peer: PeerBitmap | null = null;
 
   constructor(ports: OverwritingPorts) {
     this.#ports = ports;
-    const { ground, store } = ports;
-    if (ground.record.undoTo !== null) this.#log = UndoLog.resume(ground.disk, store, ground.sizeBytes);
+    const { ground } = ports;
+    const { undoTo, ownEpoch } = ground.record;
+    if (undoTo !== null) this.#undo = this.#resume(undoLogName);
+    if (ownEpoch === null) ground.disk.remove(ownLogName);
+    else if (ground.disk.exists(ownLogName)) this.#own = this.#resume(ownLogName);
   }
 
   /** Everything that is overwritten has to be saved first. */
   get active(): boolean {
-    return this.#log !== null;
+    return this.#undo !== null || this.#own !== null;
   }
 
-  /** A resync begins; `own` names what was written here. `sequence`: of the last write that is durable here. */
-  async begin(own: PeerBitmap, sequence: number): Promise<void> {
-    const { ground, store } = this.#ports;
-    this.#own = own;
-    if (this.#log !== null) return;
-    const { consistent, history } = ground.record;
-    if (!consistent && own.count === 0) return; // O1
-    this.#log = UndoLog.begin(ground.disk, store, ground.sizeBytes);
-    await this.#log.sync();
-    await ground.save({ undoTo: { epoch: history.at(-1)?.epoch ?? 0n, sequence } });
+  /** Why its own writes can't be kept; empty when they can. */
+  get stuck(): string {
+    const { kept } = this.#ports;
+    const ownBytes = this.#own?.contentBytes ?? 0;
+    if (kept.fits(ownBytes)) return '';
+    return (
+      `what only exists here does not fit into the store of diverged blocks: ${kept.bytes + ownBytes} of ` +
+      `${kept.maxBytes} bytes are needed; discard some, or raise keepMax`
+    );
+  }
+
+  /** A resync begins; `peer` names what was written here. `sequence`: of the last write that is durable here. */
+  async begin(peer: PeerBitmap, sequence: number): Promise<void> {
+    const { ground } = this.#ports;
+    this.#peer = peer;
+    const { consistent, history, ownEpoch } = ground.record;
+    if (this.#own === null && ownEpoch !== null && peer.count > 0) this.#own = this.#log(ownLogName);
+    if (this.#undo !== null || !consistent) return; // O1
+    const undoTo: EpochEnd = { epoch: history.at(-1)?.epoch ?? 0n, sequence };
+    this.#undo = this.#log(undoLogName);
+    await this.#undo.sync();
+    await ground.save({ undoTo });
   }
 
   /** Empty when these may be overwritten; otherwise why they may not. */
   async save(ranges: readonly ByteRange[]): Promise<string> {
-    const log = this.#log;
-    if (log === null) return '';
-    const { kept, undoBytesMax, says, ground } = this.#ports;
-    log.save(ranges, (offset) => this.#own?.has(Math.floor(offset / ground.chunkBytes)) ?? false);
-    if (!kept.fits(log.ownBytes))
-      return (
-        `what only exists here does not fit into the store of diverged blocks: ${kept.bytes + log.ownBytes} of ` +
-        `${kept.maxBytes} bytes are needed; discard some, or raise keepMax`
-      ); // O2
-    await log.sync();
-    if (log.bytes <= undoBytesMax || (this.#own?.count ?? 0) > 0) return '';
-    says(`so much differs that the way back is given up: the copy is incomplete until it is in step`);
-    await ground.save({ undoTo: null, consistent: false }); // O3
-    log.remove();
-    this.#log = null;
+    const own = this.#own;
+    own?.save(ranges, (block) => this.#isOwn(block) && this.#undo?.has(block) !== true);
+    const { stuck } = this;
+    if (stuck !== '') return stuck; // O2
+    await own?.sync();
+    if (this.#undo === null) return '';
+    try {
+      this.#undo.save(ranges, (block) => own?.has(block) !== true);
+      await this.#undo.sync();
+    } catch (error) {
+      if (!noRoom.has(errorCode(error))) throw error;
+      await this.#giveUp();
+      return '';
+    }
+    if (this.#undo.bytes > this.#ports.undoBytesMax()) await this.#giveUp();
     return '';
   }
 
-  /** In step: what is own is kept for good, and the rest of the log is not needed. */
-  async finish(nowMs: number, record: Parameters<VolumeGround['save']>[0]): Promise<void> {
-    const { ground, kept } = this.#ports;
-    const log = this.#log;
-    const epoch = ground.record.ownEpoch ?? ground.record.undoTo?.epoch ?? 0n;
-    if (log !== null && log.ownBytes > 0) await kept.keep(ownOf(log), epoch, nowMs);
-    await ground.save({ ...record, consistent: true, ownEpoch: null, undoTo: null });
-    this.#log = null;
-    log?.remove();
-    const own = this.#own;
-    if (own === null || own.count === 0) return;
-    own.clear();
-    await own.save();
+  /** In step: what is own is kept for good, and the rest is not needed. */
+  async finish(record: Parameters<VolumeGround['save']>[0]): Promise<void> {
+    const { ground } = this.#ports;
+    await this.#keepOwn();
+    await ground.save({
+      ...record,
+      ...{ consistent: true, ownEpoch: null, undoTo: null, suspect: false, failures: 0 },
+    });
+    this.#forget();
+    const peer = this.#peer;
+    if (peer === null || peer.count === 0) return;
+    peer.clear();
+    await peer.save();
   }
 
   /**
    * The copy goes back to the consistent point that it had. What is undone differs from the source again: that is on record
-   * before anything is written.
+   * before anything is written. Without a way back its own writes are kept, and the rest stays as it is.
    */
   async rollBack(): Promise<void> {
     const { ground, store, says } = this.#ports;
-    const log = this.#log;
-    if (log === null) return;
-    let bytes = 0;
-    for (const { offset, length } of log.entries()) {
-      const [first, last] = ground.chunksOf(offset, length);
-      bytes += length;
-      for (const [, peer] of ground.peers())
-        for (let chunk = first; chunk <= last; chunk += 1) peer.add(chunk);
+    if (this.#undo === null) {
+      await this.#keepOwn();
+      this.#forget();
+      return;
     }
+    const logs = [this.#undo, ...(this.#own === null ? [] : [this.#own])];
+    let bytes = 0;
+    for (const log of logs)
+      for (const { offset, length } of log.entries()) {
+        const [first, last] = ground.chunksOf(offset, length);
+        bytes += length;
+        for (const [, peer] of ground.peers())
+          for (let chunk = first; chunk <= last; chunk += 1) peer.add(chunk);
+      }
     for (const [, peer] of ground.peers()) await peer.save();
-    log.rollBack();
+    for (const log of logs) log.rollBack();
     await store.sync();
-    await ground.save({ undoTo: null, consistent: true });
+    // Everything that was written since then is written again.
+    await ground.save({ undoTo: null, consistent: true, suspect: false });
     says(`a resync did not come to its end: ${bytes} bytes were taken back to the last consistent point`);
-    this.#log = null;
-    log.remove();
+    this.#forget();
   }
 
   close(): void {
-    this.#log?.close();
-    this.#log = null;
+    this.#undo?.close();
+    this.#own?.close();
+    this.#undo = null;
+    this.#own = null;
   }
-}
 
-function* ownOf(log: UndoLog): Iterable<{ offset: number; length: number; contents: Buffer | null }> {
-  for (const { own, offset, length, contents } of log.entries()) if (own) yield { offset, length, contents };
+  /** O4. */
+  #isOwn(block: number): boolean {
+    const { ground } = this.#ports;
+    return this.#peer?.has(Math.floor((block * blockBytes) / ground.chunkBytes)) ?? false;
+  }
+
+  /** O3. */
+  async #giveUp(): Promise<void> {
+    const { ground, says } = this.#ports;
+    says(`so much differs that the way back is given up: the copy is incomplete until it is in step`);
+    await ground.save({ undoTo: null, consistent: false });
+    this.#undo?.remove();
+    this.#undo = null;
+  }
+
+  async #keepOwn(): Promise<void> {
+    const { ground, kept, nowMs } = this.#ports;
+    if (this.#own === null || this.#own.bytes === 0) return;
+    await kept.keep(this.#own.entries(), ground.record.ownEpoch ?? 0n, nowMs());
+  }
+
+  #forget(): void {
+    this.#undo?.remove();
+    this.#own?.remove();
+    this.#undo = null;
+    this.#own = null;
+  }
+
+  #log(name: LogName): UndoLog {
+    const { ground, store } = this.#ports;
+    return UndoLog.begin(ground.disk, name, store, ground.sizeBytes);
+  }
+
+  #resume(name: LogName): UndoLog {
+    const { ground, store } = this.#ports;
+    return UndoLog.resume(ground.disk, name, store, ground.sizeBytes);
+  }
 }

@@ -1,8 +1,8 @@
 /**
  * What a resync overwrites, as it was: so that a copy that is changed out of order can go back to its last consistent point,
- * and so that what only existed here can be kept.
+ * and so that what only existed here can be kept. Each in a log of its own (overwriting.ts).
  *
- *   entry     magic u32, flags u8 (1 zeros, 2 own), 3 spare, offset u48, length u48, checksum u64, contents unless zeros
+ *   entry     magic u32, flags u8 (1 zeros), 3 spare, offset u48, length u48, checksum u64, contents unless zeros
  *
  *   U1  blocks are overwritten only after save() and sync(): the log holds each block once, as it was at the beginning
  *   U2  an entry that is not whole was not synced, so that nothing was overwritten that it would tell of; it ends the log
@@ -14,77 +14,84 @@ import type { Disk, Store } from '../store/store.ts';
 import { readRange } from '../hashing.ts';
 import { SparseBits } from './sparse-bits.ts';
 
-const name = 'undo';
+export type LogName = 'undo' | 'own';
+export const undoLogName: LogName = 'undo';
+export const ownLogName: LogName = 'own';
+
 const magic = 0x48665564;
 const headerBytes = 28;
 const entryBytesMax = 1_048_576;
-const flags = { zeros: 1, own: 2 } as const;
+const zerosFlag = 1;
 
 export interface UndoEntry extends ByteRange {
-  /** It was written here, and by no source. */
-  readonly own: boolean;
   /** Null: zeros. Valid until the next entry. */
   readonly contents: Buffer | null;
 }
 
 export class UndoLog {
   readonly #disk: Disk;
+  readonly #name: LogName;
   readonly #log: Store;
   readonly #volume: Store;
   readonly #sizeBytes: number;
   readonly #saved = new SparseBits();
   readonly #buffer = Buffer.allocUnsafeSlow(entryBytesMax);
   #end = 0;
-  #ownBytes = 0;
+  #contentBytes = 0;
 
-  private constructor(disk: Disk, volume: Store, sizeBytes: number) {
+  private constructor(disk: Disk, name: LogName, volume: Store, sizeBytes: number) {
     this.#disk = disk;
+    this.#name = name;
     this.#log = disk.open(name);
     this.#volume = volume;
     this.#sizeBytes = sizeBytes;
   }
 
   /** An empty one. */
-  static begin(disk: Disk, volume: Store, sizeBytes: number): UndoLog {
+  static begin(disk: Disk, name: LogName, volume: Store, sizeBytes: number): UndoLog {
     disk.remove(name);
-    return new UndoLog(disk, volume, sizeBytes);
+    return new UndoLog(disk, name, volume, sizeBytes);
   }
 
   /** The one that a former life began. */
-  static resume(disk: Disk, volume: Store, sizeBytes: number): UndoLog {
-    const log = new UndoLog(disk, volume, sizeBytes);
+  static resume(disk: Disk, name: LogName, volume: Store, sizeBytes: number): UndoLog {
+    const log = new UndoLog(disk, name, volume, sizeBytes);
     for (const entry of log.entries()) {
       const last = Math.floor((entry.offset + entry.length - 1) / blockBytes);
       for (let block = Math.floor(entry.offset / blockBytes); block <= last; block += 1)
         log.#saved.add(block);
-      if (entry.own) log.#ownBytes += entry.length;
+      log.#contentBytes += entry.length;
       log.#end += headerBytes + (entry.contents === null ? 0 : entry.length);
     }
     log.#log.resize(log.#end);
     return log;
   }
 
+  /** Of the log itself. */
   get bytes(): number {
     return this.#end;
   }
 
-  /** Of entries that are own. */
-  get ownBytes(): number {
-    return this.#ownBytes;
+  /** Of the volume, that it tells of. */
+  get contentBytes(): number {
+    return this.#contentBytes;
   }
 
-  /** The blocks of these ranges that are not in it yet. `own`: of the byte at an offset. */
-  save(ranges: Iterable<ByteRange>, own: (offset: number) => boolean): void {
+  has(block: number): boolean {
+    return this.#saved.has(block);
+  }
+
+  /** The blocks of these ranges that are meant and not in it yet. */
+  save(ranges: Iterable<ByteRange>, meant: (block: number) => boolean): void {
     for (const { offset, length } of ranges) {
       const end = Math.min(this.#sizeBytes, offset + length);
       const last = Math.ceil(end / blockBytes);
       let from: number | null = null;
       for (let block = Math.floor(offset / blockBytes); block <= last; block += 1) {
-        const wanted = block < last && !this.#saved.has(block);
+        const wanted = block < last && !this.#saved.has(block) && meant(block);
         const full = from !== null && (block - from) * blockBytes >= entryBytesMax;
-        const turns = from !== null && wanted && own(block * blockBytes) !== own(from * blockBytes);
-        if (from !== null && (!wanted || full || turns)) {
-          this.#add(from, block, own(from * blockBytes));
+        if (from !== null && (!wanted || full)) {
+          this.#add(from, block);
           from = null;
         }
         if (wanted) from ??= block;
@@ -104,7 +111,7 @@ export class UndoLog {
       const length = header.readUIntBE(14, 6);
       const bits = header.readUInt8(4);
       if (header.readUInt32BE(0) !== magic || length > entryBytesMax) return; // U2
-      const stored = (bits & flags.zeros) !== 0 ? 0 : length;
+      const stored = (bits & zerosFlag) !== 0 ? 0 : length;
       if (at + headerBytes + stored > this.#log.sizeBytes) return;
       const contents = buffer.subarray(0, stored);
       this.#log.read(contents, at + headerBytes);
@@ -112,7 +119,6 @@ export class UndoLog {
       yield {
         offset: header.readUIntBE(8, 6),
         length,
-        own: (bits & flags.own) !== 0,
         contents: stored === 0 ? null : contents,
       };
       at += headerBytes + stored;
@@ -130,14 +136,14 @@ export class UndoLog {
   /** It is not needed any more. */
   remove(): void {
     this.#log.close();
-    this.#disk.remove(name);
+    this.#disk.remove(this.#name);
   }
 
   close(): void {
     this.#log.close();
   }
 
-  #add(fromBlock: number, toBlock: number, own: boolean): void {
+  #add(fromBlock: number, toBlock: number): void {
     const offset = fromBlock * blockBytes;
     const length = Math.min(this.#sizeBytes, toBlock * blockBytes) - offset;
     for (let block = fromBlock; block < toBlock; block += 1) this.#saved.add(block);
@@ -145,14 +151,14 @@ export class UndoLog {
     const contents = zeros ? Buffer.alloc(0) : readRange(this.#volume, offset, length, this.#buffer);
     const header = Buffer.alloc(headerBytes);
     header.writeUInt32BE(magic, 0);
-    header[4] = (zeros ? flags.zeros : 0) | (own ? flags.own : 0);
+    header[4] = zeros ? zerosFlag : 0;
     header.writeUIntBE(offset, 8, 6);
     header.writeUIntBE(length, 14, 6);
     header.writeBigUInt64BE(checksumOf(header, contents), 20);
     this.#log.write(header, this.#end);
     this.#log.write(contents, this.#end + headerBytes);
     this.#end += headerBytes + contents.length;
-    if (own) this.#ownBytes += length;
+    this.#contentBytes += length;
   }
 }
 

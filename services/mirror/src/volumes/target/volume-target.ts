@@ -5,6 +5,9 @@
  *   T2  one connection at a time; the next one waits until everything of the one before is carried out
  *   T3  whoever takes changes from one source trusts no relation with anybody else any more
  *   T4  promoted, it takes nothing any more; what an unfinished resync changed is taken back first
+ *   T5  when its disk failed it takes nothing until it is opened anew, ever later (`lost`). A sync that failed is on record
+ *       before that: until the copy is in step again, what the source sends of it counts, and no hash of what is read back
+ *   T6  with writes of its own that can't be kept aside it takes nothing until there is room for them
  */
 
 import type { Epoch, Position } from '@holdfast/core';
@@ -17,6 +20,7 @@ import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
 import { noChecksum, wholeVolume } from '../source/greeting.ts';
+import { SealingStore } from '../store/sealing-store.ts';
 import type { Store } from '../store/store.ts';
 import { Applying } from './applying.ts';
 import { Overwriting } from './overwriting.ts';
@@ -30,6 +34,14 @@ export interface VolumeTargetOptions {
   readonly kept: KeptBlocks;
   /** Beyond it the way back is given up (overwriting.ts). */
   readonly undoBytesMax: number;
+  /** What is to be known of it until it is in step again; empty: nothing. */
+  readonly warning?: string;
+  /** In step, and closed: by what it is recognised is noted. Absent: it is not. */
+  readonly noteLikeness?: () => Promise<void>;
+  /** Why the store is not the one any more that is meant; empty while it is. Absent: nobody looks. */
+  readonly gone?: () => string;
+  /** After how long it may be opened anew when its disk failed for the first time. */
+  readonly reopenMs?: number;
   /** Wall time, for what is kept aside. */
   readonly nowMs: () => number;
   readonly says: (sentence: string) => void;
@@ -48,9 +60,12 @@ export interface VolumeTargetState {
   readonly consistent: boolean;
 }
 
+const reopenMs = { first: 1_000, most: 60_000 } as const;
+
 export class VolumeTarget {
   readonly kept: KeptBlocks;
   readonly #options: VolumeTargetOptions;
+  readonly #store: SealingStore;
   readonly #overwriting: Overwriting;
   #applying: Applying | null = null;
   #turn: Promise<void> = Promise.resolve();
@@ -59,13 +74,23 @@ export class VolumeTarget {
   #epoch: Epoch;
   #sequence: number;
   #closed = '';
+  #undoBytesMax: number;
+  #warning: string;
+  /** Performance time; null: the failure is not on record yet. */
+  #reopenAtMs: number | null = null;
 
   /** Store, ground and kept are closed with it. */
   constructor(options: VolumeTargetOptions) {
     this.#options = options;
     this.kept = options.kept;
-    const { ground, store, kept, undoBytesMax, says } = options;
-    this.#overwriting = new Overwriting({ ground, store, kept, undoBytesMax, says });
+    const { ground, kept, nowMs, says } = options;
+    this.#store = new SealingStore(options.store);
+    this.#undoBytesMax = options.undoBytesMax;
+    this.#warning = options.warning ?? '';
+    this.#overwriting = new Overwriting({
+      ...{ ground, store: this.#store, kept, nowMs, says },
+      undoBytesMax: () => this.#undoBytesMax,
+    });
     this.#epoch = ground.record.history.at(-1)?.epoch ?? 0n;
     this.#sequence = ground.sequence;
   }
@@ -78,11 +103,25 @@ export class VolumeTarget {
     const position = record.history.length === 0 ? null : { epoch, sequence, checksum: noChecksum };
     return {
       phase: this.#phase,
-      says: this.#says,
+      says: this.#says === '' ? this.#warning : this.#says,
       position,
       epoch: record.epoch,
-      consistent: record.consistent,
+      consistent: record.consistent && (this.#store.failed === '' || undoTo !== null),
     };
+  }
+
+  /** Why it has to be opened anew; empty while it need not, and after a failure while it may not yet (T5). */
+  get lost(): string {
+    const gone = this.#options.gone?.() ?? '';
+    if (gone !== '') return gone;
+    if (this.#phase !== 'failed' || this.#reopenAtMs === null) return '';
+    return performance.now() >= this.#reopenAtMs ? `it is opened anew: ${this.#says}` : '';
+  }
+
+  /** What may be kept aside, and the way back, in bytes: from now on. */
+  setRoom(bytes: number): void {
+    this.#undoBytesMax = bytes;
+    this.kept.maxBytes = bytes;
   }
 
   accept(connection: Connection, hello: Hello): Promise<Accepted> {
@@ -99,9 +138,17 @@ export class VolumeTarget {
     this.#closed = 'it is being opened here';
     await this.#turn;
     await this.#stop('it is being opened here');
-    await this.#overwriting.rollBack();
-    await this.#options.store.sync();
-    await this.#saveHistory();
+    try {
+      await this.#overwriting.rollBack();
+      await this.#store.sync();
+      await this.#saveHistory();
+    } catch (error) {
+      this.#closed = '';
+      this.#broken('failed', `it can't be opened: ${errorText(error)}`);
+      await this.#turn;
+      if (this.#reopenAtMs !== null) this.#reopenAtMs = 0;
+      throw error;
+    }
     this.#phase = 'promoted';
     return { position: this.state().position };
   }
@@ -120,17 +167,20 @@ export class VolumeTarget {
     this.#closed ||= 'it closes';
     await this.#turn;
     await this.#stop('the target closes');
-    const { store, ground, kept } = this.#options;
+    const { ground, kept } = this.#options;
     try {
-      await store.sync();
+      if (this.#store.failed === '') await this.#store.sync();
       await this.#saveHistory();
+      if (this.#store.failed === '') await this.#options.noteLikeness?.();
     } catch (error) {
       this.#options.says(`${this.#options.name} is closed without its last position: ${errorText(error)}`);
     }
+    if (this.#store.failed !== '') this.#phase = 'failed';
+    await this.#noteFailure();
     this.#overwriting.close();
     kept.close();
     ground.close();
-    store.close();
+    this.#store.close();
   }
 
   async #rest(): Promise<string> {
@@ -153,6 +203,14 @@ export class VolumeTarget {
       closed: this.#closed,
     });
     if (refusal !== null) return this.#refuse(connection, refusal.code, refusal.says);
+    if (this.#phase === 'failed') {
+      await this.#noteFailure();
+      return this.#refuse(connection, 'shutdown', this.#says); // T5
+    }
+    if (this.#phase === 'diverged' && this.#overwriting.stuck !== '') {
+      this.#says = this.#overwriting.stuck;
+      return this.#refuse(connection, 'shutdown', this.#says); // T6
+    }
     try {
       await this.#stop('its source dialed again'); // T2
       if (hello.epoch > ground.record.epoch) await ground.save({ epoch: hello.epoch }); // T1
@@ -201,7 +259,8 @@ export class VolumeTarget {
   }
 
   #begin(connection: Connection, hello: Hello): void {
-    const { store, ground } = this.#options;
+    const { ground } = this.#options;
+    const store = this.#store;
     this.#says = '';
     const applying = new Applying(connection, {
       store,
@@ -210,16 +269,13 @@ export class VolumeTarget {
       begin: (frame) => this.#beginResync(frame, hello),
       inStep: (sequence) => this.#inStep(connection, hello.epoch, sequence),
       consistent: () => ground.record.consistent,
+      suspect: () => ground.record.suspect,
       durable: (sequence) => {
         if (this.#phase !== 'replicating') return;
         this.#epoch = hello.epoch;
         this.#sequence = sequence;
       },
-      failed: (kind, says) => {
-        this.#phase = kind;
-        this.#says = says;
-        this.#options.says(says);
-      },
+      failed: (kind, says) => this.#broken(kind, says),
     });
     this.#applying = applying;
     connection.onEnd(({ says }) => {
@@ -230,12 +286,12 @@ export class VolumeTarget {
   }
 
   async #beginResync(frame: VolumeResync, hello: Hello): Promise<string> {
-    const { ground, store } = this.#options;
+    const { ground } = this.#options;
     if (frame.sizeBytes > ground.sizeBytes) return 'the volume of the source is larger';
     for (const [peer] of ground.peers()) if (peer !== hello.member) await ground.drop(peer); // T3
     const own = await ground.peer(hello.member);
     if (own.stamp !== frame.stamp) await this.#relate(own, frame.stamp);
-    await store.sync();
+    await this.#store.sync();
     const { consistent, history } = ground.record;
     this.#phase = consistent || history.length > 0 ? 'resync' : 'initial-copy';
     if (ground.record.undoTo === null) await this.#saveHistory();
@@ -252,17 +308,53 @@ export class VolumeTarget {
 
   /** What a lost source had sent is applied to its end; in step with it is nobody any more. */
   async #inStep(connection: Connection, epoch: Epoch, sequence: number): Promise<void> {
-    const { ground, nowMs } = this.#options;
-    await this.#overwriting.finish(nowMs(), { history: ground.historyAt(epoch, sequence) });
+    const { ground } = this.#options;
+    if (this.#diskFailed()) return;
+    await this.#overwriting.finish({ history: ground.historyAt(epoch, sequence) });
     this.#epoch = epoch;
     this.#sequence = sequence;
-    if (connection.ended === null) this.#phase = 'replicating';
+    this.#warning = '';
+    await this.#options.noteLikeness?.();
+    if (connection.ended === null && !this.#diskFailed()) this.#phase = 'replicating';
   }
 
   async #saveHistory(): Promise<void> {
     const { ground } = this.#options;
     if (ground.record.history.length === 0 && !ground.record.consistent) return;
     await ground.save({ history: ground.historyAt(this.#epoch, this.#sequence) });
+  }
+
+  /** Also in the middle of something. */
+  #diskFailed(): boolean {
+    return this.#store.failed !== '';
+  }
+
+  #broken(kind: 'diverged' | 'failed', says: string): void {
+    this.#phase = kind;
+    this.#says = says;
+    this.#options.says(says);
+    if (kind === 'diverged') return;
+    // What was taken before is carried out, or fails, first.
+    this.#turn = this.#turn.then(async () => {
+      await this.#stop(says);
+      await this.#noteFailure();
+    });
+  }
+
+  /** T5. Where records can't be written either it is tried again, and until then it is not opened anew. */
+  async #noteFailure(): Promise<void> {
+    if (this.#phase !== 'failed' || this.#reopenAtMs !== null) return;
+    const { ground, says } = this.#options;
+    const { failures, consistent, undoTo } = ground.record;
+    try {
+      // With a way back everything that the failure may concern is written again by that.
+      const distrust = { suspect: true, consistent: consistent && undoTo !== null };
+      await ground.save({ failures: failures + 1, ...(this.#store.failed === '' ? {} : distrust) });
+      const { reopenMs: first = reopenMs.first } = this.#options;
+      this.#reopenAtMs = performance.now() + Math.min(reopenMs.most, first * 2 ** failures);
+    } catch (error) {
+      says(`${this.#options.name}: that its disk failed can't be recorded: ${errorText(error)}`);
+    }
   }
 
   async #stop(says: string): Promise<void> {
