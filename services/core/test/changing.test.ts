@@ -292,4 +292,18 @@ describe('an owner that is asked to release', () => {
     a.rest();
     expect(a.stepsSince(from)).toEqual(['start app']);
   });
+
+  it('opens every mirror again when one can not be drained, and what is held for the others goes on', () => {
+    const volumes = Object.fromEntries(
+      ['db', 'log'].map((name) => [name, { volume: { path: `/dev/vg0/${name}`, size: '1GiB' } }]),
+    );
+    const a = asked(new Owner({ more: { mirrors: volumes } }).rest());
+    a.pass(2_000);
+    while (a.step.step.kind !== 'drain-mirrors') a.end();
+    const from = a.actions.length;
+    a.end('log is not in step');
+    a.record = { ...a.record, ownership: { kind: 'owned', owner: 'a', epoch: 1n } };
+    a.rest();
+    expect(a.stepsSince(from)).toEqual(['open-mirrors', 'start app']);
+  });
 });

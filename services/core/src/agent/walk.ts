@@ -343,7 +343,8 @@ function releasingFailed(
 
 /** The copy could not be brought in step, and the addresses are still here: the resources start again, and all stays. */
 function resume(g: GroupState, epoch: Epoch, says: string, here: Here): Moved {
-  const steps = takeoverSteps(here.config).filter((s) => s.kind === 'start');
+  // What one mirror holds back since it was drained goes on, though another one could not be.
+  const steps = takeoverSteps(here.config).filter((s) => s.kind === 'start' || s.kind === 'open-mirrors');
   const walk = acquiring(epoch, steps, here);
   const moved = runCurrent({ ...g, holding: walk, releaseRefused: says, drained: [] }, walk, here);
   return {
