@@ -227,7 +227,8 @@ export class Applying {
     frame.done?.();
     this.#number = frame.number;
     this.#sequence = frame.sequence;
-    this.#acknowledge(this.#unsyncedBytes - before);
+    // One that is nothing but a barrier is acknowledged by it.
+    if (frame.changes.length > 0) this.#acknowledge(this.#unsyncedBytes - before);
     if (this.#unsyncedBytes >= syncEveryBytes) this.#syncSometimes(syncEveryBytes);
     return true;
   }
