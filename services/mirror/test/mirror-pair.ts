@@ -30,6 +30,8 @@ export interface PairOptions {
   readonly keepMaxBytes?: number;
   /** Of both sides, by name. */
   readonly failPoint?: (name: string) => void;
+  /** After everything ended, before the folders go. */
+  readonly closed?: () => void;
   /** Before anything starts. */
   readonly prepare?: (sourceRoot: string, targetRoot: string) => void;
 }
@@ -77,6 +79,7 @@ export class MirrorPair {
   #isCut = false;
   #epoch = 1n;
   #wireBytes = 0;
+  #markers: string | null = null;
   readonly said: string[] = [];
 
   constructor(options: PairOptions) {
@@ -121,6 +124,11 @@ export class MirrorPair {
   /** Bytes that went from source to target so far, of all connections. */
   get wireBytes(): number {
     return this.#wireBytes + (this.#line?.source.counters().sentWireBytes ?? 0);
+  }
+
+  /** Where the feed's markers are from now on. */
+  markersIn(folder: string): void {
+    this.#markers = folder;
   }
 
   async start(): Promise<void> {
@@ -213,6 +221,12 @@ export class MirrorPair {
     await this.startSource();
   }
 
+  /** Of a host that stands still, and whose catalog is closed. */
+  reopen(member: string): void {
+    const host = [this.#sourceHost, this.#targetHost].find(({ name }) => name === member);
+    if (host !== undefined) host.catalog = host.open();
+  }
+
   async restartTarget(meanwhile?: () => void): Promise<void> {
     await this.stopTarget();
     meanwhile?.();
@@ -282,6 +296,7 @@ export class MirrorPair {
     if (this.#target !== null) await this.stopTarget();
     await this.#sourceHost.catalog.close();
     await this.#targetHost.catalog.close();
+    this.#options.closed?.();
     rmSync(this.#base, { recursive: true, force: true });
   }
 
@@ -300,7 +315,7 @@ export class MirrorPair {
     }
     return createFeed({
       root: host.root,
-      markers: join(host.dir, 'markers'),
+      markers: join(this.#markers ?? host.dir, 'markers'),
       excluded: [Buffer.from('.holdfast-d3-data')],
       where: 'here',
       listener,

@@ -6,7 +6,7 @@
  */
 
 import type { CopyNotes, Epoch, MirrorOrder, MirrorState, Position } from '@holdfast/core';
-import { bootMs } from '@holdfast/wire/directory';
+import { bootMs, errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import type { Accepted } from '../files/target/types.ts';
 import type { DiskWatch } from '../files/disk-watch.ts';
@@ -108,7 +108,9 @@ export class TargetRoleSide implements TargetSide {
     if (lost !== '') return { kind: 'failed', as: 'failed', says: lost };
     this.#role = null;
     await this.#ports.offHost?.close();
-    const { position } = await this.#ports.target.promote();
+    const promoted = await this.#promote();
+    if (typeof promoted === 'string') return { kind: 'failed', as: 'failed', says: promoted };
+    const { position } = promoted;
     const at = position === null ? 'with nothing received' : `at ${String(position.sequence)}`;
     return { kind: 'done', says: `${this.#mirror} was opened ${at} for epoch ${epoch.toString()}` };
   }
@@ -127,6 +129,16 @@ export class TargetRoleSide implements TargetSide {
     await this.#ports.offHost?.close();
     await this.#ports.target.close();
     await this.#ports.closed();
+  }
+
+  /** A sentence where the disk refuses it, which may pass. */
+  async #promote(): Promise<{ readonly position: Position | null } | string> {
+    try {
+      return await this.#ports.target.promote();
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return errorText(error);
+    }
   }
 
   /** T1. */

@@ -9,16 +9,17 @@
  *     nothing is an own change.
  * R3  What this copy wrote as an owner stays its own until a consistent batch of a new source is recorded: while
  *     everything is compared each batch may be the last one of its connection, and of this process.
+ * R4  Where the disk refuses the catalog, nothing of the batch counts as recorded: it is recorded again.
  */
 
 import { setImmediate } from 'node:timers/promises';
-import * as z from 'zod';
 import type { Epoch, History, Position } from '@holdfast/core';
 import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
 import { drainedAt } from '../source/notes.ts';
+import { note, noteText, readNote, type Note } from './applied-note.ts';
 import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
 import { workedIn } from './redo.ts';
@@ -28,7 +29,6 @@ import { isMisfit } from './trouble.ts';
 /** Operations in one transaction, and changes read at once. */
 const sliceMax = 2_000;
 const sweepMs = 8;
-const note = 'target';
 
 /** Where this copy stands. */
 export interface Standing {
@@ -55,24 +55,6 @@ export interface EqualEntry {
   /** Null: it exists at neither side. */
   readonly attributes: Attributes | null;
 }
-
-const noteShape = z.object({
-  applied: z.int().min(0),
-  reconciled: z.int().min(0),
-  position: z
-    .object({
-      epoch: z.string().regex(/^\d+$/).transform(BigInt),
-      sequence: z.int().min(0),
-      checksum: z.string(),
-    })
-    .nullable(),
-  /** R3, once batches came after which the history does not tell it: the epoch, and the last number of then. */
-  own: z
-    .object({ epoch: z.string().regex(/^\d+$/).transform(BigInt), upTo: z.int().min(0) })
-    .nullable()
-    .default(null),
-});
-type Note = z.output<typeof noteShape>;
 
 export class Records {
   readonly #catalog: Catalog;
@@ -142,8 +124,15 @@ export class Records {
     this.#catalog.recordPut(root, onDisk(stat), stat, this.#catalog.lastSequence, false);
   }
 
-  /** R1. After the batch was applied; what the disk has now is recorded with it. */
+  /** R1. After the batch was applied; what the disk has now is recorded with it. Can be repeated. */
   async record(number: number, batch: Batch): Promise<void> {
+    const catalog = this.#catalog;
+    if (number > this.applied) await this.#recordBatch(number, batch);
+    while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
+    this.settle(batch.operations);
+  }
+
+  async #recordBatch(number: number, batch: Batch): Promise<void> {
     const catalog = this.#catalog;
     const sequence = Math.max(batch.sequence, catalog.lastSequence);
     const { operations } = batch;
@@ -157,13 +146,11 @@ export class Records {
       await setImmediate();
     }
     const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
-    catalog.write(() => {
+    this.#write(() => {
       this.#recordAll(operations.slice(rest), sequence, taken);
       this.#reach(batch, sequence, number, own);
     });
     this.#wasOwner = own !== null;
-    while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
-    this.settle(operations);
   }
 
   /**
@@ -177,7 +164,7 @@ export class Records {
     const known = position === null && first !== undefined ? [{ epoch: first.epoch, sequence: 0 }] : [];
     const nothing = { epoch, sequence: 0, checksum: '0'.repeat(16) };
     const standing = { position: nothing, history: known, consistent: false };
-    this.#catalog.write(() => {
+    this.#write(() => {
       this.#keepStanding(standing, { ...this.#note, position: nothing, own: this.#ownNow() });
     });
   }
@@ -186,7 +173,6 @@ export class Records {
   recordCopied(group: readonly CopiedBatch[]): { readonly count: number; readonly unfit: string | null } {
     const catalog = this.#catalog;
     const own = this.#ownNow();
-    const [standing, noted] = [this.#standing, this.#note];
     const record = (): { count: number; unfit: string | null } => {
       for (const [count, { staged, stats }] of group.entries()) {
         const { batch } = staged;
@@ -201,13 +187,7 @@ export class Records {
       this.settle(group.flatMap(({ staged }) => staged.batch.operations));
       return { count: group.length, unfit: null };
     };
-    try {
-      return catalog.write(record);
-    } catch (error) {
-      // Nothing of it happened.
-      [this.#standing, this.#note] = [standing, noted];
-      throw error;
-    }
+    return this.#write(record);
   }
 
   /** Folders in which a batch worked keep the times that the source told of them. Can be repeated. */
@@ -223,15 +203,18 @@ export class Records {
 
   /** Batches up to this number are passed over: the standing stays as it is. */
   skip(number: number): void {
-    this.#catalog.write(() => {
+    this.#write(() => {
       this.#keepStanding(this.#standing, { ...this.#note, applied: number });
     });
   }
 
-  /** The tree is not what the catalog says: the next source compares everything. */
+  /** The tree is not what the catalog says: the next source compares everything. Can be repeated. */
   distrust(): void {
-    this.#catalog.write(() => {
-      const note = { ...this.#note, own: this.#ownNow() };
+    const { history, consistent } = this.#standing;
+    const own = this.#ownNow();
+    if (!consistent && history.length === 0 && (own === null) === (this.#note.own === null)) return;
+    this.#write(() => {
+      const note = { ...this.#note, own };
       this.#keepStanding({ ...this.#standing, history: [], consistent: false }, note);
     });
   }
@@ -446,6 +429,17 @@ export class Records {
     }
   }
 
+  /** R4. */
+  #write<T>(work: () => T): T {
+    const [standing, noted] = [this.#standing, this.#note];
+    try {
+      return this.#catalog.write(work);
+    } catch (error) {
+      [this.#standing, this.#note] = [standing, noted];
+      throw error;
+    }
+  }
+
   /** R3. */
   #ownNow(): Note['own'] {
     if (!this.#wasOwner) return null;
@@ -454,27 +448,17 @@ export class Records {
 
   #keepStanding(standing: Standing, next: Note): void {
     const { position, history, consistent } = standing;
-    const text = JSON.stringify({
-      ...next,
-      position: next.position === null ? null : { ...next.position, epoch: next.position.epoch.toString() },
-      own: next.own === null ? null : { ...next.own, epoch: next.own.epoch.toString() },
-    });
     const { meta } = this.#catalog;
     this.#catalog.setMeta({
       history,
       consistent,
       complete: meta.complete || consistent,
       epoch: position === null ? meta.epoch : position.epoch,
-      notes: { ...meta.notes, [note]: text },
+      notes: { ...meta.notes, [note]: noteText(next) },
     });
     this.#standing = standing;
     this.#note = next;
   }
-}
-
-function readNote(text: string | undefined): Note {
-  if (text === undefined) return { applied: 0, reconciled: 0, position: null, own: null };
-  return noteShape.parse(JSON.parse(text));
 }
 
 /** As a catalog keeps them: sizes only of files and links, devices only of device nodes. */
