@@ -24,7 +24,7 @@ import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
 import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
-import { isMisfit } from './trouble.ts';
+import { statThere } from './there.ts';
 
 /** Operations in one transaction, and changes read at once. */
 const sliceMax = 2_000;
@@ -421,12 +421,7 @@ export class Records {
   }
 
   #statOf(path: Buffer): Stat | null {
-    try {
-      return this.#tree.stat(path);
-    } catch (error) {
-      if (isMisfit(error)) return null;
-      throw error;
-    }
+    return statThere(this.#tree, path);
   }
 
   /** R4. */
