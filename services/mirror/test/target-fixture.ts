@@ -191,7 +191,7 @@ export interface Stage {
     sequence?: number,
   ): Promise<{ source: HandSource; hello: Hello }>;
   hello(more?: Partial<Hello>): Hello;
-  reopen(more?: Partial<TargetOptions>): Promise<Stage>;
+  reopen(more?: Partial<TargetOptions>, meanwhile?: () => void): Promise<Stage>;
   close(): Promise<void>;
 }
 
@@ -256,8 +256,9 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
       if (from !== null) source.plan(from);
       return { source, hello: answer };
     },
-    reopen: async (given = {}) => {
+    reopen: async (given = {}, meanwhile = () => undefined) => {
       await close();
+      meanwhile();
       return openStage(dir, { ...more, ...given });
     },
     close: async () => {

@@ -15,9 +15,13 @@ import { isMisfit } from './trouble.ts';
 
 type Content = Extract<Redo, { kind: 'put' | 'patch' }>;
 
-/** Oldest first: every batch since the last checkpoint. Throws what the disk says; can be repeated. */
-export async function mend(ground: Ground, batches: readonly Batch[]): Promise<void> {
-  for (const [path, contents] of finalNames(batches)) {
+/**
+ * Oldest first: every batch since the last checkpoint. Answers what it looked at, by the names of now. Throws what the disk
+ * says; can be repeated.
+ */
+export async function mend(ground: Ground, batches: readonly Batch[]): Promise<Buffer[]> {
+  const names = finalNames(batches);
+  for (const [path, contents] of names) {
     for (const content of contents) {
       try {
         mendOne(ground, Buffer.from(path, 'latin1'), content);
@@ -28,6 +32,7 @@ export async function mend(ground: Ground, batches: readonly Batch[]): Promise<v
     }
     await setImmediate();
   }
+  return [...names.keys()].map((path) => Buffer.from(path, 'latin1'));
 }
 
 /** W1. */

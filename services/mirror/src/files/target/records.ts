@@ -219,15 +219,16 @@ export class Records {
     });
   }
 
-  /** Notes what the disk has now (own inode, own times). */
+  /** Notes what the disk has now (own inode, own times), of all names of a file. */
   refresh(paths: Iterable<Buffer>): void {
     this.#catalog.write(() => {
       for (const path of paths) {
         const entry = this.#catalog.byPath(path);
         const stat = entry === null ? null : this.#statOf(path);
-        if (entry !== null && stat !== null && stat.kind === entry.attributes.kind) {
-          this.#catalog.recordLocal(entry.id, stat);
-        }
+        if (entry === null || stat?.kind !== entry.attributes.kind) continue;
+        this.#catalog.recordLocal(entry.id, stat);
+        if (stat.kind === 'folder' || stat.nlink < 2) continue;
+        for (const { id } of this.#catalog.linked(stat.inode)) this.#catalog.recordLocal(id, stat);
       }
     });
   }

@@ -61,10 +61,11 @@ export async function replay(
     ground.failPoint('recover:applied');
   }
   if (powerLost && batches.length > 0) {
-    await mend(
+    const mended = await mend(
       ground,
       batches.map(({ batch }) => batch),
     );
+    for (const name of mended) touched.set(name.toString('latin1'), name);
     for (const { batch } of batches) {
       for (const operation of batch.operations) {
         const name = nameOf(operation);
