@@ -6,7 +6,7 @@ import { BlockRecords } from '../src/catalog/blocks.ts';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { createFeed } from '../src/feed/feed.ts';
-import type { Feed } from '../src/feed/types.ts';
+import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Selection, type SelectionOptions } from '../src/files/selection.ts';
 import { FileSource } from '../src/files/source/file-source.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
@@ -23,6 +23,8 @@ export interface PairOptions {
   readonly selection?: SelectionOptions;
   /** none: everything is looked at, once a second. Default: fanotify, read in this thread. */
   readonly feed?: 'here' | 'none';
+  /** Another one in its place. */
+  readonly makeFeed?: (listener: FeedListener) => Feed;
   readonly scanEveryMs?: number;
   readonly settleMs?: number;
   readonly line?: LineOptions;
@@ -305,7 +307,8 @@ export class MirrorPair {
     host.catalog = host.open();
   }
 
-  #makeFeed(host: Host, listener: Parameters<typeof createFeed>[0]['listener']): Feed {
+  #makeFeed(host: Host, listener: FeedListener): Feed {
+    if (this.#options.makeFeed !== undefined) return this.#options.makeFeed(listener);
     if (this.#options.feed === 'none') {
       return {
         start: () => Promise.resolve({ kind: 'none', says: 'the test wants none' }),

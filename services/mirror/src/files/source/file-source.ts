@@ -54,7 +54,8 @@ export class FileSource {
   #closed = false;
   /** What all targets held after the last drain. */
   #drained: number | null = null;
-  #failure = '';
+  /** Of the last session with a target, until it caught up again. */
+  readonly #failures = new Map<string, string>();
 
   constructor(options: SourceOptions, parts: SourceParts) {
     this.#options = options;
@@ -88,9 +89,13 @@ export class FileSource {
         this.#keepCopyEnd(member, end);
       },
       firstWalk: () => this.#firstWalk.promise,
-      failed: (error) => {
-        this.#failure = `the source failed: ${String(error)}`;
-        options.says?.(this.#failure);
+      failed: (member, error) => {
+        const says = `the source failed: ${String(error)}`;
+        this.#failures.set(member, says);
+        options.says?.(says);
+      },
+      recovered: (member) => {
+        this.#failures.delete(member);
       },
     };
   }
@@ -153,6 +158,7 @@ export class FileSource {
     for (const [member, line] of this.#lines) {
       if (targets.some((target) => target.member === member)) continue;
       this.#lines.delete(member);
+      this.#failures.delete(member);
       void line.close('it is no target of this mirror any more');
     }
   }
@@ -220,7 +226,7 @@ export class FileSource {
       mirror: this.#options.name,
       epoch: this.#options.epoch,
       sequence: this.#parts.catalog.lastSequence,
-      says: this.#stopped() ?? (this.#failure === '' ? this.#capture.trouble : this.#failure),
+      says: this.#stopped() ?? this.#trouble,
       export: null,
       targets: [...this.#lines.values()].map((line) => line.row()),
     };
@@ -252,6 +258,11 @@ export class FileSource {
       if (!(error instanceof CatalogError)) throw error;
       return error.message;
     }
+  }
+
+  get #trouble(): string {
+    const [failure] = this.#failures.values();
+    return failure ?? this.#capture.trouble;
   }
 
   /** S1. */
