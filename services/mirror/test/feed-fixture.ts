@@ -21,6 +21,7 @@ export interface Watched {
 export async function watched(
   prepare: (root: string) => void = () => undefined,
   excluded: readonly string[] = [],
+  make: typeof createFeed = (options) => createFeed({ ...options, where: 'here' }),
 ): Promise<Watched> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-feed-'));
   const root = join(dir, 'root');
@@ -28,11 +29,10 @@ export async function watched(
   prepare(root);
   const told = new Map<string, boolean>();
   const lost: LostFeed[] = [];
-  const feed = createFeed({
+  const feed = make({
     root,
     markers: join(dir, 'markers'),
     excluded: excluded.map((text) => Buffer.from(text)),
-    where: 'here',
     listener: {
       changed(paths) {
         for (const { path, whole } of paths) {

@@ -1,9 +1,20 @@
 /** The divergence store by itself. */
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { KeptStore } from '../src/files/divergence/kept-store.ts';
+import { attributesAt } from '../src/files/divergence/own-version.ts';
 import { Tree } from '../src/os/tree.ts';
 import { bytes, fileOf } from './target-fixture.ts';
 
@@ -31,3 +42,58 @@ test('what is being kept when it is closed is kept whole or not at all, before a
   expect(files).toHaveLength(next.list().length);
   tree.close();
 });
+
+const keep = async (store: KeptStore, tree: Tree, path: string): Promise<void> => {
+  const name = bytes(path);
+  const stat = tree.stat(name);
+  if (stat === null) throw new Error(`${path} is not there`);
+  const attributes = attributesAt(tree, name, stat);
+  const kept = await store.keep(tree, [{ path: name, attributes, change: 'written', epoch: 3n }]);
+  expect(kept).toEqual({ kind: 'kept' });
+};
+
+test('a second edit of the same size and time is kept, and the same one is not kept twice', async () => {
+  const tree = Tree.open(base);
+  const store = new KeptStore(join(base, 'kept'), 'a', null);
+  for (const text of ['one', 'two', 'two']) {
+    writeFileSync(join(base, 'file'), text);
+    utimesSync(join(base, 'file'), 1_000, 1_000);
+    await keep(store, tree, 'file');
+  }
+  expect(store.entries).toBe(2);
+  mkdirSync(join(base, 'out'));
+  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(readFileSync(join(base, 'out/file'), 'utf8')).toBe('two');
+  await store.close();
+  tree.close();
+});
+
+test('what is restored is what it was: folders, links and pipes too', async () => {
+  mkdirSync(join(base, 'a/b'), { recursive: true });
+  writeFileSync(join(base, 'a/b/file'), 'text');
+  symlinkSync('b/file', join(base, 'a/link'));
+  execFileSync('mkfifo', [join(base, 'a/pipe')]);
+  const tree = Tree.open(base);
+  const owner = process.getuid?.() === 0 ? { uid: 1_234, gid: 4_321 } : {};
+  const names = ['a/b/file', 'a/b', 'a/link', 'a/pipe', 'a'];
+  for (const [i, name] of names.entries()) {
+    const mode = name.endsWith('link') ? {} : { mode: 0o2710 + i };
+    tree.setAttributes(bytes(name), { ...owner, ...mode, mtimeS: 1_000 + i, mtimeNs: 7 });
+  }
+  tree.setExtended(bytes('a/b'), [[bytes('user.colour'), bytes('red')]]);
+  const store = new KeptStore(join(base, 'kept'), 'a', null);
+  const before = names.map((name) => told(tree, name));
+  for (const name of [...names].reverse()) await keep(store, tree, name);
+  mkdirSync(join(base, 'out'));
+  expect(store.restore(bytes('a'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(names.map((name) => told(tree, `out/${name}`))).toEqual(before);
+  await store.close();
+  tree.close();
+});
+
+function told(tree: Tree, name: string): unknown {
+  const stat = tree.stat(bytes(name));
+  return stat === null || stat.kind === 'socket'
+    ? null
+    : attributesAt(tree, bytes(name), { ...stat, size: 0 });
+}

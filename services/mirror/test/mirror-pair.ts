@@ -6,7 +6,7 @@ import { BlockRecords } from '../src/catalog/blocks.ts';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { createFeed } from '../src/feed/feed.ts';
-import type { Feed } from '../src/feed/types.ts';
+import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Selection, type SelectionOptions } from '../src/files/selection.ts';
 import { FileSource } from '../src/files/source/file-source.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
@@ -23,6 +23,8 @@ export interface PairOptions {
   readonly selection?: SelectionOptions;
   /** none: everything is looked at, once a second. Default: fanotify, read in this thread. */
   readonly feed?: 'here' | 'none';
+  /** Another one in its place. */
+  readonly makeFeed?: (listener: FeedListener) => Feed;
   readonly scanEveryMs?: number;
   readonly settleMs?: number;
   readonly slowAfterMs?: number;
@@ -31,6 +33,8 @@ export interface PairOptions {
   readonly keepMaxBytes?: number;
   /** Of both sides, by name. */
   readonly failPoint?: (name: string) => void;
+  /** After everything ended, before the folders go. */
+  readonly closed?: () => void;
   /** Before anything starts. */
   readonly prepare?: (sourceRoot: string, targetRoot: string) => void;
 }
@@ -78,6 +82,7 @@ export class MirrorPair {
   #isCut = false;
   #epoch = 1n;
   #wireBytes = 0;
+  #markers: string | null = null;
   readonly said: string[] = [];
 
   constructor(options: PairOptions) {
@@ -122,6 +127,11 @@ export class MirrorPair {
   /** Bytes that went from source to target so far, of all connections. */
   get wireBytes(): number {
     return this.#wireBytes + (this.#line?.source.counters().sentWireBytes ?? 0);
+  }
+
+  /** Where the feed's markers are from now on. */
+  markersIn(folder: string): void {
+    this.#markers = folder;
   }
 
   async start(): Promise<void> {
@@ -215,6 +225,12 @@ export class MirrorPair {
     await this.startSource();
   }
 
+  /** Of a host that stands still, and whose catalog is closed. */
+  reopen(member: string): void {
+    const host = [this.#sourceHost, this.#targetHost].find(({ name }) => name === member);
+    if (host !== undefined) host.catalog = host.open();
+  }
+
   async restartTarget(meanwhile?: () => void): Promise<void> {
     await this.stopTarget();
     meanwhile?.();
@@ -284,6 +300,7 @@ export class MirrorPair {
     if (this.#target !== null) await this.stopTarget();
     await this.#sourceHost.catalog.close();
     await this.#targetHost.catalog.close();
+    this.#options.closed?.();
     rmSync(this.#base, { recursive: true, force: true });
   }
 
@@ -292,7 +309,8 @@ export class MirrorPair {
     host.catalog = host.open();
   }
 
-  #makeFeed(host: Host, listener: Parameters<typeof createFeed>[0]['listener']): Feed {
+  #makeFeed(host: Host, listener: FeedListener): Feed {
+    if (this.#options.makeFeed !== undefined) return this.#options.makeFeed(listener);
     if (this.#options.feed === 'none') {
       return {
         start: () => Promise.resolve({ kind: 'none', says: 'the test wants none' }),
@@ -302,7 +320,7 @@ export class MirrorPair {
     }
     return createFeed({
       root: host.root,
-      markers: join(host.dir, 'markers'),
+      markers: join(this.#markers ?? host.dir, 'markers'),
       excluded: [Buffer.from('.holdfast-d3-data')],
       where: 'here',
       listener,

@@ -4,7 +4,7 @@ import { linkSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import type { FileOperation } from '../src/transport/types.ts';
+import type { Attributes, FileOperation, OfferedEntry } from '../src/transport/types.ts';
 import type { Contents, Stage } from './target-fixture.ts';
 import { bytes, fileOf, folder, folderOf, hardLink, move, openStage, patch } from './target-fixture.ts';
 import { placed, put, removal, set } from './target-fixture.ts';
@@ -133,3 +133,43 @@ test(
   },
   limitMs,
 );
+
+test(
+  'what others make and remove while everything is compared holds nothing up for long',
+  async () => {
+    keepSwapping(`
+      for (const name of ['come', 'go', 'stay']) {
+        const folder = root + '/' + name;
+        tried(() => fs.mkdirSync(folder + '/deep', { recursive: true }));
+        tried(() => fs.writeFileSync(folder + '/file', 'theirs'));
+        tried(() => fs.symlinkSync('nowhere', folder + '/link'));
+      }
+      for (const name of ['come', 'go']) tried(() => fs.rmSync(root + '/' + name, { recursive: true }));`);
+    const until = performance.now() + forMs;
+    let offers = 0;
+    while (performance.now() < until) {
+      const { source } = await stage.dial(7n, null);
+      source.plan(0, 'compare');
+      for (let last = false; !last;) ({ last } = await source.next('candidates'));
+      for (let i = 0; i < 20; i += 1) {
+        offers += 1;
+        const entries = ['come', 'go', 'stay'].flatMap((name) => [
+          offered(name, null),
+          offered(`${name}/file`, fileOf(4_096)),
+          offered(`${name}/link`, fileOf(7, { kind: 'link', link: bytes('nowhere') })),
+        ]);
+        source.connection.send({ kind: 'offer', number: i + 1, entries });
+        await source.next('wants');
+      }
+      source.connection.close('once more');
+    }
+    expect(offers).toBeGreaterThan(20);
+    expectOutsideUntouched();
+  },
+  limitMs,
+);
+
+function offered(path: string, attributes: Attributes | null): OfferedEntry {
+  const isFile = attributes?.kind === 'file';
+  return { path: bytes(path), attributes, blockBytes: 4_096, hashes: Buffer.alloc(isFile ? 16 : 0) };
+}

@@ -30,7 +30,7 @@ const tombstonesMaxDefault = 1_000_000;
 const countedMax = 512;
 const childrenDefault = 1_000;
 
-/** `dir` is made when missing. Throws when it is damaged, or of an unknown format. */
+/** `dir` is made when missing. Throws CatalogError (it is damaged, or of an unknown format), and what the file system says. */
 export function openCatalog(dir: string, options: CatalogOptions = {}): Catalog {
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   return new LmdbCatalog(dir, options);
@@ -49,7 +49,7 @@ class LmdbCatalog implements Catalog {
 
   constructor(dir: string, options: CatalogOptions) {
     this.dir = dir;
-    this.#tables = new Tables(dir, {
+    this.#tables = Tables.open(dir, {
       committing: () => {
         if (this.#tables.state.places > this.#tombstonesMax) this.#placing.collectOldest();
       },
@@ -86,6 +86,10 @@ class LmdbCatalog implements Catalog {
 
   get checksum(): string {
     return checksumText(this.#tables.state.checksum);
+  }
+
+  get lost(): string {
+    return this.#tables.lost;
   }
 
   get meta(): CatalogMeta {

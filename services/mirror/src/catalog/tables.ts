@@ -18,12 +18,15 @@
  *     none when nothing was written.
  * L3. The numbers in `state` are written in the same transaction as what they count, and read again when one is undone.
  * L4. Pages of the database that were read do not stay in this process: a million entries are 300 MiB of it.
+ * L5. What the disk refuses is a CatalogError, whoever called; `lost` says when it lasts until the catalog is opened anew.
  */
 import { join } from 'node:path';
 import type { RootDatabase } from 'lmdb';
 import * as z from 'zod';
 import { Buckets } from './buckets.ts';
+import { prepareFiles } from './data-file.ts';
 import { type Table, openEnvironment, openTable } from './environment.ts';
+import { CatalogError, catalogError, damaged } from './trouble.ts';
 import { type CatalogMeta, rootId } from './types.ts';
 import { releaseResident } from '../os/resident.ts';
 
@@ -90,6 +93,8 @@ export class Tables {
   meta: CatalogMeta;
   /** Rises with each transaction, when it begins and when it ends. */
   writes = 0;
+  /** L5. */
+  lost = '';
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #facts: Table;
   readonly #ends: TransactionEnds;
@@ -98,11 +103,9 @@ export class Tables {
   /** The state as it was written last. */
   #written = '';
 
-  /** Makes the folder when missing. Throws when it was written by an unknown version, or is damaged. */
-  constructor(dir: string, ends: TransactionEnds) {
+  private constructor(dir: string, ends: TransactionEnds, root: RootDatabase<Buffer, Buffer>) {
     this.dir = dir;
     this.#ends = ends;
-    const root = openEnvironment(dir);
     const table = (name: string): Table => openTable(root, name);
     this.#root = root;
     this.entries = table('entries');
@@ -116,6 +119,20 @@ export class Tables {
     this.buckets = new Buckets(table('buckets'));
     this.state = this.#readState();
     this.meta = this.#readMeta();
+  }
+
+  /** The folder exists. Throws CatalogError, and what the file system says. */
+  static open(dir: string, ends: TransactionEnds): Tables {
+    let root: RootDatabase<Buffer, Buffer> | null = null;
+    try {
+      prepareFiles(dir);
+      root = openEnvironment(dir);
+      return new Tables(dir, ends, root);
+    } catch (error) {
+      void root?.close();
+      const isFact = error instanceof z.ZodError || error instanceof SyntaxError;
+      throw isFact ? damaged(dir, 'its facts are not those of a catalog') : catalogError(dir, error); // L5
+    }
   }
 
   /** L1, L3. A call within a call is part of the outer one. */
@@ -136,7 +153,7 @@ export class Tables {
       this.meta = this.#readMeta();
       this.buckets.load();
       this.#ends.undone();
-      throw error;
+      throw this.#told(error);
     } finally {
       this.writes += 1;
       this.#writing = false;
@@ -160,7 +177,7 @@ export class Tables {
     await new Promise<void>((resolve, reject) => {
       synced(this.#root, (error) => {
         if (error === null || error === undefined) resolve();
-        else reject(new Error(`the catalog could not be made durable: ${textOf(error)}`, { cause: error }));
+        else reject(notDurable(this.#told(error)));
       });
     });
   }
@@ -175,6 +192,13 @@ export class Tables {
 
   async close(): Promise<void> {
     await this.#root.close();
+  }
+
+  /** L5. */
+  #told(error: unknown): unknown {
+    const told = catalogError(this.dir, error);
+    if (told instanceof CatalogError && told.lasts) this.lost = told.message;
+    return told;
   }
 
   /** L4. */
@@ -244,8 +268,7 @@ function synced(root: RootDatabase<Buffer, Buffer>, done: (error: unknown) => vo
   Reflect.apply(sync, root, [done]);
 }
 
-function textOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'message' in error
-    ? String(error.message)
-    : String(error);
+function notDurable(error: unknown): Error {
+  if (error instanceof CatalogError) return error;
+  return new Error(`the catalog could not be made durable: ${String(error)}`, { cause: error });
 }

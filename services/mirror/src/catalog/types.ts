@@ -144,6 +144,8 @@ export interface Catalog {
   /** 16 hexadecimal digits over all entries, whatever their order and ids. Exact while `detached` is 0. */
   readonly checksum: string;
   readonly meta: CatalogMeta;
+  /** Empty; or why nothing can be written until it is opened anew. */
+  readonly lost: string;
 
   /** Replaces the named facts, within the current write() or in one of its own. */
   setMeta(meta: Partial<CatalogMeta>): void;

@@ -4,11 +4,13 @@
  * C1. A barrier is a marker: an empty file with a number, made in a folder of ours on the same file system by the caller of
  *     barrier(). The kernel keeps the order of events (reader.ts, N2), and so do we: the listener hears everything from before
  *     the marker first.
+ *     Where none can be made (a disk that is full, or went read-only), the reading itself is asked to get to its end.
  * C2. When changes were lost, a marker may have been among them: all open barriers answer false.
  */
-import { closeSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
+import { errorCode, errorText } from '@holdfast/wire/directory';
 import { mountedBeneath } from '../os/mounts.ts';
 import type { FromThread, ThreadOptions, ToThread } from './messages.ts';
 import { type Batch, Pump } from './pump.ts';
@@ -22,6 +24,8 @@ const START_MS = 10_000;
 /** Whoever reads: a thread, or this one. */
 interface Reading {
   taken(): void;
+  /** Pump.ask(). */
+  ask(number: number): void;
   close(): Promise<void>;
 }
 
@@ -42,8 +46,8 @@ class FanotifyFeed implements Feed {
   async start(): Promise<FeedStart> {
     if (this.#reading !== null) throw new Error('the feed was started before');
     const { root, markers, where } = this.#options;
-    mkdirSync(markers, { recursive: true });
-    for (const name of readdirSync(markers)) if (name.startsWith(MARKER)) unlinkSync(join(markers, name));
+    const lack = prepareMarkers(markers);
+    if (lack !== '') return { kind: 'none', says: lack };
     if (statSync(root).dev !== statSync(markers).dev) {
       return { kind: 'none', says: `${markers} is not on the file system of ${root}` };
     }
@@ -55,7 +59,8 @@ class FanotifyFeed implements Feed {
   }
 
   barrier(): Promise<boolean> {
-    if (this.#reading === null) return Promise.resolve(false);
+    const reading = this.#reading;
+    if (reading === null) return Promise.resolve(false);
     const number = this.#next;
     this.#next += 1;
     return new Promise((resolve) => {
@@ -66,10 +71,21 @@ class FanotifyFeed implements Feed {
         clearTimeout(timer);
         resolve(known);
       });
-      const marker = join(this.#options.markers, `${MARKER}${String(number)}`);
-      closeSync(openSync(marker, 'wx', 0o600)); // C1
-      unlinkSync(marker);
+      if (!this.#mark(number)) reading.ask(number);
     });
+  }
+
+  /** C1. False: the disk refuses it. */
+  #mark(number: number): boolean {
+    const marker = join(this.#options.markers, `${MARKER}${String(number)}`);
+    try {
+      closeSync(openSync(marker, 'wx', 0o600));
+      unlinkSync(marker);
+      return true;
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return false;
+    }
   }
 
   async close(): Promise<void> {
@@ -86,6 +102,9 @@ class FanotifyFeed implements Feed {
       this.#reading = {
         taken() {
           pump.taken();
+        },
+        ask(number) {
+          pump.ask(number);
         },
         close() {
           pump.close();
@@ -145,6 +164,9 @@ class FanotifyFeed implements Feed {
           taken: () => {
             say({ kind: 'taken' });
           },
+          ask: (asked) => {
+            say({ kind: 'ask', number: asked });
+          },
           close,
         };
         resolve(message);
@@ -186,5 +208,17 @@ class FanotifyFeed implements Feed {
   #answer(number: number, known: boolean): void {
     this.#barriers.get(number)?.(known);
     this.#barriers.delete(number);
+  }
+}
+
+/** What an earlier life left there goes, where it can. Empty; or why there is no such folder. */
+function prepareMarkers(folder: string): string {
+  try {
+    mkdirSync(folder, { recursive: true });
+    for (const name of readdirSync(folder)) if (name.startsWith(MARKER)) unlinkSync(join(folder, name));
+    return '';
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    return existsSync(folder) ? '' : errorText(error);
   }
 }

@@ -2,7 +2,11 @@
 import type { Batch } from './pump.ts';
 import type { ReaderOptions } from './reader.ts';
 
-export type ToThread = { readonly kind: 'taken' } | { readonly kind: 'close' };
+export type ToThread =
+  | { readonly kind: 'taken' }
+  /** Pump.ask(). */
+  | { readonly kind: 'ask'; readonly number: number }
+  | { readonly kind: 'close' };
 
 export type FromThread =
   | { readonly kind: 'watching' }

@@ -5,6 +5,8 @@
  *     PATHS_MAX of them. Beyond, they are dropped and the feed says that they are lost.
  * P2. Between two readings it rests for REST_MS, so that events of the same file merge in the kernel and noise wakes nobody
  *     more than some hundred times a second. After a full slice it rests only a turn of the event loop.
+ * P3. What was asked for by number counts as seen, like a marker, once a reading that began afterwards left nothing: the kernel
+ *     queues an event within the call that it is about.
  */
 import koffi from 'koffi';
 import { Reader, type ReaderOptions, type Reading } from './reader.ts';
@@ -15,6 +17,7 @@ const SLICE_MS = 10;
 
 export interface Batch {
   readonly changes: ReadonlyMap<string, boolean>;
+  /** Seen, or asked for (P3). */
   readonly markers: readonly number[];
   /** Null: nothing was lost. */
   readonly lost: string | null;
@@ -30,6 +33,8 @@ export class Pump {
   #lost: string | null = null;
   #waiting = false;
   #rest: NodeJS.Timeout | null = null;
+  /** P3. */
+  #asked: number[] = [];
   #ended = false;
 
   /** Throws OsError where watching is not permitted. `hand` is called from the event loop, never before this returns. */
@@ -46,6 +51,14 @@ export class Pump {
   taken(): void {
     this.#waiting = false;
     this.#handOn();
+  }
+
+  /** P3: the number of a marker that can't be made. */
+  ask(number: number): void {
+    this.#asked.push(number);
+    if (this.#ended || this.#rest !== null) return;
+    this.#poll.stop();
+    this.#read();
   }
 
   close(): void {
@@ -68,6 +81,7 @@ export class Pump {
       this.#handOn();
       return;
     }
+    if (left === 'empty') this.#reading.markers.push(...this.#asked.splice(0)); // P3
     if (this.#reading.overflowed) this.#lost = 'the queue of changes overflowed';
     if (this.#reading.changes.size > PATHS_MAX) {
       this.#lost = `more than ${String(PATHS_MAX)} changes waited`; // P1
@@ -76,7 +90,8 @@ export class Pump {
     this.#handOn();
     this.#rest = setTimeout(
       () => {
-        if (left === 'more') this.#read();
+        this.#rest = null;
+        if (left === 'more' || this.#asked.length > 0) this.#read();
         else this.#listen();
       },
       left === 'more' ? 0 : REST_MS,

@@ -17,12 +17,17 @@ try {
     say({ kind: 'batch', batch });
   });
   port.on('message', (message: ToThread) => {
-    if (message.kind === 'taken') {
-      pump.taken();
-      return;
+    switch (message.kind) {
+      case 'taken':
+        pump.taken();
+        return;
+      case 'ask':
+        pump.ask(message.number);
+        return;
+      case 'close':
+        pump.close();
+        port.close();
     }
-    pump.close();
-    port.close();
   });
   say({ kind: 'watching' });
 } catch (error) {

@@ -4,7 +4,7 @@
  *
  * Sources: madvise(2), proc_pid_maps(5).
  */
-import { readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import koffi from 'koffi';
 
 const MADV_DONTNEED = 4;
@@ -15,8 +15,9 @@ const madvise = koffi.load(null).func('int madvise(uintptr_t, size_t, int)') as 
 ) => number;
 const row = /^([0-9a-f]+)-([0-9a-f]+) \S{3}s \S+ \S+ \d+ +(.*)$/;
 
-/** All shared mappings of this file. Nothing is lost: what was changed in them belongs to the file. */
+/** All shared mappings of this file, if it still has that name. Nothing is lost: what was changed in them belongs to the file. */
 export function releaseResident(file: string): void {
+  if (!existsSync(file)) return;
   const path = Buffer.from(realpathSync(file)).toString('latin1');
   for (const line of readFileSync('/proc/self/maps', 'latin1').split('\n')) {
     const [, start, end, of] = row.exec(line) ?? [];

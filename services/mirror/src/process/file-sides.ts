@@ -13,6 +13,7 @@ import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
 import { noteRoot, rootRefused } from '../files/root-identity.ts';
 import { FileSource } from '../files/source/file-source.ts';
+import { beginAnew } from '../files/source/lost-catalog.ts';
 import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
 import { removeFormerMount, unprotect } from '../os/read-only.ts';
@@ -59,7 +60,9 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
     const { dir, root, selection } = place.side;
-    const catalog = openCatalog(join(dir, 'catalog'));
+    const made = openOrNot(() => openCatalog(join(dir, 'catalog')));
+    if (made.kind === 'failed') return made;
+    const catalog = made.side;
     const opened = await FileTarget.open({
       dir,
       root,
@@ -79,17 +82,17 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       return opened;
     }
     targets.set(order.mirror, root);
-    const made = opened.target;
+    const { target: copy } = opened;
     const closed = async (): Promise<void> => {
       await catalog.close();
       targets.delete(order.mirror);
     };
     const divergence: TargetRolePorts['divergence'] = (run, ports) =>
-      runDivergence(made.divergence, run, self, ports);
-    const disk = new DiskWatch({ folder: () => made.writableRoot, says });
-    const notes = (): CopyNotes => notesOf(made.state());
+      runDivergence(copy.divergence, run, self, ports);
+    const disk = new DiskWatch({ folder: () => copy.writableRoot, says });
+    const notes = (): CopyNotes => notesOf(copy.state());
     return open(
-      new TargetRoleSide(order, role, { target: made, divergence, notes, disk, door, self, says, closed }),
+      new TargetRoleSide(order, role, { target: copy, divergence, notes, disk, door, self, says, closed }),
     );
   };
 
@@ -112,6 +115,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const { dir, root, selection } = place.side;
     const covered = uncover(place.side);
     if (covered !== '') return { kind: 'failed', says: covered };
+    const isLost = isCatalogLost(dir);
     const parts = openParts(place.side, () => storeOf(order, dir));
     if (parts.kind === 'failed') return parts;
     const { catalog, blocks, tree, store } = parts.side;
@@ -141,7 +145,8 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       says,
     };
     const made = new FileSource(options, { tree, catalog, blocks });
-    const started = await made.start();
+    if (isLost) beginAnew(catalog, Date.now());
+    const started = await made.start().catch(refused);
     if (started.kind === 'failed') {
       lines.close();
       await made.close();
@@ -165,6 +170,8 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       // Whatever a target has there now, it is no copy.
       if (order.role.kind === 'target') catalog.setMeta({ history: [], consistent: false });
       return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
+    } catch (error) {
+      return { ...refused(error), as: 'failed' };
     } finally {
       await blocks.close();
       await catalog.close();
@@ -204,18 +211,30 @@ interface SourceParts {
 }
 
 function openParts({ dir, root }: Place, openStore: () => KeptStore): Opened<SourceParts> {
-  try {
+  return openOrNot(() => {
     const store = openStore();
+    const blocks = new BlockRecords(join(dir, 'blocks'));
     const tree = Tree.open(root);
-    return open({
-      store,
-      tree,
-      catalog: openCatalog(join(dir, 'catalog')),
-      blocks: new BlockRecords(join(dir, 'blocks')),
-    });
+    try {
+      return { store, tree, catalog: openCatalog(join(dir, 'catalog')), blocks };
+    } catch (error) {
+      tree.close();
+      throw error;
+    }
+  });
+}
+
+function openOrNot<Side>(make: () => Side): Opened<Side> {
+  try {
+    return open(make());
   } catch (error) {
     return refused(error);
   }
+}
+
+/** Whoever opened this mirror before made all of it. */
+function isCatalogLost(dir: string): boolean {
+  return existsSync(join(dir, 'kept')) && !existsSync(join(dir, 'catalog'));
 }
 
 /** On the file system of the root, because the feed tells of one file system; outside of the root where it can be. */
@@ -249,13 +268,12 @@ function uncover({ root, dir }: Place): string {
     removeFormerMount(join(dir, 'root'));
     return '';
   } catch (error) {
-    const failed = refused(error);
-    return failed.kind === 'failed' ? failed.says : '';
+    return refused(error).says;
   }
 }
 
 /** What the disk says is a reason; anything else is a mistake. */
-function refused(error: unknown): Opened<never> {
+function refused(error: unknown): Extract<Opened<never>, { kind: 'failed' }> {
   if (errorCode(error) === '') throw error;
   return { kind: 'failed', says: errorText(error) };
 }

@@ -15,9 +15,11 @@ import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { syncFileSystem } from '../../os/contents.ts';
 import { Tree } from '../../os/tree.ts';
+import type { Attributes } from '../../transport/types.ts';
 import type { Divergence, Kept, KeptAnswer } from '../target/types.ts';
 import { syncPath } from '../target/staging.ts';
 import { codeOf, waitingReason } from '../target/trouble.ts';
+import { isSame, makeFolder, sameContents, settle } from './kept-entry.ts';
 import { KeptIndex } from './kept-index.ts';
 import type { KeptRow } from './kept-index.ts';
 import type { OwnVersion } from './own-version.ts';
@@ -70,8 +72,8 @@ export class KeptStore implements Divergence {
   }
 
   /**
-   * Copies all of them aside, or none. A version that is kept already (same path, epoch, size and time) is not kept
-   * again, so that doing it once more after a crash adds nothing. Throws errors that are no full disk.
+   * Copies all of them aside, or none. A version that is kept already (path, epoch, attributes and contents are the same) is
+   * not kept again, so that doing it once more after a crash adds nothing. Throws errors that are no full disk.
    */
   keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
     const keeping = this.#turn.then(() => this.#keep(tree, versions));
@@ -92,8 +94,9 @@ export class KeptStore implements Divergence {
   }
 
   async #keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
+    const rows: KeptRow[] = [];
+    for (const version of versions) if (!(await this.#has(tree, version))) rows.push(this.#rowOf(version));
     if (this.#closed) return closing;
-    const rows = versions.filter((version) => !this.#has(version)).map((version) => this.#rowOf(version));
     const more = rows.reduce((sum, row) => sum + (row.kept ? row.size : 0), 0);
     if (this.#bytes + more > this.maxBytes || this.entries + rows.length > entriesMax) {
       return { kind: 'full', says: this.#fullSays(more) };
@@ -146,7 +149,11 @@ export class KeptStore implements Divergence {
     }
     try {
       const cut = path.lastIndexOf(0x2f) + 1;
-      for (const row of rows.values()) this.#copyOut(tree, row, row.path.subarray(cut));
+      const folders = new Map<string, Attributes | null>();
+      for (const row of rows.values()) this.#copyOut(tree, row, row.path.subarray(cut), folders);
+      // Those within others first: what is made in a folder changes its times.
+      for (const [name, attributes] of [...folders].sort(([a], [b]) => b.length - a.length))
+        if (attributes !== null) settle(tree, Buffer.from(name, 'latin1'), attributes);
       return { kind: 'done' };
     } catch (error) {
       const code = codeOf(error);
@@ -177,13 +184,30 @@ export class KeptStore implements Divergence {
     }
   }
 
-  #has(version: OwnVersion): boolean {
-    return this.#index.of(version.path).some((row) => {
-      if (row.epoch !== version.epoch || row.change !== version.change) return false;
+  async #has(tree: Tree, version: OwnVersion): Promise<boolean> {
+    for (const row of this.#index.of(version.path)) {
+      if (row.epoch !== version.epoch || row.change !== version.change) continue;
       const [a, b] = [row.attributes, version.attributes];
-      if (a === null || b === null) return a === b;
-      return a.size === b.size && a.mtimeS === b.mtimeS && a.mtimeNs === b.mtimeNs;
-    });
+      if (a === null || b === null) {
+        if (a === b) return true;
+      } else if (isSame(a, b) && (a.kind !== 'file' || (await this.#holds(tree, row)))) return true;
+    }
+    return false;
+  }
+
+  /** Size and time are those of another edit as well, where a program set them back. */
+  async #holds(tree: Tree, row: KeptRow): Promise<boolean> {
+    const from = tree.openRead(row.path);
+    try {
+      const kept = openSync(join(this.#folder, String(row.number)), 'r');
+      try {
+        return await sameContents(from, kept, () => this.#closed);
+      } finally {
+        closeSync(kept);
+      }
+    } finally {
+      closeSync(from);
+    }
   }
 
   #rowOf(version: OwnVersion): KeptRow {
@@ -234,33 +258,42 @@ export class KeptStore implements Divergence {
     }
   }
 
-  #copyOut(tree: Tree, row: KeptRow, path: Buffer): void {
+  /** `folders`: those that were made so far, with what they are to be at the end. */
+  #copyOut(tree: Tree, row: KeptRow, path: Buffer, folders: Map<string, Attributes | null>): void {
     const { attributes } = row;
     if (attributes === null) return;
-    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1)) {
-      const folder = path.subarray(0, at);
-      if (tree.stat(folder) === null) tree.makeFolder(folder, 0o700);
+    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1))
+      makeFolder(tree, path.subarray(0, at), folders);
+    switch (attributes.kind) {
+      case 'folder':
+        makeFolder(tree, path, folders);
+        if (folders.has(path.toString('latin1'))) folders.set(path.toString('latin1'), attributes);
+        return;
+      case 'file':
+        this.#copyFile(tree, row, path, attributes);
+        return;
+      case 'link':
+        tree.makeLink(path, attributes.link);
+        break;
+      case 'fifo':
+        tree.makeFifo(path, 0o600);
+        break;
+      case 'block':
+      case 'char':
+        tree.makeDevice(path, attributes.kind, 0o600, attributes.deviceMajor, attributes.deviceMinor);
     }
-    if (attributes.kind === 'folder') {
-      if (tree.stat(path) === null) tree.makeFolder(path, attributes.mode);
-    } else if (attributes.kind === 'link') {
-      tree.makeLink(path, attributes.link);
-    } else if (attributes.kind === 'fifo') {
-      tree.makeFifo(path, attributes.mode);
-    } else if (attributes.kind === 'block' || attributes.kind === 'char') {
-      const { kind, mode, deviceMajor, deviceMinor } = attributes;
-      tree.makeDevice(path, kind, mode, deviceMajor, deviceMinor);
-    } else {
-      const to = tree.createFile(path, 0o600);
-      const from = openSync(join(this.#folder, String(row.number)), 'r');
-      try {
-        tree.cloneOrCopy(from, to);
-        tree.setExtended(to, attributes.extended);
-        tree.setAttributes(to, attributes);
-      } finally {
-        closeSync(from);
-        closeSync(to);
-      }
+    settle(tree, path, attributes);
+  }
+
+  #copyFile(tree: Tree, row: KeptRow, path: Buffer, attributes: Attributes): void {
+    const to = tree.createFile(path, 0o600);
+    const from = openSync(join(this.#folder, String(row.number)), 'r');
+    try {
+      tree.cloneOrCopy(from, to);
+      settle(tree, to, attributes);
+    } finally {
+      closeSync(from);
+      closeSync(to);
     }
   }
 

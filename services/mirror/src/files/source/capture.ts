@@ -9,10 +9,12 @@
  * C4. A feed that ended is made again; without a feed everything is walked on a short period.
  * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
  *     something; and since the former life's last word, until the first walk is complete.
+ * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { scan } from '../../catalog/scan.ts';
+import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types.ts';
 import type { Tree } from '../../os/tree.ts';
@@ -29,6 +31,7 @@ const walkEveryMsMin = 1_000;
 /** Without a feed, a walk takes at most this part of the time. */
 const walkShare = 10;
 const feedRetryMs = 5_000;
+const catalogRetryMs = 1_000;
 
 export interface CaptureOptions {
   readonly tree: Tree;
@@ -64,6 +67,7 @@ export class Capture {
   #walkWanted = false;
   #walked = false;
   #timer: NodeJS.Timeout | null = null;
+  #again: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #stopped = new AbortController();
   /** C5, by performance.now(); null: the feed told everything. */
@@ -72,6 +76,8 @@ export class Capture {
   #durable = 0;
   #flushing: Promise<void> | null = null;
   #says = '';
+  /** C6. */
+  #refused: CatalogError | null = null;
 
   constructor(options: CaptureOptions) {
     this.#options = options;
@@ -85,9 +91,9 @@ export class Capture {
     return this.#walked;
   }
 
-  /** Why the tree can't be read; empty when it can. */
+  /** Why the tree can't be read, or the catalog not be written; empty when they can. */
   get trouble(): string {
-    return this.#says;
+    return this.#refused?.message ?? this.#says;
   }
 
   get watching(): boolean {
@@ -103,6 +109,7 @@ export class Capture {
     this.#closed = true;
     this.#stopped.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#again !== null) clearTimeout(this.#again);
     await this.#feed?.close();
     await this.#walking;
     await this.#turn;
@@ -127,7 +134,7 @@ export class Capture {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. */
+  /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. Throws CatalogError (C6). */
   async still<T>(use: (point: Point) => T): Promise<T> {
     for (;;) {
       const used = await this.#next(async () => {
@@ -148,20 +155,24 @@ export class Capture {
     return this.#watching && this.#feed !== null ? this.#feed.barrier() : false;
   }
 
-  /** Everything that happened before this call is in the catalog, whatever it takes. */
+  /** Everything that happened before this call is in the catalog, whatever it takes. Throws CatalogError (C6). */
   async catchUp(): Promise<void> {
     if (!this.#walked || !(await this.barrier())) {
       await this.#walking;
       this.#walk();
       await this.#walking;
+      if (this.#refused !== null) throw this.#refused;
     }
     await this.still(() => undefined);
   }
 
-  /** C3. */
+  /** C3. Throws CatalogError; can be repeated. */
   async onDisk(sequence: number): Promise<void> {
     while (this.#durable < sequence) {
-      await (this.#flushing ??= this.#flush());
+      this.#flushing ??= this.#flush().finally(() => {
+        this.#flushing = null;
+      });
+      await this.#flushing;
     }
   }
 
@@ -169,12 +180,8 @@ export class Capture {
     const { catalog } = this.#options;
     const { lastSequence } = catalog;
     this.#options.beforeFlush();
-    try {
-      await catalog.flush();
-      this.#durable = lastSequence;
-    } finally {
-      this.#flushing = null;
-    }
+    await catalog.flush();
+    this.#durable = lastSequence;
   }
 
   async #startFeed(): Promise<void> {
@@ -224,7 +231,11 @@ export class Capture {
     this.#passWaits = true;
     void this.#next(async () => {
       this.#passWaits = false;
-      await this.#pass();
+      try {
+        await this.#pass();
+      } catch (error) {
+        if (!(error instanceof CatalogError)) throw error;
+      }
     });
   }
 
@@ -242,14 +253,34 @@ export class Capture {
     const before = this.#options.catalog.lastSequence;
     const told = this.#dirty.take();
     const slice = new Slice();
-    await this.#lookAt(told, slice);
-    await this.#settle(slice);
+    try {
+      await this.#lookAt(told, slice);
+      await this.#settle(slice);
+    } catch (error) {
+      if (error instanceof CatalogError) this.#refuse(error, told);
+      throw error;
+    }
+    if (this.#refused !== null) this.#walk(); // C6.
     const { lastSequence } = this.#options.catalog;
     if (lastSequence > before) {
       this.times.note(lastSequence, oldest(told) ?? performance.now());
       this.#options.changed();
     }
     if (this.#dirty.overflowed) this.#walk();
+  }
+
+  /** C6. */
+  #refuse(error: CatalogError, told: ReadonlyMap<string, Told>, againMs = catalogRetryMs): void {
+    for (const [key, { whole, atMs }] of told) this.#dirty.add(pathOfKey(key), whole, atMs);
+    if (error.message !== this.#refused?.message) this.#options.says(error.message);
+    this.#refused = error;
+    this.#lostAtMs = performance.now();
+    this.#unseenSinceMs ??= this.#lostAtMs;
+    if (this.#closed) return;
+    this.#again ??= setTimeout(() => {
+      this.#again = null;
+      this.#soon();
+    }, againMs);
   }
 
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
@@ -360,15 +391,27 @@ export class Capture {
   }
 
   async #walkAll(): Promise<void> {
+    const begun = performance.now();
+    try {
+      await this.#lookAtAll(begun);
+    } catch (error) {
+      if (!(error instanceof CatalogError)) throw error;
+      const tookMs = performance.now() - begun;
+      this.#refuse(error, new Map(), Math.max(catalogRetryMs, tookMs * walkShare));
+    }
+  }
+
+  async #lookAtAll(begun: number): Promise<void> {
     const { catalog, changed } = this.#options;
     const before = catalog.lastSequence;
-    const begun = performance.now();
     const complete = await this.#scan(pathOfKey(''));
     if (this.#closed || !complete) return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
     this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
+    if (this.#refused !== null) this.#options.says('the catalog can be written again');
+    this.#refused = null;
     if (catalog.lastSequence > before) this.times.note(catalog.lastSequence, begun);
     changed();
   }
@@ -396,5 +439,6 @@ function cantRead(path: Buffer, why: string): string {
 
 /** What a disk may answer to one path, and not to the next one. */
 function isTrouble(error: unknown): boolean {
+  if (error instanceof CatalogError) return false;
   return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string';
 }

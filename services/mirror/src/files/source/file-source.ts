@@ -5,10 +5,12 @@
  * S2. The epoch is in the history, on disk, before anything is sent at it. Numbers go on from where they were.
  * S3. What is gone is remembered until every target that is configured acknowledged it.
  * S4. A root that is not the one that was mirrored is refused (root-identity.ts).
+ * S5. A disk that refuses the catalog ends nothing: what is noted there can be noted later, and is never what data hangs on.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { advanceHistory, type History } from '@holdfast/core';
+import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
@@ -52,7 +54,8 @@ export class FileSource {
   #closed = false;
   /** What all targets held after the last drain. */
   #drained: number | null = null;
-  #failure = '';
+  /** Of the last session with a target, until it caught up again. */
+  readonly #failures = new Map<string, string>();
 
   constructor(options: SourceOptions, parts: SourceParts) {
     this.#options = options;
@@ -86,14 +89,18 @@ export class FileSource {
         this.#keepCopyEnd(member, end);
       },
       firstWalk: () => this.#firstWalk.promise,
-      failed: (error) => {
-        this.#failure = `the source failed: ${String(error)}`;
-        options.says?.(this.#failure);
+      failed: (member, error) => {
+        const says = `the source failed: ${String(error)}`;
+        this.#failures.set(member, says);
+        options.says?.(says);
+      },
+      recovered: (member) => {
+        this.#failures.delete(member);
       },
     };
   }
 
-  /** S2. Then changes are noticed, and targets are dialled. */
+  /** S2. Then changes are noticed, and targets are dialled. Throws what the disk says: it is closed then. */
   async start(): Promise<SourceStarted> {
     const { catalog } = this.#parts;
     const { epoch } = this.#options;
@@ -151,6 +158,7 @@ export class FileSource {
     for (const [member, line] of this.#lines) {
       if (targets.some((target) => target.member === member)) continue;
       this.#lines.delete(member);
+      this.#failures.delete(member);
       void line.close('it is no target of this mirror any more');
     }
   }
@@ -190,12 +198,11 @@ export class FileSource {
   async drain(member: string | null, limitMs: number): Promise<readonly Drained[]> {
     const untilMs = performance.now() + limitMs;
     const lines = [...this.#lines.values()].filter((line) => member === null || line.member === member);
-    const caught = await within(this.#capture.catchUp(), untilMs);
+    const hindrance = await this.#catchUp(untilMs);
     const { lastSequence: sequence } = this.#parts.catalog;
     const drained = await Promise.all(
       lines.map(async (line): Promise<Drained> => {
-        if (!caught)
-          return { kind: 'behind', member: line.member, says: 'the last changes were not all found in time' };
+        if (hindrance !== '') return { kind: 'behind', member: line.member, says: hindrance };
         if (await line.holdsBy(sequence, untilMs)) return { kind: 'in-step', member: line.member, sequence };
         const { state, says, behindBytes } = line.row();
         const why = says === '' ? `it is ${state}` : `it is ${state}: ${says}`;
@@ -207,9 +214,10 @@ export class FileSource {
     return drained;
   }
 
-  /** Empty while the root is the folder that it was; else it has to be opened anew. */
+  /** Empty while the root is the folder that it was, and the catalog can be used; else it has to be opened anew. */
   get lost(): string {
-    return rootLost(this.#options.root, this.#parts.tree);
+    const { catalog, tree } = this.#parts;
+    return catalog.lost === '' ? rootLost(this.#options.root, tree) : catalog.lost;
   }
 
   state(): SourceReport {
@@ -218,7 +226,7 @@ export class FileSource {
       mirror: this.#options.name,
       epoch: this.#options.epoch,
       sequence: this.#parts.catalog.lastSequence,
-      says: this.#stopped() ?? (this.#failure === '' ? this.#capture.trouble : this.#failure),
+      says: this.#stopped() ?? this.#trouble,
       export: null,
       targets: [...this.#lines.values()].map((line) => line.row()),
     };
@@ -232,9 +240,29 @@ export class FileSource {
     await Promise.all([...this.#lines.values()].map((line) => line.close('the source is closed')));
     await this.#capture.close();
     if (!this.#started) return;
-    this.#note();
-    await this.#capture.onDisk(this.#parts.catalog.lastSequence);
-    await this.#parts.catalog.flush();
+    try {
+      this.#writeNote();
+      await this.#capture.onDisk(this.#parts.catalog.lastSequence);
+      await this.#parts.catalog.flush();
+    } catch (error) {
+      this.#notNoted(error);
+    }
+  }
+
+  /** Everything that happened is in the catalog. Empty; or why not by then. */
+  async #catchUp(untilMs: number): Promise<string> {
+    try {
+      const caught = await within(this.#capture.catchUp(), untilMs);
+      return caught ? '' : 'the last changes were not all found in time';
+    } catch (error) {
+      if (!(error instanceof CatalogError)) throw error;
+      return error.message;
+    }
+  }
+
+  get #trouble(): string {
+    const [failure] = this.#failures.values();
+    return failure ?? this.#capture.trouble;
   }
 
   /** S1. */
@@ -270,7 +298,22 @@ export class FileSource {
     this.#note();
   }
 
+  /** S5. */
   #note(): void {
+    try {
+      this.#writeNote();
+    } catch (error) {
+      this.#notNoted(error);
+    }
+  }
+
+  /** Throws what is no trouble of a disk. */
+  #notNoted(error: unknown): void {
+    if (!(error instanceof CatalogError)) throw error;
+    this.#options.says?.(error.message);
+  }
+
+  #writeNote(): void {
     const { catalog } = this.#parts;
     const before = readNote(catalog)?.targets ?? {};
     const targets: Record<string, TargetNote> = {};
@@ -289,8 +332,12 @@ export class FileSource {
     const { catalog } = this.#parts;
     const acked = [...this.#lines.values()].map((line) => line.acked ?? 0);
     const lowest = Math.min(...acked, ...this.#copyEnds.values());
-    if (Number.isFinite(lowest) && lowest > catalog.horizon)
+    if (!Number.isFinite(lowest) || lowest <= catalog.horizon) return;
+    try {
       catalog.collect(lowest, performance.now() + collectMs);
+    } catch (error) {
+      this.#notNoted(error);
+    }
   }
 }
 

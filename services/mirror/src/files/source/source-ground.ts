@@ -21,6 +21,8 @@ export interface SourceGround {
   readonly keepCopyEnd: (member: string, end: number | null) => void;
   /** Resolves when everything was looked at once. */
   readonly firstWalk: () => Promise<void>;
-  /** Something that is a fault of ours, or of the disk. */
-  readonly failed: (error: unknown) => void;
+  /** A session with this target ended by a fault of ours, or of the disk. */
+  readonly failed: (member: string, error: unknown) => void;
+  /** It has caught up. */
+  readonly recovered: (member: string) => void;
 }

@@ -296,7 +296,7 @@ export class TargetLine {
       if (error instanceof CompareInstead) this.#compare = true;
       else if (!(error instanceof SessionOver)) {
         link.close('the source failed');
-        this.#ground.failed(error);
+        this.#ground.failed(this.member, error);
       }
       this.#says = error instanceof Error ? error.message : String(error);
     }
@@ -409,6 +409,7 @@ export class TargetLine {
   #catchUp(): void {
     if (!this.#caughtUp || this.#owed > 0) return;
     this.#progress.caughtUp();
+    this.#ground.recovered(this.member);
     this.#ground.keepCopyEnd(this.member, null);
   }
 

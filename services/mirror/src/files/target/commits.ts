@@ -228,7 +228,7 @@ export class Commits {
       const unfit =
         next.drops === this.#drops ? records.unfit(staged.batch) : 'it was sent on top of what did not fit';
       if (unfit !== null) {
-        this.#dropUnapplied();
+        if (!(await this.#dropUnapplied())) return;
         listener.unfit(unfit);
         continue;
       }
@@ -236,7 +236,9 @@ export class Commits {
       const done =
         (await this.#persist(() => applying.run(), Infinity)) &&
         (await this.#persist(async () => {
-          if (records.applied < number) await records.record(number, staged.batch);
+          await records.record(number, staged.batch);
+          // Before anything is told: this may have to be tried again.
+          if (applying.misfits.length > 0) records.distrust();
           ground.failPoint('apply:recorded');
           ground.staging.mark({ number, step: 0 });
           ground.failPoint('apply:marked');
@@ -251,18 +253,26 @@ export class Commits {
     }
   }
 
-  /** What is durable and can't be applied is skipped, with everything that was sent on top of it. */
-  #dropUnapplied(): void {
-    const last = this.#unapplied.at(-1);
-    if (last === undefined) return;
+  /**
+   * What is durable and can't be applied is skipped, with everything that was sent on top of it, also meanwhile. False:
+   * closed before that.
+   */
+  async #dropUnapplied(): Promise<boolean> {
+    const { records, ground } = this.#options;
     this.#drops += 1;
-    this.#options.records.skip(last.number);
-    this.#options.ground.staging.mark({ number: last.number, step: 0 });
-    this.#appliedNumber = last.number;
-    for (const { number, staged } of this.#unapplied) this.#used.push({ number, ids: staged.staged });
-    this.#unapplied = [];
-    this.#unappliedBytes = 0;
+    const skipped = await this.#persist(() => {
+      const last = this.#unapplied.at(-1);
+      if (last === undefined) return Promise.resolve();
+      records.skip(last.number);
+      ground.staging.mark({ number: last.number, step: 0 });
+      this.#appliedNumber = last.number;
+      for (const { number, staged } of this.#unapplied) this.#used.push({ number, ids: staged.staged });
+      this.#unapplied = [];
+      this.#unappliedBytes = 0;
+      return Promise.resolve();
+    }, Infinity);
     this.#arm();
+    return skipped;
   }
 
   #arm(): void {

@@ -36,8 +36,8 @@ import type {
 import type { KeptStore } from '../divergence/kept-store.ts';
 import { attributesAt, type OwnVersion } from '../divergence/own-version.ts';
 import type { Records } from './records.ts';
+import { namesThere, statThere } from './there.ts';
 import type { TargetSelection } from './types.ts';
-import { isMisfit } from './trouble.ts';
 import { losesContents, unknownVersions } from './unknown.ts';
 
 const sliceMs = 8;
@@ -100,7 +100,7 @@ export class Comparing {
     }
     for (const path of unclean === null || !this.#keeps ? [] : await unclean()) {
       if (!selection.includes(path)) continue;
-      const here = this.#ground.tree.stat(path) !== null;
+      const here = statThere(this.#ground.tree, path) !== null;
       const change = !here ? 'deleted' : records.knows(path) ? 'written' : 'created';
       this.#own.set(path.toString('latin1'), change);
     }
@@ -113,7 +113,7 @@ export class Comparing {
       );
   }
 
-  /** Answers one offer. Throws what the disk says; can be repeated. */
+  /** Answers one offer. Throws what the disk says, also of what is changed by others meanwhile; can be repeated. */
   async answer(offer: Offer): Promise<void> {
     const wants: WantedEntry[] = [];
     const equal: { path: Buffer; attributes: Attributes | null }[] = [];
@@ -167,7 +167,7 @@ export class Comparing {
     const change = this.#own.get(path.toString('latin1'));
     if (change === undefined) return null;
     const epoch: Epoch = records.ownerEpoch;
-    const stat = tree.stat(path);
+    const stat = statThere(tree, path);
     if (stat === null || stat.kind === 'socket') return { path, attributes: null, change: 'deleted', epoch };
     const attributes = attributesAt(tree, path, stat);
     return { path, attributes, change: change === 'deleted' ? 'created' : change, epoch };
@@ -176,7 +176,7 @@ export class Comparing {
   async #compare(entry: OfferedEntry): Promise<WantedEntry | null> {
     const { path, attributes } = entry;
     const { tree } = this.#ground;
-    const stat = statOrNull(tree, path);
+    const stat = statThere(tree, path);
     if (attributes === null) return stat === null ? null : { path, whole: true, blocks: [] };
     if (stat?.kind !== attributes.kind) return { path, whole: true, blocks: [] };
     if (attributes.kind === 'link' && !tree.readLink(path).equals(attributes.link))
@@ -228,9 +228,9 @@ export class Comparing {
     let paths: Buffer[] = [];
     const folders: Buffer[] = [Buffer.alloc(0)];
     for (let folder = folders.pop(); folder !== undefined && !this.#ended; folder = folders.pop()) {
-      for (const { name, kind } of tree.readFolder(folder)) {
+      for (const { name, kind } of namesThere(tree, folder)) {
         const path = folder.length === 0 ? name : Buffer.concat([folder, slash, name]);
-        const known = kind ?? tree.stat(path)?.kind ?? 'socket';
+        const known = kind ?? statThere(tree, path)?.kind ?? 'socket';
         if (known === 'socket' || !selection.includes(path)) continue;
         paths.push(path);
         if (known === 'folder') folders.push(path);
@@ -277,16 +277,6 @@ function piece(paths: readonly Buffer[], from: number): Buffer[] {
 function lastBlock({ attributes, blockBytes }: OfferedEntry): number[] {
   const size = attributes?.size ?? 0;
   return size === 0 ? [] : [Math.ceil(size / blockBytes) - 1];
-}
-
-function statOrNull(tree: Tree, path: Buffer): Stat | null {
-  try {
-    return tree.stat(path);
-  } catch (error) {
-    // A folder of the path is a link here: what the source has beneath it is not there.
-    if (isMisfit(error)) return null;
-    throw error;
-  }
 }
 
 function sameAttributes(tree: Tree, path: Buffer, stat: Stat, wanted: Attributes): boolean {

@@ -185,6 +185,9 @@ export class CopyCommits {
     const { ground, records, listener } = this.#options;
     const { count, unfit } = records.recordCopied(group.slice(0, recordedMax));
     ground.failPoint('copy:recorded');
+    // Before anything is told: this may have to be tried again. Some of what does not fit was done as well.
+    const isAsSent = unfit === null && group.slice(0, count).every(({ misfits }) => misfits.length === 0);
+    if (!isAsSent) records.distrust();
     for (const { staged, bytes, misfits, skipped } of group.slice(0, count)) {
       for (const id of staged.staged) ground.staging.remove(id);
       this.#bytes -= bytes;
@@ -195,8 +198,6 @@ export class CopyCommits {
       await setImmediate();
       return group.slice(count);
     }
-    // Some of it was done: what is here is not known any more.
-    records.distrust();
     this.#forget(group.slice(count));
     listener.unfit(unfit);
     return [];

@@ -168,9 +168,10 @@ export class FileTarget {
     return { position, consistent };
   }
 
-  /** Empty while the root is the folder that it was; else it has to be opened anew. */
+  /** Empty while the root is the folder that it was, and the catalog can be used; else it has to be opened anew. */
   get lost(): string {
-    return rootLost(this.#options.root, this.#parts.ground.tree);
+    const { root, catalog } = this.#options;
+    return catalog.lost === '' ? rootLost(root, this.#parts.ground.tree) : catalog.lost;
   }
 
   state(): TargetReport {
@@ -242,21 +243,19 @@ export class FileTarget {
 
   /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */
   #removeStaging(): void {
-    const { ground } = this.#parts;
     this.#cleared = true;
-    try {
-      ground.staging.clear();
-    } catch (error) {
-      if (waitingReason(error) === null) throw error;
-      this.#tell(`the staging folder stays: ${String(error)}`);
-    }
+    this.#clear(0);
   }
 
   #removeUnused(): void {
-    const { ground } = this.#parts;
     if (this.#closed !== '' || this.#emptying !== null || !this.#commits.settled) return;
+    this.#clear(this.#options.unusedMs ?? unusedMsDefault);
+  }
+
+  #clear(unusedMs: number): void {
+    const { staging } = this.#parts.ground;
     try {
-      if (ground.staging.unusedFor(this.#options.unusedMs ?? unusedMsDefault)) ground.staging.clear();
+      if (unusedMs === 0 || staging.unusedFor(unusedMs)) staging.clear();
     } catch (error) {
       if (waitingReason(error) === null) throw error;
       this.#tell(`the staging folder stays: ${String(error)}`);

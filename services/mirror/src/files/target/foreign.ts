@@ -9,7 +9,7 @@ import type { Tree } from '../../os/tree.ts';
 import type { ChildStat } from '../../os/types.ts';
 import type { Foreign, TargetSelection } from './types.ts';
 import { hasRoomFor } from './room-for-names.ts';
-import { isMisfit } from './trouble.ts';
+import { childrenThere } from './there.ts';
 
 const sliceMs = 8;
 const searchShare = 20;
@@ -68,7 +68,7 @@ export async function searchForeign(
   let sliceEnd = performance.now() + sliceMs;
   for (let folder = folders.pop(); folder !== undefined && !until(); folder = folders.pop()) {
     const known = folder.id === null ? new Map<string, Entry>() : childrenOf(catalog, folder.id);
-    for (const { name, stat } of onDisk(tree, folder.path)) {
+    for (const { name, stat } of childrenThere(tree, folder.path)) {
       const path = folder.path.length === 0 ? name : Buffer.concat([folder.path, slash, name]);
       const key = name.toString('latin1');
       const entry = known.get(key);
@@ -128,16 +128,6 @@ function touched(
     mtimeNs !== attributes.mtimeNs ||
     inode !== own
   );
-}
-
-function onDisk(tree: Tree, folder: Buffer): readonly ChildStat[] {
-  try {
-    return tree.statChildren(folder);
-  } catch (error) {
-    // Gone, or no folder any more: what was known beneath it is missing.
-    if (isMisfit(error)) return [];
-    throw error;
-  }
 }
 
 function childrenOf(catalog: Catalog, id: number): Map<string, Entry> {

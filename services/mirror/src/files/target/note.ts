@@ -3,6 +3,9 @@
 import * as z from 'zod';
 import type { Epoch, History, Position } from '@holdfast/core';
 
+/** Its name among the notes of the catalog. */
+export const note = 'target';
+
 /** Changes of the catalog that nobody else may have. */
 export interface Own {
   /** Of whoever made them. */

@@ -10,6 +10,7 @@
  * R3  What this copy wrote as an owner stays its own until a consistent batch of a new source is recorded: while
  *     everything is compared each batch may be the last one of its connection, and of this process.
  * R4  So does what this copy has of a lost owner, and the one with which everything is compared never had.
+ * R5  Where the disk refuses the catalog, nothing of the batch counts as recorded: it is recorded again.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -21,16 +22,15 @@ import type { Attributes } from '../../transport/types.ts';
 import { drainedAt } from '../source/notes.ts';
 import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
-import { noteText, readNote, type Note } from './note.ts';
+import { note, noteText, readNote, type Note } from './note.ts';
 import { ownChanges, type OwnChange } from './own-changes.ts';
 import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
-import { isMisfit } from './trouble.ts';
+import { statThere } from './there.ts';
 
 /** Operations in one transaction, and changes read at once. */
 const sliceMax = 2_000;
 const sweepMs = 8;
-const note = 'target';
 
 /** Where this copy stands. */
 export interface Standing {
@@ -121,8 +121,15 @@ export class Records {
     this.#catalog.recordPut(root, onDisk(stat), stat, this.#catalog.lastSequence, false);
   }
 
-  /** R1. After the batch was applied; what the disk has now is recorded with it. */
+  /** R1. After the batch was applied; what the disk has now is recorded with it. Can be repeated. */
   async record(number: number, batch: Batch): Promise<void> {
+    const catalog = this.#catalog;
+    if (number > this.applied) await this.#recordBatch(number, batch);
+    while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
+    this.settle(batch.operations);
+  }
+
+  async #recordBatch(number: number, batch: Batch): Promise<void> {
     const catalog = this.#catalog;
     const sequence = Math.max(batch.sequence, catalog.lastSequence);
     const { operations } = batch;
@@ -136,13 +143,11 @@ export class Records {
       await setImmediate();
     }
     const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
-    catalog.write(() => {
+    this.#write(() => {
       this.#recordAll(operations.slice(rest), sequence, taken);
       this.#reach(batch, sequence, number, own);
     });
     this.#wasOwner = own !== null;
-    while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
-    this.settle(operations);
   }
 
   /**
@@ -156,7 +161,7 @@ export class Records {
     const known = position === null && first !== undefined ? [{ epoch: first.epoch, sequence: 0 }] : [];
     const nothing = { epoch, sequence: 0, checksum: '0'.repeat(16) };
     const standing = { position: nothing, history: known, consistent: false };
-    this.#catalog.write(() => {
+    this.#write(() => {
       const held = this.#heldNow();
       this.#keepStanding(standing, { ...this.#note, position: nothing, own: this.#ownNow(), held });
     });
@@ -166,7 +171,6 @@ export class Records {
   recordCopied(group: readonly CopiedBatch[]): { readonly count: number; readonly unfit: string | null } {
     const catalog = this.#catalog;
     const own = this.#ownNow();
-    const [standing, noted] = [this.#standing, this.#note];
     const record = (): { count: number; unfit: string | null } => {
       for (const [count, { staged, stats }] of group.entries()) {
         const { batch } = staged;
@@ -181,13 +185,7 @@ export class Records {
       this.settle(group.flatMap(({ staged }) => staged.batch.operations));
       return { count: group.length, unfit: null };
     };
-    try {
-      return catalog.write(record);
-    } catch (error) {
-      // Nothing of it happened.
-      [this.#standing, this.#note] = [standing, noted];
-      throw error;
-    }
+    return this.#write(record);
   }
 
   /** Folders in which a batch worked keep the times that the source told of them. Can be repeated. */
@@ -203,16 +201,19 @@ export class Records {
 
   /** Batches up to this number are passed over: the standing stays as it is. */
   skip(number: number): void {
-    this.#catalog.write(() => {
+    this.#write(() => {
       this.#keepStanding(this.#standing, { ...this.#note, applied: number });
     });
   }
 
-  /** The tree is not what the catalog says: the next source compares everything. */
+  /** The tree is not what the catalog says: the next source compares everything. Can be repeated. */
   distrust(): void {
-    this.#catalog.write(() => {
-      const note = { ...this.#note, own: this.#ownNow(), held: this.#heldNow() };
-      this.#keepStanding({ ...this.#standing, history: [], consistent: false }, note);
+    const { history, consistent } = this.#standing;
+    const own = this.#ownNow();
+    if (!consistent && history.length === 0 && (own === null) === (this.#note.own === null)) return;
+    this.#write(() => {
+      const next = { ...this.#note, own, held: this.#heldNow() };
+      this.#keepStanding({ ...this.#standing, history: [], consistent: false }, next);
     });
   }
 
@@ -232,21 +233,22 @@ export class Records {
     if (least === Infinity) return null;
     const upTo = sinceThen === null ? ahead?.upTo : undefined;
     const next = { epoch: this.ownerEpoch, upTo: upTo ?? this.#catalog.lastSequence, above: least };
-    this.#catalog.write(() => {
+    this.#write(() => {
       this.#keepStanding(this.#standing, { ...this.#note, ahead: next });
     });
     return least;
   }
 
-  /** Notes what the disk has now (own inode, own times). */
+  /** Notes what the disk has now (own inode, own times), of all names of a file. */
   refresh(paths: Iterable<Buffer>): void {
     this.#catalog.write(() => {
       for (const path of paths) {
         const entry = this.#catalog.byPath(path);
         const stat = entry === null ? null : this.#statOf(path);
-        if (entry !== null && stat !== null && stat.kind === entry.attributes.kind) {
-          this.#catalog.recordLocal(entry.id, stat);
-        }
+        if (entry === null || stat?.kind !== entry.attributes.kind) continue;
+        this.#catalog.recordLocal(entry.id, stat);
+        if (stat.kind === 'folder' || stat.nlink < 2) continue;
+        for (const { id } of this.#catalog.linked(stat.inode)) this.#catalog.recordLocal(id, stat);
       }
     });
   }
@@ -404,10 +406,16 @@ export class Records {
   }
 
   #statOf(path: Buffer): Stat | null {
+    return statThere(this.#tree, path);
+  }
+
+  /** R4. */
+  #write<T>(work: () => T): T {
+    const [standing, noted] = [this.#standing, this.#note];
     try {
-      return this.#tree.stat(path);
+      return this.#catalog.write(work);
     } catch (error) {
-      if (isMisfit(error)) return null;
+      [this.#standing, this.#note] = [standing, noted];
       throw error;
     }
   }

@@ -56,8 +56,7 @@ export async function replay(
       await applying.run();
       misfits.push(...applying.misfits);
     }
-    if (number > records.applied) await records.record(number, batch);
-    else records.settle(batch.operations);
+    await records.record(number, batch);
     if (number > marker.number) staging.mark({ number, step: 0 });
     ground.failPoint('recover:applied');
   }

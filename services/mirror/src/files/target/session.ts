@@ -29,7 +29,7 @@ import type { Committing } from './committing.ts';
 import { OpenBatch } from './open-batch.ts';
 import type { StagedBatch } from './open-batch.ts';
 import type { Staging } from './staging.ts';
-import { waitingReason } from './trouble.ts';
+import { isMisfit, waitingReason } from './trouble.ts';
 
 /** Most of it lies in staging files; of contents within operations a batch has at most 4 MiB. */
 const unsyncedBytesMax = 128 << 20;
@@ -140,7 +140,7 @@ export class Session {
   /** Does what can be done at once; what has to wait is answered. */
   #now(frame: Frame): (() => Promise<void>) | null {
     if (frame.kind === 'plan' || frame.kind === 'offer')
-      return () => this.#retried(() => this.#compare(frame));
+      return () => this.#retried(() => this.#compare(frame), comparingReason);
     const open = this.#open;
     const needsWrites = frame.kind === 'data' || frame.kind === 'hole' || frame.kind === 'commit';
     if (needsWrites && open?.mustWait(frame) === true) return () => this.#afterWrites(open, frame);
@@ -175,7 +175,7 @@ export class Session {
     while (this.#crowded && !this.#over) await this.#ground.commits.progress();
   }
 
-  async #retried(what: () => Promise<void>): Promise<void> {
+  async #retried(what: () => Promise<void>, reasonOf = waitingReason): Promise<void> {
     const until = performance.now() + this.#ground.retryMs;
     for (let wait = retryMsMin; !this.#over; wait = Math.min(wait * 2, retryMsMax)) {
       try {
@@ -183,7 +183,7 @@ export class Session {
         this.#ground.waiting('');
         return;
       } catch (error) {
-        const reason = waitingReason(error);
+        const reason = reasonOf(error);
         if (reason === null) throw error;
         this.#ground.waiting(reason);
         if (performance.now() + wait > until) {
@@ -326,4 +326,9 @@ export class Session {
     this.#open = null;
     this.#ground.ended(this, says);
   }
+}
+
+/** Somebody took away what was being looked at: what is there now decides. */
+function comparingReason(error: unknown): string | null {
+  return isMisfit(error) ? 'others change its folder while it is compared' : waitingReason(error);
 }

@@ -14,6 +14,7 @@ import type { OfferedEntry, WantedEntry } from '../../transport/types.ts';
 import { attributesAt, type OwnVersion } from '../divergence/own-version.ts';
 import { isOurs } from './own-root.ts';
 import type { Records } from './records.ts';
+import { childrenThere, statThere } from './there.ts';
 import type { TargetSelection } from './types.ts';
 
 export interface UnknownGround {
@@ -41,7 +42,7 @@ export async function unknownVersions(
   { path, attributes }: OfferedEntry,
 ): Promise<OwnVersion[]> {
   const { tree, records } = ground;
-  const stat = tree.stat(path);
+  const stat = statThere(tree, path);
   if (stat === null || stat.kind === 'socket' || path.length === 0) return [];
   const change = attributes === null ? 'created' : 'written';
   const versions = records.isUntouched(path, stat) ? [] : [versionAt(ground, path, stat, change)];
@@ -65,7 +66,7 @@ async function* excludedBeneath(ground: UnknownGround, folder: Buffer): AsyncGen
   const folders = [folder];
   let sliceEnd = performance.now() + sliceMs;
   for (let one = folders.pop(); one !== undefined; one = folders.pop()) {
-    for (const { name, stat } of tree.statChildren(one)) {
+    for (const { name, stat } of childrenThere(tree, one)) {
       const path = Buffer.concat([one, slash, name]);
       const selected = one === folder && selection.includes(path);
       if (selected || isOurs(name) || stat.kind === 'socket') continue;

@@ -1,0 +1,96 @@
+/** What a source gets over: a session that failed, and a feed that lost changes, or ended. */
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { afterEach, expect, jest, test } from '@jest/globals';
+import type { Feed, FeedListener } from '../src/feed/types.ts';
+import { Tree } from '../src/os/tree.ts';
+import { OsError } from '../src/os/types.ts';
+import { makePair, type MirrorPair } from './mirror-pair.ts';
+
+jest.setTimeout(30_000);
+let pair: MirrorPair;
+
+afterEach(async () => {
+  await pair.close();
+});
+
+/** Tells nothing by itself, and says that it told everything. */
+class DeafFeed implements Feed {
+  readonly listener: FeedListener;
+  closed = false;
+
+  constructor(listener: FeedListener) {
+    this.listener = listener;
+  }
+
+  start(): ReturnType<Feed['start']> {
+    return Promise.resolve({ kind: 'watching' });
+  }
+
+  barrier(): Promise<boolean> {
+    return Promise.resolve(true);
+  }
+
+  close(): Promise<void> {
+    this.closed = true;
+    return Promise.resolve();
+  }
+}
+
+/** With one file, which has another text at the source than at the target, one that is only here, and one only there. */
+async function withUntold(): Promise<DeafFeed[]> {
+  const feeds: DeafFeed[] = [];
+  pair = await makePair({
+    prepare: (root) => {
+      for (const name of ['changed', 'removed']) writeFileSync(`${root}/${name}`, 'before');
+    },
+    makeFeed: (listener) => {
+      const feed = new DeafFeed(listener);
+      feeds.push(feed);
+      return feed;
+    },
+  });
+  await pair.settle();
+  writeFileSync(pair.at('changed'), 'and after');
+  writeFileSync(pair.at('new'), 'new');
+  rmSync(pair.at('removed'));
+  await pair.settle();
+  expect(pair.differences()).not.toEqual([]);
+  return feeds;
+}
+
+test('a feed that lost changes and goes on: everything is looked at', async () => {
+  const [feed, ...more] = await withUntold();
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  await pair.until(() => pair.differences().length === 0, 'the copy is equal');
+  expect(more).toEqual([]);
+  expect(pair.said.join('\n')).toMatch(/overflowed; everything is looked at/);
+  await pair.until(() => pair.source.state().targets[0]?.behindMs === 0, 'nothing is unseen');
+});
+
+test('a feed that ended: everything is looked at, and again when there is a new one', async () => {
+  const feeds = await withUntold();
+  feeds[0]?.listener.lost({ says: 'the change feed ended', ended: true });
+  await pair.until(() => pair.differences().length === 0, 'the copy is equal');
+  expect(feeds).toHaveLength(1);
+  await pair.until(() => feeds.length === 2, 'there is a new feed');
+  expect(feeds[0]?.closed).toBe(true);
+  await pair.until(() => pair.source.state().targets[0]?.behindMs === 0, 'nothing is unseen');
+  writeFileSync(pair.at('told'), 'told');
+  feeds[1]?.listener.changed([{ path: Buffer.from('told'), whole: false }]);
+  await pair.until(() => pair.differences().length === 0, 'the new one is heard');
+});
+
+test('a failure of one session is told until the target has caught up again', async () => {
+  pair = await makePair();
+  await pair.settle();
+  const open = jest.spyOn(Tree.prototype, 'openRead').mockImplementationOnce(() => {
+    throw new OsError('EMFILE', 'openRead', null);
+  });
+  writeFileSync(pair.at('large'), Buffer.alloc(100_000, 1));
+  await pair.until(() => pair.said.some((says) => says.includes('the source failed')), 'it failed');
+  open.mockRestore();
+  await pair.settle();
+  expect(pair.source.state()).toMatchObject({ says: '', targets: [{ state: 'replicating' }] });
+  expect(pair.differences()).toEqual([]);
+});
