@@ -278,7 +278,7 @@ describe('events', () => {
         '2026-11-20 10:00:00  -      -       failover  reason of e2',
       ),
     );
-    expect(cluster.requests('events')[0]).toEqual({ follow: false, group: '', limit: 5 });
+    expect(cluster.requests('events')[0]).toEqual({ follow: false, group: '', limit: 5, after: 0n });
     expect((await run(cluster, ['events', '--limit', 'x'])).status).toBe(2);
   });
 
@@ -306,5 +306,34 @@ describe('events', () => {
       .split('\n')
       .map((line): unknown => JSON.parse(line));
     expect(shown).toMatchObject([{ id: 'e1' }, { id: 'e2' }]);
+  });
+
+  it('are followed in the order in which they came, however late a server told what happened to it', async () => {
+    const cluster = new FakeCluster();
+    const stop = new AbortController();
+    const asked: bigint[] = [];
+    cluster.answers = {
+      async *events(request) {
+        await Promise.resolve();
+        asked.push(request.after);
+        if (asked.length === 1) {
+          yield ok(event('300-b-1', { revision: 7n }));
+          yield ok(event('100-a-1', { revision: 9n }));
+          yield bad('unreachable', 'a went away');
+          return;
+        }
+        yield ok(event('100-a-1', { revision: 9n }));
+        yield ok(event('101-a-2', { revision: 9n }));
+        yield ok(event('102-a-3', { revision: 10n }));
+        stop.abort();
+      },
+    };
+    const { out } = await run(cluster, ['events', '--follow', '-o', 'json'], { stop });
+    const ids = out
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+    expect(ids).toEqual(['300-b-1', '100-a-1', '101-a-2', '102-a-3']);
+    expect(asked).toEqual([0n, 8n]);
   });
 });

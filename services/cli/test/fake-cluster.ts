@@ -96,6 +96,7 @@ export const event = (id: string, changes: Partial<admin.Event> = {}): admin.Eve
   reason: `reason of ${id}`,
   epoch: 7n,
   inputs: '',
+  revision: 0n,
   ...changes,
 });
 
