@@ -196,7 +196,7 @@ describe('explain, check and maintenance', () => {
   it('checks: status 1 when there are problems, each with what to do', async () => {
     const well = await run(new FakeCluster(), ['check', '-o', 'json']);
     expect(well.status).toBe(0);
-    expect(JSON.parse(well.out)).toEqual({ ok: true, problems: [] });
+    expect(JSON.parse(well.out)).toEqual({ ok: true, problems: [], warnings: [] });
     const cluster = new FakeCluster();
     const problem = {
       name: 'program',
@@ -204,10 +204,10 @@ describe('explain, check and maintenance', () => {
       says: 'arping is missing',
       fix: 'apt install iputils-arping',
     };
-    cluster.answers = { check: () => Promise.resolve(ok({ problems: [problem] })) };
+    cluster.answers = { check: () => Promise.resolve(ok({ problems: [problem], warnings: [] })) };
     const sick = await run(cluster, ['check', 'd3', '-o', 'json']);
     expect(sick.status).toBe(1);
-    expect(JSON.parse(sick.out)).toEqual({ ok: false, problems: [problem] });
+    expect(JSON.parse(sick.out)).toEqual({ ok: false, problems: [problem], warnings: [] });
     const table = await run(cluster, ['check', 'd3']);
     expect(table.out).toBe(
       lines(
@@ -219,6 +219,27 @@ describe('explain, check and maintenance', () => {
       ),
     );
     expect(cluster.requests('check')).toEqual([{ group: 'd3' }, { group: 'd3' }]);
+  });
+
+  it('checks: what somebody wanted so is told, and is no failure', async () => {
+    const cluster = new FakeCluster();
+    const says = 'd3: the cluster is in maintenance; nothing is taken over';
+    const warning = { name: 'maintenance', server: '', says, fix: 'holdfast maintenance off' };
+    cluster.answers = { check: () => Promise.resolve(ok({ problems: [], warnings: [warning] })) };
+    const told = await run(cluster, ['check', '-o', 'json']);
+    expect([told.status, JSON.parse(told.out)]).toEqual([0, { ok: true, problems: [], warnings: [warning] }]);
+    const table = await run(cluster, ['check']);
+    expect(table.out).toBe(
+      lines(
+        'ok: nothing found that would make a takeover of the cluster fail',
+        '',
+        '1 warning:',
+        '',
+        'maintenance',
+        `  ${says}.`,
+        '  To do: holdfast maintenance off.',
+      ),
+    );
   });
 
   it('suggests a group whose name was mistyped', async () => {

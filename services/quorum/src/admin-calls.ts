@@ -68,8 +68,8 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
         const known = service.state.view.config?.value.groups;
         if (request.group !== '' && known?.has(request.group) !== true)
           return noGroup(service, request.group);
-        const problems = await check(service, cluster, request.group, await around.storeHealth(), bootMs());
-        return { kind: 'ok', value: { problems: [...problems] } };
+        const health = await around.storeHealth();
+        return { kind: 'ok', value: await check(service, cluster, request.group, health, bootMs()) };
       }),
     createToken: (request) =>
       withService((service) => makeToken(directory, service.storeNow, request, Date.now())),
