@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { admin } from '@holdfast/proto';
@@ -274,6 +274,28 @@ describe('explain, check and maintenance', () => {
       { on: true, server: '', group: '', reason: 'disks', dryRun: false },
       { on: false, server: '', group: 'd3', reason: '', dryRun: true },
     ]);
+  });
+});
+
+describe('a dry run of the lab', () => {
+  const nowhere = join(tmpdir(), 'holdfast-no-lab-here');
+  const lab = (...words: readonly string[]) =>
+    run(new FakeCluster(), ['lab', '--lab-dir', nowhere, ...words, '--dry-run', '-o', 'json']);
+
+  it('tells what would be on, and makes nothing', async () => {
+    const { status, out } = await lab('up', '--hosts', 'a,b,w', '--outage', '4s');
+    const says = `hosts a, b, w would be on, in ${nowhere}, with a cluster on them whose outage is 4s`;
+    expect([status, JSON.parse(out)]).toEqual([0, { dryRun: true, says }]);
+    expect(existsSync(nowhere)).toBe(false);
+  });
+
+  it('still refuses what is wrong', async () => {
+    expect((await lab('up', '--outage', 'soon')).status).toBe(2);
+  });
+
+  it('tells that there is nothing to remove', async () => {
+    const { status, out } = await lab('down');
+    expect([status, JSON.parse(out)]).toEqual([0, { dryRun: true, says: `there is no lab in ${nowhere}` }]);
   });
 });
 
