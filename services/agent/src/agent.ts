@@ -196,8 +196,17 @@ export class Agent implements Host {
     });
     const { certificate } = directory;
     const services = this.#services;
-    this.#preflight = new Preflight(this, { services, addresses, clocks, guard, mirrors, certificate });
     this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard });
+    const ports = (): readonly string[] => [...this.#heartbeats.troubles, ...this.#metrics.troubles];
+    this.#preflight = new Preflight(this, {
+      services,
+      addresses,
+      clocks,
+      guard,
+      mirrors,
+      certificate,
+      ports,
+    });
   }
 
   bootMs(): BootMs {
@@ -222,11 +231,15 @@ export class Agent implements Host {
     this.#preflight.check();
   }
 
-  /** Resolves when it is at work: sockets bound, the former life recalled, the loop running. */
-  async start(): Promise<void> {
+  /**
+   * Resolves when it is at work: sockets bound, the former life recalled, the loop running. With a sentence, nothing was begun:
+   * another process has the port of the heartbeats, and nothing runs here that would be lost.
+   */
+  async start(): Promise<string | null> {
     this.#guard?.start();
-    const [started] = await Promise.all([this.#recall(), this.#heartbeats.bind()]);
-    if (this.#closed) return;
+    const [started, taken] = await Promise.all([this.#recall(), this.#heartbeats.bind()]);
+    if (this.#closed) return null;
+    if (taken[0] !== undefined && started.held.length === 0) return taken[0];
     for (const says of this.#prepared.memory.garbage) this.note(null, 'state-lost', says);
     const { held, promises } = started;
     this.journal.write('started', { incarnation: this.#options.incarnation, held, promises });
@@ -236,6 +249,7 @@ export class Agent implements Host {
     this.#watching.start();
     await this.#metrics.listen(this.#options.directory.record.ports.metrics, this.#options.metricsAddress);
     this.#preflight.check();
+    return null;
   }
 
   /** Gives up every group in order; `released` tells the end. */

@@ -19,11 +19,13 @@ export interface DatagramListener {
 }
 
 const retryMs = 1_000;
+const notHere = 'EADDRNOTAVAIL';
+const inUse = 'EADDRINUSE';
 
 type Binding =
   | { readonly kind: 'trying'; readonly socket: Socket }
   | { readonly kind: 'bound'; readonly socket: Socket }
-  | { readonly kind: 'absent'; readonly code: string };
+  | { readonly kind: 'absent'; readonly code: string; readonly says: string };
 
 export class HeartbeatSockets {
   readonly #port: number;
@@ -63,6 +65,20 @@ export class HeartbeatSockets {
     return [...this.#bindings].filter(([, b]) => b.kind === 'bound').map(([address]) => address);
   }
 
+  /** Addresses of this host that can't be bound, in words. */
+  get troubles(): readonly string[] {
+    return [...this.#bindings.values()].flatMap((b) =>
+      b.kind === 'absent' && b.code !== notHere ? [b.says] : [],
+    );
+  }
+
+  /** The same, where another process has the port: it would stay like this. */
+  get taken(): readonly string[] {
+    return [...this.#bindings.values()].flatMap((b) =>
+      b.kind === 'absent' && b.code === inUse ? [b.says] : [],
+    );
+  }
+
   /** False when there is no socket for that source address. Failures while sending are counted by `failed`. */
   send(bytes: Buffer, from: string, to: string, port: number, failed: (code: string) => void): boolean {
     const binding = this.#bindings.get(from);
@@ -88,7 +104,8 @@ export class HeartbeatSockets {
   #bind(address: string): void {
     const before = this.#bindings.get(address);
     const type = isIPv6(address) ? 'udp6' : 'udp4';
-    const socket = createSocket({ type, reuseAddr: true, ipv6Only: type === 'udp6' });
+    // Never shared: of two that are bound to one address, only one would be sent what comes.
+    const socket = createSocket({ type, ipv6Only: type === 'udp6' });
     this.#bindings.set(address, { kind: 'trying', socket });
     socket.on('message', (bytes) => this.#listener.datagram(bytes));
     const settled = new Promise<void>((resolve) => {
@@ -104,9 +121,9 @@ export class HeartbeatSockets {
         if (this.#isCurrent(address, socket)) {
           const code = errorCode(error);
           const told = before?.kind === 'absent' && before.code === code;
-          if (code !== 'EADDRNOTAVAIL' && !told)
-            this.#listener.trouble(`heartbeats on ${address} port ${this.#port}: ${error.message}`);
-          this.#bindings.set(address, { kind: 'absent', code });
+          const says = this.#sentence(address, code, error);
+          if (code !== notHere && !told) this.#listener.trouble(says);
+          this.#bindings.set(address, { kind: 'absent', code, says });
           socket.close();
           this.#retryLater();
         }
@@ -117,6 +134,12 @@ export class HeartbeatSockets {
     this.#settling.add(settled);
     void settled.then(() => this.#settling.delete(settled));
     socket.bind({ address, port: this.#port });
+  }
+
+  #sentence(address: string, code: string, error: Error): string {
+    const where = `heartbeats can't be received on ${address} port ${this.#port}/udp`;
+    if (code !== inUse) return `${where}: ${error.message}`;
+    return `${where}: another process has it. Stop that process (ss -lunp shows it), or choose another port`;
   }
 
   #isCurrent(address: string, socket: Socket): boolean {

@@ -54,12 +54,18 @@ export class Heartbeats {
     });
   }
 
-  /** Resolves when every address of ours was tried. */
-  async bind(): Promise<void> {
+  /** Resolves when every address of ours was tried: those that another process has, in words. */
+  async bind(): Promise<readonly string[]> {
     await this.#sockets.use(this.#options.book.candidates(this.#host.state().config));
     const bound = this.#sockets.boundAddresses;
     if (bound.length === 0)
       this.#host.log.warn('socket', 'no heartbeat address of this member is here yet; it is tried again');
+    return this.#sockets.taken;
+  }
+
+  /** Addresses of this host that can't be bound, in words. */
+  get troubles(): readonly string[] {
+    return this.#sockets.troubles;
   }
 
   /** Addresses of this host changed. */

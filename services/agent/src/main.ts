@@ -108,7 +108,8 @@ async function run(
   const { agent } = created;
   state = () => agent.state();
   wishes.agent = agent;
-  await agent.start();
+  const lack = await agent.start();
+  if (lack !== null) return wrong(lifeline, lack);
   lifeline.ready();
   if (wishes.release) agent.release(`${agent.self} is shutting down`);
   await agent.released;

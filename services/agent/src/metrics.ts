@@ -19,6 +19,7 @@ export interface MetricsParts {
 }
 
 const requestMs = 5_000;
+const retryMs = 10_000;
 const connectionsMax = 32;
 
 export class Metrics {
@@ -26,6 +27,8 @@ export class Metrics {
   readonly #parts: MetricsParts;
   readonly #server: Server;
   #registry: Promise<Registry> | null = null;
+  #trouble: string | null = null;
+  #retry: NodeJS.Timeout | null = null;
 
   constructor(host: Host, parts: MetricsParts) {
     this.#host = host;
@@ -38,18 +41,33 @@ export class Metrics {
     this.#server.unref();
   }
 
-  /** A port that is taken costs the metrics and nothing else. */
+  /** A port that is taken costs the metrics and nothing else; it is tried again. Resolves when it was tried once. */
   listen(port: number, address: string | undefined): Promise<void> {
     return new Promise((resolve) => {
-      this.#server.on('error', (error) => {
-        this.#host.log.warn('metrics', `no metrics on port ${port}: ${error.message}`);
+      const listen = (): void => {
+        this.#server.listen({ port, ...(address !== undefined && { host: address }) });
+      };
+      this.#server.on('listening', () => {
+        this.#trouble = null;
         resolve();
       });
-      this.#server.listen({ port, ...(address !== undefined && { host: address }) }, () => resolve());
+      this.#server.on('error', (error) => {
+        const says = `no metrics on port ${port}: ${error.message}`;
+        if (says !== this.#trouble) this.#host.log.warn('metrics', says);
+        this.#trouble = says;
+        this.#retry = setTimeout(listen, retryMs).unref();
+        resolve();
+      });
+      listen();
     });
   }
 
+  get troubles(): readonly string[] {
+    return this.#trouble === null ? [] : [this.#trouble];
+  }
+
   close(): void {
+    if (this.#retry !== null) clearTimeout(this.#retry);
     this.#server.close();
     this.#server.closeAllConnections();
   }

@@ -6,7 +6,14 @@
 import { X509Certificate } from 'node:crypto';
 import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { identityAddresses, spareAddress, type AgentState, type GroupConfig } from '@holdfast/core';
+import {
+  formatDuration,
+  identityAddresses,
+  spareAddress,
+  watchdogMsMax,
+  type AgentState,
+  type GroupConfig,
+} from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
 import type { ClockWatch } from './clock-watch.ts';
 import type { GuardLink } from './guard-link.ts';
@@ -34,6 +41,8 @@ export interface PreflightParts {
   readonly mirrors: MirrorLink | null;
   /** PEM. */
   readonly certificate: string;
+  /** Ports of this member that can't be listened on, in words. */
+  ports(): readonly string[];
 }
 
 type Problem = agents.Problem;
@@ -98,6 +107,8 @@ export class Preflight {
       ...found.flat(),
       ...this.#guardProblems(groups),
       ...this.#mirrorProblems(),
+      ...this.#parts.ports().map((says) => this.#problem('port', says, freePort)),
+      ...this.#watchdogProblems(state, groups),
       ...this.#certificateProblems(),
       ...this.#clockProblems(),
     ];
@@ -172,7 +183,24 @@ export class Preflight {
       days < 0
         ? 'the certificate of this member has expired'
         : `the certificate of this member ends in ${days} days`;
-    return [this.#problem('certificate', says, 'join again under the same name, or check the wall clock')];
+    return [this.#problem('certificate', says, newCertificate(this.#host.self))];
+  }
+
+  #watchdogProblems(state: AgentState, groups: readonly GroupConfig[]): Problem[] {
+    const device = state.config?.servers.get(state.self)?.watchdog ?? null;
+    if (device === null || groups.length === 0) return [];
+    const looked = this.#host.platform.watchdogs.look(device);
+    if (looked.kind === 'unusable') {
+      const fix = 'load the driver of the watchdog, or correct servers.NAME.watchdog';
+      return [this.#problem('watchdog', `the watchdog can't be used: ${looked.says}`, fix)];
+    }
+    const msMax = Math.min(...groups.map((g) => watchdogMsMax(g.rules)));
+    if (looked.timeoutMs === null || looked.timeoutMs <= msMax) return [];
+    const says =
+      `the watchdog ${device} counts ${formatDuration(looked.timeoutMs)}: ` +
+      'it may reset this host after another server took over';
+    const fix = `set the timeout of its driver to ${Math.max(1, Math.floor(msMax / 1_000))} s or less`;
+    return [this.#problem('watchdog', says, fix)];
   }
 
   #clockProblems(): Problem[] {
@@ -185,6 +213,13 @@ export class Preflight {
     });
   }
 }
+
+const freePort = 'stop the process that has the port (ss -lntup shows it); it is tried again by itself';
+
+/** Nobody renews a certificate in place. */
+const newCertificate = (self: string): string =>
+  `check the wall clock; if it is right, give this member a new certificate: apply a configuration without ${self}, ` +
+  `stop holdfast here, run "holdfast remove ${self}" on another member, and join again with a new token and an empty --dir`;
 
 function commandsOf(group: GroupConfig): readonly (readonly [string, readonly string[]])[] {
   const hooks = Object.entries(group.hooks).flatMap(([point, commands]) =>

@@ -10,6 +10,7 @@ import type {
   Platform,
   Sighting,
   UnitState,
+  WatchdogState,
 } from '../src/platform/platform.ts';
 
 export interface Run {
@@ -62,6 +63,7 @@ export class FakeHost {
   hostname: string;
   bootId: string;
   lacks: readonly Lack[] = [];
+  watchdog: WatchdogState = { kind: 'unusable', says: 'there is none' };
   dns: Outcome = done;
   /** What the next settings of an address come to. */
   holding: () => Promise<Outcome> = () => Promise.resolve(done);
@@ -185,6 +187,7 @@ export class FakeHost {
         },
       },
       echo: { ping: () => Promise.resolve(false) },
+      watchdogs: { look: () => this.watchdog },
       missing: () => Promise.resolve(this.lacks),
     };
   }

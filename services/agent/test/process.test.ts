@@ -1,5 +1,6 @@
 /** The agent's process: how it starts, what it tells its parent, how it ends. As a witness, so that it touches nothing. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -70,6 +71,7 @@ class Process {
 
 describe('the process of an agent', () => {
   let folder = '';
+  const heartbeat = 40_000 + (process.pid % 20_000);
   const running: Process[] = [];
   const start = (dir: string): Process => {
     const started = new Process(dir);
@@ -86,7 +88,6 @@ describe('the process of an agent', () => {
       addresses: ['127.0.0.1'],
     });
     if (issued.kind === 'error') throw new Error(issued.error.says);
-    const heartbeat = 40_000 + (process.pid % 20_000);
     const created = await createMemberDirectory(join(folder, 'w'), {
       record: {
         format: 1,
@@ -121,6 +122,20 @@ describe('the process of an agent', () => {
     expect(await wrong.ended).toMatchObject({ status: 2 });
     expect(JSON.parse(wrong.said)).toMatchObject({ type: 'fatal' });
     expect(wrong.printed).toContain('nothing-here');
+  });
+
+  it('says that another process has the port of its heartbeats', async () => {
+    const other = createSocket({ type: 'udp4', reuseAddr: true });
+    await new Promise<void>((bound) => other.bind({ port: heartbeat, address: '127.0.0.1' }, bound));
+    try {
+      const agent = start(join(folder, 'w'));
+      expect(await agent.ended).toMatchObject({ status: 2 });
+      const { type, says } = JSON.parse(agent.said) as { readonly type: string; readonly says: string };
+      expect(type).toBe('fatal');
+      expect(says).toContain(`127.0.0.1 port ${heartbeat}/udp: another process has it`);
+    } finally {
+      other.close();
+    }
   });
 
   it('tells when it is ready, and ends in order when it is asked to', async () => {

@@ -201,7 +201,8 @@ async function startAgent(
     metricsAddress: '127.0.0.1',
   });
   if (created.kind === 'failed') throw new Error(created.says);
-  await created.agent.start();
+  const lack = await created.agent.start();
+  if (lack !== null) throw new Error(lack);
   return { agent: created.agent, journal };
 }
 

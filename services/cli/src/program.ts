@@ -9,7 +9,7 @@ import type { ApplyOptions } from './commands/apply.ts';
 import type { EventsOptions } from './commands/events.ts';
 import type { InitOptions } from './commands/init.ts';
 import type { JoinOptions } from './commands/join.ts';
-import type { PlaceOptions, UpOptions } from './commands/lab.ts';
+import type { ChangeOptions, PlaceOptions, UpOptions } from './commands/lab.ts';
 import type { MaintenanceOptions } from './commands/maintenance.ts';
 import type { RemoveOptions } from './commands/remove.ts';
 import type { OperationCommand, OperationOptions } from './commands/operation.ts';
@@ -303,8 +303,7 @@ function addOtherCommands(root: Command, act: Act): void {
     .description('several hosts on this machine, for trying the product')
     .option('--lab-dir <dir>', 'where the lab lives (default: a directory of this user in /tmp)');
   const labDir = (): PlaceOptions => lab.opts<PlaceOptions>();
-  lab
-    .command('up')
+  dryRun(lab.command('up'))
     .description('make the hosts, a cluster of a, b and the witness w, and the group d3')
     .option('--outage <duration>', 'how long a server must be silent to be declared down', '5s')
     .option(
@@ -318,10 +317,13 @@ function addOtherCommands(root: Command, act: Act): void {
         (await import('./commands/lab.ts')).labUp(context, { ...options, ...labDir() }),
       ),
     );
-  lab
-    .command('down')
+  dryRun(lab.command('down'))
     .description('end everything in the lab and remove its files')
-    .action(act(async (context) => (await import('./commands/lab.ts')).labDown(context, labDir())));
+    .action(
+      act(async (context, options: ChangeOptions) =>
+        (await import('./commands/lab.ts')).labDown(context, { ...options, ...labDir() }),
+      ),
+    );
   lab
     .command('exec')
     .description('run a program on a host: holdfast lab exec a -- holdfast status')
@@ -332,23 +334,21 @@ function addOtherCommands(root: Command, act: Act): void {
         (await import('./commands/lab.ts')).labExec(context, host, argv, labDir()),
       ),
     );
-  lab
-    .command('start')
+  dryRun(lab.command('start'))
     .description("run a host's member in the background, as its service would at boot")
     .argument('<host>')
     .action(
-      act(async (context, host: string) =>
-        (await import('./commands/lab.ts')).labStart(context, host, labDir()),
+      act(async (context, host: string, options: ChangeOptions) =>
+        (await import('./commands/lab.ts')).labStart(context, host, { ...options, ...labDir() }),
       ),
     );
-  lab
-    .command('fault')
+  dryRun(lab.command('fault'))
     .description('power-off, freeze, pull a cable, partition ...; without words it lists the faults')
     .argument('[words...]')
     .allowUnknownOption(true)
     .action(
-      act(async (context, words: readonly string[]) =>
-        (await import('./commands/lab.ts')).labFault(context, words, labDir()),
+      act(async (context, words: readonly string[], options: ChangeOptions) =>
+        (await import('./commands/lab.ts')).labFault(context, words, { ...options, ...labDir() }),
       ),
     );
   lab

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { admin } from '@holdfast/proto';
@@ -196,7 +196,7 @@ describe('explain, check and maintenance', () => {
   it('checks: status 1 when there are problems, each with what to do', async () => {
     const well = await run(new FakeCluster(), ['check', '-o', 'json']);
     expect(well.status).toBe(0);
-    expect(JSON.parse(well.out)).toEqual({ ok: true, problems: [] });
+    expect(JSON.parse(well.out)).toEqual({ ok: true, problems: [], warnings: [] });
     const cluster = new FakeCluster();
     const problem = {
       name: 'program',
@@ -204,10 +204,10 @@ describe('explain, check and maintenance', () => {
       says: 'arping is missing',
       fix: 'apt install iputils-arping',
     };
-    cluster.answers = { check: () => Promise.resolve(ok({ problems: [problem] })) };
+    cluster.answers = { check: () => Promise.resolve(ok({ problems: [problem], warnings: [] })) };
     const sick = await run(cluster, ['check', 'd3', '-o', 'json']);
     expect(sick.status).toBe(1);
-    expect(JSON.parse(sick.out)).toEqual({ ok: false, problems: [problem] });
+    expect(JSON.parse(sick.out)).toEqual({ ok: false, problems: [problem], warnings: [] });
     const table = await run(cluster, ['check', 'd3']);
     expect(table.out).toBe(
       lines(
@@ -219,6 +219,27 @@ describe('explain, check and maintenance', () => {
       ),
     );
     expect(cluster.requests('check')).toEqual([{ group: 'd3' }, { group: 'd3' }]);
+  });
+
+  it('checks: what somebody wanted so is told, and is no failure', async () => {
+    const cluster = new FakeCluster();
+    const says = 'd3: the cluster is in maintenance; nothing is taken over';
+    const warning = { name: 'maintenance', server: '', says, fix: 'holdfast maintenance off' };
+    cluster.answers = { check: () => Promise.resolve(ok({ problems: [], warnings: [warning] })) };
+    const told = await run(cluster, ['check', '-o', 'json']);
+    expect([told.status, JSON.parse(told.out)]).toEqual([0, { ok: true, problems: [], warnings: [warning] }]);
+    const table = await run(cluster, ['check']);
+    expect(table.out).toBe(
+      lines(
+        'ok: nothing found that would make a takeover of the cluster fail',
+        '',
+        '1 warning:',
+        '',
+        'maintenance',
+        `  ${says}.`,
+        '  To do: holdfast maintenance off.',
+      ),
+    );
   });
 
   it('suggests a group whose name was mistyped', async () => {
@@ -256,6 +277,28 @@ describe('explain, check and maintenance', () => {
   });
 });
 
+describe('a dry run of the lab', () => {
+  const nowhere = join(tmpdir(), 'holdfast-no-lab-here');
+  const lab = (...words: readonly string[]) =>
+    run(new FakeCluster(), ['lab', '--lab-dir', nowhere, ...words, '--dry-run', '-o', 'json']);
+
+  it('tells what would be on, and makes nothing', async () => {
+    const { status, out } = await lab('up', '--hosts', 'a,b,w', '--outage', '4s');
+    const says = `hosts a, b, w would be on, in ${nowhere}, with a cluster on them whose outage is 4s`;
+    expect([status, JSON.parse(out)]).toEqual([0, { dryRun: true, says }]);
+    expect(existsSync(nowhere)).toBe(false);
+  });
+
+  it('still refuses what is wrong', async () => {
+    expect((await lab('up', '--outage', 'soon')).status).toBe(2);
+  });
+
+  it('tells that there is nothing to remove', async () => {
+    const { status, out } = await lab('down');
+    expect([status, JSON.parse(out)]).toEqual([0, { dryRun: true, says: `there is no lab in ${nowhere}` }]);
+  });
+});
+
 describe('events', () => {
   it('are listed once, from a member that gives them whole', async () => {
     const cluster = new FakeCluster();
@@ -278,7 +321,7 @@ describe('events', () => {
         '2026-11-20 10:00:00  -      -       failover  reason of e2',
       ),
     );
-    expect(cluster.requests('events')[0]).toEqual({ follow: false, group: '', limit: 5 });
+    expect(cluster.requests('events')[0]).toEqual({ follow: false, group: '', limit: 5, after: 0n });
     expect((await run(cluster, ['events', '--limit', 'x'])).status).toBe(2);
   });
 
@@ -306,5 +349,34 @@ describe('events', () => {
       .split('\n')
       .map((line): unknown => JSON.parse(line));
     expect(shown).toMatchObject([{ id: 'e1' }, { id: 'e2' }]);
+  });
+
+  it('are followed in the order in which they came, however late a server told what happened to it', async () => {
+    const cluster = new FakeCluster();
+    const stop = new AbortController();
+    const asked: bigint[] = [];
+    cluster.answers = {
+      async *events(request) {
+        await Promise.resolve();
+        asked.push(request.after);
+        if (asked.length === 1) {
+          yield ok(event('300-b-1', { revision: 7n }));
+          yield ok(event('100-a-1', { revision: 9n }));
+          yield bad('unreachable', 'a went away');
+          return;
+        }
+        yield ok(event('100-a-1', { revision: 9n }));
+        yield ok(event('101-a-2', { revision: 9n }));
+        yield ok(event('102-a-3', { revision: 10n }));
+        stop.abort();
+      },
+    };
+    const { out } = await run(cluster, ['events', '--follow', '-o', 'json'], { stop });
+    const ids = out
+      .trim()
+      .split('\n')
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+    expect(ids).toEqual(['300-b-1', '100-a-1', '101-a-2', '102-a-3']);
+    expect(asked).toEqual([0n, 8n]);
   });
 });

@@ -96,6 +96,7 @@ export const event = (id: string, changes: Partial<admin.Event> = {}): admin.Eve
   reason: `reason of ${id}`,
   epoch: 7n,
   inputs: '',
+  revision: 0n,
   ...changes,
 });
 
@@ -131,7 +132,7 @@ export class FakeCluster implements AdminClient {
 
   check(request: admin.CheckRequest): Promise<Answer<admin.CheckReply>> {
     this.#note('check', request);
-    return this.answers.check?.(request) ?? Promise.resolve(ok({ problems: [] }));
+    return this.answers.check?.(request) ?? Promise.resolve(ok({ problems: [], warnings: [] }));
   }
 
   getOperation(request: admin.GetOperationRequest): Promise<Answer<admin.Operation>> {

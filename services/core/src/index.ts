@@ -6,7 +6,7 @@ export { everyTarget, noMaintenance, noPauses } from './records.ts';
 export type * from './store.ts';
 export type * from './config/types.ts';
 export * from './config/index.ts';
-export { brokenRule, deriveTimeRules, kernelLifetimeSeconds, rho } from './time.ts';
+export { brokenRule, deriveTimeRules, kernelLifetimeSeconds, rho, watchdogMsMax } from './time.ts';
 export type { TimeRules, TimeRulesResult } from './time.ts';
 export { clockWarnings } from './clock-error.ts';
 export { downAt, goneBy, mayActUntil } from './node.ts';
@@ -47,7 +47,8 @@ export type {
   RenewRequest,
   RenewResult,
 } from './quorum/events.ts';
-export { judge } from './quorum/judge.ts';
+export { judge, pausedBecause } from './quorum/judge.ts';
+export { heldByFailovers } from './quorum/trouble.ts';
 export { phaseTold, type Case, type Change, type Judgement } from './quorum/case.ts';
 export { decideAgain, parseDecision, type Decision } from './quorum/decision.ts';
 export { candidates, lossClause } from './quorum/candidates.ts';

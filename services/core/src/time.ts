@@ -115,3 +115,11 @@ function smallestOutageMs(): number {
   while (brokenRule(scale(outageMs)) !== null) outageMs += 100;
   return outageMs;
 }
+
+/**
+ * The longest countdown of a watchdog that is petted no more at s + F + S: the host is reset before anybody may have taken
+ * over, at the earliest an outage after it was last heard.
+ */
+export function watchdogMsMax({ outageMs, fenceMs, stopMs }: TimeRules): number {
+  return Math.floor(outageMs * (1 - rho) - (fenceMs + stopMs) * (1 + rho));
+}

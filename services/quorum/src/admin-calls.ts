@@ -9,16 +9,9 @@ import type { CurrentService } from './agent-calls.ts';
 import { apply } from './apply.ts';
 import { check } from './check.ts';
 import type { EtcdMembers } from './etcd/members.ts';
+import { streamEvents } from './event-stream.ts';
 import { explain } from './explain.ts';
-import {
-  endedMessage,
-  eventMessage,
-  readDecision,
-  readEvents,
-  readOperation,
-  readOperations,
-  runningMessage,
-} from './history.ts';
+import { endedMessage, readDecision, readOperation, readOperations, runningMessage } from './history.ts';
 import { setMaintenance } from './maintenance.ts';
 import { pauseMirror } from './pauses.ts';
 import { removeMember } from './removal.ts';
@@ -37,8 +30,6 @@ export interface AdminSurroundings {
   forward(member: string, request: admin.StartOperationRequest): Promise<Answer<admin.StartOperationReply>>;
   readonly mirrors: MirrorSurroundings;
 }
-
-const followEveryMs = 500;
 
 export function adminHandlers(around: AdminSurroundings): AdminHandlers {
   const { directory } = around;
@@ -62,7 +53,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
       const service = around.current();
       if (service === null)
         return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
-      return events(service, request, send, call);
+      return streamEvents(() => service.storeNow, request, { send, signal: call.signal });
     },
     getDecision: (request) => withService((service) => readDecision(service.storeNow, request.event)),
     explain: (request) =>
@@ -77,8 +68,8 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
         const known = service.state.view.config?.value.groups;
         if (request.group !== '' && known?.has(request.group) !== true)
           return noGroup(service, request.group);
-        const problems = await check(service, cluster, request.group, await around.storeHealth(), bootMs());
-        return { kind: 'ok', value: { problems: [...problems] } };
+        const health = await around.storeHealth();
+        return { kind: 'ok', value: await check(service, cluster, request.group, health, bootMs()) };
       }),
     createToken: (request) =>
       withService((service) => makeToken(directory, service.storeNow, request, Date.now())),
@@ -100,30 +91,6 @@ function noGroup(service: QuorumService, group: string): Answer<never> {
     'not-found',
     `there is no group ${group}; groups: ${names.length === 0 ? 'none' : names.join(', ')}`,
   );
-}
-
-async function events(
-  service: QuorumService,
-  request: admin.EventsRequest,
-  send: (e: admin.Event) => Promise<boolean>,
-  call: MemberCall,
-): Promise<Answer<null>> {
-  let last = '';
-  let first = true;
-  while (!call.signal.aborted) {
-    const all = await readEvents(service.storeNow);
-    if (all === null && first) return failure('unreachable', "the cluster's store does not answer");
-    const fresh = (all ?? []).filter(
-      (e) => e.id > last && (request.group === '' || e.group === request.group),
-    );
-    const shown = first && request.limit > 0 ? fresh.slice(-request.limit) : fresh;
-    for (const e of shown) if (!(await send(eventMessage(e)))) return { kind: 'ok', value: null };
-    last = fresh.at(-1)?.id ?? last;
-    first = false;
-    if (!request.follow) break;
-    await new Promise((resolve) => setTimeout(resolve, followEveryMs));
-  }
-  return { kind: 'ok', value: null };
 }
 
 async function start(

@@ -7,6 +7,7 @@ import {
   type EndedOperation,
   type EventRecord,
   type Operation,
+  type Revision,
   type Row,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
@@ -19,15 +20,22 @@ const operationsMax = 500;
 const decisionsMax = 500;
 const deletesAtOnce = 100;
 
-export async function readEvents(store: Store): Promise<readonly EventRecord[] | null> {
+export interface KeptEvent {
+  readonly event: EventRecord;
+  /** At which it came to the store. */
+  readonly revision: Revision;
+}
+
+/** In the order in which they happened. */
+export async function readEvents(store: Pick<Store, 'read'>): Promise<readonly KeptEvent[] | null> {
   const answer = await store.read(keys.events, storeMs);
   if (answer.kind === 'unknown') return null;
   return answer.rows
     .flatMap((row) => {
       const parsed = parseEvent(row.value);
-      return parsed.kind === 'ok' ? [parsed.value] : [];
+      return parsed.kind === 'ok' ? [{ event: parsed.value, revision: row.modRevision }] : [];
     })
-    .sort((a, b) => (a.id < b.id ? -1 : 1));
+    .sort((a, b) => (a.event.id < b.event.id ? -1 : 1));
 }
 
 export async function readOperations(store: Store): Promise<readonly EndedOperation[] | null> {
@@ -64,7 +72,7 @@ export async function readDecision(store: Store, event: string): Promise<Answer<
   const parsed = parseEvent(text);
   if (parsed.kind === 'garbage') return failure('internal', `event ${event} can't be read: ${parsed.says}`);
   const decision = valueOf(kept.rows, keys.decision(event)) ?? '';
-  return { kind: 'ok', value: { event: eventMessage(parsed.value), decision } };
+  return { kind: 'ok', value: { event: eventMessage(parsed.value, 0n), decision } };
 }
 
 /** Drops what is beyond the limits; called by the leader now and then. Says what could not be done, or null. */
@@ -87,7 +95,7 @@ export async function forgetOldest(store: Store): Promise<string | null> {
   return null;
 }
 
-export function eventMessage(e: EventRecord): admin.Event {
+export function eventMessage(e: EventRecord, revision: Revision): admin.Event {
   return {
     id: e.id,
     timeMs: e.time,
@@ -97,6 +105,7 @@ export function eventMessage(e: EventRecord): admin.Event {
     reason: e.reason,
     epoch: e.epoch ?? 0n,
     inputs: e.inputs === null || e.inputs === undefined ? '' : JSON.stringify(e.inputs),
+    revision,
   };
 }
 

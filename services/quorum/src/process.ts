@@ -9,7 +9,7 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { heartbeatMsOf, keys } from '@holdfast/core';
-import { members, type admin } from '@holdfast/proto';
+import type { admin } from '@holdfast/proto';
 import {
   bootMs,
   nextIncarnation,
@@ -27,7 +27,6 @@ import {
   failure,
   listenRpc,
   membersService,
-  RpcPool,
   type RpcServer,
 } from '@holdfast/wire/rpc';
 import { admit } from './admission.ts';
@@ -37,8 +36,10 @@ import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
 import { EtcdLeader, worthyWitness } from './etcd-leader.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
+import { checkPorts, checkProgram } from './etcd/preflight.ts';
 import { createEtcdStore } from './etcd/store.ts';
 import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
+import { enrolUntilVoter } from './enrolment.ts';
 import { forgetOldest } from './history.ts';
 import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
 import { OtherMembers } from './other-members.ts';
@@ -46,13 +47,11 @@ import { openRelay, type Relay } from './relay.ts';
 import { QuorumService } from './service.ts';
 import type { Store } from './store.ts';
 import { bracketed, VoterHealth } from './voter-health.ts';
-import { parseFirstStart, peerUrlsOf, Voting, type FirstStart } from './voting.ts';
+import { peerUrlsOf, Voting, type FirstStart } from './voting.ts';
 
 /** The installation or the configuration is wrong: a restart can't help. */
 export class StartFailure extends Error {}
 
-const enrolEveryMs = 500;
-const enrolCallMs = 6_000;
 const pruneEveryMs = 600_000;
 /** As long as a store that is well may take to hear that we lead no more. */
 const leaveMs = 1_000;
@@ -103,7 +102,18 @@ export class QuorumProcess {
       await this.serve(true);
       return;
     }
-    void this.enrolUntilVoter();
+    await this.mustBeAbleToVote();
+    void enrolUntilVoter({
+      self: record.id,
+      credentials: this.directory.credentials,
+      log: this.log,
+      known: () => this.known,
+      isOver: () => this.closing,
+      start: async (first) => {
+        if (this.etcd === null) await this.startEtcd(first, 'existing');
+      },
+      becomeVoter: () => this.becomeVoter(),
+    });
   }
 
   async close(): Promise<void> {
@@ -172,6 +182,11 @@ export class QuorumProcess {
     return [{ name: record.id, peerUrls: peerUrlsOf(record) }];
   }
 
+  /** An identity may move an address of this host away and back: never bind to one of them. */
+  private listenAddresses(): readonly string[] {
+    return [this.directory.record.addresses.some((a) => a.includes(':')) ? '::' : '0.0.0.0'];
+  }
+
   private async startEtcd(first: FirstStart, state: 'new' | 'existing'): Promise<void> {
     const { record, path } = this.directory;
     const answer = await startEtcd(
@@ -179,10 +194,7 @@ export class QuorumProcess {
         name: record.id,
         dataDir: pathIn(path, 'etcd'),
         logFile: pathIn(path, 'run', 'etcd.log'),
-        // An identity may move an address of this host away and back: never bind to one of them.
-        listenAddresses: ['0.0.0.0', ...(record.addresses.some((a) => a.includes(':')) ? ['::'] : [])].slice(
-          -1,
-        ),
+        listenAddresses: this.listenAddresses(),
         clientPort: record.ports.etcdClient,
         peerPort: record.ports.etcdPeer,
         advertisePeerUrls: peerUrlsOf(record),
@@ -207,42 +219,13 @@ export class QuorumProcess {
     this.etcd = answer.etcd;
   }
 
-  /** Asks every voter in turn until this member has a vote of its own. */
-  private async enrolUntilVoter(): Promise<void> {
-    const self = this.directory.record.id;
-    let told = '';
-    while (!this.closing) {
-      const voters = this.known.filter((m) => m.voter && m.id !== self);
-      const pool = new RpcPool(
-        { kind: 'member', credentials: this.directory.credentials },
-        (voters.length > 0 ? voters : this.known.filter((m) => m.id !== self)).map((m) => ({
-          id: m.id,
-          addresses: m.addresses,
-          port: m.ports.grpc,
-        })),
-      );
-      const answer = await pool.call(
-        members.MembersService.enrol,
-        { member: self },
-        { deadlineMs: enrolCallMs, hedgeMs: enrolCallMs },
-      );
-      pool.update([]);
-      if (answer.kind === 'ok') {
-        const step = answer.value.answer;
-        if (step?.$case === 'voter') {
-          await this.becomeVoter();
-          return;
-        }
-        if (step?.$case === 'start' && this.etcd === null)
-          await this.startEtcd(parseFirstStart(step.value), 'existing');
-        if (step?.$case === 'wait' && step.value !== told) this.log.info('enrol', step.value);
-        told = step?.$case === 'wait' ? step.value : told;
-      } else if (answer.error.message !== told) {
-        told = answer.error.message;
-        this.log.warn('enrol', told);
-      }
-      await this.pause(enrolEveryMs);
-    }
+  /** Told now, while whoever installs this member looks, and not on the night on which it is given a vote. */
+  private async mustBeAbleToVote(): Promise<void> {
+    if (this.etcd !== null) return;
+    const { etcdClient: clientPort, etcdPeer: peerPort } = this.directory.record.ports;
+    const listenAddresses = this.listenAddresses();
+    const lack = checkProgram('etcd') ?? (await checkPorts({ clientPort, peerPort, listenAddresses }));
+    if (lack !== null) throw new StartFailure(lack.says);
   }
 
   private async becomeVoter(): Promise<void> {

@@ -1,7 +1,6 @@
 /** The whole cluster at a glance, from what this quorum service knows. Any of them can answer. */
 
 import {
-  clockWarnings,
   caseOf,
   claimOf,
   heardAt,
@@ -21,6 +20,7 @@ import {
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { copyMirrors, groupMirrors, lossNow } from './mirror-status.ts';
+import { statusWarnings } from './status-warnings.ts';
 
 /** Which voters' stores answered a moment ago; asked by the shell. */
 export type StoreHealth = ReadonlyMap<string, boolean>;
@@ -52,11 +52,7 @@ export function statusOf(
     quorum,
     servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
     groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
-    warnings: [
-      ...warningsOf(state, members, quorum, cluster.externalEtcd),
-      ...clockWarnings(state.vantage),
-      ...deafnessOf(state, scene, members),
-    ],
+    warnings: statusWarnings(state, scene, members, quorum, cluster.externalEtcd).map(({ says }) => says),
     mirrors: copyMirrors(state, scene),
   };
 }
@@ -217,54 +213,17 @@ function objectivesOf(c: Case): admin.ObjectivesStatus {
 function resourcesOf(c: Case, config: GroupConfig, owner: string): Record<string, admin.ResourceStatus> {
   const report = c.scene.view.renewals.get(owner)?.value.groups.find((g) => g.group === config.name);
   const current = report !== undefined && report.epoch === c.record?.ownership.epoch ? report : undefined;
+  const stateOf = (name: string): string =>
+    current?.resources[name] ?? (current?.state === 'active' ? 'running' : 'stopped');
+  // An active owner tells why the first that failed did.
+  const failed = config.resources.find((r) => stateOf(r.name) === 'failed')?.name;
+  const why = current?.state === 'active' ? current.says : '';
   return Object.fromEntries(
-    config.resources.map((r) => [
-      r.name,
-      {
-        state: current?.resources[r.name] ?? (current?.state === 'active' ? 'running' : 'stopped'),
-        says: '',
-      },
-    ]),
+    config.resources.map(({ name }) => [name, { state: stateOf(name), says: name === failed ? why : '' }]),
   );
 }
 
 function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return Math.round(sorted[Math.floor(sorted.length / 2)] ?? 0);
-}
-
-/** Who does not hear whom on any path, while others do: nothing comes of it, but the next fault may find one path less. */
-function deafnessOf(state: QuorumState, scene: Scene, members: readonly Member[]): string[] {
-  const heardNow = (id: string): boolean => scene.now - heardAt(scene, id) < 4 * scene.heartbeatMs;
-  const alive = members.filter((m) => heardNow(m.id));
-  return alive.flatMap((m) =>
-    alive.flatMap((observer) => {
-      const rows = state.vantage.ears.get(observer.id)?.diagnoses.filter((d) => d.member === m.id) ?? [];
-      const deaf = rows.filter((d) => !d.says.startsWith('asymmetric'));
-      const paths = Math.min(observer.addresses.length, m.addresses.length);
-      return observer.id !== m.id && paths > 0 && deaf.length >= paths
-        ? [`${observer.id} does not hear ${m.id} on any path (${deaf[0]?.says ?? ''})`]
-        : [];
-    }),
-  );
-}
-
-function warningsOf(
-  state: QuorumState,
-  members: readonly Member[],
-  quorum: admin.QuorumStatus,
-  externalEtcd: boolean,
-): string[] {
-  const warnings: string[] = [];
-  const voters = members.filter((m) => m.voter).length;
-  if (externalEtcd) {
-    if (!quorum.healthy) warnings.push('etcd does not answer: nothing can be decided');
-  } else if (voters < 3)
-    warnings.push(
-      `${String(voters)} vote${voters === 1 ? '' : 's'} only: no automatic failover is safe; add a witness`,
-    );
-  else if (quorum.spareVotes === 0)
-    warnings.push('no spare vote: one more failure and nothing can be decided');
-  for (const says of state.view.garbage.values()) warnings.push(`unreadable record: ${says}`);
-  return warnings;
 }

@@ -16,6 +16,7 @@ export interface Platform {
   readonly units: Units;
   readonly commands: Commands;
   readonly echo: Echo;
+  readonly watchdogs: Watchdogs;
   /** What this host lacks, each with the way to mend it. */
   missing(): Promise<readonly Lack[]>;
 }
@@ -107,6 +108,16 @@ export interface Commands {
     timeoutMs: number,
     env?: Readonly<Record<string, string>>,
   ): Promise<CommandResult>;
+}
+
+export type WatchdogState =
+  /** Null: how long it counts can't be told. */
+  | { readonly kind: 'usable'; readonly timeoutMs: number | null }
+  | { readonly kind: 'unusable'; readonly says: string };
+
+export interface Watchdogs {
+  /** Looks at the device without opening it: that would start its countdown. */
+  look(device: string): WatchdogState;
 }
 
 export interface Echo {

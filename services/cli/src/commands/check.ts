@@ -19,12 +19,18 @@ export function check(context: Context, group: string | undefined): Promise<Ende
   return withCluster(context, async (client) => {
     const reply = await ask(client.check({ group: group ?? '' }), 'check');
     if (reply.kind === 'error') return group === undefined ? reply : suggestGroup(client, group, reply.error);
-    const problems = reply.value.problems.map(({ name, server, says, fix }) => ({ name, server, says, fix }));
-    const value = { ok: problems.length === 0, problems };
-    await show(context, { value, lines: (paint) => problemLines(problems, group, paint) });
+    const problems = reply.value.problems.map(viewed);
+    const warnings = reply.value.warnings.map(viewed);
+    const value = { ok: problems.length === 0, problems, warnings };
+    await show(context, {
+      value,
+      lines: (paint) => [...problemLines(problems, group, paint), ...warningLines(warnings, paint)],
+    });
     return ok(problems.length === 0 ? exitStatus.done : exitStatus.failed);
   });
 }
+
+const viewed = ({ name, server, says, fix }: ProblemView): ProblemView => ({ name, server, says, fix });
 
 function problemLines(problems: readonly ProblemView[], group: string | undefined, paint: Paint): string[] {
   const where = group ?? 'the cluster';
@@ -32,11 +38,24 @@ function problemLines(problems: readonly ProblemView[], group: string | undefine
     return [`${paint('green', 'ok')}: nothing found that would make a takeover of ${where} fail`];
   return [
     paint('red', `${count(problems.length, 'problem')} in ${where}:`),
-    ...problems.flatMap(({ name, server, says, fix }) => [
-      '',
-      paint('bold', server === '' ? name : `${server}: ${name}`),
-      `  ${sentence(says)}`,
-      ...(fix === '' ? [] : [`  ${paint('cyan', 'To do:')} ${sentence(fix)}`]),
-    ]),
+    ...problems.flatMap((problem) => lines(problem, paint)),
+  ];
+}
+
+function warningLines(warnings: readonly ProblemView[], paint: Paint): string[] {
+  if (warnings.length === 0) return [];
+  return [
+    '',
+    paint('yellow', `${count(warnings.length, 'warning')}:`),
+    ...warnings.flatMap((w) => lines(w, paint)),
+  ];
+}
+
+function lines({ name, server, says, fix }: ProblemView, paint: Paint): string[] {
+  return [
+    '',
+    paint('bold', server === '' ? name : `${server}: ${name}`),
+    `  ${sentence(says)}`,
+    ...(fix === '' ? [] : [`  ${paint('cyan', 'To do:')} ${sentence(fix)}`]),
   ];
 }

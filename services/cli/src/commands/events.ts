@@ -1,5 +1,6 @@
 /** `holdfast events [--follow]`: the history, and what happens now. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { admin } from '@holdfast/proto';
 import type { Failed } from '@holdfast/wire/directory';
 import type { AdminClient } from '../admin-client.ts';
 import { withCluster } from '../ask.ts';
@@ -50,7 +51,7 @@ export async function historyOf(
   for (let attempt = 1; ; attempt += 1) {
     const found: EventView[] = [];
     let failed: Failed<Trouble> | null = null;
-    for await (const answer of client.events({ ...wanted, follow: false })) {
+    for await (const answer of client.events({ ...wanted, follow: false, after: 0n })) {
       if (answer.kind === 'ok') found.push(eventView(answer.value));
       else failed = callTrouble(answer.error, 'events');
       if (found.length >= eventsMax) break;
@@ -62,8 +63,8 @@ export async function historyOf(
 }
 
 /**
- * Until Ctrl-C. A member that goes away is replaced by another, which is asked for everything: what was shown already is
- * known by its id, as ids rise with time.
+ * Until Ctrl-C. A member that goes away is replaced by another, which is asked for what came to the store since. Several
+ * events may have come at once, so those of the last revision are asked for again, and told apart by their ids.
  */
 async function follow(
   context: Context,
@@ -72,17 +73,14 @@ async function follow(
 ): Promise<Ended> {
   const stop = context.interruption();
   const stopped = (): boolean => stop.aborted;
-  let last = '';
+  const shown = new Shown();
   let attempts = 0;
   while (!stopped()) {
-    const limit = last === '' ? wanted.limit : 0;
-    for await (const answer of client.events({ ...wanted, limit, follow: true }, stop)) {
+    const limit = shown.any ? 0 : wanted.limit;
+    for await (const answer of client.events({ ...wanted, limit, follow: true, after: shown.after }, stop)) {
       if (answer.kind === 'ok') {
         attempts = 0;
-        const event = eventView(answer.value);
-        if (event.id <= last) continue;
-        last = event.id;
-        showOne(context, event);
+        if (shown.add(answer.value)) showOne(context, eventView(answer.value));
         continue;
       }
       const failed = callTrouble(answer.error, 'events');
@@ -90,13 +88,46 @@ async function follow(
       if (failed.error.status !== exitStatus.unreachable) return failed;
       attempts += 1;
       // Nothing was ever heard: the command can't do its work. Later on, waiting is what it is for.
-      if (last === '' && attempts >= attemptsMax) return failed;
-      if (attempts === 1 && last !== '')
+      if (!shown.any && attempts >= attemptsMax) return failed;
+      if (attempts === 1 && shown.any)
         context.terminal.err('holdfast: the member went away; asking another\n');
     }
     if (!stopped()) await sleep(againMs);
   }
   return ok(exitStatus.done);
+}
+
+/** What was shown so far. */
+class Shown {
+  #revision = 0n;
+  /** Those of the last revision. */
+  #ids = new Set<string>();
+  #lastId = '';
+
+  get any(): boolean {
+    return this.#lastId !== '';
+  }
+
+  get after(): bigint {
+    return this.#revision === 0n ? 0n : this.#revision - 1n;
+  }
+
+  /** False: it was shown before. */
+  add({ id, revision }: admin.Event): boolean {
+    // A member of an older version does not tell: then ids must do.
+    const isNew =
+      revision === 0n
+        ? id > this.#lastId
+        : revision > this.#revision || (revision === this.#revision && !this.#ids.has(id));
+    if (!isNew) return false;
+    if (revision > this.#revision) {
+      this.#revision = revision;
+      this.#ids = new Set();
+    }
+    this.#ids.add(id);
+    if (id > this.#lastId) this.#lastId = id;
+    return true;
+  }
 }
 
 function showOne(context: Context, event: EventView): void {

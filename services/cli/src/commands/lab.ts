@@ -28,7 +28,11 @@ export interface PlaceOptions {
   readonly labDir?: string;
 }
 
-export interface UpOptions extends PlaceOptions {
+export interface ChangeOptions extends PlaceOptions {
+  readonly dryRun?: boolean;
+}
+
+export interface UpOptions extends ChangeOptions {
   readonly outage: string;
   readonly hosts: string;
   readonly bare?: boolean;
@@ -51,6 +55,10 @@ export async function labUp(context: Context, options: UpOptions): Promise<Ended
   if (outage.kind === 'error') return outage;
   const hosts = options.hosts.split(',').map((name) => name.trim());
   const { terminal } = context;
+  if (options.dryRun === true) {
+    const besides = options.bare === true ? '' : `, with a cluster on them whose outage is ${options.outage}`;
+    return planned(context, `hosts ${hosts.join(', ')} would be on, in ${dirOf(options)}${besides}`);
+  }
   const say = (line: string): void => terminal.err(`${line}\n`);
   const lab = await createLab({ dir: dirOf(options), hosts });
   shimFolder(lab.dir);
@@ -65,6 +73,15 @@ export async function labUp(context: Context, options: UpOptions): Promise<Ended
   }
   const value = { dir: lab.dir, hosts, cluster: options.bare === true ? null : 'lab' };
   await show(context, { value, lines: () => (options.bare === true ? [] : whatToTry(lab)) });
+  return ok(exitStatus.done);
+}
+
+/** `--dry-run`: what was asked for makes sense, and nothing is done. */
+async function planned(context: Context, says: string): Promise<Ended> {
+  await show(context, {
+    value: { dryRun: true, says },
+    lines: () => ['dry run: nothing was changed', `  ${says}`],
+  });
   return ok(exitStatus.done);
 }
 
@@ -86,9 +103,13 @@ function whatToTry(lab: Lab): string[] {
   ];
 }
 
-export async function labDown(context: Context, options: PlaceOptions): Promise<Ended> {
+export async function labDown(context: Context, options: ChangeOptions): Promise<Ended> {
   const dir = dirOf(options);
   const before = await labStatus(dir);
+  if (options.dryRun === true) {
+    const gone = `the lab in ${dir} would be gone, with all its hosts and their files`;
+    return planned(context, before.kind === 'down' ? `there is no lab in ${dir}` : gone);
+  }
   await downLab(dir);
   const said = before.kind === 'down' ? `there was no lab in ${dir}` : `the lab in ${dir} is gone`;
   await show(context, { value: { dir, was: before.kind }, lines: () => [said] });
@@ -137,7 +158,7 @@ function endOf(child: ReturnType<ReturnType<Lab['host']>['spawn']>): Promise<num
 }
 
 /** Runs the member of a host in the background, as the host's service would at boot. */
-export async function labStart(context: Context, name: string, options: PlaceOptions): Promise<Ended> {
+export async function labStart(context: Context, name: string, options: ChangeOptions): Promise<Ended> {
   const lab = await openLab(dirOf(options));
   const found = told(() => lab.host(name));
   if (found.kind === 'error') return found;
@@ -147,6 +168,7 @@ export async function labStart(context: Context, name: string, options: PlaceOpt
       `host ${name} is not a member yet`,
       `Make it one: holdfast lab exec ${name} -- holdfast join ...`,
     );
+  if (options.dryRun === true) return planned(context, `${name} would run: holdfast run`);
   labCluster(lab).run(name);
   const log = join(host.dir, 'run', 'holdfast.log');
   await show(context, {
@@ -159,7 +181,7 @@ export async function labStart(context: Context, name: string, options: PlaceOpt
 export async function labFault(
   context: Context,
   words: readonly string[],
-  options: PlaceOptions,
+  options: ChangeOptions,
 ): Promise<Ended> {
   if (words.length === 0) {
     context.terminal.out(`${faultGrammar}\n`);
@@ -168,6 +190,7 @@ export async function labFault(
   const lab = await openLab(dirOf(options));
   const misspelt = told(() => parseFault(words));
   if (misspelt.kind === 'error') return misspelt;
+  if (options.dryRun === true) return planned(context, `the fault would be: ${words.join(' ')}`);
   const said = await applyFault(lab, words);
   await show(context, { value: { fault: words, says: said }, lines: () => [said] });
   return ok(exitStatus.done);

@@ -33,7 +33,6 @@ import {
   give,
   givenTo,
   operation,
-  recentFailovers,
   releaseTo,
   settled,
   stay,
@@ -45,7 +44,7 @@ import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
 import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
 import { servicePathDead } from './paths.ts';
-import { heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
+import { heldByFailovers, heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
 import { maintenanceOf } from './view.ts';
 
 type Owned = Extract<Ownership, { kind: 'owned' }>;
@@ -264,13 +263,6 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
     wakeAt: future.length === 0 ? null : Math.min(...future),
     warnings: dead === null ? judged.warnings : [...judged.warnings, dead.says],
   };
-}
-
-/** I11: so many failovers within an hour that a person must look; null when there were fewer. */
-function heldByFailovers(c: Case): string | null {
-  const recent = recentFailovers(c).length;
-  if (recent < c.config.failoversPerHour) return null;
-  return `held after ${String(recent)} failovers within an hour; use holdfast failover to go on`;
 }
 
 /** J1, by silence. */

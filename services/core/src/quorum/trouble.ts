@@ -17,6 +17,13 @@ type Owned = Extract<Ownership, { kind: 'owned' }>;
 
 const movesMax = 32;
 
+/** I11: so many failovers within an hour that a person must look; null when there were fewer. */
+export function heldByFailovers(c: Case): string | null {
+  const recent = recentFailovers(c).length;
+  if (recent < c.config.failoversPerHour) return null;
+  return `held after ${String(recent)} failovers within an hour; use holdfast failover to go on`;
+}
+
 /** T1. Null: there were fewer. */
 export function heldByMoves(c: Case): string | null {
   const moves = recentFailovers(c).length + recentMoves(c).length;

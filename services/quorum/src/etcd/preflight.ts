@@ -7,11 +7,30 @@
  *     confirmed. `cutLogs` finds the copies, so that this is reported.
  */
 
-import { readdirSync, statSync } from 'node:fs';
+import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { errorCode, errorText, isMissing, type EtcdFailure } from './failure.ts';
 import type { EtcdOptions } from './flags.ts';
+
+/** Null when there is such a program to start. */
+export function checkProgram(binary: string): EtcdFailure | null {
+  const folders = binary.includes('/') ? [''] : (process.env['PATH'] ?? '').split(delimiter);
+  const found = folders.some((folder) => {
+    try {
+      accessSync(join(folder, binary), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+  return found ? null : notInstalled(binary);
+}
+
+export function notInstalled(binary: string): EtcdFailure {
+  const what = binary === 'etcd' ? 'etcd is not installed' : `etcd is not installed: there is no ${binary}`;
+  return { kind: 'not-installed', says: `${what}: apt-get install etcd-server` };
+}
 
 /** Whether there is data to start from; a directory that can't be read may have some. */
 export function mayHaveLog(dataDir: string): boolean {
@@ -59,7 +78,9 @@ export function cutLogs(dataDir: string): ReadonlySet<string> {
 }
 
 /** Null when all ports of this etcd can be listened on. */
-export async function checkPorts(options: EtcdOptions): Promise<EtcdFailure | null> {
+export async function checkPorts(
+  options: Pick<EtcdOptions, 'clientPort' | 'peerPort' | 'listenAddresses'>,
+): Promise<EtcdFailure | null> {
   for (const port of [options.clientPort, options.peerPort]) {
     for (const host of options.listenAddresses) {
       const code = await tryListen(host, port);

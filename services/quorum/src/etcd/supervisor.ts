@@ -19,7 +19,7 @@ import { etcdArguments, etcdEnvironment, lastingArguments, type EtcdOptions } fr
 import { boundLog, logEnd, logTail } from './log-file.ts';
 import type { EtcdTls } from './endpoints.ts';
 import { statusOf } from './members.ts';
-import { checkData, checkPorts, cutLogs, mayHaveLog } from './preflight.ts';
+import { checkData, checkPorts, cutLogs, mayHaveLog, notInstalled } from './preflight.ts';
 import { endProcess, etcdsOn, isAlive, processOf, type ProcessId } from './process.ts';
 
 export interface EtcdEvents {
@@ -254,8 +254,7 @@ function spawned(child: ChildProcess): Promise<Error | null> {
 function notStarted(binary: string, error: Error): EtcdFailure {
   if (errorCode(error) !== 'ENOENT')
     return { kind: 'exited', says: `can't start ${binary}: ${errorText(error)}` };
-  const what = binary === 'etcd' ? 'etcd is not installed' : `etcd is not installed: there is no ${binary}`;
-  return { kind: 'not-installed', says: `${what}: apt-get install etcd-server` };
+  return notInstalled(binary);
 }
 
 /** Waits until etcd serves or has lived long enough; how it ended when it died first. */

@@ -14,6 +14,7 @@ import { findLacks } from './preflight.ts';
 import type { Needs, Programs } from './preflight.ts';
 import { findProgram } from './programs.ts';
 import { createUnits } from './systemd.ts';
+import { createWatchdogs } from './watchdogs.ts';
 
 export interface LinuxOptions {
   /** Default /etc/hosts. */
@@ -54,6 +55,7 @@ export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
     units: createUnits(programs.systemctl),
     commands: createCommands(),
     echo: createEcho(),
+    watchdogs: createWatchdogs(),
     missing: () =>
       Promise.resolve(findLacks(programs, { dns: false, units: false, hostname: false, ...options.needs })),
   };

@@ -1,0 +1,73 @@
+/** What is wrong with the cluster as a whole, for `status`, and what to do about each, for `check`. */
+
+import { clockWarnings, heardAt, type Member, type QuorumState, type Scene } from '@holdfast/core';
+import type { admin } from '@holdfast/proto';
+
+export interface StatusWarning {
+  readonly name: 'quorum' | 'clock' | 'path' | 'store';
+  readonly says: string;
+  readonly fix: string;
+}
+
+export function statusWarnings(
+  state: QuorumState,
+  scene: Scene,
+  members: readonly Member[],
+  quorum: admin.QuorumStatus,
+  externalEtcd: boolean,
+): readonly StatusWarning[] {
+  return [
+    ...votesOf(members, quorum, externalEtcd),
+    ...[...state.view.garbage.values()].map((says): StatusWarning => {
+      const fix = 'bring all members to the same version of holdfast';
+      return { name: 'store', says: `unreadable record: ${says}`, fix };
+    }),
+    ...clockWarnings(state.vantage).map((says): StatusWarning => {
+      const fix = 'repair the clock of that host: the time rules allow for 1 %';
+      return { name: 'clock', says, fix };
+    }),
+    ...deafnessOf(state, scene, members),
+  ];
+}
+
+function votesOf(
+  members: readonly Member[],
+  quorum: admin.QuorumStatus,
+  externalEtcd: boolean,
+): readonly StatusWarning[] {
+  const warning = (says: string, fix: string): readonly StatusWarning[] => [{ name: 'quorum', says, fix }];
+  if (externalEtcd) {
+    if (quorum.healthy) return [];
+    return warning('etcd does not answer: nothing can be decided', 'look at your etcd and the way to it');
+  }
+  const voters = members.filter((m) => m.voter).length;
+  if (voters < 3) {
+    return warning(
+      `${String(voters)} vote${voters === 1 ? '' : 's'} only: no automatic failover is safe; add a witness`,
+      'let a witness or a third server join: holdfast token --role witness',
+    );
+  }
+  if (quorum.spareVotes > 0) return [];
+  const sick = Object.entries(quorum.members).flatMap(([id, m]) => (m.voter && !m.healthy ? [id] : []));
+  return warning(
+    'no spare vote: one more failure and nothing can be decided',
+    sick.length === 0 ? 'add members until there are three votes' : `bring ${sick.join(' and ')} back`,
+  );
+}
+
+/** Who does not hear whom on any path, while others do: nothing comes of it, but the next fault may find one path less. */
+function deafnessOf(state: QuorumState, scene: Scene, members: readonly Member[]): readonly StatusWarning[] {
+  const heardNow = (id: string): boolean => scene.now - heardAt(scene, id) < 4 * scene.heartbeatMs;
+  const alive = members.filter((m) => heardNow(m.id));
+  return alive.flatMap((m) =>
+    alive.flatMap((observer): readonly StatusWarning[] => {
+      const rows = state.vantage.ears.get(observer.id)?.diagnoses.filter((d) => d.member === m.id) ?? [];
+      const deaf = rows.filter((d) => !d.says.startsWith('asymmetric'));
+      const paths = Math.min(observer.addresses.length, m.addresses.length);
+      if (observer.id === m.id || paths === 0 || deaf.length < paths) return [];
+      const says = `${observer.id} does not hear ${m.id} on any path (${deaf[0]?.says ?? ''})`;
+      const fix = `check cables, switches and firewalls between ${observer.id} and ${m.id}`;
+      return [{ name: 'path', says, fix }];
+    }),
+  );
+}

@@ -1,0 +1,115 @@
+/** What `check` finds: what would make a takeover fail tonight, and what somebody wanted so. */
+import {
+  keys,
+  newQuorum,
+  parseConfig,
+  type GroupRecord,
+  type MaintenanceRecord,
+  type QuorumState,
+  type RenewalRecord,
+} from '@holdfast/core';
+import { check } from '../src/check.ts';
+
+const members = ['a', 'b'].map((id, index) => ({
+  ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
+}));
+const record: GroupRecord = {
+  ...{ group: 'd3', ownership: { kind: 'owned', owner: 'a', epoch: 4n }, operation: null, ownerBoot: 'a1' },
+  ...{ failovers: [], reason: 'a takes d3 up', since: 0, takeoverMs: [] },
+};
+const held = <T>(value: T) => ({ value, text: '', modRevision: 1n, changedAt: 0 });
+const nobody: MaintenanceRecord = { cluster: null, servers: {}, groups: {} };
+
+interface Told {
+  readonly group?: Readonly<Record<string, unknown>>;
+  readonly record?: Partial<GroupRecord>;
+  readonly maintenance?: Partial<MaintenanceRecord>;
+  readonly renewals?: readonly RenewalRecord[];
+  readonly report?: string;
+}
+
+async function checked(told: Told) {
+  const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
+  const resources = [{ name: 'app', command: { start: ['/bin/true'], stop: ['/bin/true'] } }];
+  const yaml = { groups: { d3: { servers: ['a', 'b'], identity, resources, ...told.group } } };
+  const parsed = parseConfig(yaml, 'cluster.yaml', members);
+  if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+  const fresh = newQuorum('a', false, 1, 0);
+  const state: QuorumState = {
+    ...fresh,
+    view: {
+      ...fresh.view,
+      config: held(parsed.config),
+      members: new Map(members.map((m) => [m.id, held(m)])),
+      groups: new Map([['d3', held({ ...record, ...told.record })]]),
+      maintenance: held({ ...nobody, ...told.maintenance }),
+      renewals: new Map((told.renewals ?? []).map((r) => [r.server, held(r)])),
+    },
+  };
+  const rows =
+    told.report === undefined ? [] : [{ key: keys.problemsOf('b'), value: told.report, modRevision: 3n }];
+  const storeNow = { read: () => Promise.resolve({ kind: 'read' as const, revision: 9n, rows }) };
+  return check({ state, storeNow }, { name: 'acme', externalEtcd: false }, '', new Map(), 1_000);
+}
+
+const named = (list: readonly { name: string; says: string; fix: string }[], name: string) =>
+  list.filter((p) => p.name === name).map(({ says, fix }) => ({ says, fix }));
+
+describe('check', () => {
+  it('tells of maintenance and of a group that is only observed, as warnings', async () => {
+    const fine = await checked({});
+    expect(fine.warnings).toEqual([]);
+    const cluster = await checked({ maintenance: { cluster: 'new switch' } });
+    expect(named(cluster.warnings, 'maintenance')).toEqual([
+      {
+        says: 'd3: the cluster is in maintenance (new switch); nothing is taken over',
+        fix: 'holdfast maintenance off',
+      },
+    ]);
+    const group = await checked({ maintenance: { groups: { d3: '' } } });
+    expect(named(group.warnings, 'maintenance')[0]?.fix).toBe('holdfast maintenance off --group d3');
+    const observed = await checked({ group: { takeover: 'observe' } });
+    expect(named(observed.warnings, 'observe')).toHaveLength(1);
+    expect(observed.problems).toEqual(fine.problems);
+  });
+
+  it('tells that a standby is in maintenance, and how to end it', async () => {
+    const renewals = ['a', 'b'].map((server): RenewalRecord => ({
+      ...{ server, incarnation: 1, counter: 1, bootId: `${server}1`, bootRevision: 1n, version: '1' },
+      ...{ leaving: false, waits: {}, groups: [] },
+    }));
+    const { problems } = await checked({ maintenance: { servers: { b: '' } }, renewals });
+    expect(named(problems, 'standby')).toEqual([
+      { says: 'd3: b is in maintenance', fix: 'holdfast maintenance off --server b' },
+    ]);
+  });
+
+  it('tells that the failovers of this hour are used up', async () => {
+    expect(named((await checked({ record: { failovers: [0, 0] } })).problems, 'failovers')).toEqual([]);
+    const { problems } = await checked({ record: { failovers: [0, 0, 0] } });
+    expect(named(problems, 'failovers')[0]?.says).toContain('d3 is held after 3 failovers within an hour');
+  });
+
+  it('tells that a failback waits for a person', async () => {
+    const failbackWaits = { server: 'a', why: 'resource app failed' };
+    const { warnings } = await checked({ group: { failback: 'automatic' }, record: { failbackWaits } });
+    expect(named(warnings, 'failback')[0]?.says).toContain('resource app failed');
+  });
+
+  it('proposes for each weakness of the cluster what helps against that one', async () => {
+    const { problems } = await checked({});
+    expect(named(problems, 'quorum')).toEqual([
+      {
+        says: '2 votes only: no automatic failover is safe; add a witness',
+        fix: 'let a witness or a third server join: holdfast token --role witness',
+      },
+    ]);
+  });
+
+  it.each(['{', '{"name":1}'])('survives a report that is %s', async (report) => {
+    const { problems } = await checked({ report });
+    expect(named(problems, 'report')).toEqual([
+      { says: "what b reported can't be read", fix: 'restart holdfast on b: it reports anew' },
+    ]);
+  });
+});

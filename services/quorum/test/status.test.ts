@@ -1,0 +1,61 @@
+/** What `status` tells of a group's resources. */
+import {
+  newQuorum,
+  parseConfig,
+  type GroupRecord,
+  type GroupReport,
+  type RenewalRecord,
+} from '@holdfast/core';
+import { statusOf } from '../src/status.ts';
+
+const members = ['a', 'b'].map((id, index) => ({
+  ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
+}));
+const record: GroupRecord = {
+  ...{ group: 'd3', ownership: { kind: 'owned', owner: 'a', epoch: 4n }, operation: null, ownerBoot: 'a1' },
+  ...{ failovers: [], reason: 'a takes d3 up', since: 0, takeoverMs: [] },
+};
+const held = <T>(value: T) => ({ value, text: '', modRevision: 1n, changedAt: 0 });
+
+function resourcesOf(told: Pick<GroupReport, 'state' | 'says' | 'resources'>) {
+  const command = { start: ['/bin/true'], stop: ['/bin/true'] };
+  const resources = ['web', 'app', 'mail'].map((name) => ({ name, command }));
+  const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
+  const parsed = parseConfig(
+    { groups: { d3: { servers: ['a', 'b'], identity, resources } } },
+    'cluster.yaml',
+    members,
+  );
+  if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+  const report = { group: 'd3', epoch: 4n, steps: [], wantsRelease: null, releaseRefused: null, ...told };
+  const renewal: RenewalRecord = {
+    ...{ server: 'a', incarnation: 1, counter: 1, bootId: 'a1', bootRevision: 1n, version: '1' },
+    ...{ leaving: false, waits: {}, groups: [report] },
+  };
+  const fresh = newQuorum('a', false, 1, 0);
+  const view = {
+    ...fresh.view,
+    config: held(parsed.config),
+    members: new Map(members.map((m) => [m.id, held(m)])),
+    groups: new Map([['d3', held(record)]]),
+    renewals: new Map([['a', held(renewal)]]),
+  };
+  const cluster = { name: 'acme', externalEtcd: false };
+  return statusOf({ ...fresh, view }, cluster, new Map(), 1_000, 0).groups['d3']?.resources;
+}
+
+describe('the resources of a group', () => {
+  it('tell why the first that failed did, in the order in which they are started', () => {
+    const resources = { app: 'failed', mail: 'failed', web: 'running' } as const;
+    expect(resourcesOf({ state: 'active', says: 'exit status 7', resources })).toEqual({
+      web: { state: 'running', says: '' },
+      app: { state: 'failed', says: 'exit status 7' },
+      mail: { state: 'failed', says: '' },
+    });
+  });
+
+  it('tell nothing that was said of something else', () => {
+    const resources = { app: 'failed', mail: 'running', web: 'running' } as const;
+    expect(resourcesOf({ state: 'releasing', says: 'olga asked for it', resources })?.['app']?.says).toBe('');
+  });
+});
