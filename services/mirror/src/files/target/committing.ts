@@ -5,6 +5,7 @@
  * Invariants:
  * W1  Batches are done and acknowledged in the order in which they came: the last one of one way is durable and applied
  *     before the first one of the other begins.
+ * W2  Closed, nothing waits for a disk that fails: what was not begun is given up, and no way is changed any more.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -77,10 +78,8 @@ export class Committing {
 
   /** What is not durable is given up; what is being applied comes to its next stop. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#passing;
-    await this.#copy.close();
-    await this.#logged.close();
+    this.#closed = true; // W2
+    await Promise.all([this.#passing, this.#copy.close(), this.#logged.close()]);
   }
 
   async #pass(): Promise<void> {
@@ -90,7 +89,7 @@ export class Committing {
       for (let next = this.#waiting[0]; next !== undefined && !this.#closed; next = this.#waiting[0]) {
         const way = CopyCommits.takes(next.staged.batch) ? 'copy' : 'logged';
         if (way !== this.#way) await this.#change(way, next.staged.batch);
-        if (this.#waiting[0] !== next) continue;
+        if (this.#waiting[0] !== next || this.#isClosed()) continue;
         this.#waiting.shift();
         this.#waitingBytes -= next.bytes;
         if (way === 'copy') this.#copy.add(next.staged, next.bytes);
@@ -110,7 +109,9 @@ export class Committing {
     else {
       const { log, records, retryMs, pauseMs, listener } = this.#options;
       await this.#logged.idle();
+      if (this.#isClosed()) return;
       await this.#logged.checkpoint();
+      if (this.#isClosed()) return;
       const begun = async (): Promise<void> => {
         await log.sync();
         records.beginCopy(first);
@@ -119,6 +120,11 @@ export class Committing {
       await persist(begun, { retryMs, pauseMs, closed: () => this.#closed, waiting });
     }
     this.#way = way;
+  }
+
+  /** W2. Asked anew after each wait. */
+  #isClosed(): boolean {
+    return this.#closed;
   }
 
   #giveUp(reason: string): void {
