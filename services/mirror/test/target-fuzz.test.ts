@@ -45,11 +45,19 @@ class Nonsense {
     this.#number += 1;
     yield { kind: 'begin', number: this.#number, consistent: this.#chance.below(4) > 0 };
     this.#streams = [];
-    const operations = Array.from({ length: this.#chance.below(6) }, () => this.operation());
+    const names = new Set<string>();
+    const operations = Array.from({ length: this.#chance.below(6) }, () => this.operation()).filter((one) => {
+      // Mostly each name once, as it has to be.
+      const name = (one.kind === 'place' ? one.to : one.kind === 'move' ? one.from : one.path).toString();
+      const isNew = !names.has(name) || this.#chance.below(9) === 0;
+      names.add(name);
+      return isNew;
+    });
     const steps = ['move', 'remove', 'place', 'put', 'hard-link', 'patch', 'set'];
     operations.sort((a, b) => steps.indexOf(a.kind) - steps.indexOf(b.kind));
     yield { kind: 'operations', operations };
-    for (const { stream, left } of this.#streams) {
+    const used = new Set(operations.map((one) => ('stream' in one ? one.stream : 0)));
+    for (const { stream, left } of this.#streams.filter((one) => used.has(one.stream))) {
       const contents = Buffer.alloc(left, 's');
       if (this.#chance.below(2) === 0) yield { kind: 'data', stream, offset: 0, contents };
       else yield { kind: 'hole', stream, offset: 0, length: left };

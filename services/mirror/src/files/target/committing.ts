@@ -5,7 +5,8 @@
  * Invariants:
  * W1  Batches are done and acknowledged in the order in which they came: the last one of one way is durable and applied
  *     before the first one of the other begins.
- * W2  Closed, nothing waits for a disk that fails: what was not begun is given up, and no way is changed any more.
+ * W2  What waits behind a batch that did not fit, or was given up, was sent on top of it, and is dropped.
+ * W3  Closed, nothing waits for a disk that fails: what was not begun is given up, and no way is changed any more.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -35,8 +36,23 @@ export class Committing {
 
   constructor(options: CommitsOptions) {
     this.#options = options;
-    this.#logged = new Commits(options);
-    this.#copy = new CopyCommits(options);
+    const { listener } = options;
+    const both = {
+      ...options,
+      listener: {
+        ...listener,
+        unfit: (says: string) => {
+          this.#drop(); // W2
+          listener.unfit(says);
+        },
+        gaveUp: (reason: string) => {
+          this.#drop(); // W2
+          listener.gaveUp(reason);
+        },
+      },
+    };
+    this.#logged = new Commits(both);
+    this.#copy = new CopyCommits(both);
   }
 
   /** Bytes of batches that were received and are not durable yet. */
@@ -78,7 +94,7 @@ export class Committing {
 
   /** What is not durable is given up; what is being applied comes to its next stop. */
   async close(): Promise<void> {
-    this.#closed = true; // W2
+    this.#closed = true; // W3
     await Promise.all([this.#passing, this.#copy.close(), this.#logged.close()]);
   }
 
@@ -122,16 +138,20 @@ export class Committing {
     this.#way = way;
   }
 
-  /** W2. Asked anew after each wait. */
+  /** W3. Asked anew after each wait. */
   #isClosed(): boolean {
     return this.#closed;
   }
 
   #giveUp(reason: string): void {
+    this.#drop();
+    this.#options.listener.gaveUp(reason);
+  }
+
+  #drop(): void {
     for (const { staged } of this.#waiting)
       for (const id of staged.staged) this.#options.ground.staging.remove(id);
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#options.listener.gaveUp(reason);
   }
 }
