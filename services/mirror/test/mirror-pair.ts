@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { Selection, type SelectionOptions } from '../src/files/selection.ts';
 import { FileSource } from '../src/files/source/file-source.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
 import { Tree } from '../src/os/tree.ts';
+import { OsError } from '../src/os/types.ts';
 import type { Connection, Dialed, LineOptions } from '../src/transport/types.ts';
 import { compareTrees } from './compare-trees.ts';
 import { connectionPair, type ConnectionPair } from './connection-pair.ts';
@@ -41,6 +42,9 @@ export interface PairOptions {
 
 const everything: SelectionOptions = { include: [], exclude: [], devices: true };
 const limitMs = 15_000;
+const deathMsMax = 300;
+/** Where an error of the disk does not come: what was done there is told, and nothing follows that changes anything. */
+const told: ReadonlySet<string> = new Set(['copy:synced', 'commit:acknowledged', 'checkpoint:freed']);
 
 /** A member with a copy of the mirror, in a folder of its own. */
 class Host {
@@ -67,6 +71,33 @@ class Host {
   }
 }
 
+/** The end of a target, at one of its fail points. */
+class Death {
+  #left = Infinity;
+  #come: () => void = () => undefined;
+
+  /** As a fail point. */
+  pass(name: string): void {
+    if (told.has(name)) return;
+    this.#left -= 1;
+    if (this.#left > 0) return;
+    this.#come();
+    throw new OsError('EIO', 'write', Buffer.from('what nobody does any more'));
+  }
+
+  async come(after: number, limitMs: number): Promise<void> {
+    this.#left = after;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, limitMs);
+      this.#come = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#left = 0;
+  }
+}
+
 /** A source and a target in one process, joined in memory. Close it, or the test does not end. */
 export class MirrorPair {
   readonly #base: string;
@@ -83,6 +114,7 @@ export class MirrorPair {
   #epoch = 1n;
   #wireBytes = 0;
   #markers: string | null = null;
+  #targetDeath = new Death();
   readonly said: string[] = [];
 
   constructor(options: PairOptions) {
@@ -174,6 +206,8 @@ export class MirrorPair {
 
   async startTarget(): Promise<void> {
     const host = this.#targetHost;
+    const death = new Death();
+    this.#targetDeath = death;
     const opened = await FileTarget.open({
       dir: host.dir,
       root: host.root,
@@ -187,7 +221,10 @@ export class MirrorPair {
       covered: false,
       foreignPeriodMs: 0,
       says: (sentence) => this.said.push(`${host.name}: ${sentence}`),
-      ...(this.#options.failPoint === undefined ? {} : { failPoint: this.#options.failPoint }),
+      failPoint: (name) => {
+        this.#options.failPoint?.(name);
+        death.pass(name);
+      },
     });
     if (opened.kind === 'failed') throw new Error(opened.says);
     this.#target = opened.target;
@@ -217,10 +254,10 @@ export class MirrorPair {
     this.#isCut = false;
   }
 
-  /** `clean`: in order. Else the line breaks first. `meanwhile`: while there is no source. */
+  /** `clean`: in order. Else as if it were killed now. `meanwhile`: while there is no source. */
   async restartSource({ clean, meanwhile }: { clean: boolean; meanwhile?: () => void }): Promise<void> {
-    if (!clean) this.#line?.cut();
-    await this.stopSource();
+    if (clean) await this.stopSource();
+    else await this.killSource();
     meanwhile?.();
     await this.startSource();
   }
@@ -229,6 +266,32 @@ export class MirrorPair {
   reopen(member: string): void {
     const host = [this.#sourceHost, this.#targetHost].find(({ name }) => name === member);
     if (host !== undefined) host.catalog = host.open();
+  }
+
+  /** A source writes to its own folder only: that stays as it is now, whatever it still notes when it is closed. */
+  async killSource(): Promise<void> {
+    const { dir } = this.#sourceHost;
+    const left = `${dir}.left`;
+    cpSync(dir, left, { recursive: true, preserveTimestamps: true });
+    this.#line?.cut();
+    await this.#source?.close();
+    await this.#blocks?.close();
+    this.#sourceTree?.close();
+    this.#source = null;
+    await this.#sourceHost.catalog.close();
+    rmSync(dir, { recursive: true });
+    renameSync(left, dir);
+    this.#sourceHost.catalog = this.#sourceHost.open();
+  }
+
+  /**
+   * At its fail point after so many others, or soon where it does not get there: from then on whatever it is about to do
+   * fails, and is not tried again, because it is closed.
+   */
+  async killTarget(after: number): Promise<void> {
+    await this.#targetDeath.come(after, deathMsMax);
+    this.#line?.cut();
+    await this.stopTarget();
   }
 
   async restartTarget(meanwhile?: () => void): Promise<void> {

@@ -8,6 +8,7 @@ import {
   chmodSync,
   closeSync,
   ftruncateSync,
+  lchownSync,
   linkSync,
   lstatSync,
   lutimesSync,
@@ -25,6 +26,14 @@ import {
 import { Tree } from '../src/os/tree.ts';
 
 const entriesMax = 60;
+const isRoot = process.getuid?.() === 0;
+const owners = [0, 1_000, 65_534];
+/** A POSIX access list: owner, one user more, group, mask, others. */
+const access = (more: number): Buffer =>
+  Buffer.from(
+    `0200000001000700ffffffff0200${more.toString(16).padStart(2, '0')}002a00000004000500ffffffff10000700ffffffff20000400ffffffff`,
+    'hex',
+  );
 const ours = '.holdfast-';
 
 /** Numbers from a seed (mulberry32). */
@@ -108,6 +117,9 @@ export class RandomFiles {
       [2, () => this.#chmod(found)],
       [2, () => this.#times(found)],
       [2, () => this.#extended(root, found)],
+      [isRoot ? 2 : 0, () => this.#chown(found)],
+      [isRoot ? 1 : 0, () => this.#accessList(root, found)],
+      [found.length < entriesMax ? 1 : 0, () => this.#fifo(root, found)],
     ];
     for (;;) {
       let at = this.#chance.below(weighted.reduce((sum, [weight]) => sum + weight, 0));
@@ -295,17 +307,45 @@ export class RandomFiles {
     return `times of ${shown(path)}`;
   }
 
+  #chown(found: readonly Found[]): string | null {
+    const path = this.#chance.pick(found)?.path ?? null;
+    if (path === null) return null;
+    const [uid, gid] = [this.#chance.pick(owners) ?? 0, this.#chance.pick(owners) ?? 0];
+    lchownSync(path, uid, gid);
+    return `chown ${String(uid)}:${String(gid)} ${shown(path)}`;
+  }
+
+  /** Also the one that a folder gives to what is made in it. */
+  #accessList(root: string, found: readonly Found[]): string | null {
+    const one = this.#chance.pick(found.filter(({ kind }) => kind !== 'other'));
+    if (one === null) return null;
+    const isDefault = one.kind === 'folder' && this.#chance.below(2) === 0;
+    const name = `system.posix_acl_${isDefault ? 'default' : 'access'}`;
+    const value = access(this.#chance.below(8));
+    inTree(root, one.path, (tree, path) => {
+      const others = tree.extended(path).filter(([other]) => other.toString() !== name);
+      tree.setExtended(path, this.#chance.below(4) === 0 ? others : [...others, [Buffer.from(name), value]]);
+    });
+    return `access list (${name}) of ${shown(one.path)}`;
+  }
+
+  #fifo(root: string, found: readonly Found[]): string | null {
+    const path = this.#free(found);
+    if (path === null) return null;
+    inTree(root, path, (tree, beneath) => {
+      tree.makeFifo(beneath, 0o640);
+    });
+    return `a FIFO ${shown(path)}`;
+  }
+
   #extended(root: string, found: readonly Found[]): string | null {
     const one = this.#chance.pick(found.filter(({ kind }) => kind !== 'other'));
     if (one === null) return null;
-    const tree = Tree.open(root);
-    try {
-      const value = Buffer.from(`colour ${String(this.#chance.below(3))}`);
-      const list = this.#chance.below(4) === 0 ? [] : [[Buffer.from('user.colour'), value] as const];
-      tree.setExtended(one.path.subarray(Buffer.byteLength(root) + 1), list);
-    } finally {
-      tree.close();
-    }
+    const value = Buffer.from(`colour ${String(this.#chance.below(3))}`);
+    const list = this.#chance.below(4) === 0 ? [] : [[Buffer.from('user.colour'), value] as const];
+    inTree(root, one.path, (tree, path) => {
+      tree.setExtended(path, list);
+    });
     return `extended attributes of ${shown(one.path)}`;
   }
 }
@@ -333,6 +373,15 @@ function removeAll(path: Buffer): void {
   for (const one of walk(path).reverse()) {
     if (one.kind === 'folder') rmdirSync(one.path);
     else unlinkSync(one.path);
+  }
+}
+
+function inTree(root: string, path: Buffer, use: (tree: Tree, beneath: Buffer) => void): void {
+  const tree = Tree.open(root);
+  try {
+    use(tree, path.subarray(Buffer.byteLength(root) + 1));
+  } finally {
+    tree.close();
   }
 }
 

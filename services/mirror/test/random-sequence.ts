@@ -1,6 +1,6 @@
 /**
- * One random life of a mirror: operations on the owner's tree, while the line is cut, either side starts anew, and the
- * direction reverses, with what the former owner wrote last. At the end both trees have to be equal, and whatever was
+ * One random life of a mirror: operations on the owner's tree, while the line is cut, either side stops in order or is killed
+ * and starts anew, and the direction reverses, with what the former owner wrote last. At the end both trees have to be equal, and whatever was
  * overwritten at a former owner, or was in a target's folder before its first copy, has to be in the list of what was kept
  * aside. Some lives end with several reversals, or with a root that is not mounted for a while.
  *
@@ -126,12 +126,8 @@ class Sequence {
       this.done.push('heal');
       pair.heal();
     } else if (kind === 6) await this.#restartSource();
-    else if (kind === 7) {
-      this.done.push('restart the target');
-      await pair.restartTarget(() => {
-        this.#some(2, false);
-      });
-    } else if (kind === 8) await this.#reverse();
+    else if (kind === 7) await this.#restartTarget();
+    else if (kind === 8) await this.#reverse();
     else if (kind === 9) await this.#compare();
     else if (kind < 14) {
       const ms = this.#chance.below(20);
@@ -156,9 +152,32 @@ class Sequence {
     for (let left = most; left > 0; left -= 1) this.done.push(this.#files.step(this.#pair.sourceRoot, links));
   }
 
+  async #restartTarget(): Promise<void> {
+    const clean = this.#chance.below(3) === 0;
+    const meanwhile = (): void => {
+      this.#some(2, false);
+    };
+    if (clean) {
+      this.done.push('restart the target');
+      await this.#pair.restartTarget(meanwhile);
+      return;
+    }
+    this.#pair.heal();
+    this.#some(6);
+    const after = 1 + this.#chance.below(20);
+    this.done.push(`heal, and kill the target after ${String(after)} of its steps`);
+    await this.#pair.killTarget(after);
+    meanwhile();
+    await this.#pair.startTarget();
+  }
+
   async #restartSource(): Promise<void> {
-    const clean = this.#chance.below(2) === 0;
-    this.done.push(`restart the source, ${clean ? 'clean' : 'unclean'}`);
+    const clean = this.#chance.below(3) === 0;
+    if (!clean) {
+      this.#some(3);
+      await delay(this.#chance.below(12));
+    }
+    this.done.push(clean ? 'restart the source' : 'kill the source');
     await this.#pair.restartSource({
       clean,
       meanwhile: () => {

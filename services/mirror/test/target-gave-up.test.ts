@@ -3,7 +3,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { expect, test } from '@jest/globals';
 import { OsError } from '../src/os/types.ts';
-import { big, openStage } from './target-fixture.ts';
+import { big, hardLink, openStage, put } from './target-fixture.ts';
 
 const size = 70_000;
 const piece = { stream: 1, pieces: [{ offset: 0, contents: Buffer.alloc(size, 'b') }], bytes: size };
@@ -30,4 +30,17 @@ test.each([
   await again.target.foreignChanges();
   expect(readFileSync(again.at('large')).equals(piece.pieces[0]?.contents ?? Buffer.alloc(0))).toBe(true);
   await again.close();
+});
+
+test('nothing is done of what was sent on top of a batch of a copy that did not fit', async () => {
+  const stage = await openStage();
+  const { source } = await stage.dial();
+  await source.batch(1, [put('a', 'one')]);
+  await source.send(2, [hardLink('b', 'missing')], { consistent: false, history: [] });
+  await source.send(3, [put('c', 'on top of it')]);
+  await expect(source.next('wants')).rejects.toThrow(/refused: diverged: a hard link to what is no file/);
+  await stage.target.foreignChanges();
+  expect(stage.target.state()).toMatchObject({ consistent: false, source: null });
+  expect(existsSync(stage.at('c'))).toBe(false);
+  await stage.close();
 });

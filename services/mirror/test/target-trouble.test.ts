@@ -94,3 +94,27 @@ test('what was acknowledged is applied when the disk works again, also after a r
   expect(readFileSync(stage.at('a'), 'utf8')).toBe('one');
   expect(stage.target.state()).toMatchObject({ position: { sequence: 1 }, unappliedBytes: 0 });
 });
+
+test('it closes at once while its disk fails, with a batch of another way behind one that is not applied', async () => {
+  let full = true;
+  const failPoint = (name: string): void => {
+    if (full && name === 'apply:written') throw new DiskError('EIO');
+  };
+  stage = await openStage(undefined, { failPoint, pauseMs: 100 });
+  const { source } = await stage.dial();
+  await source.batch(1, [put('a', 'one')]);
+  while (stage.target.state().phase !== 'waiting') await new Promise(setImmediate);
+  await source.send(2, [put('b', 'of a copy')], { consistent: false, history: [] });
+  while (stage.target.state().receivedBytes > 0) await new Promise(setImmediate);
+  await source.connection.flushed();
+  await new Promise((next) => setTimeout(next, 200));
+  const closed = stage.target.close().then(() => 'closed');
+  const late = new Promise((next) => setTimeout(next, 3_000, 'late').unref());
+  const came = await Promise.race([closed, late]);
+  full = false;
+  await closed;
+  stage = await stage.reopen();
+  expect(came).toBe('closed');
+  expect(readFileSync(stage.at('a'), 'utf8')).toBe('one');
+  expect(stage.target.state()).toMatchObject({ consistent: true, position: { sequence: 1 } });
+});

@@ -5,6 +5,8 @@
  * Invariants:
  * W1  Batches are done and acknowledged in the order in which they came: the last one of one way is durable and applied
  *     before the first one of the other begins.
+ * W2  What waits behind a batch that did not fit, or was given up, was sent on top of it, and is dropped.
+ * W3  Closed, nothing waits for a disk that fails: what was not begun is given up, and no way is changed any more.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -34,8 +36,23 @@ export class Committing {
 
   constructor(options: CommitsOptions) {
     this.#options = options;
-    this.#logged = new Commits(options);
-    this.#copy = new CopyCommits(options);
+    const { listener } = options;
+    const both = {
+      ...options,
+      listener: {
+        ...listener,
+        unfit: (says: string) => {
+          this.#drop(); // W2
+          listener.unfit(says);
+        },
+        gaveUp: (reason: string) => {
+          this.#drop(); // W2
+          listener.gaveUp(reason);
+        },
+      },
+    };
+    this.#logged = new Commits(both);
+    this.#copy = new CopyCommits(both);
   }
 
   /** Bytes of batches that were received and are not durable yet. */
@@ -77,10 +94,8 @@ export class Committing {
 
   /** What is not durable is given up; what is being applied comes to its next stop. */
   async close(): Promise<void> {
-    this.#closed = true;
-    await this.#passing;
-    await this.#copy.close();
-    await this.#logged.close();
+    this.#closed = true; // W3
+    await Promise.all([this.#passing, this.#copy.close(), this.#logged.close()]);
   }
 
   async #pass(): Promise<void> {
@@ -90,7 +105,7 @@ export class Committing {
       for (let next = this.#waiting[0]; next !== undefined && !this.#closed; next = this.#waiting[0]) {
         const way = CopyCommits.takes(next.staged.batch) ? 'copy' : 'logged';
         if (way !== this.#way) await this.#change(way, next.staged.batch);
-        if (this.#waiting[0] !== next) continue;
+        if (this.#waiting[0] !== next || this.#isClosed()) continue;
         this.#waiting.shift();
         this.#waitingBytes -= next.bytes;
         if (way === 'copy') this.#copy.add(next.staged, next.bytes);
@@ -110,7 +125,9 @@ export class Committing {
     else {
       const { log, records, retryMs, pauseMs, listener } = this.#options;
       await this.#logged.idle();
+      if (this.#isClosed()) return;
       await this.#logged.checkpoint();
+      if (this.#isClosed()) return;
       const begun = async (): Promise<void> => {
         await log.sync();
         records.beginCopy(first);
@@ -121,11 +138,20 @@ export class Committing {
     this.#way = way;
   }
 
+  /** W3. Asked anew after each wait. */
+  #isClosed(): boolean {
+    return this.#closed;
+  }
+
   #giveUp(reason: string): void {
+    this.#drop();
+    this.#options.listener.gaveUp(reason);
+  }
+
+  #drop(): void {
     for (const { staged } of this.#waiting)
       for (const id of staged.staged) this.#options.ground.staging.remove(id);
     this.#waiting = [];
     this.#waitingBytes = 0;
-    this.#options.listener.gaveUp(reason);
   }
 }
