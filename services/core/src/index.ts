@@ -74,7 +74,7 @@ export type {
 export { mirrorId } from './mirror/mirror-id.ts';
 export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';
-export { mirrorStates } from './mirror/report.ts';
+export { isStuck, mirrorStates } from './mirror/report.ts';
 export type {
   CopyNotes,
   HotFiles,

@@ -43,6 +43,8 @@ export class VolumeHost {
   /** False: its lines are cut, and none can be made. */
   reachable = true;
   readonly #lines = new Set<ConnectionPair>();
+  /** Of the source, to each of its targets: the one that was made last. */
+  readonly #made = new Map<string, ConnectionPair>();
   /** What a life that is over would still do does not happen. */
   #life = 1;
 
@@ -188,6 +190,11 @@ export class VolumeHost {
     this.cut();
   }
 
+  /** Contents of blocks that went to a target by the connection that was made last. */
+  sentTo(target: VolumeHost): number {
+    return this.#made.get(target.name)?.source.counters().sentContentBytes ?? 0;
+  }
+
   contents(): Buffer {
     const bytes = Buffer.alloc(this.disk.open('volume').sizeBytes);
     this.disk.open('volume').read(bytes, 0);
@@ -200,6 +207,7 @@ export class VolumeHost {
       return { kind: 'failed', failure: { kind: 'refused', says: `${to.name} does not answer` } };
     const line = connectionPair({ source: this.name, target: to.name, chunkBytes: 65_536 });
     this.#lines.add(line);
+    this.#made.set(to.name, line);
     to.#lines.add(line);
     line.target.onFrame((frame) => {
       if (frame.kind !== 'hello') return;

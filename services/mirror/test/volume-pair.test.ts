@@ -48,6 +48,38 @@ describe('a volume and its target', () => {
     expect(source.rows()[0]?.behindBytes).toBe(0);
   });
 
+  it('sends each of several targets what that one lacks, and nothing else', async () => {
+    const carl = new VolumeHost('carl');
+    try {
+      anna.disk.open('volume').write(randomBytes(volumeBytes), 0);
+      await bert.openTarget();
+      await carl.openTarget();
+      const source = await anna.openSource(1n, [bert, carl]);
+      await inStep(anna, bert);
+      await inStep(anna, carl);
+      expect([anna.sentTo(bert), anna.sentTo(carl)]).toEqual([volumeBytes, volumeBytes]);
+      const away = async (host: VolumeHost, offset: number): Promise<void> => {
+        host.cut();
+        await submit(source, writeOf(offset, randomBytes(4_096)));
+      };
+      await away(bert, 5 * chunkBytes);
+      expect(await source.drain('carl', 5_000)).toEqual(['carl']);
+      await away(carl, 9 * chunkBytes);
+      await submit(
+        source,
+        writeOf(20 * chunkBytes, anna.contents().subarray(20 * chunkBytes, 21 * chunkBytes)),
+      );
+      bert.mend();
+      carl.mend();
+      await inStep(anna, bert);
+      await inStep(anna, carl);
+      expect([anna.sentTo(bert), anna.sentTo(carl)]).toEqual([8_192, 4_096]);
+      expect([bert, carl].map((host) => host.contents().equals(anna.contents()))).toEqual([true, true]);
+    } finally {
+      await carl.close();
+    }
+  });
+
   it('drains: whoever is told to hold everything does', async () => {
     await bert.openTarget();
     const source = await anna.openSource(1n, [bert]);

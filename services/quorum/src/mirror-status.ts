@@ -1,10 +1,12 @@
 /**
  * The mirrors as administrators see them. What a source tells in its heartbeats is the truth about its targets while it
- * is heard; otherwise what the targets themselves told with their last renewal, which nobody can better.
+ * is heard; otherwise what the targets themselves told with their last renewal, which nobody can better. That counts, too,
+ * where a target says why it can't go on, and its source sees only that it is not there.
  */
 
 import {
   candidates,
+  isStuck,
   lastOwner,
   lastSound,
   mirrorId,
@@ -70,7 +72,7 @@ function mirrorStatus(scene: Scene, { kind, id, source, epoch, targets }: Shown)
     const live = liveRow(scene, id, source, epoch, target);
     exported = live?.export ?? exported;
     const copy = copyTold(scene, id, target);
-    const row = live === null ? toldRow(scene, id, epoch, target) : shownRow(live);
+    const row = live === null ? toldRow(scene, id, epoch, target) : knownRow(live, copy);
     // A heartbeat has room for the beginning of a sentence.
     const says = copy?.says.startsWith(row.says) === true && row.says !== '' ? copy.says : row.says;
     return [target, { ...row, says, ...notesOf(copy) }];
@@ -118,6 +120,13 @@ function shownRow(row: LiveMirror): Row {
     hot: row.hot?.count ?? 0,
     hotFiles: [...(row.hot?.named ?? [])],
   };
+}
+
+function knownRow(live: LiveMirror, copy: MirrorCopy | null): Row {
+  const row = shownRow(live);
+  if (copy === null || live.state !== 'disconnected' || !isStuck(copy.state)) return row;
+  const { state, consistent, says } = copy;
+  return { ...row, state, consistent, says };
 }
 
 function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): Row {

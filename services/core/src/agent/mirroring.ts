@@ -4,7 +4,14 @@
  */
 
 import type { GroupConfig } from '../config/types.ts';
-import type { MirrorReport, MirrorRow, MirrorState, ToldMirrors } from '../mirror/report.ts';
+import {
+  isStuck,
+  type MirrorReport,
+  type MirrorRow,
+  type MirrorState,
+  type MirrorTargetReport,
+  type ToldMirrors,
+} from '../mirror/report.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
 import { mirrorsOf } from '../mirror/mirror-id.ts';
 import { ordersOf, sameOrders, type Cast } from '../mirror/roles.ts';
@@ -104,7 +111,10 @@ function dataTrouble(reports: readonly MirrorReport[], group: GroupId): string |
   return null;
 }
 
-/** What was told as events by now, and those for what changed and stayed so for a while. */
+/**
+ * What was told as events by now, and those for what changed and stayed so for a while. Of a copy here its source tells,
+ * except that it can't go on, which that may never hear: that is told once, until it is in step again.
+ */
 export function mirrorNews(
   told: ToldMirrors,
   reports: readonly MirrorReport[],
@@ -116,7 +126,19 @@ export function mirrorNews(
   const next = new Map<string, { readonly state: MirrorState; readonly at: BootMs }>();
   const actions: AgentAction[] = [];
   for (const r of reports) {
-    if (r.kind === 'target') continue;
+    if (r.kind === 'target') {
+      const before = told.get(r.mirror);
+      const { mirror, state } = r;
+      if (state === 'replicating') continue;
+      if (!isStuck(state) || before?.state === state) {
+        if (before !== undefined) next.set(mirror, before);
+        continue;
+      }
+      next.set(mirror, { state, at: now });
+      const reason = ownSentence(r);
+      actions.push({ kind: 'note', group: groupOf(mirror), what: `mirror-${state}`, reason });
+      continue;
+    }
     for (const row of r.targets) {
       const key = `${r.mirror} ${row.target}`;
       const before = told.get(key) ?? { state: 'disconnected', at: -Infinity };
@@ -130,6 +152,11 @@ export function mirrorNews(
     }
   }
   return { mirrorsTold: next, actions };
+}
+
+function ownSentence({ mirror, state, says }: MirrorTargetReport): string {
+  const what = state === 'diverged' ? 'holds writes of its own' : "can't go on";
+  return `the copy of ${mirror} on this server ${what}${says === '' ? '' : `: ${says}`}`;
 }
 
 /** The group of a mirror; null for one without a failover. */

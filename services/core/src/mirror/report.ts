@@ -21,6 +21,9 @@ export const mirrorStates = [
   'failed',
 ] as const;
 
+/** A target knows that it can't go on; its source may see no more than that it is not there. */
+export const isStuck = (state: MirrorState): boolean => state === 'failed' || state === 'diverged';
+
 /** Level-triggered: the whole list each time, one row for each mirror that has a role here. */
 export type MirrorReport = MirrorSourceReport | MirrorTargetReport;
 
@@ -122,5 +125,5 @@ export interface LiveMirror extends MirrorRow {
   readonly export?: string | undefined;
 }
 
-/** The state of each target that was last told as an event, by "mirror target". */
+/** The state of each target that was last told as an event, by "mirror target"; of a copy here that is stuck, by "mirror". */
 export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;

@@ -1,0 +1,65 @@
+/** What administrators see of a target, from what its source tells and what it told itself. */
+import { newQuorum, parseConfig, sceneOf, type LiveMirror, type MirrorCopy } from '@holdfast/core';
+import { copyMirrors } from '../src/mirror-status.ts';
+
+const members = ['a', 'b'].map((id, index) => ({
+  id,
+  role: 'server' as const,
+  addresses: [`10.77.0.1${index}`],
+  voter: false,
+}));
+const volume = { path: '/dev/vg0/x', size: '1GiB' };
+const yaml = { groups: {}, mirrors: { copy: { from: { server: 'a', volume }, to: ['b'] } } };
+
+/** The row of b. */
+function shown(live: Partial<LiveMirror>, told: Partial<MirrorCopy>): unknown {
+  const parsed = parseConfig(yaml, 'cluster.yaml', members);
+  if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+  const state = newQuorum('w', true, 1, 0);
+  const config = { value: parsed.config, text: '', modRevision: 1n, changedAt: 0 };
+  const scene = sceneOf({ ...state, view: { ...state.view, config } }, 0);
+  const from = parsed.config.mirrors.get('copy')?.from;
+  const epoch = from?.kind === 'server' ? from.epoch : 0n;
+  const row = { ...rowOf, mirror: 'copy', epoch, target: 'b', ...live };
+  const ears = new Map([
+    ['a', { told: { at: 0, rows: [] }, mirrors: new Map([['copy b', { row, at: 0 }]]) }],
+  ]);
+  const copies = [{ ...copyOf, mirror: 'copy', epoch, ...told }];
+  const renewals = new Map([['b', { value: { mirrors: copies }, changedAt: 0 }]]);
+  const seen = {
+    ...scene,
+    vantage: { ...scene.vantage, ears: heard(ears) },
+    view: { ...scene.view, renewals },
+  } as unknown as typeof scene;
+  const status = copyMirrors({ ...state, view: { ...state.view, config } }, seen);
+  return status['copy']?.targets['b'];
+}
+
+/** By its source, at this moment. */
+function heard(ears: ReadonlyMap<string, object>): ReadonlyMap<string, object> {
+  return new Map([...ears].map(([member, ear]) => [member, { ...ear, paths: new Map([['p', { at: 0 }]]) }]));
+}
+
+const rowOf = {
+  ...{ state: 'disconnected', consistent: true, behindBytes: 65_536, behindMs: 5, totalBytes: 0 },
+  ...{ doneBytes: 0, rateBytesPerSecond: 0, says: 'the other side hung up' },
+};
+const copyOf = {
+  ...{ sequence: 5, consistent: false, state: 'failed', lossMs: 0, lossBytes: 0, wordAgeMs: 0 },
+  says: "the volume can't be written here: EIO",
+};
+
+describe('a target of which its source sees that it is not there', () => {
+  it('is failed, or diverged, when it says so itself, with its reason', () => {
+    expect(shown({}, {})).toMatchObject({
+      ...{ state: 'failed', consistent: false, says: copyOf.says, behindBytes: 65_536 },
+    });
+    expect(shown({}, { state: 'diverged' })).toMatchObject({ state: 'diverged' });
+  });
+
+  it('is what its source sees otherwise', () => {
+    expect(shown({}, { state: 'resync' })).toMatchObject({ state: 'disconnected', consistent: true });
+    expect(shown({ state: 'replicating' }, {})).toMatchObject({ state: 'replicating' });
+    expect(shown({ state: 'paused' }, {})).toMatchObject({ state: 'paused' });
+  });
+});
