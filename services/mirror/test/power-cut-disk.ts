@@ -19,8 +19,9 @@ class Platter {
   syncs = 0;
   /** What the next syncs come to; null: they go well. */
   failing: string | null = null;
-  /** So many syncs fail with it. */
+  /** So many syncs fail with it, after so many that go well. */
   failures = Infinity;
+  spared = 0;
   bytesMax = Infinity;
   /** Syncs end when it resolves; null: at once. */
   stalled: Promise<void> | null = null;
@@ -64,7 +65,8 @@ export class PowerCutStore implements Store {
     if (platter.stalled !== null) await platter.stalled;
     if (!this.#alive()) await new Promise(() => undefined);
     const failing = platter.failing;
-    if (failing !== null) {
+    if (failing !== null && platter.spared > 0) platter.spared -= 1;
+    else if (failing !== null) {
       platter.failures -= 1;
       if (platter.failures === 0) platter.failing = null;
       platter.pending = platter.pending.filter((one) => !covered.has(one));
@@ -158,12 +160,13 @@ export class PowerCutDisk implements Disk {
     }
   }
 
-  /** The next syncs of this store fail; null: no more. */
-  fail(name: string, code: string | null, times = Infinity): void {
+  /** The next syncs of this store fail, but for the first `spared`; null: no more. */
+  fail(name: string, code: string | null, times = Infinity, spared = 0): void {
     const platter = this.#platters.get(name);
     if (platter === undefined) return;
     platter.failing = code;
     platter.failures = times;
+    platter.spared = spared;
   }
 
   /** Writes to this store fail; null: no more. */

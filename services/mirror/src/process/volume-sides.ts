@@ -35,6 +35,7 @@ export function volumeSides(
     if (place.kind === 'failed') return place;
     const { store, disk, ground, stranger } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
+    let { keepMaxBytes } = order;
     let roomBytes = roomFor(home, order);
     const blocks = new KeptBlocks(disk, roomBytes);
     const made = new VolumeTarget({
@@ -66,7 +67,9 @@ export function volumeSides(
         // Nobody looks for what others write to its device, which is open exclusively, or to its image.
         notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
         target: made,
-        changed: ({ keepMaxBytes }) => {
+        changed: (now) => {
+          if (now.keepMaxBytes === keepMaxBytes) return;
+          keepMaxBytes = now.keepMaxBytes;
           roomBytes = roomFor(home, { ...order, keepMaxBytes });
           made.setRoom(roomBytes);
         },

@@ -97,11 +97,16 @@ export class FileStore implements Store {
     return storeName(this.#fd);
   }
 
-  /** Whether a path leads to it. */
+  /** Whether a path leads to it; true also where that can't be told. */
   isAt(path: string): boolean {
-    const there = statSync(path, { throwIfNoEntry: false });
-    const own = fstatSync(this.#fd);
-    return this.#device ? there?.rdev === own.rdev : there?.ino === own.ino && there.dev === own.dev;
+    try {
+      const there = statSync(path, { throwIfNoEntry: false });
+      const own = fstatSync(this.#fd);
+      return this.#device ? there?.rdev === own.rdev : there?.ino === own.ino && there.dev === own.dev;
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return true;
+    }
   }
 
   get sizeBytes(): number {

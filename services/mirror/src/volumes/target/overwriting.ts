@@ -41,7 +41,8 @@ export class Overwriting {
     this.#ports = ports;
     const { ground } = ports;
     const { undoTo, ownEpoch } = ground.record;
-    if (undoTo !== null) this.#undo = this.#resume(undoLogName);
+    if (undoTo === null) ground.disk.remove(undoLogName);
+    else this.#undo = this.#resume(undoLogName);
     if (ownEpoch === null) ground.disk.remove(ownLogName);
     else if (ground.disk.exists(ownLogName)) this.#own = this.#resume(ownLogName);
   }
