@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -272,15 +281,20 @@ export class MirrorPair {
   async killSource(): Promise<void> {
     const { dir } = this.#sourceHost;
     const left = `${dir}.left`;
-    cpSync(dir, left, { recursive: true, preserveTimestamps: true });
+    // Marks are of no use to the next life, and their folder may be a mount.
+    const names = (): string[] => readdirSync(dir).filter((name) => name !== 'markers');
+    const before = names();
+    for (const name of before)
+      cpSync(join(dir, name), join(left, name), { recursive: true, preserveTimestamps: true });
     this.#line?.cut();
     await this.#source?.close();
     await this.#blocks?.close();
     this.#sourceTree?.close();
     this.#source = null;
     await this.#sourceHost.catalog.close();
-    rmSync(dir, { recursive: true });
-    renameSync(left, dir);
+    for (const name of names()) rmSync(join(dir, name), { recursive: true });
+    for (const name of before) renameSync(join(left, name), join(dir, name));
+    rmSync(left, { recursive: true, force: true });
     this.#sourceHost.catalog = this.#sourceHost.open();
   }
 

@@ -197,7 +197,7 @@ test('a batch after a plan that only compares is refused: nothing was kept aside
 
 test('what is offered beneath a symbolic link is neither read nor kept aside', async () => {
   source.connection.close('the test dials again');
-  ({ source } = await stage.dial(7n, null, 10));
+  ({ source } = await stage.dial(7n, null, 10, [{ epoch: 7n, sequence: 10 }]));
   source.plan(0, 'compare');
   while (!(await source.next('candidates')).last);
   const nothing = { attributes: null, blockBytes: 0, hashes: Buffer.alloc(0) };

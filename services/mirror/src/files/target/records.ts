@@ -27,6 +27,7 @@ import { ownChanges, type OwnChange } from './own-changes.ts';
 import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
 import { statThere } from './there.ts';
+import { isMisfit } from './trouble.ts';
 
 /** Operations in one transaction, and changes read at once. */
 const sliceMax = 2_000;
@@ -306,9 +307,20 @@ export class Records {
     if (entry?.attributes.kind !== 'folder' || stat?.kind !== 'folder') return;
     const { mtimeS, mtimeNs } = entry.attributes;
     const same = stat.mtimeS === mtimeS && stat.mtimeNs === mtimeNs;
-    if (!same) this.#tree.setAttributes(folder, { mtimeS, mtimeNs });
+    if (!same && !this.#gives(folder, { mtimeS, mtimeNs })) return;
     const now = same ? stat : this.#statOf(folder);
     if (now !== null) this.#catalog.recordLocal(entry.id, now);
+  }
+
+  /** False: somebody else took its place just now, which is found as a foreign change. */
+  #gives(folder: Buffer, times: { readonly mtimeS: number; readonly mtimeNs: number }): boolean {
+    try {
+      this.#tree.setAttributes(folder, times);
+      return true;
+    } catch (error) {
+      if (isMisfit(error)) return false;
+      throw error;
+    }
   }
 
   /** Within a transaction: the catalog and the standing are those after the batch. */
