@@ -131,7 +131,7 @@ describe('a group whose service writes all the time', () => {
     await world.lab.heal();
     const waiting = await world.until('w', 'it waits for room', 60_000, (status) => {
       const copy = copyIn(status, owner);
-      return (copy?.state === 'diverged' || copy?.state === 'waiting') && /keepMax|kept/i.test(copy.says);
+      return (copy?.state === 'diverged' || copy?.state === 'waiting') && /bytes are kept/.test(copy.says);
     });
     expect(copyIn(waiting, owner)?.says).toMatch(/0 of 65536 bytes are kept, 300008 more are needed/);
     expect(await sh(world, owner, `sha256sum <${root}/mine/large`)).toBe(large);

@@ -2,9 +2,9 @@
  * One noting of a big file's blocks (blocks.ts): takes its contents piece by piece, and writes down what differs from what
  * the record knows.
  *
- * N1. What is taken while the file is not the one that the entry tells of (`holds`) is noted as unknown: the next noting
- *     finds it different. Else contents of a later version would stand there with the number of this one, and a target
- *     that holds this number would never get them.
+ * N1. What is taken while the file is not the one that the entry tells of (`holds`) is of a later version: blocks that differ
+ *     get a number between this one and the next. Whoever holds this number gets them with the next one, which the file has
+ *     as soon as its change is noticed; with the number itself a target that holds it would never get them.
  * N2. Until its end a record that is new is good for no number. Whoever sent contents and could not note them to the end
  *     has the record forgotten: the next noting would compare with what another version had.
  */
@@ -28,8 +28,8 @@ export const spanGroups = 16;
 const numberMax = 2 ** 48 - 1;
 /** Two of 64 bits, because here XXH64 runs at 6 to 20 GB/s and the 128 bits of XXH3 at 1.2. */
 const secondSeed = 0x9e3779b97f4a7c15n;
-/** N1. No contents have it, but by a chance of one in 2^128. */
-const unknownByte = 0xff;
+/** N1. */
+const later = 0.5;
 const zeros = Buffer.alloc(blockBytes);
 const rowsSpace = Buffer.alloc(spanGroups * rowBytes);
 /** The hashes of a group as a row has them, from `hashesAt` to its end. */
@@ -132,11 +132,7 @@ export class Noting {
   /** True: it differs, and `row` says so now. */
   #group(row: Buffer, bytes: Buffer, isKnown: boolean): boolean {
     const { sequence } = this.#entry;
-    if (!isKnown) {
-      for (let block = 0; block < groupBlocks; block += 1) row.writeDoubleBE(sequence, block * 8);
-      row.fill(unknownByte, hashesAt, rowBytes);
-      return true;
-    }
+    const number = isKnown ? sequence : sequence + later;
     fresh.fill(0);
     for (let at = 0, block = 0; at < bytes.length; at += blockBytes, block += 1)
       putHash(block * hashBytes, bytes.subarray(at, at + blockBytes), zeros);
@@ -144,7 +140,7 @@ export class Noting {
     if (fresh.compare(row, hashesAt) === 0) return false;
     const known = new Uint32Array(row.buffer, row.byteOffset + hashesAt, groupBlocks * hashWords);
     for (let block = 0; block < groupBlocks; block += 1)
-      if (!isSameHash(known, block * hashWords)) row.writeDoubleBE(sequence, block * 8);
+      if (!isSameHash(known, block * hashWords)) row.writeDoubleBE(number, block * 8);
     fresh.copy(row, hashesAt);
     return true;
   }
