@@ -156,6 +156,18 @@ it('in mode sync it is said that writes go on without a lost target', async () =
   await until('it is on record', () => /bert is not in step: writes go on without it/.test(anna.says.join()));
 });
 
+it('a target that can not be taken off the record ends no process, and is taken off later', async () => {
+  const source = await pair();
+  anna.disk.fail('record', 'ENOSPC');
+  await source.setTargets([]);
+  expect(anna.says.join()).toMatch(/its targets can't be recorded: ENOSPC/);
+  expect(source.rows()).toEqual([]);
+  expect(anna.disk.exists('peer-bert')).toBe(true);
+  anna.disk.fail('record', null);
+  // By itself: nobody orders it again.
+  await until('its bitmap is gone', () => !anna.disk.exists('peer-bert'));
+});
+
 it('two orders at once make one line to a new target', async () => {
   const source = await pair();
   let dials = 0;

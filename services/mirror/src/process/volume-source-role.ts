@@ -94,7 +94,7 @@ export class VolumeSourceSide implements SourceSide {
       this.#source.setMode(dataset);
       this.#source.setSize(dataset.sizeBytes);
     }
-    void this.#source.change(targets).then(() => {
+    void this.#source.setTargets(targets).then(() => {
       for (const member of redial) this.#source.redial(member); // S1
     });
   }

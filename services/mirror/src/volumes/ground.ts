@@ -162,8 +162,9 @@ export class VolumeGround {
   async drop(name: string): Promise<void> {
     const peer = this.#peers.get(name);
     if (peer === undefined) return;
+    // What can't be taken off the record is still one of them, and is tried again.
+    await this.save({ peers: [...this.#peers.keys()].filter((other) => other !== name) });
     this.#peers.delete(name);
-    await this.save({ peers: [...this.#peers.keys()] });
     peer.close();
     this.disk.remove(nameOf(name));
   }

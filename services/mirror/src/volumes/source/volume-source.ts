@@ -49,8 +49,8 @@ const lookMs = 50;
 /** Bits that were cleared in memory reach the disk so often. */
 const saveMs = 10_000;
 const drainLookMs = 5;
-/** What is to be larger and can't be yet is tried again so often. */
-const growMs = 5_000;
+/** What the disk refused is tried again so often. */
+const againMs = 5_000;
 
 export class VolumeSource {
   /** For the export. */
@@ -68,6 +68,8 @@ export class VolumeSource {
   #sequence: number;
   #hold: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
+  /** What setTargets() could not carry out yet; null: nothing. */
+  #wanted: readonly SourceTarget[] | null = null;
   #closing = false;
   #failed = '';
 
@@ -119,7 +121,7 @@ export class VolumeSource {
     this.#timers = [
       setInterval(() => this.#release(), lookMs),
       setInterval(() => void this.#saveSometimes(), saveMs),
-      setInterval(() => this.#growing.look(), growMs),
+      setInterval(() => this.#tryAgain(), againMs),
     ];
   }
 
@@ -132,8 +134,6 @@ export class VolumeSource {
       consistent: true,
       ownEpoch: epoch,
     });
-    for (const [peer] of ground.peers())
-      if (!targets.some(({ member }) => member === peer)) await ground.drop(peer);
     const source = new VolumeSource(store, ground, options);
     await source.change(targets);
     return source;
@@ -175,14 +175,27 @@ export class VolumeSource {
     return changed;
   }
 
+  /** The same, of a source that is open: what the disk refuses is said, and tried again. */
+  async setTargets(targets: readonly SourceTarget[]): Promise<void> {
+    this.#wanted = targets;
+    try {
+      await this.change(targets);
+      if (this.#wanted === targets) this.#wanted = null;
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#options.says(`${this.#options.name}: its targets can't be recorded: ${errorText(error)}`);
+    }
+  }
+
   async #change(targets: readonly SourceTarget[]): Promise<void> {
     if (this.#closing) return;
+    const isGone = (member: string): boolean => !targets.some((target) => target.member === member);
     for (const [member, line] of this.#lines) {
-      if (targets.some((target) => target.member === member)) continue;
+      if (!isGone(member)) continue;
       this.#lines.delete(member);
       await line.close(`${member} is no target any more`);
-      await this.#ground.drop(member);
     }
+    for (const [member] of this.#ground.peers()) if (isGone(member)) await this.#ground.drop(member);
     for (const target of targets) {
       const known = this.#lines.get(target.member);
       if (known !== undefined) {
@@ -383,6 +396,11 @@ export class VolumeSource {
       else if (this.#closing) done(outcome.shutdown);
       else this.#answering.flushed(sequence, done);
     });
+  }
+
+  #tryAgain(): void {
+    this.#growing.look();
+    if (this.#wanted !== null) void this.setTargets(this.#wanted);
   }
 
   #release(): void {
