@@ -11,7 +11,7 @@
  */
 
 import type { MirrorCopy } from './mirror/report.ts';
-import type { Epoch, GroupId, MemberId, MirrorId, OperationId, WallMs } from './names.ts';
+import type { Epoch, GroupId, MemberId, MirrorId, OperationId, Revision, WallMs } from './names.ts';
 
 /**
  * Who may act for a group. `owned` is the only kind in which the owner may acquire or stay active;
@@ -144,6 +144,8 @@ export interface RenewalRecord {
   readonly waits: Readonly<Record<GroupId, number>>;
   /** It begins nothing while a former owner lets go: earlier versions don't know of that. */
   readonly awaitsFormer?: boolean | undefined;
+  /** The newest configuration that everything here agrees with. Absent: an older version, which does not tell. */
+  readonly actsUnder?: Revision | undefined;
   /** The servers of each group that it asks to hold when it can't renew. Absent: an older version, which does not tell. */
   readonly asks?: Readonly<Record<GroupId, readonly MemberId[]>> | undefined;
   readonly groups: readonly GroupReport[];

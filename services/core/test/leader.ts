@@ -34,7 +34,12 @@ export function configText(takeover = 'automatic'): string {
   return JSON.stringify({ config: configToJson(parsed.config) });
 }
 
-export const noGroups = configToJson({ groups: new Map(), servers: new Map(), mirrors: new Map() });
+export const noGroups = configToJson({
+  groups: new Map(),
+  servers: new Map(),
+  mirrors: new Map(),
+  leaving: [],
+});
 
 export function renewal(server: string, told: Partial<RenewalRecord> = {}): RenewalRecord {
   return {

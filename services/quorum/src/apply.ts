@@ -7,12 +7,17 @@ import {
   parseConfig,
   refuseReplacing,
   refuseShrinking,
+  refuseTaking,
   replacingGroups,
+  sceneOf,
+  takingGroups,
   withEpochs,
+  withLeaving,
   type Compare,
   type Member,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
+import { bootMs } from '@holdfast/wire/directory';
 import { failure, type Answer } from '@holdfast/wire/rpc';
 import { parseDocument } from 'yaml';
 import type { QuorumService } from './service.ts';
@@ -35,9 +40,13 @@ export async function apply(
   if (parsed.kind === 'invalid') return failure('invalid', parsed.errors.join('\n'));
   const before = view.config;
   const records = new Map([...view.groups].map(([name, held]) => [name, held.value]));
+  const scene = sceneOf(service.state, bootMs());
+  const dated = withEpochs(before?.value ?? null, parsed.config, view.revision);
+  const after = withLeaving(scene, before?.value ?? null, dated, view.revision);
   const unsafe = [
     ...refuseReplacing(before?.value ?? null, parsed.config, records),
     ...refuseShrinking(before?.value ?? null, parsed.config),
+    ...refuseTaking(scene, before?.value ?? null, after),
   ];
   if (unsafe.length > 0) return failure('unsafe', unsafe.map((says) => `${file}: ${says}`).join('\n'));
   const differences = diffConfig(before?.value ?? null, parsed.config);
@@ -47,16 +56,17 @@ export async function apply(
   });
   if (request.dryRun || (differences.length === 0 && before !== null))
     return reply(false, before?.modRevision ?? 0n);
-  const value = JSON.stringify({
-    yaml: request.yaml,
-    config: configToJson(withEpochs(before?.value ?? null, parsed.config, view.revision)),
-  });
+  const value = JSON.stringify({ yaml: request.yaml, config: configToJson(after) });
+  const looked = new Set([
+    ...replacingGroups(before?.value ?? null),
+    ...takingGroups(before?.value ?? null, after),
+  ]);
   const answer = await service.storeNow.txn(
     {
       compares: [
         { kind: 'mod-revision', key: keys.config, revision: before?.modRevision ?? 0n },
         // What was refused or not by where a group is must still be so.
-        ...replacingGroups(before?.value ?? null).map((name): Compare => ({
+        ...[...looked].map((name): Compare => ({
           kind: 'mod-revision',
           key: keys.group(name),
           revision: view.groups.get(name)?.modRevision ?? 0n,

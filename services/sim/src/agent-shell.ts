@@ -7,6 +7,7 @@
  */
 
 import {
+  heldEpoch,
   encode,
   newAgent,
   parseGroup,
@@ -219,9 +220,7 @@ export class AgentShell {
       }
       case 'extend': {
         const config = this.state.config?.groups.get(action.group);
-        // One that vanished meanwhile is set again only where nobody else has it (rule 9).
-        const free = action.addresses.filter((a) => machine.addresses.has(a) || steps.holderOf(a) === null);
-        if (config !== undefined) steps.keep(config, action.epoch, free, action.goneBy);
+        if (config !== undefined) steps.extend(config, action, () => this.holds(action.group, action.epoch));
         return;
       }
       case 'arm':
@@ -382,6 +381,11 @@ export class AgentShell {
     if (this.parsed.size > parsedMax) this.parsed.clear();
     this.parsed.set(text, parsed.value);
     return parsed.value;
+  }
+
+  private holds(group: string, epoch: bigint): boolean {
+    const g = this.state.groups.get(group);
+    return g !== undefined && heldEpoch(g.holding) === epoch;
   }
 
   private strip(addresses: readonly string[], groups: readonly string[]): void {

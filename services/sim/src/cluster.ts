@@ -14,6 +14,7 @@ import {
   type Member,
   type MemberId,
   type QuorumCommand,
+  withLeaving,
 } from '@holdfast/core';
 import { Audit } from './audit.ts';
 import { Commands } from './commands.ts';
@@ -159,7 +160,8 @@ export class Cluster {
   }
 
   /** Written like any other change: by a transaction, when etcd takes one. */
-  apply(config: ClusterConfig): void {
+  apply(wanted: ClusterConfig): void {
+    const config = withLeaving(null, this.config, wanted, this.etcd.revision);
     this.config = config;
     this.noteFreezing();
     this.sim.log('operator', 'applies a configuration');

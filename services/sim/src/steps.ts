@@ -173,6 +173,21 @@ export class Steps {
     return true;
   }
 
+  /** One that vanished meanwhile is set again only where nobody else has it (rule 9), and asking takes its time. */
+  extend(
+    config: GroupConfig,
+    { epoch, addresses, goneBy }: Extract<AgentAction, { kind: 'extend' }>,
+    stillHeld: () => boolean,
+  ): void {
+    const here = addresses.filter((address) => this.machine.addresses.has(address));
+    this.keep(config, epoch, here, goneBy);
+    const free = addresses.filter((address) => !here.includes(address) && this.holderOf(address) === null);
+    if (free.length === 0) return;
+    this.onHost(this.sim.random.between(50, 150), () => {
+      if (stillHeld()) this.keep(config, epoch, free, goneBy);
+    });
+  }
+
   /** Who on the service network answers for this address, other than this host. */
   holderOf(address: string): string | null {
     for (const other of this.audit.machines) {

@@ -3,11 +3,9 @@
 import { stories } from '../src/stories/stories.ts';
 import { tell } from '../src/stories/story.ts';
 
-const seed = 1;
-
 describe('stories of faults', () => {
   it.each(stories.map((s) => [s.name, s] as const))('%s', (_name, story) => {
-    const { violation, journal } = tell(story, seed);
+    const { violation, journal } = tell(story, story.seed ?? 1);
     if (violation !== null) throw new Error([violation.says, ...journal(40)].join('\n'));
   });
 });

@@ -8,7 +8,7 @@
  *   A3  the deadline itself wakes the loop; nothing is polled
  */
 
-import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
@@ -16,14 +16,14 @@ import { hear, heardHere } from '../vantage.ts';
 import { arming } from './arming.ts';
 import { adopted, changeStepEnded, clearFor, isAtRest } from './changing.ts';
 import {
+  actsUnder,
+  configured,
   giveOwnBack,
-  inForce,
   informed,
   ownBack,
   reattached,
   strangersOf,
   withGroup,
-  withHeld,
 } from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
@@ -176,8 +176,7 @@ class Turn {
     const ours = groupsOf({ ...this.state, config });
     const strangers = first ? ours : ours.filter(({ name }) => !this.state.groups.has(name));
     this.state.own = [...this.state.own, ...ownBack(this.state, config)];
-    this.state.config = inForce(this.state, withHeld(this.state, config));
-    this.state.configRevision = revision;
+    Object.assign(this.state, configured(this.state, config, revision));
     for (const group of groupsOf(this.state)) {
       const { name } = group;
       const g = informed(this.groupState(name), group, this.before.config, config, this.state.self);
@@ -187,11 +186,12 @@ class Turn {
     // Others judge by the new pace from now on.
     Object.assign(this.state, toldOf(groupsOf(this.state)));
     this.state.nextBeatAt = this.now;
-    if (first || strangers.length > 0) this.strip(strangers);
+    if (first || strangers.length > 0) this.strip(strangers, first ? config.leaving : []);
   }
 
-  private strip(groups: readonly GroupConfig[]): void {
-    const { addresses, names } = strangersOf(this.state, groups);
+  /** `leaving`: a former life of this agent may have had it. */
+  private strip(groups: readonly GroupConfig[], leaving: readonly LeavingGroup[] = []): void {
+    const { addresses, names } = strangersOf(this.state, groups, leaving);
     if (names.length === 0 && this.state.stripped) return;
     // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
     this.state.stripped = false;
@@ -264,6 +264,7 @@ class Turn {
       this.state.renewal = afterTheBeat(this.state.renewal, this.now);
     }
     this.giveOwnBack();
+    this.state.actsUnder = actsUnder(this.state);
     this.renew();
     this.beat();
     this.ping();
@@ -348,8 +349,8 @@ class Turn {
   }
 
   private account(): Account {
-    const { waits, asks, mirrors, leaving } = this.state;
-    return { reports: reportsOf(this.state), waits, asks, leaving: leaving !== null, mirrors };
+    const { waits, asks, mirrors, leaving, actsUnder } = this.state;
+    return { reports: reportsOf(this.state), waits, asks, leaving: leaving !== null, actsUnder, mirrors };
   }
 
   private proofWanted(): boolean {

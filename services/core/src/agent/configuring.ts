@@ -1,7 +1,7 @@
 /** What a new configuration means for what is here: what is kept as it was, what has to be stripped first, what is given back. */
 
-import type { ClusterConfig, GroupConfig } from '../config/types.ts';
-import type { BootMs, GroupId, MemberId } from '../names.ts';
+import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
+import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { AgentAction, HeldBefore } from './events.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { openNow } from './mirroring.ts';
@@ -14,21 +14,50 @@ const ownTriesMax = 6;
 
 type Now = Pick<AgentState, 'config' | 'groups' | 'self'>;
 
+/** What holds here from now on, and what of it only until it is released. */
+export function configured(
+  state: Now,
+  newest: ClusterConfig,
+  configRevision: Revision,
+): Pick<AgentState, 'config' | 'kept' | 'configRevision'> {
+  const { config, kept } = withHeld(state, newest);
+  return { config: inForce(state, config), kept, configRevision };
+}
+
 /** A group that was removed, or moved away from this server, keeps its configuration until it is released. */
-export function withHeld(state: Now, config: ClusterConfig): ClusterConfig {
+function withHeld(
+  state: Now,
+  config: ClusterConfig,
+): { readonly config: ClusterConfig; readonly kept: readonly GroupId[] } {
   const groups = new Map(config.groups);
-  for (const [name, old] of state.config?.groups ?? []) {
-    const stillHere = groups.get(name)?.servers.includes(state.self) === true;
-    if (!stillHere && holds(state, name)) groups.set(name, old);
+  const kept: GroupId[] = [];
+  // A former life of this agent had it: the configuration of that time is gone.
+  const left = config.leaving.map(({ group }): readonly [GroupId, GroupConfig] => [group.name, group]);
+  for (const [name, old] of state.config?.groups ?? left) {
+    const stillHere = config.groups.get(name)?.servers.includes(state.self) === true;
+    if (stillHere || !holds(state, name)) continue;
+    groups.set(name, old);
+    kept.push(name);
   }
-  return { ...config, groups };
+  return { config: { ...config, groups }, kept };
+}
+
+/** The newest configuration that everything here agrees with: nothing that it took away is here any more. */
+export function actsUnder(
+  state: Pick<AgentState, 'groups' | 'stripped' | 'kept' | 'configRevision' | 'actsUnder'>,
+): Revision {
+  if (state.actsUnder === state.configRevision || !state.stripped) return state.actsUnder;
+  const waits = [...state.groups.values()].some(
+    (g) => g.next !== null || (state.kept.includes(g.group) && heldEpoch(g.holding) !== null),
+  );
+  return waits ? state.actsUnder : state.configRevision;
 }
 
 /**
  * What is under way, or runs, was begun with the configuration before: in that, it stays in force until the new one is
  * adopted (H3). Who serves, by which rules, and what people want holds at once.
  */
-export function inForce({ config, groups, self }: Now, newest: ClusterConfig): ClusterConfig {
+function inForce({ config, groups, self }: Now, newest: ClusterConfig): ClusterConfig {
   const mixed = [...newest.groups].map(([name, group]): readonly [GroupId, GroupConfig] => {
     const ours = groups.has(name) && group.servers.includes(self);
     const before = ours ? config?.groups.get(name) : undefined;
@@ -61,18 +90,24 @@ function holds({ groups }: Now, name: GroupId): boolean {
   return g !== undefined && heldEpoch(g.holding) !== null;
 }
 
-/** Everything that any of these groups may ever have put here, except what is vouched for. */
+/** Everything that any of these groups may ever have put here, except what is here rightly. */
 export function strangersOf(
   state: Now,
   groups: readonly GroupConfig[],
+  leaving: readonly LeavingGroup[],
 ): { readonly addresses: readonly string[]; readonly names: readonly GroupId[] } {
   // I8: what is only observed belongs to somebody else.
   const concerned = groups.filter((g) => g.takeover !== 'observe' && !holds(state, g.name));
-  const addresses = concerned.flatMap(({ identity }) => {
+  const addresses = [...concerned, ...leaving.map(({ group }) => group)].flatMap(({ identity }) => {
     const spare = spareAddress(identity);
     return [...identityAddresses(identity), ...(spare === null ? [] : [spare])];
   });
-  return { addresses, names: concerned.map((g) => g.name) };
+  // One that goes from group to group is here rightly until the group that had it lets go.
+  const held = new Set([...state.groups.values()].flatMap((g) => heldHere(state, g)));
+  return {
+    addresses: addresses.filter((address) => !held.has(address)),
+    names: concerned.map((g) => g.name),
+  };
 }
 
 /** The own address of this server that a group had and, by the new configuration, no group has any more. */
@@ -103,6 +138,12 @@ export function giveOwnBack(
     .map((o) => (due.has(o) ? { ...o, tries: o.tries + 1 } : o))
     .filter((o) => o.tries < ownTriesMax);
   return { own, actions: [...due].map(({ group, address }) => ({ kind: 'keep-own', group, address })) };
+}
+
+function heldHere({ config }: Now, { group, holding, held }: GroupState): readonly string[] {
+  const identity = config?.groups.get(group)?.identity;
+  const own = identity === undefined || heldEpoch(holding) === null ? [] : identityAddresses(identity);
+  return [...held, ...own];
 }
 
 function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: GroupId, address: string) {

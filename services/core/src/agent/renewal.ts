@@ -62,6 +62,7 @@ export interface Account {
   readonly waits: Readonly<Record<GroupId, number>>;
   readonly asks?: RenewalRecord['asks'];
   readonly leaving: boolean;
+  readonly actsUnder: Revision;
   /** The latest word of the mirror process. */
   readonly mirrors: readonly MirrorReport[];
 }
@@ -117,6 +118,7 @@ export function renewWhenDue(
     leaving: account.leaving,
     waits: account.waits,
     awaitsFormer: true,
+    actsUnder: account.actsUnder,
     ...(account.asks === undefined ? {} : { asks: account.asks }),
     groups: account.reports,
     ...(mirrors.length === 0 ? {} : { mirrors }),
@@ -153,8 +155,13 @@ export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
 }
 
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
-function isNews(current: RenewalRecord, { reports, waits, asks, leaving }: Account): boolean {
-  if (current.leaving !== leaving || current.groups.length !== reports.length) return true;
+function isNews(current: RenewalRecord, { reports, waits, asks, leaving, actsUnder }: Account): boolean {
+  if (
+    current.leaving !== leaving ||
+    current.actsUnder !== actsUnder ||
+    current.groups.length !== reports.length
+  )
+    return true;
   if (
     waits !== current.waits &&
     Object.entries(waits).some(([group, waitMs]) => current.waits[group] !== waitMs)

@@ -34,6 +34,10 @@ export interface AgentState {
   readonly members: ReadonlyMap<MemberId, Member>;
   readonly config: ClusterConfig | null;
   readonly configRevision: Revision;
+  /** The newest configuration that all that is here agrees with (configuring.ts). */
+  readonly actsUnder: Revision;
+  /** Groups that the configuration does not have here any more, and that are here until they are released. */
+  readonly kept: readonly GroupId[];
   readonly maintenance: MaintenanceRecord;
   readonly pauses: PauseRecord;
   /** The latest word of this member's mirror process. */
@@ -94,6 +98,8 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     members: new Map(id.members.map((m) => [m.id, m])),
     config: null,
     configRevision: 0n,
+    actsUnder: 0n,
+    kept: [],
     maintenance: noMaintenance,
     pauses: noPauses,
     mirrors: [],

@@ -20,6 +20,7 @@ import type {
   FilesConfig,
   GroupConfig,
   Identity,
+  LeavingGroup,
   MirrorConfig,
   ResourceConfig,
   ServerConfig,
@@ -36,6 +37,7 @@ export interface ConfigJson {
   readonly servers: readonly (ServerConfig & { readonly name: string })[];
   /** Epochs as text, like everywhere in the store. */
   readonly mirrors: readonly unknown[];
+  readonly leaving: readonly unknown[];
 }
 
 export function configToJson(config: ClusterConfig): ConfigJson {
@@ -44,6 +46,7 @@ export function configToJson(config: ClusterConfig): ConfigJson {
     groups: [...config.groups.values()].map(groupToJson),
     servers: [...config.servers].map(([name, server]) => ({ name, ...server })),
     mirrors: [...config.mirrors.values()].map(copyToJson),
+    leaving: config.leaving.map(leavingToJson),
   };
 }
 
@@ -52,6 +55,10 @@ function copyToJson(copy: CopyConfig): unknown {
   if (from.kind === 'group') return copy;
   const { dataset, ...rest } = from;
   return { ...copy, from: { ...rest, [dataset.kind]: dataset, epoch: from.epoch.toString() } };
+}
+
+function leavingToJson({ group, above }: LeavingGroup): unknown {
+  return { group: groupToJson(group), above: above.toString() };
 }
 
 /** A dataset is stored under its kind, where members that know no volumes look for files. */
@@ -73,17 +80,22 @@ export function configFromJson(raw: unknown): ConfigFromJsonResult {
     );
     return { kind: 'invalid', errors: errors.slice(0, limits.errors) };
   }
-  const { groups, servers, mirrors } = parsed.data;
+  const { groups, servers, mirrors, leaving } = parsed.data;
   return {
     kind: 'ok',
     config: {
       groups: new Map(groups.map((group) => [group.name, group])),
       servers: new Map(servers.map(({ name, ...server }) => [name, server])),
       mirrors: new Map(mirrors.map((copy) => [copy.name, copy])),
+      leaving,
     },
   };
 }
 
+const large = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .transform((value) => BigInt(value));
 const ms = z.number().int().nonnegative();
 const text = z.string().min(1).max(limits.pathLength);
 const cidr = z
@@ -214,10 +226,7 @@ const copy: z.ZodType<CopyConfig> = z.object({
         kind: z.literal('server'),
         server: text,
         ...dataset,
-        epoch: z
-          .string()
-          .regex(/^\d{1,20}$/)
-          .transform((value) => BigInt(value)),
+        epoch: large,
       })
       .transform((stored, context) => withDataset(stored, context)),
   ]),
@@ -271,4 +280,8 @@ const clusterSchema = z.object({
     )
     .max(limits.servers),
   mirrors: z.array(copy).max(limits.mirrors).default([]),
+  leaving: z
+    .array(z.object({ group, above: large }))
+    .max(limits.groups)
+    .default([]),
 });

@@ -57,6 +57,7 @@ function readCluster(place: Place, members: Members | null): ClusterConfig | nul
     groups: byName,
     servers: readServers(fields.at('servers'), members),
     mirrors: new Map(copies.map(({ config }) => [config.name, config])),
+    leaving: [],
   };
 }
 

@@ -3,7 +3,7 @@
  * parse.ts makes it from what a person wrote; nothing else in Holdfast sees the raw form.
  */
 
-import type { Command, Epoch, GroupId, MemberId, MirrorId } from '../names.ts';
+import type { Command, Epoch, GroupId, MemberId, MirrorId, Revision } from '../names.ts';
 import type { TimeRules } from '../time.ts';
 
 export interface ClusterConfig {
@@ -11,6 +11,15 @@ export interface ClusterConfig {
   readonly servers: ReadonlyMap<MemberId, ServerConfig>;
   /** Mirrors without a failover, and copies of a group's mirror on servers outside of the group. */
   readonly mirrors: ReadonlyMap<MirrorId, CopyConfig>;
+  /** What earlier configurations had, and a server may still have; added when it is applied (quorum/leaving.ts). */
+  readonly leaving: readonly LeavingGroup[];
+}
+
+/** A group that was removed, or lost some of what it claimed, as it was before. */
+export interface LeavingGroup {
+  readonly group: GroupConfig;
+  /** A server that acts under a configuration of a higher revision has let go. */
+  readonly above: Revision;
 }
 
 /** What only concerns one server. All optional in the file. */

@@ -42,6 +42,7 @@ import { isDrained } from './copies.ts';
 import { deniedBecause, denialOver } from './denial.ts';
 import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
+import { waitForOthers } from './leaving.ts';
 import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
 import { servicePathDead } from './paths.ts';
 import { heldByFailovers, heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
@@ -128,6 +129,8 @@ function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Ju
     const phase = own.epoch === 0n ? 'stopped' : 'blocked';
     return stay(phase, `nobody can take ${c.config.name}: ${blockers(all)}`, null, blockerList(all));
   }
+  const waits = waitForOthers(c, own, to);
+  if (waits !== null) return waits;
   const others = own.lastOwner === null || to === own.lastOwner ? '' : `: ${blockerOf(all, own.lastOwner)}`;
   const reason = `${to} takes ${c.config.name} up${others}${lossUnlessLast(c, all, to)}`;
   return give(c, to, own.epoch + 1n, begin('start', own.lastOwner, to, reason), 'starting');

@@ -106,4 +106,42 @@ export const configurationStories: readonly Story[] = [
       by 110s: b serves and db runs on b
       until 150s: b serves and db runs on b`,
   },
+  {
+    name: 'an address goes from a group that is removed to a new one: only when it was let go',
+    group: { outage: '5s' },
+    seed: 31,
+    text: `${begin}
+      60s    commands on a take 2s
+      60s    g1 becomes g2 on b
+      by 75s: b has the address
+      until 100s: b has the address`,
+  },
+  {
+    name: 'an address goes from the group of a server that is dead to a new one',
+    group: { outage: '5s' },
+    text: `${begin}
+      60s    power off a
+      61s    g1 becomes g2 on b
+      by 75s: b has the address
+      until 100s: b has the address`,
+  },
+  {
+    name: 'an address goes from the group of a server that is cut off to a new one',
+    group: { outage: '10s' },
+    text: `${begin}
+      60s    cut off a
+      61s    g1 becomes g2 on b
+      by 80s: b has the address
+      90s    join a
+      until 120s: b has the address`,
+  },
+  {
+    name: 'an address goes to a new group while the agent that has it is dead',
+    group: { outage: '5s' },
+    text: `${begin}
+      60s    kill agent of a
+      60s    g1 becomes g2 on b
+      by 90s: b has the address
+      until 120s: b has the address`,
+  },
 ];

@@ -277,6 +277,15 @@ const commands: readonly (readonly [RegExp, Do])[] = [
   [/^c becomes a server of g1$/, (c) => applies(c, () => ({ servers: ['a', 'b', 'c'] }))],
   [/^only c is a server of g1$/, (c) => applies(c, () => ({ servers: ['c'] }))],
   [/^(\w+) removes (\w)$/, (c, [by = '', id = '']) => c.remove(id, by)],
+  [
+    /^g1 becomes g2 on (\w)$/,
+    (c, [first = '']) => {
+      const g1 = c.config.groups.get('g1');
+      if (g1 === undefined) return;
+      const servers = [first, ...g1.servers.filter((id) => id !== first)];
+      c.apply({ ...c.config, groups: new Map([['g2', { ...g1, name: 'g2', servers, resources: [] }]]) });
+    },
+  ],
   [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
   [
     /^the outage becomes (\d+)s$/,

@@ -1,0 +1,290 @@
+/** What goes from one group to another: who waits for whom, what `apply` refuses, and what an agent says of itself. */
+
+import {
+  configFromJson,
+  configToJson,
+  encode,
+  keys,
+  newAgent,
+  newQuorum,
+  parseConfig,
+  refuseTaking,
+  sceneOf,
+  stepAgent,
+  stepQuorum,
+  withLeaving,
+  type AgentAction,
+  type AgentEvent,
+  type AgentState,
+  type ClusterConfig,
+  type GroupRecord,
+  type Member,
+  type QuorumEvent,
+  type QuorumState,
+  type RenewalRecord,
+} from '../src/index.ts';
+import { beat, ownedByA, renewal } from './leader.ts';
+
+const members: readonly Member[] = (['a', 'b', 'w'] as const).map((id, i) => ({
+  id,
+  role: id === 'w' ? 'witness' : 'server',
+  addresses: [`10.77.0.1${String(i)}`, `10.78.0.1${String(i)}`],
+  voter: true,
+}));
+
+const service = '10.77.0.100/24';
+const other = '10.77.0.101/24';
+const third = '10.77.0.102/24';
+
+function config(groups: Readonly<Record<string, readonly string[]>>, more: object = {}): ClusterConfig {
+  const raw = Object.entries(groups).map(([name, addresses]): readonly [string, unknown] => [
+    name,
+    { servers: ['a', 'b'], outage: '5s', identity: { mode: 'add', addresses }, ...more },
+  ]);
+  const parsed = parseConfig({ groups: Object.fromEntries<unknown>(raw) }, 'cluster.yaml', members);
+  if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+  return parsed.config;
+}
+
+type Told = Partial<RenewalRecord>;
+
+/** W leads, read all this at 1 s and heard both servers then. */
+class Quorum {
+  state: QuorumState = newQuorum('w', true, 1, 0);
+
+  constructor(applied: ClusterConfig, a: Told, b: Told, records: readonly GroupRecord[] = []) {
+    const list: readonly (readonly [string, string])[] = [
+      ...members.map((m) => [keys.member(m.id), JSON.stringify(m)] as const),
+      [keys.config, JSON.stringify({ config: configToJson(applied) })],
+      [keys.leader, encode({ member: 'w', incarnation: 1, term: 1 })],
+      [keys.beat, 'w 1 0'],
+      [keys.renewal('a'), encode(renewal('a', { waits: {}, ...a }))],
+      [keys.renewal('b'), encode(renewal('b', { waits: {}, ...b }))],
+      ...records.map((record) => [keys.group(record.group), encode(record)] as const),
+    ];
+    this.tell({ kind: 'relay', connected: true }, 0);
+    const rows = list.map(([key, value]) => ({ key, value, modRevision: 20n }));
+    this.tell({ kind: 'read', answer: { kind: 'read', revision: 30n, rows } }, 1_000);
+    this.hears(['a', 'b'], 1_000);
+  }
+
+  tell(event: QuorumEvent, now: number): void {
+    this.state = stepQuorum(this.state, event, now, now).state;
+  }
+
+  hears(from: readonly string[], now: number): void {
+    for (const id of from) this.tell({ kind: 'heard', from: id, path: 0, heartbeat: beat }, now);
+  }
+
+  reason(): string {
+    return this.state.judgements.get('g2')?.reason ?? '';
+  }
+}
+
+const before = config({ g1: [service] });
+const renamed = withLeaving(null, before, config({ g2: [service] }), 10n);
+
+describe('a new group that has the address of one that was removed', () => {
+  const waits =
+    'a takes g2 up as soon as it may: 10.77.0.100 belonged to g1, and a may not have let go of it yet';
+
+  it('is given to nobody before each server acts under the configuration that removed it', () => {
+    expect(new Quorum(renamed, { actsUnder: 10n }, { actsUnder: 11n }).reason()).toBe(waits);
+    expect(new Quorum(renamed, {}, { actsUnder: 11n }).reason()).toBe(waits);
+    expect(new Quorum(renamed, { actsUnder: 11n }, { actsUnder: 11n }).reason()).toBe('a takes g2 up');
+  });
+
+  it('does not wait for a server that is down by the rules of that time', () => {
+    const w = new Quorum(renamed, { actsUnder: 10n }, { actsUnder: 11n });
+    for (let now = 1_500; now <= 9_000; now += 500) {
+      w.hears(['b'], now);
+      const row = {
+        key: keys.renewal('b'),
+        value: encode(renewal('b', { waits: {}, counter: now, actsUnder: 11n })),
+      };
+      const revision = BigInt(now);
+      w.tell({ kind: 'changed', revision, rows: [{ ...row, modRevision: revision }] }, now);
+      if (now < 5_000) expect(w.reason()).not.toMatch(/^b takes g2 up$/);
+    }
+    expect(w.reason()).toMatch(/^b takes g2 up/);
+  });
+
+  it('waits for nobody when it shares nothing', () => {
+    const apart = withLeaving(null, before, config({ g2: [other] }), 10n);
+    expect(new Quorum(apart, {}, {}).reason()).toBe('a takes g2 up');
+  });
+
+  it('waits for a folder that both mirror, too', () => {
+    const mirrors = { data: { files: { root: '/srv/data' } } };
+    const after = withLeaving(
+      null,
+      config({ g1: [service] }, { mirrors }),
+      config({ g2: [other] }, { mirrors }),
+      10n,
+    );
+    expect(new Quorum(after, {}, { actsUnder: 11n }).reason()).toContain('/srv/data belonged to g1');
+  });
+});
+
+describe('what a configuration takes away', () => {
+  it('is stored with it', () => {
+    const raw: unknown = JSON.parse(JSON.stringify(configToJson(renamed)));
+    expect(configFromJson(raw)).toEqual({ kind: 'ok', config: renamed });
+    expect(renamed.leaving).toEqual([{ group: before.groups.get('g1'), above: 10n }]);
+  });
+
+  it('is nothing where all that a group claims stays, or comes back', () => {
+    expect(withLeaving(null, before, config({ g1: [service, other] }), 10n).leaving).toEqual([]);
+    expect(
+      withLeaving(null, renamed, config({ g1: [service] }), 12n).leaving.map((l) => l.group.name),
+    ).toEqual(['g2']);
+    expect(
+      withLeaving(null, config({ g1: [service] }, { takeover: 'observe' }), config({}), 9n).leaving,
+    ).toEqual([]);
+  });
+
+  it('is forgotten with a later configuration, once every server let go', () => {
+    const w = new Quorum(renamed, { actsUnder: 11n }, { actsUnder: 11n });
+    const next = config({ g2: [service, other] });
+    expect(withLeaving(sceneOf(w.state, 1_100), renamed, next, 30n).leaving).toEqual([]);
+    const early = new Quorum(renamed, { actsUnder: 11n }, {});
+    expect(withLeaving(sceneOf(early.state, 1_100), renamed, next, 30n).leaving).toEqual(renamed.leaving);
+  });
+});
+
+describe('an address that goes to a group that runs', () => {
+  const both = config({ g1: [service], g2: [other] });
+  const moved = config({ g1: [third], g2: [other, service] });
+  const runs: GroupRecord = { ...ownedByA, group: 'g2' };
+  const refused = (records: readonly GroupRecord[], from: ClusterConfig, to: ClusterConfig, a: Told = {}) => {
+    const w = new Quorum(from, a, { actsUnder: 20n }, records);
+    const scene = sceneOf(w.state, 1_100);
+    return refuseTaking(scene, from, withLeaving(scene, from, to, 19n));
+  };
+
+  it('is refused, with what to do', () => {
+    expect(refused([runs], both, moved)).toEqual([
+      'groups.g2: 10.77.0.100 belonged to g1, and a may not have let go of it yet, and g2 runs, so that it would take it ' +
+        'at once; apply first a configuration in which nobody has 10.77.0.100, and this one after that',
+    ]);
+  });
+
+  it('is taken once its servers let go of it', () => {
+    const without = withLeaving(null, both, config({ g1: [third], g2: [other] }), 5n);
+    expect(refused([runs], without, moved, { actsUnder: 4n })).toHaveLength(1);
+    expect(refused([runs], without, moved, { actsUnder: 20n })).toEqual([]);
+  });
+
+  it('is taken by one that nobody owns: it waits by itself', () => {
+    expect(refused([], both, moved)).toEqual([]);
+  });
+
+  it('does not hold up a change of what it has anyway', () => {
+    const has = withLeaving(null, both, moved, 5n);
+    expect(refused([runs], has, config({ g1: [third], g2: [service] }))).toEqual([]);
+  });
+});
+
+describe('an agent', () => {
+  const own: GroupRecord = { ...ownedByA, ownership: { kind: 'owned', owner: 'a', epoch: 1n } };
+
+  /** Server a with g1 active, whose renewals are all committed. */
+  class Owner {
+    state: AgentState;
+    now = 0;
+    renewed: RenewalRecord | null = null;
+    actions: AgentAction[] = [];
+    record: GroupRecord = own;
+    private revision = 100n;
+
+    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = []) {
+      const id = {
+        self: 'a',
+        role: 'server',
+        members,
+        incarnation: 1,
+        bootId: 'boot-1',
+        version: '1',
+      } as const;
+      this.state = newAgent(id, 0);
+      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
+    }
+
+    take(event: AgentEvent): void {
+      const { state, actions } = stepAgent(this.state, event, this.now);
+      this.state = state;
+      this.actions.push(...actions);
+      for (const action of actions) {
+        if (action.kind === 'renew') {
+          this.renewed = action.next;
+          const answer = {
+            kind: 'committed',
+            revision: (this.revision += 1n),
+            groups: [this.record],
+          } as const;
+          this.take({ kind: 'renewed', attempt: action.attempt, answer });
+        }
+        if (action.kind === 'run-step' && action.step.kind !== 'stop') this.end(action);
+      }
+    }
+
+    end({ group, epoch, run }: Extract<AgentAction, { kind: 'run-step' }>): void {
+      this.take({ kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1, occupied: false });
+    }
+
+    pass(ms: number): void {
+      for (const end = this.now + ms; this.now < end; this.now += 10) this.take({ kind: 'wake' });
+    }
+
+    stripped(): readonly string[] {
+      return this.actions.flatMap((a) => (a.kind === 'strip' ? a.addresses : []));
+    }
+  }
+
+  const app = { name: 'app', command: { start: ['x'], stop: ['y'], status: ['z'] } };
+  const serving = config({ g1: [service] }, { resources: [app] });
+  const next = withLeaving(null, serving, config({ g2: [service] }), 50n);
+
+  it('acts under a configuration once nothing is here that it took away, and takes no address from a group that has it', () => {
+    const a = new Owner();
+    a.take({ kind: 'configured', config: serving, revision: 40n });
+    expect(a.renewed?.actsUnder ?? 0n).toBe(0n);
+    a.take({ kind: 'stripped' });
+    a.pass(2_000);
+    expect(a.state.groups.get('g1')?.holding.kind).toBe('active');
+    expect(a.renewed?.actsUnder).toBe(40n);
+
+    a.actions = [];
+    a.take({ kind: 'configured', config: next, revision: 51n });
+    expect(a.stripped()).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.record = { ...own, ownership: { kind: 'releasing', epoch: 1n, owner: 'a', to: null } };
+    a.pass(2_000);
+    expect(a.state.groups.get('g1')?.holding.kind).toBe('releasing');
+    expect(a.renewed?.actsUnder).toBe(40n);
+    const stop = a.actions.findLast((action) => action.kind === 'run-step');
+    if (stop?.kind === 'run-step') a.end(stop);
+    a.pass(2_000);
+    expect(a.state.groups.get('g1')?.holding.kind).toBe('fenced');
+    expect(a.renewed?.actsUnder).toBe(51n);
+  });
+
+  it('of a new life goes on with a group that was removed, until it is released', () => {
+    const held = [{ group: 'g1', epoch: 1n, state: 'active', fenceAt: 5_000 }] as const;
+    const a = new Owner(held);
+    a.take({ kind: 'configured', config: next, revision: 51n });
+    expect(a.stripped()).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.record = { ...own, ownership: { kind: 'releasing', epoch: 1n, owner: 'a', to: null } };
+    a.pass(2_000);
+    expect(a.actions.some((action) => action.kind === 'run-step' && action.step.kind === 'stop')).toBe(true);
+    expect(a.renewed?.actsUnder).toBe(0n);
+  });
+
+  it('of a new life strips what a group had before it was changed', () => {
+    const a = new Owner([{ group: 'g1', epoch: 1n, state: 'active', fenceAt: 5_000 }]);
+    const less = withLeaving(null, serving, config({ g1: [other] }, { resources: [app] }), 50n);
+    a.take({ kind: 'configured', config: less, revision: 51n });
+    expect(a.stripped()).toEqual([service]);
+  });
+});
