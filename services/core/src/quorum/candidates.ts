@@ -5,13 +5,14 @@
  *       and its renewal must be of the boot that is heard, or an old one would hide that it was down
  *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
  *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
+ *   C4  of several that could, one that would lose clearly more is passed over, whatever the order of preference
  */
 
 import type { GroupConfig } from '../config/types.ts';
 import type { MemberId } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { claimOf, heardHere } from '../vantage.ts';
-import { judgeCopies, lossText, notInStep, type Loss } from './copies.ts';
+import { coarseMs, judgeCopies, lossText, notInStep, type Loss } from './copies.ts';
 import { heardAt, lastOwner, reportFor, type Scene, seconds } from './scene.ts';
 import { maintenanceOf } from './view.ts';
 
@@ -157,9 +158,9 @@ function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId):
   return bootRevision === null || bootRevision >= theirs.modRevision;
 }
 
-/** The first of those that can, by preference or as wished. */
+/** The first of those that can, by preference or as wished; one whose copy is clearly further behind comes last (C4). */
 export function choose(all: readonly Candidate[], first?: MemberId | null): MemberId | undefined {
-  const able = all.filter((s) => s.blocker === null);
+  const able = closest(all.filter((s) => s.blocker === null));
   const unasked = able.filter((s) => s.ask === null);
   const asked = unasked.length > 0 ? unasked : able;
   const proven = asked.filter((s) => s.failed === null);
@@ -172,10 +173,27 @@ export function askFor(all: readonly Candidate[], server: MemberId): string | nu
   return all.find((s) => s.server === server)?.ask ?? null;
 }
 
-/** "; estimated loss: ...", for the reason of a takeover; empty for a group without mirrors. */
+/** C4. */
+function closest(able: readonly Candidate[]): readonly Candidate[] {
+  const least = Math.min(...able.map(lossMsOf));
+  return able.filter((s) => lossMsOf(s) <= least + coarseMs);
+}
+
+function lossMsOf({ loss }: Candidate): number {
+  return loss === null ? 0 : (loss.ms ?? Infinity);
+}
+
+/**
+ * "; estimated loss: ...", for the reason of a takeover, and whom that passed over; empty for a group without mirrors.
+ */
 export function lossClause(all: readonly Candidate[], server: MemberId): string {
-  const loss = all.find((s) => s.server === server)?.loss ?? null;
-  return loss === null ? '' : `; estimated loss: ${lossText(loss)}`;
+  const at = all.findIndex((s) => s.server === server);
+  const loss = all[at]?.loss ?? null;
+  if (loss === null) return '';
+  const before = all.slice(0, at).filter((s) => s.blocker === null);
+  const worse = before.filter((s) => !closest(all.filter((c) => c === s || c.server === server)).includes(s));
+  const passed = worse.map((s) => `, on ${s.server}: ${lossText(s.loss ?? loss)}`);
+  return `; estimated loss: ${lossText(loss)}${passed.join('')}`;
 }
 
 export function blockerList(all: readonly Candidate[]): readonly string[] {

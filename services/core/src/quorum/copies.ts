@@ -43,7 +43,7 @@ interface DataHolder {
 const nothing: Loss = { ms: 0, bytes: 0 };
 const unknown: Loss = { ms: null, bytes: null };
 /** Beats, renewals and heartbeats are this coarse against each other. */
-const coarseMs = 2_000;
+export const coarseMs = 2_000;
 /** A planned move drains what is left: more than this would keep the service waiting. */
 const inStepMs = 30_000;
 const silentMs = 5_000;

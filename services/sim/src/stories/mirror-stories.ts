@@ -197,4 +197,15 @@ export const mirrorStories: readonly Story[] = [
       200s   heal a-b
       by 230s: b is in step`,
   },
+  {
+    name: 'of two standbys the one takes over whose copy is in step, whatever the order',
+    third: true,
+    group: { servers: ['a', 'b', 'c'], gate: { onStale: 'takeover' } },
+    text: `by 30s: a serves and b is in step and c is in step
+      60s    cut a-b
+      100s   power off a
+      by 145s: c serves
+      by 146s: the record says , on b:
+      until 200s: c serves`,
+  },
 ];
