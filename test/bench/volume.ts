@@ -98,9 +98,9 @@ async function compare(ground: Ground, against: Against, plan: VolumePlan, say: 
       syncDisks();
       const ours = await fio(stage.uri, job, stage.sizeBytes, plan.seconds);
       ratios.push(against.ratio(ours, theirs));
-      notes.push(`${against.tells(ours)}, nbdkit ${against.tells(theirs)}`);
+      const behind = against.alone === true ? '' : `; ${await caughtUp(stage)}`;
+      notes.push(`${against.tells(ours)}, nbdkit ${against.tells(theirs)}${behind}`);
       say(`  ${notes.at(-1) ?? ''}`);
-      if (against.alone !== true) await stage.inStep();
     }
   } finally {
     nbdkit.stop();
@@ -114,6 +114,13 @@ async function compare(ground: Ground, against: Against, plan: VolumePlan, say: 
     values: ratios,
     notes,
   });
+}
+
+/** In words. Looked at by commands: it is not finer than half a second. */
+async function caughtUp(stage: VolumeStage): Promise<string> {
+  const beganMs = performance.now();
+  await stage.inStep();
+  return `in step ${((performance.now() - beganMs) / 1_000).toFixed(1)} s after the last answer`;
 }
 
 /** 1 % of the blocks of a full volume change while the target is away. */

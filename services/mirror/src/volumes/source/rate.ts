@@ -1,11 +1,15 @@
 /** How fast something grows, over a second or so. */
 
-const overMs = 1_000;
-
 export class Rate {
+  readonly #overMs: number;
   #bytes = 0;
-  #atMs = performance.now();
+  #atMs: number;
   #perSecond = 0;
+
+  constructor(overMs = 1_000, nowMs = performance.now()) {
+    this.#overMs = overMs;
+    this.#atMs = nowMs;
+  }
 
   get perSecond(): number {
     return this.#perSecond;
@@ -14,7 +18,7 @@ export class Rate {
   /** `bytes`: so far. */
   look(bytes: number, nowMs: number): void {
     const sinceMs = nowMs - this.#atMs;
-    if (sinceMs < overMs) return;
+    if (sinceMs < this.#overMs) return;
     this.#perSecond = Math.max(0, Math.round(((bytes - this.#bytes) / sinceMs) * 1_000));
     this.#bytes = bytes;
     this.#atMs = nowMs;

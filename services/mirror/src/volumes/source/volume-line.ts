@@ -7,7 +7,7 @@
  *   L3  what is under way is bounded, and nobody is slowed by it: a target that has more than `hardBytes` under way, or more than
  *       `softBytes` for longer than `congestedMs`, falls back to the bitmap
  *   L4  what the store holds after a write that failed nobody knows: a target in step is not, until that is compared
- *   L5  it catches up by itself when everything that was under way has arrived, ever later when that happens often
+ *   L5  it catches up by itself when everything that was under way has arrived and the service leaves it room (catching-up.ts)
  */
 
 import { randomBytes } from 'node:crypto';
@@ -18,6 +18,7 @@ import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
 import { redialMs } from '../../transport/backoff.ts';
 import type { SourceTarget } from '../../files/source/types.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
+import { CatchingUp } from './catching-up.ts';
 import { Comparing } from './comparing.ts';
 import { Forwarding } from './forwarding.ts';
 import { greet } from './greeting.ts';
@@ -30,9 +31,6 @@ import { verify, type Comparison, type Verification } from './verifying.ts';
 const softBytes = 33_554_432;
 const hardBytes = 67_108_864;
 const congestedMs = 500;
-const resumeMs = { first: 200, most: 10_000 } as const;
-/** In step for so long, it begins with the first pause again. */
-const steadyMs = 30_000;
 const lookMs = 100;
 const queuePieces = 8;
 
@@ -63,8 +61,7 @@ export class VolumeLine {
   /** It said in this life how its copy stands. */
   #met = false;
   #congestedSinceMs: number | null = null;
-  #resumeDelayMs: number = resumeMs.first;
-  #resumeAtMs = 0;
+  readonly #catchingUp = new CatchingUp(performance.now());
   /** Since when it is not in step; null: it is. */
   #apartSinceMs: number | null = performance.now();
   #failures = 0;
@@ -139,6 +136,11 @@ export class VolumeLine {
   resync(): void {
     this.#bitmap.addAll();
     this.hangUp('a person wants everything to be compared');
+  }
+
+  /** By the service, whatever becomes of it here. */
+  wrote(bytes: number): void {
+    this.#catchingUp.wrote(bytes);
   }
 
   /** L1. The volume holds it already. */
@@ -390,6 +392,8 @@ export class VolumeLine {
     const wrong = this.#forwarding?.acknowledge(ack) ?? '';
     if (wrong !== '') return wrong;
     this.#consistent = ack.consistent;
+    if (this.#phase.kind === 'waiting' && this.#underWayBytes === 0)
+      this.#catchingUp.drained(performance.now());
     if (this.#phase.kind === 'resync') {
       const { mark, resyncing } = this.#phase;
       if (mark !== null && ack.durable >= mark) this.#nowInStep();
@@ -416,11 +420,12 @@ export class VolumeLine {
   #look(): void {
     const nowMs = performance.now();
     this.#rate.look(this.#forwarding?.sentBytes ?? 0, nowMs);
+    this.#catchingUp.look(nowMs);
     if (this.#phase.kind === 'waiting') {
-      const settled = this.#underWayBytes === 0 && nowMs >= this.#resumeAtMs; // L5
-      if (settled && this.#connection !== null) this.#resyncNow();
+      const due = this.#underWayBytes === 0 && this.#catchingUp.isDue(nowMs); // L5
+      if (due && this.#connection !== null) this.#resyncNow();
     } else if (this.#phase.kind === 'in-step') {
-      if (nowMs - this.#phase.sinceMs > steadyMs) this.#resumeDelayMs = resumeMs.first;
+      this.#catchingUp.inStepSince(this.#phase.sinceMs, nowMs);
       this.#judge(nowMs);
     } else if (this.#phase.kind === 'resync') this.#phase.resyncing.pump();
   }
@@ -443,8 +448,7 @@ export class VolumeLine {
     this.#phase = { kind: 'waiting' };
     this.#waitingSays = says;
     this.#apartSinceMs ??= performance.now();
-    this.#resumeAtMs = performance.now() + this.#resumeDelayMs;
-    this.#resumeDelayMs = Math.min(resumeMs.most, this.#resumeDelayMs * 2);
+    this.#catchingUp.fell(this.#underWayBytes, performance.now());
     this.#ports.says(`${this.member} is behind: ${says}`);
     this.#ports.progressed();
   }

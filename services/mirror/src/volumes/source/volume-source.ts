@@ -372,9 +372,11 @@ export class VolumeSource {
     this.#ground.hot.touch(offset, length);
     this.#sequence += 1;
     const bare = (flags & recordFlag.bare) !== 0;
-    for (const line of this.#lines.values())
+    for (const line of this.#lines.values()) {
+      if (change.kind === 'write') line.wrote(length);
       if (bare) line.dirty(first, last);
       else line.changed(this.#sequence, change, first, last);
+    }
     if (answer === null) return;
     if (this.#failed !== '') answer(outcome.io);
     else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
