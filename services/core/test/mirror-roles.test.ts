@@ -122,6 +122,12 @@ describe('another server', () => {
     });
   });
 
+  it('is told when the group was given by force last, in the group and outside of it', () => {
+    const forced = { ...owned, forced: 6n };
+    expect(roleOf(cast('b', { ...idle, seen: forced }))).toMatchObject({ kind: 'target', forced: 6n });
+    expect(roleOf(cast('c', null, forced))).toMatchObject({ kind: 'target', forced: 6n });
+  });
+
   it('takes nothing before the boot rule was carried out', () => {
     expect(roleOf(cast('b', { ...idle, seen: owned }, null, false))).toMatchObject({ kind: 'idle' });
   });
