@@ -164,9 +164,7 @@ export class MirrorLink {
         this.#waiting.get(message.id)?.end({ kind: 'drained', targets: message.targets });
         return;
       case 'done':
-        this.#waiting
-          .get(message.id)
-          ?.end({ kind: 'done', says: message.says, settled: message.settled });
+        this.#waiting.get(message.id)?.end({ kind: 'done', says: message.says, settled: message.settled });
         return;
       case 'failed':
         this.#waiting.get(message.id)?.end({ kind: 'failed', as: message.kind, says: message.says });
