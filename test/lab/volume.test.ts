@@ -111,6 +111,44 @@ describe('a group with a volume', () => {
     expect(await world.json<unknown[]>('w', 'mirror', 'divergence', disk, 'list')).toEqual([]);
   });
 
+  story('that both sides wrote after a failover by force waits for a person', 240_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    // Nobody takes over before a person forces it.
+    const lines = `    takeover: manual\n${volumeLines(', mode: sync, targetLoss: 1s')}`;
+    await world.mustApply('w', clusterYaml(group({ more: lines })));
+    const { uri } = await ready(scene);
+    for (const other of [standby, 'w']) await world.lab.partition(owner, other);
+    const write = sh(world, owner, `qemu-io -f raw -c 'write -P 99 16M 8k' -c flush '${uri}'`);
+    await expect(write).rejects.toThrow();
+    await world.until('w', 'it is asked', outageMs + takeoverMs, (status) => {
+      return status.groups['d3']?.phase === 'awaiting-approval';
+    });
+    const forced = await world.operate('w', 'failover', 'd3', '--to', standby, '--force');
+    expect(forced).toMatchObject({ status: 0, ended: { outcome: 'done' } });
+    const taken = await exportAt(world, 'w');
+    await sh(world, standby, `qemu-io -f raw -c 'write -P 7 16M 4k' -c flush '${taken.uri}'`);
+    const before = imageOf(world, owner);
+    const copyOf = (status: Status) => status.groups['d3']?.mirrors['disk']?.targets[owner];
+    const isDiverged = (status: Status): boolean => copyOf(status)?.state === 'diverged';
+    await world.lab.heal();
+    await world.until('w', 'the copies have diverged', 60_000, isDiverged);
+    const choose = `holdfast mirror resync ${disk} --target ${owner}`;
+    expect((await world.cluster.holdfast('w', 'explain', 'd3')).stdout).toContain(choose);
+    expect((await world.cluster.holdfast('w', 'check', 'd3')).stdout).toContain(`survives: ${choose}`);
+    await world.lab.host(owner).killProcess(world.mustPid(owner, 'mirror'));
+    await world.settled();
+    expect(copyOf(await world.until('w', 'it is remembered', stepMs, isDiverged))?.says).toContain(choose);
+    expect(imageOf(world, owner).equals(before)).toBe(true);
+    const list = (): Promise<KeptBlocks[]> => world.json('w', 'mirror', 'divergence', disk, 'list');
+    const offset = 16 * 2 ** 20;
+    expect(await list()).toContainEqual(expect.objectContaining({ offset, from: owner, kept: false }));
+    await world.cluster.must('w', 'mirror', 'resync', disk, '--target', owner);
+    await inStep(world, owner, 60_000);
+    await alike(world, stepMs);
+    expect(await list()).toMatchObject([{ offset, length: 8_192, from: owner, kept: true }]);
+    await world.cluster.must('w', 'mirror', 'divergence', disk, 'discard', '--all');
+  });
+
   story('has a copy for other uses while that is paused', 90_000, async (scene) => {
     const { world, owner, standby } = scene;
     const { socket } = await ready(scene);

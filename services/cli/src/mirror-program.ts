@@ -33,7 +33,7 @@ export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Com
       (await load()).pauseMirror(context, name, false, options),
     ),
   );
-  add('resync', 'compare everything and send what differs')
+  add('resync', 'compare everything and send what differs; of a diverged --target: overwrite its own writes')
     .option('--wait <duration>', 'how long to wait for its end (default: until it ends)')
     .action(
       act(async (context, name: string, options: MirrorOptions) =>

@@ -281,6 +281,23 @@ describe('holdfast mirror', () => {
     });
   });
 
+  it('tells what was not kept aside yet, and does not count it among what would be discarded', async () => {
+    const blocks = (isKept: boolean): admin.RunMirrorReply['what'] => ({
+      $case: 'kept',
+      value: {
+        ...{ path: '', size: 65_536n, modifiedMs: 0, change: 'written', from: 'a', epoch: 5n, kept: isKept },
+        ...{ offset: 131_072n, length: 65_536n },
+      },
+    });
+    answers(blocks(true));
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/disk'])).out).not.toContain('KEPT');
+    answers(blocks(false));
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/disk'])).out).toMatch(/KEPT\n131072 .* no\n$/);
+    answers(blocks(true), blocks(false));
+    const dry = await run(cluster, ['mirror', 'divergence', 'd3/disk', 'discard', '--all', '--dry-run']);
+    expect(dry.out).toBe('dry run: 1 entry would be discarded\n');
+  });
+
   it('discards nothing by mistake', async () => {
     expect((await run(cluster, ['mirror', 'divergence', 'd3/data', 'discard'])).status).toBe(2);
     expect((await run(cluster, ['mirror', 'divergence', 'd3/data', 'restore', 'x'])).status).toBe(2);

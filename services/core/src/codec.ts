@@ -83,6 +83,7 @@ const group = z.object({
   since: z.number(),
   takeoverMs: z.array(z.number()),
   data: z.object({ server: id, epoch }).optional(),
+  forced: epoch.optional(),
 });
 
 const report = z.object({
@@ -111,6 +112,7 @@ const copy = z.object({
   lossBytes: z.number().nullable(),
   wordAgeMs: z.number().nullable(),
   says: words,
+  choice: z.literal(true).optional(),
   foreign: z.number().optional(),
   unprotected: words.optional(),
   kept: z.number().optional(),

@@ -70,11 +70,13 @@ export type {
   MirrorOrders,
   MirrorRole,
   MirrorTarget,
+  MirrorTargetRole,
   VolumeDataset,
 } from './mirror/orders.ts';
 export { mirrorId } from './mirror/mirror-id.ts';
 export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';
+export { needsChoice } from './mirror/both-written.ts';
 export { isStuck, mirrorStates } from './mirror/report.ts';
 export type {
   CopyNotes,

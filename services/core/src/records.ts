@@ -65,6 +65,8 @@ export interface GroupRecord {
   readonly takeoverMs: readonly number[];
   /** Whose data counts, and of which epoch: the last owner that may have written before the present one is active. */
   readonly data?: { readonly server: MemberId; readonly epoch: Epoch } | undefined;
+  /** The last epoch at which it was given by force, away from an owner whose writes nobody waited for. Absent: it never was. */
+  readonly forced?: Epoch | undefined;
 }
 
 export type OperationKind = 'start' | 'failover' | 'switchover' | 'failback' | 'release';

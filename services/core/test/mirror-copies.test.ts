@@ -148,6 +148,14 @@ describe('a copy', () => {
     expect(b.lossText).toBe('; estimated loss: not known');
   });
 
+  it('that has diverged is refused with its own words, and a person may force it', () => {
+    const b = standby({ copy: { ...whole, state: 'diverged', says: 'a person chooses' } });
+    expect(b).toMatchObject({
+      blocker: 'the copy of d3/data on b has writes of its own that are not kept aside yet: a person chooses',
+      forceable: true,
+    });
+  });
+
   it('of which nothing was told is refused', () => {
     expect(standby({ copy: null }).blocker).toBe('nothing is known of the copy of d3/data on b');
   });

@@ -1,6 +1,6 @@
 /** Who is the source and who the target, as the holding of a server and the records of the groups say. */
 
-import { parseConfig, type Member } from '../src/index.ts';
+import { encode, parseConfig, parseRenewal, type Member } from '../src/index.ts';
 import { newGroupState, type GroupState } from '../src/agent/holding.ts';
 import { copiesAt } from '../src/agent/copies.ts';
 import type { CopyNotes } from '../src/mirror/report.ts';
@@ -8,6 +8,7 @@ import { ordersOf, type Cast } from '../src/mirror/roles.ts';
 import { deriveTimeRules } from '../src/time.ts';
 import { startListening } from '../src/vantage.ts';
 import type { GroupRecord, Ownership, PauseRecord } from '../src/records.ts';
+import { activeOnA } from './leader.ts';
 
 const member = (id: string, last: number): Member => ({
   id,
@@ -122,6 +123,12 @@ describe('another server', () => {
     });
   });
 
+  it('is told when the group was given by force last, in the group and outside of it', () => {
+    const forced = { ...owned, forced: 6n };
+    expect(roleOf(cast('b', { ...idle, seen: forced }))).toMatchObject({ kind: 'target', forced: 6n });
+    expect(roleOf(cast('c', null, forced))).toMatchObject({ kind: 'target', forced: 6n });
+  });
+
   it('takes nothing before the boot rule was carried out', () => {
     expect(roleOf(cast('b', { ...idle, seen: owned }, null, false))).toMatchObject({ kind: 'idle' });
   });
@@ -164,4 +171,8 @@ it('a copy tells in its renewal only what there is to tell besides', () => {
     unprotected: 'no right to mount',
     kept: 2,
   });
+  const [asks] = copiesAt([{ kind: 'target', ...report, state: 'diverged', choice: true }], 0);
+  const renewal = { ...activeOnA, mirrors: asks === undefined ? [] : [asks] };
+  const read = parseRenewal(encode(renewal));
+  expect(read.kind === 'ok' ? read.value.mirrors : read).toMatchObject([{ state: 'diverged', choice: true }]);
 });

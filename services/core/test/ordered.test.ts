@@ -1,7 +1,17 @@
 /** What people order: a failover by force, and the end of a group with all that is under way for it. */
 
-import { encode, keys, parseGroup, type GroupRecord } from '../src/index.ts';
-import { activeOnA, leader, noGroups, ownedByA, renewal, rows, wall, type Leader } from './leader.ts';
+import { encode, keys, parseGroup, type GroupRecord, type QuorumEvent } from '../src/index.ts';
+import {
+  activeOnA,
+  leader,
+  noGroups,
+  ownedByA,
+  renewal,
+  rows,
+  wall,
+  withoutA,
+  type Leader,
+} from './leader.ts';
 
 describe('a failover that a person forces to a server that failed before', () => {
   const failed = renewal('b', {
@@ -60,6 +70,87 @@ describe('a failover that a person forces to a server that failed before', () =>
       expect(answered(w, true, now)).toMatchObject({ kind: 'refused', says });
       expect(w.changes().filter((txn) => txn.puts[0]?.value.includes('"owner":"b"'))).toEqual([]);
     }
+  });
+});
+
+describe('that a group was given by force', () => {
+  const report = activeOnA.groups[0] as (typeof activeOnA.groups)[number];
+  const failover = (to: string, force: boolean): QuorumEvent => ({
+    ...{ kind: 'command', id: 1, by: 'olga', dryRun: false },
+    command: { kind: 'failover', group: 'g1', to, force },
+  });
+
+  /** What became of the group, as it is read again. */
+  function recordOf(w: Leader): GroupRecord {
+    const put = w
+      .changes()
+      .at(-1)
+      ?.puts.find(({ key }) => key === keys.group('g1'));
+    const read = parseGroup(put?.value ?? '');
+    if (read.kind !== 'ok') throw new Error(read.says);
+    return read.value;
+  }
+
+  /** Both servers were heard before that came. */
+  function withRecord(record: GroupRecord, read = rows()): Leader {
+    const w = leader(read);
+    const row = { key: keys.group('g1'), value: encode(record), modRevision: 31n };
+    w.tell({ kind: 'changed', revision: 31n, rows: [row] }, 1_100);
+    return w;
+  }
+
+  it('is on record from then on', () => {
+    const w = leader();
+    withoutA(w, 25_000);
+    w.tell(failover('b', true), 25_000);
+    expect(recordOf(w)).toMatchObject({ ownership: { owner: 'b', epoch: 5n }, forced: 5n });
+    const next = withRecord({ ...ownedByA, forced: 3n });
+    withoutA(next, 36_001);
+    next.tell({ kind: 'wake' }, 36_001);
+    expect(recordOf(next)).toMatchObject({ ownership: { owner: 'b', epoch: 5n }, forced: 3n });
+  });
+
+  it('is not, when it was declared down, or a person only asked', () => {
+    const declared = leader();
+    withoutA(declared, 36_001);
+    declared.tell({ kind: 'wake' }, 36_001);
+    expect(recordOf(declared)).not.toHaveProperty('forced');
+    const asked = leader();
+    withoutA(asked, 35_999);
+    asked.tell(failover('b', false), 36_000);
+    expect(recordOf(asked)).toMatchObject({ ownership: { owner: 'b' } });
+    expect(recordOf(asked)).not.toHaveProperty('forced');
+  });
+
+  it('is, when the owner was asked to release first, and died meanwhile', () => {
+    const operation: NonNullable<GroupRecord['operation']> = {
+      id: 'g1-10-switchover',
+      group: 'g1',
+      kind: 'switchover',
+      phase: 'releasing',
+      ...{ from: 'a', to: 'b', by: 'olga', forced: true, reason: 'olga ordered it', startedAt: wall },
+      steps: [],
+    };
+    const ownership = { kind: 'releasing', owner: 'a', epoch: 4n, to: 'b' } as const;
+    const releasing: GroupRecord = { ...ownedByA, ownership, operation };
+    const released = withRecord(releasing);
+    released.renewed('a', renewal('a', { groups: [{ ...report, state: 'fenced' }] }), 32n, 1_200);
+    expect(recordOf(released)).toMatchObject({ ownership: { owner: 'b', epoch: 5n }, forced: 5n });
+    const dies = withRecord(releasing);
+    withoutA(dies, 36_001);
+    dies.tell({ kind: 'wake' }, 36_001);
+    expect(recordOf(dies)).toMatchObject({ ownership: { owner: 'b' }, forced: 5n });
+    expect(recordOf(dies).operation).toMatchObject({ kind: 'failover', forced: true });
+  });
+
+  it('is not, when it goes on where its data is', () => {
+    const w = withRecord(
+      { ...ownedByA, ownership: { kind: 'unowned', epoch: 4n, lastOwner: 'b' } },
+      rows(renewal('a', { leaving: true }), renewal('b', { groups: [{ ...report, state: 'failed' }] })),
+    );
+    w.tell(failover('b', true), 1_500);
+    expect(recordOf(w)).toMatchObject({ ownership: { owner: 'b', epoch: 5n }, operation: { forced: true } });
+    expect(recordOf(w)).not.toHaveProperty('forced');
   });
 });
 

@@ -36,6 +36,8 @@ export class VolumeHost {
   readonly terms: HostTerms;
   /** Of the volume; read when it is opened. */
   sizeBytes = volumeBytes;
+  /** As a target: what its orders say. */
+  ordered: { readonly epoch: bigint; readonly forced?: bigint } = { epoch: 1_000n };
   /** What its grant goes by. */
   nowMs = 0;
   source: VolumeSource | null = null;
@@ -121,6 +123,7 @@ export class VolumeHost {
     this.target = new VolumeTarget({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
       store: this.disk.open('volume'),
+      ordered: () => this.ordered,
       reopenMs,
       kept: new KeptBlocks(this.disk, keepMaxBytes),
       nowMs: () => 1_700_000_000_000,

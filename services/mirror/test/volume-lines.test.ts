@@ -54,6 +54,7 @@ class Member {
     const { store, disk, ground } = await this.#place();
     this.target = new VolumeTarget({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, store, ground, undoBytesMax: 1 << 30 },
+      ordered: () => ({ epoch: 1_000n }),
       kept: new KeptBlocks(disk, 1 << 30),
       nowMs: Date.now,
       says: () => undefined,

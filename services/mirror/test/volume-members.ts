@@ -117,8 +117,9 @@ export class VolumeMember {
     this.#order();
   }
 
-  beTarget(epoch: bigint, source: VolumeMember): void {
-    this.#role = { kind: 'target', epoch, sources: [source.name] };
+  /** `forced`: the last epoch at which the group was given by force. */
+  beTarget(epoch: bigint, source: VolumeMember, forced?: bigint): void {
+    this.#role = { kind: 'target', epoch, sources: [source.name], forced };
     this.#order();
   }
 

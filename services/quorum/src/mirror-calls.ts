@@ -5,7 +5,8 @@
  *
  *   C1  a request that names a member is carried out there or refused, never passed on again
  *   C2  a list of what diverged is of every member that can be asked; who could not is said
- *   C3  a resync with one target is told to that target, too: one that refuses a replaced root takes it for a person's word
+ *   C3  a resync with one target is told to that target, too: one that refuses a replaced root takes it for a person's word, and so
+ *       does one that waits for the choice of a side, with which all is said
  */
 import type { ClusterConfig, MemberId, MirrorId, QuorumState } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
@@ -52,8 +53,13 @@ export async function runMirror(
   const asked = { ...request, mirror, target };
   if (kind === 'resync' || kind === 'verify') {
     if (place.source === null) return failure('unsafe', `${mirror} has no source at the moment`);
-    if (kind === 'resync' && target !== '' && target !== place.source)
-      await runAt(around, target, asked, () => Promise.resolve(true), call); // C3. That it need not be told is no failure.
+    if (kind === 'resync' && target !== '' && target !== place.source) {
+      const settled = await tellTarget(around, target, asked, call);
+      if (settled !== null) {
+        await send(settled);
+        return { kind: 'ok', value: null };
+      }
+    }
     return runAt(around, place.source, asked, send, call);
   }
   if (kind === 'open' || kind === 'close') {
@@ -122,6 +128,22 @@ async function runAt(
     if (!(await send(answer.value))) break;
   }
   return { kind: 'ok', value: null };
+}
+
+/** C3. That it need not be told is no failure. Null: its source has to be told, too. */
+async function tellTarget(
+  around: MirrorSurroundings,
+  target: MemberId,
+  request: admin.RunMirrorRequest,
+  call: MemberCall,
+): Promise<admin.RunMirrorReply | null> {
+  let settled: admin.RunMirrorReply | null = null;
+  const heard = (reply: admin.RunMirrorReply): Promise<boolean> => {
+    if (reply.what?.$case === 'done' && reply.what.value.settled === true) settled = reply;
+    return Promise.resolve(true);
+  };
+  await runAt(around, target, request, heard, call);
+  return settled;
 }
 
 /** C2. What concerns one path is done where that path lies. */
@@ -194,7 +216,10 @@ function connect(path: string): { readonly link: MirrorLink; readonly connected:
 async function ended(self: MemberId, answer: MirrorAnswer, send: Reply): Promise<Answer<null>> {
   switch (answer.kind) {
     case 'done':
-      await send({ member: self, what: { $case: 'done', value: { says: answer.says } } });
+      await send({
+        member: self,
+        what: { $case: 'done', value: { says: answer.says, settled: answer.settled } },
+      });
       return { kind: 'ok', value: null };
     case 'failed':
       return failure(answer.as === 'failed' ? 'internal' : answer.as, answer.says);

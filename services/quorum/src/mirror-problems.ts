@@ -5,6 +5,7 @@ import {
   type ClusterConfig,
   type GroupConfig,
   type MemberId,
+  type MirrorId,
   type QuorumState,
   type Scene,
 } from '@holdfast/core';
@@ -29,8 +30,19 @@ export function mirrorProblems(
     if (status !== undefined) concerned.set(name, status);
   }
   return [...concerned].flatMap(([name, status]) =>
-    Object.entries(status.targets).flatMap(([target, row]) => rowProblems(name, status.source, target, row)),
+    Object.entries(status.targets).flatMap(([target, row]) =>
+      rowProblems(
+        { mirror: name, source: status.source, target, choice: isChoice(scene, name, target) },
+        row,
+      ),
+    ),
   );
+}
+
+/** Its server says that a person has to choose. Only a group's own mirror may ask for that. */
+function isChoice({ view }: Scene, mirror: MirrorId, target: MemberId): boolean {
+  const copies = view.renewals.get(target)?.value.mirrors ?? [];
+  return copies.some((copy) => copy.mirror === mirror && copy.choice === true);
 }
 
 function namesOfCopies(config: ClusterConfig, groups: readonly GroupConfig[]): readonly string[] {
@@ -39,19 +51,22 @@ function namesOfCopies(config: ClusterConfig, groups: readonly GroupConfig[]): r
   );
 }
 
-function rowProblems(
-  mirror: string,
-  source: MemberId,
-  target: MemberId,
-  row: admin.MirrorTargetStatus,
-): readonly agents.Problem[] {
+interface Of {
+  readonly mirror: MirrorId;
+  readonly source: MemberId;
+  readonly target: MemberId;
+  readonly choice: boolean;
+}
+
+function rowProblems(of: Of, row: admin.MirrorTargetStatus): readonly agents.Problem[] {
+  const { mirror, source, target } = of;
   const found: agents.Problem[] = [];
   const copy = `the copy of ${mirror} on ${target}`;
   if (row.state !== 'replicating' || !row.consistent) {
     const why = row.says === '' ? '' : `: ${row.says}`;
     const complete = row.consistent ? 'complete up to then' : 'incomplete';
     const says = `${copy} is ${complete} and ${row.state}${why}`;
-    found.push({ name: 'mirror', server: target, says, fix: stateFix(mirror, target, row.state) });
+    found.push({ name: 'mirror', server: target, says, fix: stateFix(of, row.state) });
   }
   if (row.hot > 0) {
     const says = `${filesText(row)} of ${mirror} never hold still: on ${target} they may be of two moments`;
@@ -75,7 +90,7 @@ function filesText({ hot, hotFiles }: admin.MirrorTargetStatus): string {
   return `${hot} ${hot === 1 ? 'file' : 'files'} (${hotFiles.join(', ')}${hot > hotFiles.length ? ', ...' : ''})`;
 }
 
-function stateFix(mirror: string, target: MemberId, state: string): string {
+function stateFix({ mirror, source, target, choice }: Of, state: string): string {
   switch (state) {
     case 'paused':
       return `holdfast mirror resume ${mirror} --target ${target}`;
@@ -85,6 +100,11 @@ function stateFix(mirror: string, target: MemberId, state: string): string {
     case 'waiting':
       return `make room on ${target}, or raise the throttle; it goes on by itself`;
     case 'diverged':
+      if (choice)
+        return (
+          `choose the side that survives: holdfast mirror resync ${mirror} --target ${target} (that of ${source}), or ` +
+          `holdfast failover ${mirror.split('/')[0] ?? mirror} --to ${target} --force (that of ${target})`
+        );
       return `make room on ${target}, raise keepMax, or discard: holdfast mirror divergence ${mirror}`;
     default:
       return `look at ${target}: its mirror process (run/mirror.log), its disk, and port 7445`;

@@ -5,6 +5,7 @@ import {
   parseConfig,
   type GroupRecord,
   type MaintenanceRecord,
+  type MirrorCopy,
   type QuorumState,
   type RenewalRecord,
 } from '@holdfast/core';
@@ -104,6 +105,27 @@ describe('check', () => {
         fix: 'let a witness or a third server join: holdfast token --role witness',
       },
     ]);
+  });
+
+  it('tells how to choose between two sides that were written, and otherwise to make room', async () => {
+    const group = { mirrors: { disk: { volume: { path: '/srv/disk', size: '1GiB' } } } };
+    const fixOf = async (choice: { readonly choice?: true }): Promise<string | undefined> => {
+      const copy: MirrorCopy = {
+        ...{ mirror: 'd3/disk', epoch: 4n, sequence: 5, consistent: true, state: 'diverged' },
+        ...{ lossMs: null, lossBytes: null, wordAgeMs: null, says: 'b wrote what nobody has', ...choice },
+      };
+      const b: RenewalRecord = {
+        ...{ server: 'b', incarnation: 1, counter: 1, bootId: 'b1', bootRevision: 1n, version: '1' },
+        ...{ leaving: false, waits: {}, groups: [], mirrors: [copy] },
+      };
+      const { problems } = await checked({ group, renewals: [b] });
+      return problems.find(({ name, server }) => name === 'mirror' && server === 'b')?.fix;
+    };
+    expect(await fixOf({ choice: true })).toBe(
+      'choose the side that survives: holdfast mirror resync d3/disk --target b (that of a), or ' +
+        'holdfast failover d3 --to b --force (that of b)',
+    );
+    expect(await fixOf({})).toContain('make room on b');
   });
 
   it.each(['{', '{"name":1}'])('survives a report that is %s', async (report) => {

@@ -97,6 +97,8 @@ afterEach(async () => {
   rmSync(dir, { recursive: true, force: true });
 });
 
+const valueOf = (one?: Answer<admin.RunMirrorReply>): unknown => (one?.kind === 'ok' ? one.value : one);
+
 interface Ran {
   readonly answer: Answer<null>;
   readonly replies: readonly admin.RunMirrorReply[];
@@ -145,6 +147,18 @@ describe('an order for a mirror', () => {
     expect((await run('a', 'b', { kind: 'verify' })).replies).toHaveLength(1);
     // A target that was asked for by name hears of its resync, too (C3).
     expect(passed).toEqual(['resync to b as b', 'verify to b as b']);
+  });
+
+  it('is over when it was the choice for which its target waited', async () => {
+    const says = 'a survives';
+    others = { b: [reply('b', { $case: 'done', value: { says, settled: true } })] };
+    const there = await run('a', 'a', { kind: 'resync', target: 'b' });
+    expect(there).toEqual({ answer: { kind: 'ok', value: null }, replies: [others['b']?.[0]].map(valueOf) });
+    expect(asked).toEqual([]);
+    answer = (_run, id, say) => say(mirrorLine({ type: 'done', id, says, settled: true }));
+    const here = await run('b', 'a', { kind: 'resync', target: 'b' });
+    expect(here.replies).toMatchObject([{ member: 'b', what: { value: { says } } }]);
+    expect(passed).toEqual(['resync to b as b']);
   });
 
   it('is never passed on twice, and refused by the wrong member', async () => {

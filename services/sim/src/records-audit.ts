@@ -118,6 +118,8 @@ export class RecordsAudit {
     if (moved && after.epoch !== before.epoch + 1n) this.sim.fail('I2', `the epoch jumps: ${says}`);
     if (!moved && owner(after) !== owner(before) && after.kind !== 'unowned')
       this.sim.fail('I2', `a change of owner without a new epoch: ${says}`);
+    if ((record.forced ?? 0n) < (was?.forced ?? 0n))
+      this.sim.fail('I6', `${says}: it is forgotten that it was given by force`);
     this.oneOperation(was, record, txn, says);
     this.paused(was, record, moved, says);
     if (moved) this.movedOwner(was, record, says, sentAt);
@@ -142,8 +144,7 @@ export class RecordsAudit {
     if (!moved && (operation === null || stillAsks)) return;
     const config = this.config?.groups.get(record.group);
     const m = this.maintenance;
-    const last =
-      was === null ? null : was.ownership.kind === 'unowned' ? was.ownership.lastOwner : was.ownership.owner;
+    const last = was === null ? null : lastOwnerOf(was);
     const why =
       config?.takeover === 'observe'
         ? 'observed'
@@ -167,6 +168,10 @@ export class RecordsAudit {
         this.sim.fail('I11', `${says} is automatic failover ${String(recent.length + 1)} within an hour`);
       this.failovers.set(group, [...recent, this.sim.now]);
     }
+    const last = was === null ? null : lastOwnerOf(was);
+    const forced = operation?.forced === true && operation.phase === 'acquiring';
+    if (forced && last !== null && last !== after.owner && record.forced !== after.epoch)
+      this.sim.fail('I6', `${says}: it is not on record that it was given by force`);
     this.ruleTen(was, record, after.owner, says, sentAt);
   }
 
@@ -182,7 +187,7 @@ export class RecordsAudit {
     sentAt: number,
   ): void {
     if (was === null || record.operation?.forced === true || was.ownerBoot === null) return;
-    const last = was.ownership.kind === 'unowned' ? was.ownership.lastOwner : was.ownership.owner;
+    const last = lastOwnerOf(was);
     if (last === null || last === to) return;
     const renewedAt = this.renewedAt.get(`${last} ${was.ownerBoot}`);
     const machine = this.machines.find((m) => m.id === to);
@@ -190,6 +195,9 @@ export class RecordsAudit {
     this.sim.fail('rule 10', `${says}: ${to} was down together with ${last} and was not forced`);
   }
 }
+
+const lastOwnerOf = ({ ownership: o }: GroupRecord): MemberId | null =>
+  o.kind === 'unowned' ? o.lastOwner : o.owner;
 
 function show(o: Ownership): string {
   const who = o.kind === 'unowned' ? 'nobody' : o.kind === 'releasing' ? `${o.owner} (releasing)` : o.owner;

@@ -28,7 +28,8 @@ export interface MirrorLinkListener {
 
 /** `lost`: it is not there, or says nothing; whether it was done is not known. */
 export type MirrorAnswer =
-  | { readonly kind: 'done'; readonly says: string }
+  /** settled: nobody else need be told. */
+  | { readonly kind: 'done'; readonly says: string; readonly settled?: true | undefined }
   | { readonly kind: 'drained'; readonly targets: readonly string[] }
   | { readonly kind: 'failed'; readonly as: MirrorFailedKind; readonly says: string }
   | { readonly kind: 'lost'; readonly says: string };
@@ -163,7 +164,7 @@ export class MirrorLink {
         this.#waiting.get(message.id)?.end({ kind: 'drained', targets: message.targets });
         return;
       case 'done':
-        this.#waiting.get(message.id)?.end({ kind: 'done', says: message.says });
+        this.#waiting.get(message.id)?.end({ kind: 'done', says: message.says, settled: message.settled });
         return;
       case 'failed':
         this.#waiting.get(message.id)?.end({ kind: 'failed', as: message.kind, says: message.says });

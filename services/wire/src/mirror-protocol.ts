@@ -61,7 +61,12 @@ const role = z.discriminatedUnion('kind', [
     grantUntil: z.number().nullable(),
     targets: z.array(target).max(256).readonly(),
   }),
-  z.object({ kind: z.literal('target'), epoch, sources: z.array(name).max(256).readonly() }),
+  z.object({
+    kind: z.literal('target'),
+    epoch,
+    sources: z.array(name).max(256).readonly(),
+    forced: epoch.optional(),
+  }),
   z.object({ kind: z.literal('idle'), epoch, says: text }),
 ]);
 
@@ -161,6 +166,7 @@ const report = z.discriminatedUnion('kind', [
     state,
     word: z.object({ at: z.number(), behindMs: count, behindBytes: count }).nullable(),
     says: text,
+    choice: z.literal(true).optional(),
     refusedEpochs: count.optional(),
     notes: z
       .object({
@@ -219,7 +225,8 @@ const message = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('row'), id, row }),
   z.object({ type: z.literal('drained'), id, targets: z.array(name).max(256).readonly() }),
-  z.object({ type: z.literal('done'), id, says: text }),
+  /** settled: that was all, and nobody else need be told. */
+  z.object({ type: z.literal('done'), id, says: text, settled: z.literal(true).optional() }),
   z.object({ type: z.literal('failed'), id, kind: failedKind, says: text }),
 ]);
 

@@ -46,8 +46,10 @@ export async function divergence(
       await show(context, { value, lines: (paint, wide) => keptLines(rows, paint, wide) });
       return ok(exitStatus.done);
     }
+    // Blocks about which a person has to choose first lie in the copy itself.
+    const meant = rows.filter((row) => row.kept || 'path' in row).length;
     const reason = dryRun
-      ? `dry run: ${rows.length === 1 ? '1 entry' : `${rows.length} entries`} would be ${action === 'discard' ? 'discarded' : 'restored'}`
+      ? `dry run: ${meant === 1 ? '1 entry' : `${meant} entries`} would be ${action === 'discard' ? 'discarded' : 'restored'}`
       : done.value.says.map(sentence).join(' ');
     const value = { mirror, action, path: path ?? null, dryRun, outcome: 'done', reason };
     await show(context, { value, lines: () => [reason === '' ? 'done' : reason] });

@@ -141,6 +141,7 @@ function differenceLines(named: readonly DifferenceView[], count: number, paint:
 
 export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean): string[] {
   if (rows.length === 0) return ['nothing diverged'];
+  const isKept = wide || rows.some(({ kept }) => !kept);
   return table(
     [
       rows.some((row) => 'offset' in row) ? 'OFFSET' : 'PATH',
@@ -148,7 +149,8 @@ export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean
       'SIZE',
       'MODIFIED',
       'FROM',
-      ...(wide ? ['EPOCH', 'KEPT'] : []),
+      ...(wide ? ['EPOCH'] : []),
+      ...(isKept ? ['KEPT'] : []),
     ],
     rows.map((row) => [
       placeText(row),
@@ -156,7 +158,8 @@ export function keptLines(rows: readonly KeptView[], paint: Paint, wide: boolean
       amountOfBytes(row.size),
       (row.modified ?? '').replace('T', ' ').replace(/\.\d+Z$/, ''),
       row.from,
-      ...(wide ? [row.epoch, row.kept ? 'yes' : 'no'] : []),
+      ...(wide ? [row.epoch] : []),
+      ...(isKept ? [row.kept ? 'yes' : 'no'] : []),
     ]),
     paint,
   );

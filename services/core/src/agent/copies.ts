@@ -33,6 +33,7 @@ export function copiesAt(reports: readonly MirrorReport[], now: BootMs): readonl
         lossBytes: word === null ? null : Math.round(word.behindBytes),
         wordAgeMs: ageMs === null ? null : ageMs < freshWordMs ? 0 : rounded(ageMs),
         says,
+        ...(r.choice === undefined ? {} : { choice: r.choice }),
         ...notesOf(r),
       },
     ];

@@ -46,10 +46,18 @@ export type MirrorRole =
       readonly grantUntil: BootMs | null;
       readonly targets: readonly MirrorTarget[];
     }
-  /** Frames are taken from these members only, at this epoch or a higher one. */
-  | { readonly kind: 'target'; readonly epoch: Epoch; readonly sources: readonly MemberId[] }
+  | MirrorTargetRole
   /** Neither sends nor takes anything. */
   | { readonly kind: 'idle'; readonly epoch: Epoch; readonly says: string };
+
+/** Frames are taken from these members only, at this epoch or a higher one. */
+export interface MirrorTargetRole {
+  readonly kind: 'target';
+  readonly epoch: Epoch;
+  readonly sources: readonly MemberId[];
+  /** The last epoch at which the group was given by force (both-written.ts). Absent: it never was. */
+  readonly forced?: Epoch | undefined;
+}
 
 export interface MirrorTarget {
   readonly member: MemberId;

@@ -45,11 +45,17 @@ export function advance(history: History, epoch: Epoch, sequence: number): Histo
  * common, and only comparing everything tells what differs.
  */
 export function lastCommon(a: History, b: History): number | null {
+  return lastCommonEnd(a, b)?.sequence ?? null;
+}
+
+/** The same with its epoch. */
+export function lastCommonEnd(a: History, b: History): EpochEnd | null {
   for (let i = a.length - 1; i >= 0; i -= 1) {
     const mine = a[i];
     if (mine === undefined) continue;
     const theirs = b.find((row) => row.epoch === mine.epoch);
-    if (theirs !== undefined) return Math.min(mine.sequence, theirs.sequence);
+    if (theirs !== undefined)
+      return { epoch: mine.epoch, sequence: Math.min(mine.sequence, theirs.sequence) };
   }
   return null;
 }

@@ -16,7 +16,7 @@ export const mirrorStates = [
   /** It paused by itself: the line or the disk can't keep up, or there is no room to keep versions aside. */
   'waiting',
   'disconnected',
-  /** The target holds writes of its own that could not be kept aside yet. */
+  /** The target holds writes of its own that could not be kept aside yet, or may not be before a person chose a side. */
   'diverged',
   'failed',
 ] as const;
@@ -81,6 +81,8 @@ export interface MirrorTargetReport {
   /** The last word of the source on what this copy lacks; null: none in this life. */
   readonly word: { readonly at: BootMs; readonly behindMs: number; readonly behindBytes: number } | null;
   readonly says: string;
+  /** diverged: because a person has to choose which side survives. Absent: for want of room. */
+  readonly choice?: true | undefined;
   /** Sources that were refused because of their epoch, in this life of the mirror process; absent: no copy is open. */
   readonly refusedEpochs?: number | undefined;
   /** Absent: it has nothing to tell, as a volume has not. */
@@ -111,6 +113,8 @@ export interface MirrorCopy {
   /** How old that word was when the renewal was sent; 0 while it is fresh, null when there is none. */
   readonly wordAgeMs: number | null;
   readonly says: string;
+  /** As its server says it (MirrorTargetReport). */
+  readonly choice?: true | undefined;
   /** Of its notes, what others see. Absent: none, protected, nothing. */
   readonly foreign?: number | undefined;
   readonly unprotected?: string | undefined;

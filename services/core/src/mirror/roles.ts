@@ -122,7 +122,9 @@ function followRole(cast: Cast, record: GroupRecord | null, group: GroupId): Mir
   if (own.kind === 'unowned') return { kind: 'idle', epoch: own.epoch, says: `nobody owns ${group}` };
   if (own.owner === cast.self)
     return { kind: 'idle', epoch: own.epoch, says: `this server is about to take ${group}` };
-  return { kind: 'target', epoch: own.epoch, sources: [own.owner] };
+  const { forced } = record;
+  const role = { kind: 'target', epoch: own.epoch, sources: [own.owner] } as const;
+  return forced === undefined ? role : { ...role, forced };
 }
 
 function copyOrder(cast: Cast, copy: CopyConfig): MirrorOrder | null {

@@ -103,6 +103,7 @@ export function withOwnership(
     since: c.wall,
     takeoverMs: c.record?.takeoverMs ?? [],
     ...(holder === null ? {} : { data: { server: holder.server, epoch: holder.epoch } }),
+    ...(c.record?.forced === undefined ? {} : { forced: c.record.forced }),
   };
 }
 
@@ -141,11 +142,18 @@ export function givenTo(c: Case, to: MemberId, epoch: Epoch, op: Operation, reas
   return {
     ...base,
     ...failedBack(c, to, op),
+    ...(isForcedAway(c, to, op) ? { forced: epoch } : {}),
     ownerBoot: c.scene.view.renewals.get(to)?.value.bootId ?? null,
     failovers: counts
       ? [...base.failovers, clusterMs(c.scene.view, c.scene.now)].slice(-failoversMax)
       : base.failovers,
   };
+}
+
+/** Whoever goes on with its own data, or with nobody's, is not given another's by force. */
+function isForcedAway({ record }: Case, to: MemberId, op: Operation): boolean {
+  const last = lastOwner(record);
+  return op.forced && op.phase === 'acquiring' && last !== null && last !== to;
 }
 
 /** The former owner that nobody has seen the end of yet: whoever comes next waits for it, too. */

@@ -108,8 +108,10 @@ function incomplete(server: MemberId, mirror: MirrorId, copy: MirrorCopy | null)
   if (copy === null) return `nothing is known of the copy of ${mirror} on ${server}`;
   if (!copy.consistent)
     return `the copy of ${mirror} on ${server} is not complete (${stateWords(copy.state)})`;
-  if (copy.state === 'diverged')
-    return `the copy of ${mirror} on ${server} has writes of its own that are not kept aside yet`;
+  if (copy.state === 'diverged') {
+    const why = copy.says === '' ? '' : `: ${copy.says}`;
+    return `the copy of ${mirror} on ${server} has writes of its own that are not kept aside yet${why}`;
+  }
   return null;
 }
 

@@ -292,7 +292,10 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
     const next = withOwnership(c, { kind: 'owned', owner, epoch }, ask, `${reason}, once approved`);
     return change('awaiting-approval', 'approval-wanted', next, ended(c, op, 'failed', why, []));
   }
-  return give(c, to, epoch + 1n, begin('failover', owner, to, reason), 'failing-over', owner);
+  // It was dying while it released: what a person forced is forced still.
+  const forced = op?.forced === true && op.to === to;
+  const begun = { ...begin('failover', owner, to, reason), forced };
+  return give(c, to, epoch + 1n, begun, 'failing-over', owner);
 }
 
 /** J1, by the owner's own word: nothing need be waited for. */

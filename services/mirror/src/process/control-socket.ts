@@ -172,7 +172,7 @@ export class ControlSocket {
 function messageOf(id: number, answered: Answered): MirrorSocketMessage {
   switch (answered.kind) {
     case 'done':
-      return { type: 'done', id, says: answered.says };
+      return { type: 'done', id, says: answered.says, settled: answered.settled };
     case 'drained':
       return { type: 'drained', id, targets: answered.targets };
     case 'failed':

@@ -13,7 +13,8 @@ export type TargetReport = Extract<MirrorReport, { kind: 'target' }>;
 
 /** What became of something that was asked. */
 export type Answered =
-  | { readonly kind: 'done'; readonly says: string }
+  /** settled: nobody else need be told. */
+  | { readonly kind: 'done'; readonly says: string; readonly settled?: true }
   | { readonly kind: 'drained'; readonly targets: readonly MemberId[] }
   | { readonly kind: 'failed'; readonly as: 'not-found' | 'invalid' | 'failed'; readonly says: string };
 

@@ -28,6 +28,7 @@ interface RoleTarget {
     readonly position: Position | null;
     readonly epoch: Epoch;
     readonly consistent: boolean;
+    readonly choice?: boolean;
   };
   /** Why what it writes to is not the place of the copy any more; absent, or empty, while it is. */
   readonly lost?: string;
@@ -43,6 +44,8 @@ export interface TargetRolePorts {
   readonly door: Door;
   /** Other uses of the copy. Absent: it has none. */
   readonly offHost?: OffHost;
+  /** A person wants the source to survive. Empty: nobody was asked. Absent: nobody ever is. */
+  readonly choose?: () => Promise<string>;
   /** Of the order that is in force now (T3). Absent: another order opens it anew. */
   readonly changed?: (order: MirrorOrder) => void;
   /** What a person should know of the copy. Absent: it tells nothing of it. */
@@ -106,7 +109,7 @@ export class TargetRoleSide implements TargetSide {
   }
 
   report(): TargetReport {
-    const { phase, says, position, consistent } = this.#ports.target.state();
+    const { phase, says, position, consistent, choice } = this.#ports.target.state();
     const notes = this.#ports.notes?.();
     // One that would wait with the next change is not in step any more.
     const full = phase === 'replicating' ? (this.#ports.disk?.trouble ?? '') : '';
@@ -120,6 +123,7 @@ export class TargetRoleSide implements TargetSide {
       word: this.#word,
       says: full === '' ? says : full,
       refusedEpochs: this.#refusedEpochs,
+      ...(choice === true ? { choice } : {}),
       ...(notes === undefined ? {} : { notes }),
     };
   }
@@ -144,8 +148,21 @@ export class TargetRoleSide implements TargetSide {
     const { self, divergence, offHost } = this.#ports;
     if (isOfDivergence(run)) return divergence(run, ports);
     if (isOfOffHost(run)) return offHost?.run(run) ?? noOffHost(this.#mirror);
+    const chosen = run.kind === 'resync' ? await this.#choose() : null;
+    if (chosen !== null) return chosen;
     const says = `${self} is a target of ${this.#mirror}: its source does that`;
     return { kind: 'failed', as: 'invalid', says };
+  }
+
+  /** Whoever wants it to be brought in step wants its own writes to be overwritten. Null: nobody was asked. */
+  async #choose(): Promise<Answered | null> {
+    try {
+      const says = (await this.#ports.choose?.()) ?? '';
+      return says === '' ? null : { kind: 'done', says, settled: true };
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return { kind: 'failed', as: 'failed', says: `the choice can't be recorded: ${errorText(error)}` };
+    }
   }
 
   async close(): Promise<void> {

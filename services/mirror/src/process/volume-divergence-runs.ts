@@ -5,24 +5,26 @@ import { join } from 'node:path';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import type { KeptBlocks, KeptRange } from '../volumes/divergence/kept-blocks.ts';
+import type { OwnRange } from '../volumes/target/choice.ts';
 import type { DivergenceRun } from './divergence-runs.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are not listed at once; the answer says how many there are. */
 const rowsMax = 50_000;
 
-/** `self`: this member, which keeps them. `store`: null when it never kept any. */
+/** `self`: this member, which keeps them. `store`: null when it never kept any. `apart`: what was not kept aside yet. */
 export async function runBlocks(
   store: KeptBlocks | null,
   run: DivergenceRun,
   self: string,
   { row }: Pick<RunPorts, 'row'>,
+  apart: readonly OwnRange[] = [],
 ): Promise<Answered> {
   const all = store?.list() ?? [];
   if (run.kind === 'list') {
-    for (const range of all.slice(0, rowsMax)) row(rowOf(range, self));
-    const more = all.length - rowsMax;
-    return done(more > 0 ? `${more} more are kept on ${self}` : '');
+    for (const range of [...all, ...apart].slice(0, rowsMax)) row(rowOf(range, self));
+    const more = all.length + apart.length - rowsMax;
+    return done(more > 0 ? `there are ${more} more on ${self}` : '');
   }
   if (run.kind === 'discard' && run.path === '') {
     await store?.discard(null);
@@ -31,11 +33,17 @@ export async function runBlocks(
   if (!/^\d{1,15}$/.test(run.path))
     return { kind: 'failed', as: 'invalid', says: `${run.path} is no offset; the list has them` };
   const meant = all.filter(({ offset }) => offset === Number(run.path));
-  if (meant.length === 0 || store === null)
-    return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing that begins at ${run.path}` };
+  const unkept = apart.filter(({ offset }) => offset === Number(run.path));
+  if (run.kind === 'show') for (const range of [...meant, ...unkept]) row(rowOf(range, self));
+  if (meant.length === 0 || store === null) {
+    if (unkept.length === 0)
+      return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing that begins at ${run.path}` };
+    if (run.kind === 'show') return done('');
+    const says = `the blocks at ${run.path} are in the copy on ${self} itself: pause it, and open that`;
+    return { kind: 'failed', as: 'invalid', says };
+  }
   switch (run.kind) {
     case 'show':
-      for (const range of meant) row(rowOf(range, self));
       return done('');
     case 'restore':
       return restore(store, meant, run.to, self);
@@ -77,9 +85,12 @@ function writeAll(fd: number, contents: Buffer, at: number): void {
 
 const done = (says: string): Answered => ({ kind: 'done', says });
 
-function rowOf({ offset, length, epoch, modifiedMs }: KeptRange, from: string): MirrorRunRow {
+function rowOf(range: KeptRange | OwnRange, from: string): MirrorRunRow {
+  const { offset, length, epoch } = range;
+  const kept = 'modifiedMs' in range;
+  const modifiedMs = kept ? range.modifiedMs : 0;
   return {
-    ...{ kind: 'kept', path: '', size: length, modifiedMs, change: 'written', from, epoch, kept: true },
+    ...{ kind: 'kept', path: '', size: length, modifiedMs, change: 'written', from, epoch, kept },
     offset,
     length,
   };

@@ -36,6 +36,7 @@ export function volumeSides(
     const { store, disk, ground, stranger } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
     let { keepMaxBytes } = order;
+    let ordered = role;
     let roomBytes = roomFor(home, order);
     const blocks = new KeptBlocks(disk, roomBytes);
     const made = new VolumeTarget({
@@ -45,6 +46,7 @@ export function volumeSides(
       store,
       ground,
       kept: blocks,
+      ordered: () => ordered,
       undoBytesMax: roomBytes,
       warning: stranger,
       gone: () =>
@@ -67,14 +69,18 @@ export function volumeSides(
         // Nobody looks for what others write to its device, which is open exclusively, or to its image.
         notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
         target: made,
+        choose: () => made.choose(),
         changed: (now) => {
+          ordered = now.role.kind === 'target' ? now.role : null;
           if (now.keepMaxBytes === keepMaxBytes) return;
           keepMaxBytes = now.keepMaxBytes;
           roomBytes = roomFor(home, { ...order, keepMaxBytes });
           made.setRoom(roomBytes);
         },
         divergence: async (run, ports) =>
-          isOfDivergence(run) ? runBlocks(blocks, run, self, ports) : notSource(self, order.mirror),
+          isOfDivergence(run)
+            ? runBlocks(blocks, run, self, ports, [...made.apart()])
+            : notSource(self, order.mirror),
         door,
         self,
         says,

@@ -17,6 +17,17 @@ import { Slots } from './bitmap/slots.ts';
 import { likenessShape, type Likeness } from './store/likeness.ts';
 import type { Disk, Store } from './store/store.ts';
 
+/** That the writes of an own epoch and those of a source exclude each other, and whether a person chose the source. */
+export interface ChoiceRecord {
+  readonly own: Epoch;
+  readonly source: string;
+  /** Of the source. */
+  readonly epoch: Epoch;
+  /** Nothing is known of what is the same on both sides. */
+  readonly whole: boolean;
+  readonly made: boolean;
+}
+
 export interface VolumeRecord {
   /** The highest that was seen here; nothing of a lower one is taken. */
   readonly epoch: Epoch;
@@ -25,6 +36,8 @@ export interface VolumeRecord {
   readonly consistent: boolean;
   /** It was open for writing at this epoch, and was not brought in step with another copy since; null: neither. */
   readonly ownEpoch: Epoch | null;
+  /** Who is to survive where the other side wrote, too (target/choice.ts); null: nobody asked, or it is over. */
+  readonly choice: ChoiceRecord | null;
   readonly peers: readonly string[];
   /** The consistent position to which the undo log leads back; null: none is open. */
   readonly undoTo: EpochEnd | null;
@@ -49,6 +62,10 @@ const schema = z.strictObject({
   history: z.array(end),
   consistent: z.boolean(),
   ownEpoch: epoch.nullable(),
+  choice: z
+    .strictObject({ own: epoch, source: z.string(), epoch, whole: z.boolean(), made: z.boolean() })
+    .nullable()
+    .default(null),
   peers: z.array(z.string()),
   undoTo: end.nullable(),
   suspect: z.boolean().default(false),
@@ -61,6 +78,7 @@ const blank: VolumeRecord = {
   history: [],
   consistent: false,
   ownEpoch: null,
+  choice: null,
   peers: [],
   undoTo: null,
   suspect: false,
@@ -173,7 +191,7 @@ export class VolumeGround {
   async forgetWhatWas(likeness: Likeness): Promise<void> {
     const peers = [...this.#peers.keys()];
     await this.save({
-      ...{ history: [], consistent: false, ownEpoch: null, peers: [], undoTo: null },
+      ...{ history: [], consistent: false, ownEpoch: null, choice: null, peers: [], undoTo: null },
       ...{ suspect: false, failures: 0, likeness },
     });
     for (const peer of this.#peers.values()) peer.close();

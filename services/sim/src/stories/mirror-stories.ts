@@ -180,6 +180,19 @@ export const mirrorStories: readonly Story[] = [
       by 230s: a is in step and a kept something aside`,
   },
   {
+    name: 'that it was forced is told to whoever returns, also after a failover that was not',
+    text: `${begin}
+      60s    power off a
+      82s    ann forces a failover to b
+      by 90s: b serves and g1 was given by force at 2
+      150s   power on a
+      by 180s: a is in step and a is told of force at 2
+      190s   power off b
+      by 230s: a serves and g1 was given by force at 2
+      300s   power on b
+      by 330s: b is in step and b is told of force at 2`,
+  },
+  {
     name: 'an owner that is shut down in order drains its mirror',
     text: `${begin}
       60s    a is shut down in order

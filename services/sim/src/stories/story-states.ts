@@ -62,6 +62,11 @@ const states: readonly (readonly [RegExp, State])[] = [
     },
   ],
   [/^the record says (.+)$/, (c, [text = '']) => (c.records.recordOf('g1')?.reason ?? '').includes(text)],
+  [
+    /^g1 was given by force at (\d+)$/,
+    (c, [epoch = '']) => c.records.recordOf('g1')?.forced?.toString() === epoch,
+  ],
+  [/^(\w) is told of force at (\d+)$/, (c, [id = '', epoch = '']) => forcedTo(c, id) === epoch],
   [/^no operation$/, (c) => (c.records.recordOf('g1')?.operation ?? null) === null],
   [/^an approval is wanted$/, (c) => c.records.recordOf('g1')?.operation?.phase === 'awaiting-approval'],
   [/^the reason says (.+)$/, (c, [text = '']) => (c.judgement('g1')?.reason ?? '').includes(text)],
@@ -75,6 +80,12 @@ const states: readonly (readonly [RegExp, State])[] = [
       ),
   ],
 ];
+
+/** As the orders of its mirror say it. */
+function forcedTo(cluster: Cluster, id: string): string | null {
+  const roles = cluster.host(id).agent?.state.mirrorOrders?.mirrors.map(({ role }) => role) ?? [];
+  return roles.find((role) => role.kind === 'target')?.forced?.toString() ?? null;
+}
 
 function owner(cluster: Cluster): string | null {
   const own = cluster.records.recordOf('g1')?.ownership;

@@ -10,6 +10,7 @@
  */
 
 import * as z from 'zod';
+import type { ByteRange } from '../../transport/volume-frames.ts';
 import type { Disk, Store } from '../store/store.ts';
 import { Bits } from './bits.ts';
 import { Slots } from './slots.ts';
@@ -63,6 +64,19 @@ export class PeerBitmap {
 
   next(from: number): number | null {
     return this.#bits.next(from);
+  }
+
+  /** Chunks that are set, neighbours together. The last one may end beyond the volume. */
+  ranges(): readonly ByteRange[] {
+    const ranges: { offset: number; length: number }[] = [];
+    const { chunkBytes } = this;
+    for (let chunk = this.next(0); chunk !== null; chunk = this.next(chunk + 1)) {
+      const last = ranges.at(-1);
+      const offset = chunk * chunkBytes;
+      if (last !== undefined && last.offset + last.length === offset) last.length += chunkBytes;
+      else ranges.push({ offset, length: chunkBytes });
+    }
+    return ranges;
   }
 
   add(chunk: number): void {

@@ -133,6 +133,7 @@ export class VolumeSource {
       history: ground.historyAt(epoch, ground.sequence),
       consistent: true,
       ownEpoch: epoch,
+      choice: null,
     });
     const source = new VolumeSource(store, ground, options);
     await source.change(targets);

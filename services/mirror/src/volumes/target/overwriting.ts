@@ -102,7 +102,7 @@ export class Overwriting {
     await this.#keepOwn();
     await ground.save({
       ...record,
-      ...{ consistent: true, ownEpoch: null, undoTo: null, suspect: false, failures: 0 },
+      ...{ consistent: true, ownEpoch: null, choice: null, undoTo: null, suspect: false, failures: 0 },
     });
     this.#forget();
     const peer = this.#peer;

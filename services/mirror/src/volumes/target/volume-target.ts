@@ -7,7 +7,8 @@
  *   T4  promoted, it takes nothing any more; what an unfinished resync changed is taken back first
  *   T5  when its disk failed it takes nothing until it is opened anew, ever later (`lost`). A sync that failed is on record
  *       before that: until the copy is in step again, what the source sends of it counts, and no hash of what is read back
- *   T6  with writes of its own that can't be kept aside it takes nothing until there is room for them
+ *   T6  with writes of its own that can't be kept aside it takes nothing until there is room for them, and with such as a person has
+ *       to choose about nothing until that is done (choice.ts)
  */
 
 import type { Epoch, Position } from '@holdfast/core';
@@ -15,7 +16,7 @@ import { errorCode, errorText } from '@holdfast/wire/directory';
 import { refusalOf } from '../../files/target/greeting.ts';
 import type { Accepted, TargetPhase } from '../../files/target/types.ts';
 import { protocolVersion, type Connection, type Hello, type RefusalCode } from '../../transport/types.ts';
-import { rangesMax, type ByteRange, type VolumeResync } from '../../transport/volume-frames.ts';
+import { rangesMax, type VolumeResync } from '../../transport/volume-frames.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
@@ -23,6 +24,7 @@ import { noChecksum, wholeVolume } from '../source/greeting.ts';
 import { SealingStore } from '../store/sealing-store.ts';
 import type { Store } from '../store/store.ts';
 import { Applying } from './applying.ts';
+import { Choice, type ChoicePorts, type OwnRange } from './choice.ts';
 import { Overwriting } from './overwriting.ts';
 
 export interface VolumeTargetOptions {
@@ -32,6 +34,7 @@ export interface VolumeTargetOptions {
   readonly store: Store;
   readonly ground: VolumeGround;
   readonly kept: KeptBlocks;
+  readonly ordered: ChoicePorts['ordered'];
   /** Beyond it the way back is given up (overwriting.ts). */
   readonly undoBytesMax: number;
   /** What is to be known of it until it is in step again; empty: nothing. */
@@ -47,7 +50,7 @@ export interface VolumeTargetOptions {
   readonly says: (sentence: string) => void;
 }
 
-/** diverged: what it wrote itself can't be kept aside. failed: the system does not let it write. */
+/** diverged: what it wrote itself can't be kept aside, or a person has to choose. failed: the system does not let it write. */
 export type VolumeTargetPhase = TargetPhase | 'diverged' | 'failed';
 
 export interface VolumeTargetState {
@@ -58,6 +61,8 @@ export interface VolumeTargetState {
   /** The highest that was seen. */
   readonly epoch: Epoch;
   readonly consistent: boolean;
+  /** diverged, because a person has to choose. */
+  readonly choice: boolean;
 }
 
 const reopenMs = { first: 1_000, most: 60_000 } as const;
@@ -67,6 +72,7 @@ export class VolumeTarget {
   readonly #options: VolumeTargetOptions;
   readonly #store: SealingStore;
   readonly #overwriting: Overwriting;
+  readonly #choice: Choice;
   #applying: Applying | null = null;
   #turn: Promise<void> = Promise.resolve();
   #phase: VolumeTargetPhase = 'disconnected';
@@ -91,6 +97,10 @@ export class VolumeTarget {
       ...{ ground, store: this.#store, kept, nowMs, says },
       undoBytesMax: () => this.#undoBytesMax,
     });
+    const { name: mirror, self, ordered } = options;
+    this.#choice = new Choice({ ground, mirror, self, ordered });
+    if (this.#choice.says !== '') this.#phase = 'diverged';
+    this.#says = this.#choice.says;
     this.#epoch = ground.record.history.at(-1)?.epoch ?? 0n;
     this.#sequence = ground.sequence;
   }
@@ -107,6 +117,7 @@ export class VolumeTarget {
       position,
       epoch: record.epoch,
       consistent: record.consistent && (this.#store.failed === '' || undoTo !== null),
+      choice: this.#phase === 'diverged' && this.#choice.says !== '',
     };
   }
 
@@ -125,12 +136,23 @@ export class VolumeTarget {
   }
 
   accept(connection: Connection, hello: Hello): Promise<Accepted> {
-    const accepted = this.#turn.then(() => this.#accept(connection, hello));
-    this.#turn = accepted.then(
-      () => undefined,
-      () => undefined,
-    );
-    return accepted;
+    return this.#next(() => this.#accept(connection, hello));
+  }
+
+  /** A person wants its own writes to be kept aside and overwritten. What comes of it; empty: nobody waited for that. */
+  choose(): Promise<string> {
+    return this.#next(async () => {
+      const says = await this.#choice.make();
+      if (says === '' || this.#phase !== 'diverged') return says;
+      this.#phase = 'disconnected';
+      this.#says = '';
+      return says;
+    });
+  }
+
+  /** Its own writes about which a person has to choose. */
+  apart(): Iterable<OwnRange> {
+    return this.#choice.ranges();
   }
 
   /** T4. */
@@ -155,12 +177,7 @@ export class VolumeTarget {
 
   /** Empty when the copy stays as it is until somebody connects, and is one moment of its source; otherwise why not. */
   atRest(): Promise<string> {
-    const looked = this.#turn.then(() => this.#rest());
-    this.#turn = looked.then(
-      () => undefined,
-      () => undefined,
-    );
-    return looked;
+    return this.#next(() => this.#rest());
   }
 
   async close(): Promise<void> {
@@ -183,9 +200,20 @@ export class VolumeTarget {
     this.#store.close();
   }
 
+  /** One after the other. */
+  #next<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(work);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
   async #rest(): Promise<string> {
-    if (this.#phase === 'failed' || this.#phase === 'diverged') return this.#says;
-    if (this.#phase !== 'disconnected') return `its source is connected; pause it first`;
+    const { phase, choice } = this.state();
+    if (phase === 'failed' || (phase === 'diverged' && !choice)) return this.#says;
+    if (phase !== 'disconnected' && !choice) return `its source is connected; pause it first`;
     await this.#stop('its source is gone');
     const { consistent, undoTo } = this.#options.ground.record;
     return consistent && undoTo === null ? '' : 'the copy is not complete';
@@ -211,6 +239,7 @@ export class VolumeTarget {
       this.#says = this.#overwriting.stuck;
       return this.#refuse(connection, 'shutdown', this.#says); // T6
     }
+    if (this.#choice.isOf(hello)) return this.#refuse(connection, 'diverged', this.#choice.says); // T6
     try {
       await this.#stop('its source dialed again'); // T2
       if (hello.epoch > ground.record.epoch) await ground.save({ epoch: hello.epoch }); // T1
@@ -249,7 +278,7 @@ export class VolumeTarget {
     });
     const own = ground.peers().find(([peer]) => peer === hello.member)?.[1];
     const stamp = own?.stamp ?? noStamp;
-    const ranges = own === undefined || stamp === noStamp ? [] : rangesOf(own);
+    const ranges = own === undefined || stamp === noStamp ? [] : own.ranges();
     const { sizeBytes } = ground;
     for (let at = 0; at === 0 || at < ranges.length; at += rangesMax) {
       const last = at + rangesMax >= ranges.length;
@@ -261,7 +290,7 @@ export class VolumeTarget {
   #begin(connection: Connection, hello: Hello): void {
     const { ground } = this.#options;
     const store = this.#store;
-    this.#says = '';
+    this.#says = this.#choice.says;
     const applying = new Applying(connection, {
       store,
       sizeBytes: ground.sizeBytes,
@@ -288,6 +317,9 @@ export class VolumeTarget {
   async #beginResync(frame: VolumeResync, hello: Hello): Promise<string> {
     const { ground } = this.#options;
     if (frame.sizeBytes > ground.sizeBytes) return 'the volume of the source is larger';
+    const verdict = await this.#choice.judge(hello, frame.stamp);
+    if (verdict.kind === 'choose') this.#broken('diverged', verdict.says); // T6
+    if (verdict.kind !== 'free') return verdict.says;
     for (const [peer] of ground.peers()) if (peer !== hello.member) await ground.drop(peer); // T3
     const own = await ground.peer(hello.member);
     if (own.stamp !== frame.stamp) await this.#relate(own, frame.stamp);
@@ -366,17 +398,4 @@ export class VolumeTarget {
     if (this.#phase === 'replicating') this.#sequence = Math.max(this.#sequence, applying.sequence);
     if (this.#phase !== 'failed' && this.#phase !== 'diverged') this.#phase = 'disconnected';
   }
-}
-
-/** Chunks that are set, neighbours together. */
-function rangesOf(bitmap: PeerBitmap): ByteRange[] {
-  const ranges: { offset: number; length: number }[] = [];
-  const { chunkBytes } = bitmap;
-  for (let chunk = bitmap.next(0); chunk !== null; chunk = bitmap.next(chunk + 1)) {
-    const last = ranges.at(-1);
-    const offset = chunk * chunkBytes;
-    if (last !== undefined && last.offset + last.length === offset) last.length += chunkBytes;
-    else ranges.push({ offset, length: chunkBytes });
-  }
-  return ranges;
 }
