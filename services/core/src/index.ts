@@ -61,7 +61,7 @@ export { mayRemove, removalOf } from './quorum/removal.ts';
 export { maintenanceOf, pausesOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
 
-export { advance as advanceHistory, historyRowsMax, lastCommon } from './mirror/position.ts';
+export { advance as advanceHistory, historyRowsMax, lastCommon, unknownChecksum } from './mirror/position.ts';
 export type { EpochEnd, History, Position } from './mirror/position.ts';
 export type {
   FilesDataset,

@@ -16,6 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { rootId, type Catalog } from '../src/catalog/types.ts';
+import { note, readNote } from '../src/files/target/note.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
 import { Chance, RandomFiles, walk } from './random-files.ts';
 
@@ -194,8 +195,12 @@ class Sequence {
     this.#judgeBrought();
     const differences = this.#pair.differences();
     if (differences.length > 0) throw new Error(this.#pair.story(differences.join('\n')));
+    const doubted = this.#pair.said.filter((line) => line.includes('its record of the files'));
+    if (doubted.length > 0) throw new Error(this.#pair.story(doubted.join('\n')));
     const { sourceCatalog, targetCatalog } = this.#pair;
     const sums = [sourceCatalog, targetCatalog].flatMap((c) => [c.checksum, c.recomputeChecksum()]);
+    const { apart } = readNote(targetCatalog.meta.notes[note]);
+    if (apart !== 0n) throw new Error(`the sums were not compared, or are ${String(apart)} apart`);
     if (new Set(sums).size === 1) return;
     const [atSource, atTarget] = [entriesOf(sourceCatalog), entriesOf(targetCatalog)];
     const lines = [...atSource.filter((line) => !atTarget.includes(line)), 'but at the target'];

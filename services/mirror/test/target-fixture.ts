@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { xxh3 } from '@node-rs/xxhash';
-import type { History } from '@holdfast/core';
+import { unknownChecksum, type History } from '@holdfast/core';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { Catalog } from '../src/catalog/types.ts';
 import { FileTarget } from '../src/files/target/file-target.ts';
@@ -114,6 +114,14 @@ export interface Contents {
   readonly bytes: number;
 }
 
+interface BatchTerms {
+  readonly contents?: readonly Contents[];
+  readonly consistent?: boolean;
+  readonly history?: History;
+  /** The source's sum after it. Default: it tells none. */
+  readonly checksum?: string;
+}
+
 /** A source that a test leads by the hand. */
 export class HandSource {
   readonly connection: Connection;
@@ -164,7 +172,8 @@ export class HandSource {
       contents = [],
       consistent = true,
       history = [{ epoch: this.epoch, sequence }],
-    }: { contents?: readonly Contents[]; consistent?: boolean; history?: History } = {},
+      checksum = unknownChecksum,
+    }: BatchTerms = {},
   ): Promise<number> {
     this.#number += 1;
     const number = this.#number;
@@ -176,16 +185,11 @@ export class HandSource {
       for (const piece of pieces) await this.#send({ kind: 'data', stream, ...piece });
       await this.#send({ kind: 'stream-end', stream, bytes: total });
     }
-    const checksum = '0123456789abcdef';
     await this.#send({ kind: 'commit', number, sequence, checksum, consistent, hot: [], history });
     return number;
   }
 
-  async batch(
-    sequence: number,
-    operations: readonly FileOperation[],
-    more: { contents?: readonly Contents[]; consistent?: boolean; history?: History } = {},
-  ): Promise<void> {
+  async batch(sequence: number, operations: readonly FileOperation[], more: BatchTerms = {}): Promise<void> {
     const number = await this.send(sequence, operations, more);
     while ((await this.next('ack')).number < number);
   }

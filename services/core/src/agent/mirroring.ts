@@ -127,6 +127,9 @@ export function mirrorNews(
   const actions: AgentAction[] = [];
   for (const r of reports) {
     if (r.kind === 'target') {
+      const foreign = foreignNews(told, r, now);
+      for (const [key, at] of foreign.told) next.set(key, at);
+      actions.push(...foreign.actions);
       const before = told.get(r.mirror);
       const { mirror, state } = r;
       if (state === 'replicating') continue;
@@ -152,6 +155,25 @@ export function mirrorNews(
     }
   }
   return { mirrorsTold: next, actions };
+}
+
+/** That others changed entries here is told once, until a search finds none. */
+function foreignNews(
+  told: ToldMirrors,
+  { mirror, state, notes }: MirrorTargetReport,
+  now: BootMs,
+): { readonly told: ToldMirrors; readonly actions: readonly AgentAction[] } {
+  const key = `${mirror}!`;
+  const before = told.get(key);
+  const count = notes?.foreign ?? null;
+  // Nobody has looked in this life of the mirror process.
+  if (count === null && before !== undefined) return { told: new Map([[key, before]]), actions: [] };
+  if (count === null || count === 0) return { told: new Map(), actions: [] };
+  const next = new Map([[key, before ?? { state, at: now }]]);
+  if (before !== undefined) return { told: next, actions: [] };
+  const entries = count === 1 ? '1 entry' : `${String(count)} entries`;
+  const reason = `${entries} of the copy of ${mirror} on this server ${count === 1 ? 'was' : 'were'} changed by others`;
+  return { told: next, actions: [{ kind: 'note', group: groupOf(mirror), what: 'mirror-foreign', reason }] };
 }
 
 function ownSentence({ mirror, state, says }: MirrorTargetReport): string {

@@ -11,9 +11,11 @@ import type { Epoch } from '../names.ts';
 export interface Position {
   readonly epoch: Epoch;
   readonly sequence: number;
-  /** 16 hexadecimal digits, of all entries (not of the order in which they came). */
+  /** 16 hexadecimal digits, of all entries (not of the order in which they came); `unknownChecksum`: nobody can tell. */
   readonly checksum: string;
 }
+
+export const unknownChecksum = '0'.repeat(16);
 
 /** The last sequence number of an epoch that a copy holds. */
 export interface EpochEnd {

@@ -129,5 +129,5 @@ export interface LiveMirror extends MirrorRow {
   readonly export?: string | undefined;
 }
 
-/** The state of each target that was last told as an event, by "mirror target"; of a copy here that is stuck, by "mirror". */
+/** The state of each target that was last told as an event, by "mirror target"; of a copy here that is stuck, by "mirror", and of one that others changed, by "mirror!". */
 export type ToldMirrors = ReadonlyMap<string, { readonly state: MirrorState; readonly at: BootMs }>;

@@ -3,7 +3,7 @@
  * entries came, so both sides can keep it up with every change, and compare it at the end of every batch.
  *
  * Names without their folders go in, so that the move of a folder is one change; two files that exchanged their folders look
- * the same to it. Contents do not go in: they are compared by verify.
+ * the same to it. Contents do not go in: they are compared by verify. Who compares it, and when: files/target/agreement.ts.
  *
  * Source: XXH3, 64 bits (github.com/Cyan4973/xxHash).
  */

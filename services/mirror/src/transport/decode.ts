@@ -7,7 +7,7 @@
  * D2. Unknown fields are passed over, unknown operations are garbage: to leave one out would be divergence.
  */
 
-import { historyRowsMax, type EpochEnd, type Position } from '@holdfast/core';
+import { historyRowsMax, unknownChecksum, type EpochEnd, type Position } from '@holdfast/core';
 import { readAttributes, readPath } from './decode-operation.ts';
 import { digestBytesMax, frameBytesMax, listMax, textBytesMax } from './limits.ts';
 import {
@@ -32,7 +32,6 @@ import {
 import { Malformed, type WireReader } from './wire-reader.ts';
 
 const none: Buffer = Buffer.alloc(0);
-const noChecksum = '0'.repeat(16);
 const hashBytes = 16;
 
 export function readHello(r: WireReader): Hello {
@@ -111,7 +110,7 @@ export function readHello(r: WireReader): Hello {
 function readPosition(r: WireReader): Position {
   let epoch = 0n;
   let sequence = 0;
-  let checksum = noChecksum;
+  let checksum = unknownChecksum;
   for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
     if (tag === 8) epoch = r.uint64();
     else if (tag === 16) sequence = r.safe();
@@ -298,7 +297,7 @@ export function readStreamAbort(r: WireReader): StreamAbort {
 export function readCommit(r: WireReader): Commit {
   let number = 0;
   let sequence = 0;
-  let checksum = noChecksum;
+  let checksum = unknownChecksum;
   let consistent = false;
   const hot: Buffer[] = [];
   const history: EpochEnd[] = [];
@@ -332,7 +331,7 @@ export function readCommit(r: WireReader): Commit {
 export function readAck(r: WireReader): Ack {
   let number = 0;
   let sequence = 0;
-  let checksum = noChecksum;
+  let checksum = unknownChecksum;
   for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
     if (tag === 8) number = r.safe();
     else if (tag === 16) sequence = r.safe();

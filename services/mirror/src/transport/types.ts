@@ -219,7 +219,7 @@ export interface Commit {
   readonly kind: 'commit';
   readonly number: number;
   readonly sequence: number;
-  /** 16 hexadecimal digits. */
+  /** 16 hexadecimal digits over all entries of the source at `sequence`; `unknownChecksum` while the copy is not consistent. */
   readonly checksum: string;
   readonly consistent: boolean;
   readonly hot: readonly Buffer[];

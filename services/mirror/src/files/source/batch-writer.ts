@@ -83,6 +83,8 @@ export class BatchWriter {
   readonly confirmed: Confirmation[] = [];
   /** B1: ids. */
   readonly leftOut: number[] = [];
+  /** What was sent of each entry is what the catalog said when the batch was planned. */
+  isExact = true;
   readonly #left = new Set<string>();
   #inlineBytes = 0;
 
@@ -145,6 +147,7 @@ export class BatchWriter {
 
   #leave({ path, entry }: { path: Buffer; entry: Entry }, place: Buffer): void {
     this.leftOut.push(entry.id);
+    this.isExact = false;
     this.#left.add(keyOf(path));
     this.moving.push(place);
   }
@@ -165,7 +168,10 @@ export class BatchWriter {
     // B3.
     if (entry.attributes.size < patchBytesMin) blocks.forget(entry.id);
     if (entry.attributes.kind !== 'file') {
-      await this.#putEmpty(path, readAttributes(tree, place, entry));
+      const attributes = readAttributes(tree, place, entry);
+      // Another link got its name.
+      if (attributes.size !== entry.attributes.size) this.isExact = false;
+      await this.#putEmpty(path, attributes);
     } else if (entry.attributes.size > inlineBytesMax) {
       await this.#stream(path, place, entry);
     } else {

@@ -3,6 +3,7 @@
  * target is at no point in time of the source while it lasts; the next consistent batch ends it.
  */
 
+import { unknownChecksum } from '@holdfast/core';
 import type { Change } from '../../catalog/types.ts';
 import type { Foreign } from '../target/types.ts';
 import { Offering, type Offered } from './offering.ts';
@@ -147,7 +148,7 @@ export class Copying {
       consistent: false,
       // While everything is compared the target holds nothing that a number could tell.
       sequence: comparing ? this.end : sequence,
-      checksum: catalog.checksum,
+      checksum: unknownChecksum,
       history: comparing ? [] : history(sequence),
       readings: new Map(),
       heldBytesMax: 0,

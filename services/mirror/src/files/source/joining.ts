@@ -5,9 +5,13 @@
  * J1. Common is what both histories say (core/mirror/position.ts), as far as this catalog can still tell what changed since.
  * J2. A copy that broke goes on only with the names that it began with (plan-copy.ts, K1); the source notes their moment.
  * J3. A target of a higher epoch is never sent anything.
+ * J4. At the same position of the same epoch both have the same sum over all entries, where both can tell one: otherwise one
+ *     of the two numbers means something else, as after a catalog that was restored from a backup.
  */
 
-import { lastCommon, type Epoch, type History } from '@holdfast/core';
+import { lastCommon, unknownChecksum, type Epoch, type History } from '@holdfast/core';
+import type { Catalog } from '../../catalog/types.ts';
+import { differsSays } from '../target/agreement.ts';
 import { protocolVersion, type Hello, type RefusalCode } from '../../transport/types.ts';
 
 export interface JoiningFacts {
@@ -18,6 +22,8 @@ export interface JoiningFacts {
   readonly history: History;
   readonly selection: Uint8Array;
   readonly lastSequence: number;
+  /** At `lastSequence`. */
+  readonly checksum: string;
   readonly horizon: number;
   /** J2: the moment of the names of a copy that this target did not get to its end; null: there is none. */
   readonly copyEnd: number | null;
@@ -31,21 +37,33 @@ export type Joined =
   | { readonly kind: 'continue'; readonly from: number }
   /** A first copy: what is above `from`, with the names at `end`; null: those of now. */
   | { readonly kind: 'copy'; readonly from: number; readonly end: number | null }
-  | { readonly kind: 'compare' };
+  /** `says`: why, where a person should know; null: what was said before counts. */
+  | { readonly kind: 'compare'; readonly says: string | null };
+
+const compare = { kind: 'compare', says: null } as const;
 
 export function join(facts: JoiningFacts, hello: Hello): Joined {
   const refused = refusal(facts, hello);
   if (refused !== null) return refused;
-  if (facts.compare) return { kind: 'compare' };
-  if (hello.position === null)
-    return hello.foreign ? { kind: 'compare' } : { kind: 'copy', from: 0, end: null };
+  if (facts.compare) return compare;
+  if (hello.position === null) return hello.foreign ? compare : { kind: 'copy', from: 0, end: null };
   const common = lastCommon(facts.history, hello.history);
-  if (common === null || common > facts.lastSequence) return { kind: 'compare' };
-  if (hello.consistent)
-    return common < facts.horizon ? { kind: 'compare' } : { kind: 'continue', from: common };
+  if (common === null || common > facts.lastSequence) return compare;
+  if (hello.consistent) {
+    if (isContradicted(facts, hello)) return { kind: 'compare', says: differsSays };
+    return common < facts.horizon ? compare : { kind: 'continue', from: common };
+  }
   const { copyEnd } = facts;
-  if (copyEnd === null || copyEnd < facts.horizon || common > copyEnd) return { kind: 'compare' };
+  if (copyEnd === null || copyEnd < facts.horizon || common > copyEnd) return compare;
   return { kind: 'copy', from: common, end: copyEnd };
+}
+
+/** J4. */
+function isContradicted(facts: JoiningFacts, { position }: Hello): boolean {
+  if (position === null || position.epoch !== facts.epoch || position.sequence !== facts.lastSequence)
+    return false;
+  const sums = [position.checksum, facts.checksum];
+  return !sums.includes(unknownChecksum) && position.checksum !== facts.checksum;
 }
 
 function refusal(facts: JoiningFacts, hello: Hello): Joined | null {
@@ -73,6 +91,11 @@ function refusal(facts: JoiningFacts, hello: Hello): Joined | null {
   if (!hello.selection.equals(facts.selection))
     return no('selection', `${hello.member} mirrors another selection of files`);
   return null;
+}
+
+/** Of a catalog as it is now: what is gone and not final yet leaves the sum later, and without a number. */
+export function checksumOf({ detached, checksum }: Pick<Catalog, 'detached' | 'checksum'>): string {
+  return detached === 0 ? checksum : unknownChecksum;
 }
 
 /** What a target that holds everything up to a number holds of each epoch. */

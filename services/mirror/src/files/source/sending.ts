@@ -1,6 +1,6 @@
 /** One batch on its way: from its plan to its commit. */
 
-import type { History } from '@holdfast/core';
+import { unknownChecksum, type History } from '@holdfast/core';
 import { BatchOutlet } from './outlet.ts';
 import type { BatchPlan } from './plan.ts';
 import type { SessionGround } from './session-ground.ts';
@@ -12,6 +12,7 @@ export interface BatchTerms {
   readonly consistent: boolean;
   /** The number that the target holds afterwards. */
   readonly sequence: number;
+  /** Over all entries at `sequence`. */
   readonly checksum: string;
   readonly history: History;
   readonly readings: Readings;
@@ -70,7 +71,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
         kind: 'commit',
         number,
         sequence,
-        checksum,
+        checksum: writer.isExact ? checksum : unknownChecksum,
         consistent,
         hot: hot.slice(0, hotMax),
         history,

@@ -13,7 +13,7 @@ import type { Ack, Beat, BeatFacts, Connection, Refuse } from '../../transport/t
 import { protocolVersion } from '../../transport/types.ts';
 import { behind } from './behind.ts';
 import { Comparison } from './comparison.ts';
-import { historyUpTo, join } from './joining.ts';
+import { checksumOf, historyUpTo, join } from './joining.ts';
 import { isTooSlow, lagAfter, type Lag } from './lag.ts';
 import { Link } from './link.ts';
 import { SessionOver } from './outlet.ts';
@@ -54,6 +54,8 @@ export class TargetLine {
   #compare = false;
   /** The target's folder held files before its first copy. */
   #adopting = false;
+  /** Why everything is compared though nobody ordered it; empty: it is not, or somebody did. */
+  #comparedFor = '';
   #verify: Comparison | null = null;
   /** By performance.now(): since when it is not there, or waits; null: it goes on. */
   #stuckSinceMs: number | null = performance.now();
@@ -201,12 +203,13 @@ export class TargetLine {
     if (this.#link === null || phase === 'joining') {
       if (targetWaits !== '') return { state: 'diverged', says: targetWaits };
       if (this.#refused === null) return { state: 'disconnected', says: this.#says };
-      return { state: this.#refused.code === 'diverged' ? 'diverged' : 'failed', says: this.#refused.says };
+      return { state: 'failed', says: this.#refused.says };
     }
     if (targetWaits !== '') return { state: 'waiting', says: targetWaits };
     const slow = this.#slowLine();
     if (slow !== null) return { state: 'waiting', says: slow };
-    return { state: phase, says: phase !== 'replicating' && this.#adopting ? adoptingSays : targetSays };
+    const why = this.#adopting ? adoptingSays : this.#comparedFor;
+    return { state: phase, says: phase === 'replicating' || why === '' ? targetSays : why };
   }
 
   #behind(): { bytes: number; ms: number } {
@@ -279,7 +282,9 @@ export class TargetLine {
         this.#acknowledged(ack);
       },
       refused: (refuse) => {
-        this.#refused = refuse;
+        // It is there, and wants to be compared.
+        if (refuse.code === 'diverged') this.#comparedFor = refuse.says;
+        else this.#refused = refuse;
       },
       heard: (beat) => {
         this.#heard(beat);
@@ -293,8 +298,10 @@ export class TargetLine {
     try {
       await this.#join(link);
     } catch (error) {
-      if (error instanceof CompareInstead) this.#compare = true;
-      else if (!(error instanceof SessionOver)) {
+      if (error instanceof CompareInstead) {
+        this.#compare = true;
+        this.#comparedFor = error.message;
+      } else if (!(error instanceof SessionOver)) {
         link.close('the source failed');
         this.#ground.failed(this.member, error);
       }
@@ -308,7 +315,8 @@ export class TargetLine {
 
   async #join(link: Link): Promise<void> {
     const { catalog, options, history } = this.#ground;
-    const { lastSequence: sequence, checksum } = catalog;
+    const { lastSequence: sequence } = catalog;
+    const checksum = checksumOf(catalog);
     const position = { epoch: options.epoch, sequence, checksum };
     const selection = Buffer.from(options.selection.digest);
     await this.#ground.capture.onDisk(sequence);
@@ -337,6 +345,7 @@ export class TargetLine {
       history: history(sequence),
       selection,
       lastSequence: sequence,
+      checksum,
       horizon: catalog.horizon,
       copyEnd: this.#ground.copyEnd(this.member),
       compare: this.#compare || verify !== null,
@@ -349,6 +358,7 @@ export class TargetLine {
       throw new SessionOver(joined.says);
     }
     this.#refused = null;
+    this.#comparedFor = joined.kind === 'compare' ? (joined.says ?? this.#comparedFor) : '';
     if (hello.position === null) this.#adopting = hello.foreign;
     this.#stuckSinceMs = null;
     const knowsEpoch =
@@ -409,6 +419,7 @@ export class TargetLine {
   #catchUp(): void {
     if (!this.#caughtUp || this.#owed > 0) return;
     this.#progress.caughtUp();
+    this.#comparedFor = '';
     this.#ground.recovered(this.member);
     this.#ground.keepCopyEnd(this.member, null);
   }

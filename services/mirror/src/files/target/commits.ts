@@ -21,6 +21,7 @@ import type { Log } from './log.ts';
 import type { StagedBatch } from './open-batch.ts';
 import { GaveUp, persist, retryMsMin } from './persisting.ts';
 import type { Records } from './records.ts';
+import type { Agreement } from './agreement.ts';
 import { encodeBatch } from './redo.ts';
 import { waitingReason } from './trouble.ts';
 
@@ -29,10 +30,19 @@ const progressMs = 20;
 /** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
 const checkpointMs = 5_000;
 
+/** What became of a batch beside being applied. */
+export interface Outcome {
+  /** Where the tree did not fit. */
+  readonly misfits: readonly Buffer[];
+  readonly skipped: readonly string[];
+  /** Anything but `agrees`: the catalog is not what the source says (agreement.ts). */
+  readonly sums: Agreement['kind'];
+}
+
 export interface CommitsListener {
   /** C1. */
   durable(staged: StagedBatch): void;
-  applied(staged: StagedBatch, misfits: readonly Buffer[], skipped: readonly string[]): void;
+  applied(staged: StagedBatch, outcome: Outcome): void;
   /** The batch does not fit to what is there, and neither it nor what was behind it was applied. */
   unfit(says: string): void;
   /** Empty: it works again. */
@@ -233,12 +243,14 @@ export class Commits {
         continue;
       }
       const applying = new Applying(ground, number, staged.batch, 0);
+      let sums: Agreement['kind'] = 'agrees';
       const done =
         (await this.#persist(() => applying.run(), Infinity)) &&
         (await this.#persist(async () => {
-          await records.record(number, staged.batch);
+          const found = await records.record(number, staged.batch);
+          if (found !== 'agrees') sums = found;
           // Before anything is told: this may have to be tried again.
-          if (applying.misfits.length > 0) records.distrust();
+          if (applying.misfits.length > 0 || sums === 'differs') records.distrust();
           ground.failPoint('apply:recorded');
           ground.staging.mark({ number, step: 0 });
           ground.failPoint('apply:marked');
@@ -248,7 +260,7 @@ export class Commits {
       this.#unappliedBytes -= next.bytes;
       this.#appliedNumber = number;
       if (staged.staged.length > 0) this.#used.push({ number, ids: staged.staged });
-      listener.applied(staged, applying.misfits, applying.skipped);
+      listener.applied(staged, { misfits: applying.misfits, skipped: applying.skipped, sums });
       this.#arm();
     }
   }

@@ -192,7 +192,7 @@ export class CopyCommits {
       for (const id of staged.staged) ground.staging.remove(id);
       this.#bytes -= bytes;
       listener.durable(staged);
-      listener.applied(staged, misfits, skipped);
+      listener.applied(staged, { misfits, skipped, sums: 'agrees' });
     }
     if (unfit === null) {
       await setImmediate();

@@ -12,13 +12,16 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { protect, unprotect } from '../../os/read-only.ts';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
 import { rootLost } from '../root-identity.ts';
+import { differsAgainSays, differsSays } from './agreement.ts';
 import { Committing } from './committing.ts';
-import { searchEvery, searchForeign } from './foreign.ts';
+import type { Outcome } from './commits.ts';
+import { Cover } from './cover.ts';
+import { searchForeign } from './foreign.ts';
 import type { ForeignSearch } from './foreign.ts';
+import { ForeignWatch } from './foreign-watch.ts';
 import { emptyGone } from './gone.ts';
 import { refusalOf } from './greeting.ts';
 import type { StagedBatch } from './open-batch.ts';
@@ -58,12 +61,9 @@ export class FileTarget {
   #promoted = false;
   /** Whether the staging folder is gone. */
   #cleared = false;
-  /** Whether protecting the root was tried. */
-  #guarded = false;
   #emptying: Promise<void> | null = null;
-  #protection: TargetReport['protection'] = { kind: 'unprotected', says: 'it is not consistent yet' };
-  #foreign: ForeignSearch | null = null;
-  #stopSearching: (() => void) | null = null;
+  readonly #cover: Cover;
+  readonly #foreign: ForeignWatch;
   #unusedTimer: NodeJS.Timeout | null = null;
   #accepting: Promise<void> = Promise.resolve();
 
@@ -73,6 +73,14 @@ export class FileTarget {
     this.#retryMs = retryMs;
     this.#durable = parts.records.standing;
     const { ground, log, records, nextNumber } = parts;
+    this.#cover = new Cover(options.root, options.covered);
+    this.#foreign = new ForeignWatch({
+      search: () => this.#search(),
+      wasOwner: () => records.wasOwner,
+      says: (sentence) => {
+        this.#tell(sentence);
+      },
+    });
     this.#commits = new Committing({
       ground,
       log,
@@ -84,8 +92,8 @@ export class FileTarget {
         durable: (staged) => {
           this.#noteDurable(staged);
         },
-        applied: (staged, misfits, skipped) => {
-          this.#noteApplied(staged, misfits, skipped);
+        applied: (staged, outcome) => {
+          this.#noteApplied(staged, outcome);
         },
         unfit: (says) => {
           this.#durable = records.standing;
@@ -155,7 +163,7 @@ export class FileTarget {
       await this.#commits.checkpoint();
       await log.sync();
       ground.failPoint('promote:durable');
-      this.#unprotect();
+      this.#cover.end();
       this.#promoted = true;
       this.#durable = records.standing;
       await this.#emptying;
@@ -185,18 +193,15 @@ export class FileTarget {
       consistent: this.#durable.consistent,
       receivedBytes: this.#session?.receivedBytes ?? 0,
       unappliedBytes: this.#commits.unappliedBytes,
-      protection: this.#protection,
-      foreignChanges: this.#foreign?.count ?? null,
+      protection: this.#cover.protection,
+      foreignChanges: this.#foreign.count,
       kept: { entries: kept.entries, bytes: kept.bytes, maxBytes: kept.maxBytes },
     };
   }
 
   /** Looks for what others changed here, now. Throws what the disk says. */
   async foreignChanges(): Promise<ForeignSearch> {
-    const search = await this.#search();
-    // What it wrote as an owner is no foreign change, and is about to be kept aside.
-    if (!this.#parts.records.wasOwner) this.#foreign = search;
-    return search;
+    return this.#foreign.search();
   }
 
   async #search(namedMax?: number): Promise<ForeignSearch> {
@@ -217,7 +222,7 @@ export class FileTarget {
     if (this.#ended) return;
     this.#ended = true;
     if (this.#closed === '') this.#closed = 'the target stops';
-    this.#stopSearching?.();
+    this.#foreign.stop();
     if (this.#unusedTimer !== null) clearInterval(this.#unusedTimer);
     this.#session?.close(this.#closed);
     await this.#accepting;
@@ -269,21 +274,12 @@ export class FileTarget {
         this.#removeUnused();
       }, unusedPeriodMs).unref();
     }
-    const periodMs = this.#options.foreignPeriodMs ?? foreignPeriodMsDefault;
-    if (periodMs === 0) return;
-    this.#stopSearching = searchEvery(periodMs, async () => {
-      try {
-        await this.foreignChanges();
-      } catch (error) {
-        if (codeOf(error) === '') throw error;
-        this.#tell(`foreign changes can't be looked for: ${String(error)}`);
-      }
-    });
+    this.#foreign.start(this.#options.foreignPeriodMs ?? foreignPeriodMsDefault);
   }
 
   async #accept(connection: Connection, hello: Hello): Promise<Accepted> {
     const { name, cluster, root, otherRoots, selection } = this.#options;
-    const { seen, ground } = this.#parts;
+    const { seen, ground, records } = this.#parts;
     const host = {
       name,
       cluster,
@@ -315,9 +311,18 @@ export class FileTarget {
       );
     }
     if (this.#closed !== '') return this.#notNow(connection, this.#closed);
+    this.#says = '';
+    try {
+      this.#agrees(records.agree([]));
+      records.trust();
+    } catch (error) {
+      const reason = waitingReason(error);
+      if (reason === null) throw error;
+      return this.#notNow(connection, reason);
+    }
+    this.#durable = records.standing;
     const session = this.#makeSession(connection, hello);
     this.#session = session;
-    this.#says = '';
     const { position, history, consistent } = this.#durable;
     connection.send({
       kind: 'hello',
@@ -327,7 +332,7 @@ export class FileTarget {
       mirror: name,
       role: 'target',
       epoch: seen.epoch,
-      position,
+      position: position === null ? null : { ...position, checksum: records.checksum },
       history,
       selection: Buffer.from(selection.digest),
       consistent,
@@ -382,48 +387,42 @@ export class FileTarget {
 
   #noteDurable(staged: StagedBatch): void {
     const { epoch, sequence, checksum, history, consistent } = staged.batch;
-    // Everything was compared, and what others had changed was replaced.
-    if (consistent && !this.#durable.consistent) this.#foreign = null;
+    if (consistent && !this.#durable.consistent) this.#foreign.forget();
     this.#durable = { position: { epoch, sequence, checksum }, history, consistent };
     this.#session?.acknowledge(staged);
   }
 
-  #noteApplied(staged: StagedBatch, misfits: readonly Buffer[], skipped: readonly string[]): void {
+  #noteApplied(staged: StagedBatch, { misfits, skipped, sums }: Outcome): void {
     const [first] = misfits;
     if (skipped.length > 0) this.#tell(`left out here: ${skipped.slice(0, 3).join(', ')}`);
     if (first !== undefined) {
+      this.#foreign.met(misfits.length);
       this.#distrust(`${first.toString()} was changed here by others, so that a batch did not fit`);
       return;
     }
-    if (staged.batch.consistent && !this.#guarded) this.#protect();
+    if (!this.#agrees(sums)) return;
+    if (staged.batch.consistent) this.#protect();
     this.#emptying ??= emptyGone(this.#parts.ground, () => this.#closed !== '').finally(() => {
       this.#emptying = null;
     });
   }
 
+  #agrees(sums: Outcome['sums']): boolean {
+    if (sums === 'differs') this.#distrust(differsSays);
+    if (sums === 'differs-again') this.#tell(differsAgainSays);
+    return sums !== 'differs';
+  }
+
   #distrust(says: string): void {
     this.#parts.records.distrust();
     this.#durable = this.#parts.records.standing;
-    this.#session?.close(says);
+    this.#session?.refuse('diverged', says);
     this.#tell(says);
   }
 
   #protect(): void {
-    const { covered, root } = this.#options;
-    this.#guarded = true;
-    if (!covered) {
-      this.#protection = { kind: 'unprotected', says: 'not asked for' };
-      return;
-    }
-    this.#protection = protect(root);
-    const { kind, says } = this.#protection;
-    if (kind === 'unprotected') this.#tell(`${root} is not protected: ${says}`);
-  }
-
-  #unprotect(): void {
-    const { covered, root } = this.#options;
-    this.#protection = { kind: 'unprotected', says: 'it is not a target' };
-    if (covered) unprotect(root);
+    const says = this.#cover.protect();
+    if (says !== '') this.#tell(says);
   }
 
   get #saying(): string {

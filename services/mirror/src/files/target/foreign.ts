@@ -23,20 +23,23 @@ export interface ForeignSearch {
   readonly named: readonly Foreign[];
 }
 
-/** Again and again, at most a twentieth of the time. Answers how to end it. */
-export function searchEvery(periodMs: number, search: () => Promise<void>): () => void {
+/** Again and again, the first time after `firstMs`, at most a twentieth of the time. Answers how to end it. */
+export function searchEvery(periodMs: number, firstMs: number, search: () => Promise<void>): () => void {
   let timer: NodeJS.Timeout | null = null;
   let over = false;
-  const after = (tookMs: number): void => {
-    const inMs = Math.min(timerMsMax, Math.max(periodMs, tookMs * (searchShare - 1)));
-    timer = setTimeout(() => {
-      const begunMs = performance.now();
-      void search().finally(() => {
-        if (!over) after(performance.now() - begunMs);
-      });
-    }, inMs).unref();
+  const after = (inMs: number): void => {
+    timer = setTimeout(
+      () => {
+        const begunMs = performance.now();
+        void search().finally(() => {
+          const tookMs = performance.now() - begunMs;
+          if (!over) after(Math.max(periodMs, tookMs * (searchShare - 1)));
+        });
+      },
+      Math.min(timerMsMax, inMs),
+    ).unref();
   };
-  after(0);
+  after(firstMs);
   return () => {
     over = true;
     if (timer !== null) clearTimeout(timer);

@@ -30,21 +30,30 @@ export interface Note {
   readonly ahead: Ahead | null;
   /** R4: what it held before the history was given up; empty while that tells it. */
   readonly held: History;
+  /** S2, S3 of agreement.ts. */
+  readonly apart: bigint | null;
+  /** S4 of agreement.ts. */
+  readonly comparedMs: number;
+  /** R6. */
+  readonly distrusted: boolean;
 }
 
 const number = z.int().min(0);
-const epoch = z.string().regex(/^\d+$/).transform(BigInt);
+const whole = z.string().regex(/^\d+$/).transform(BigInt);
 
 const shape = z.object({
   applied: number,
   reconciled: number,
-  position: z.object({ epoch, sequence: number, checksum: z.string() }).nullable(),
-  own: z.object({ epoch, upTo: number }).nullable().default(null),
-  ahead: z.object({ epoch, upTo: number, above: number }).nullable().default(null),
-  held: z.array(z.object({ epoch, sequence: number })).default([]),
+  position: z.object({ epoch: whole, sequence: number, checksum: z.string() }).nullable(),
+  own: z.object({ epoch: whole, upTo: number }).nullable().default(null),
+  ahead: z.object({ epoch: whole, upTo: number, above: number }).nullable().default(null),
+  held: z.array(z.object({ epoch: whole, sequence: number })).default([]),
+  apart: whole.nullable().default(null),
+  comparedMs: z.number().default(0),
+  distrusted: z.boolean().default(false),
 });
 
-const none: Note = { applied: 0, reconciled: 0, position: null, own: null, ahead: null, held: [] };
+const none = shape.parse({ applied: 0, reconciled: 0, position: null });
 
 export const readNote = (text: string | undefined): Note =>
   text === undefined ? none : shape.parse(JSON.parse(text));

@@ -72,7 +72,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   const bootMark = new BootMark(dir, bootId());
   const replayed = await replay(log, ground, records, bootMark.powerLost);
   bootMark.write();
-  if (replayed.misfits.length > 0) records.distrust();
+  if (replayed.misfits.length > 0 || replayed.differs) records.distrust();
   if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
   await emptyGone(ground, () => false);
   place.removeLeftover();

@@ -11,23 +11,27 @@
  *     everything is compared each batch may be the last one of its connection, and of this process.
  * R4  So does what this copy has of a lost owner, and the one with which everything is compared never had.
  * R5  Where the disk refuses the catalog, nothing of the batch counts as recorded: it is recorded again.
+ * R6  What is still in the log when a copy is distrusted was sent before: it does not make the copy consistent again, also
+ *     not after a crash. Only what follows a comparison does.
  */
 
 import { setImmediate } from 'node:timers/promises';
-import { lastCommon, type Epoch, type History, type Position } from '@holdfast/core';
+import { lastCommon, unknownChecksum, type Epoch, type History, type Position } from '@holdfast/core';
 import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
 import { drainedAt } from '../source/notes.ts';
+import { agreementOf, concernsLeftOut, toldSum, type Agreement } from './agreement.ts';
+import { entryAttributes, onDisk } from './entry-attributes.ts';
 import { unfit } from './fit.ts';
 import { isUntouched } from './foreign.ts';
 import { note, noteText, readNote, type Note } from './note.ts';
 import { ownChanges, type OwnChange } from './own-changes.ts';
 import { workedIn } from './redo.ts';
 import type { Batch, Redo } from './redo.ts';
+import { settleFolder } from './settling.ts';
 import { statThere } from './there.ts';
-import { isMisfit } from './trouble.ts';
 
 /** Operations in one transaction, and changes read at once. */
 const sliceMax = 2_000;
@@ -58,6 +62,7 @@ export class Records {
   readonly #tree: Tree;
   /** Why a batch can't be applied to what the catalog knows; null: it fits. */
   readonly unfit: (batch: Batch) => string | null;
+  readonly #hasRoom: (path: Buffer) => boolean;
   #note: Note;
   #standing: Standing;
   #wasOwner: boolean;
@@ -67,6 +72,7 @@ export class Records {
     this.#catalog = catalog;
     this.#tree = tree;
     this.unfit = (batch) => unfit(catalog, batch, hasRoom);
+    this.#hasRoom = hasRoom;
     this.#note = readNote(catalog.meta.notes[note]);
     const { history, consistent } = catalog.meta;
     const last = history.at(-1);
@@ -123,18 +129,52 @@ export class Records {
   }
 
   /** R1. After the batch was applied; what the disk has now is recorded with it. Can be repeated. */
-  async record(number: number, batch: Batch): Promise<void> {
+  async record(number: number, batch: Batch): Promise<Agreement['kind']> {
     const catalog = this.#catalog;
     if (number > this.applied) await this.#recordBatch(number, batch);
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
     this.settle(batch.operations);
+    return number === this.applied ? this.agree(batch.operations) : 'agrees';
+  }
+
+  /**
+   * Compares the sum over this catalog with what the source told for this position (agreement.ts), and notes what follows.
+   * `operations`: of the batch that led to it, when that was just now. Nothing may be on its way. Can be repeated.
+   */
+  agree(operations: readonly Redo[]): Agreement['kind'] {
+    const { consistent, position } = this.#standing;
+    if (!consistent || position === null || this.#wasOwner || this.#catalog.detached > 0) return 'agrees';
+    const nowMs = Date.now();
+    const agreement = agreementOf({
+      source: position.checksum,
+      own: this.#catalog.checksum,
+      apart: this.#note.apart,
+      leavesOut: () =>
+        concernsLeftOut(operations, {
+          isApart: this.#note.apart !== 0n,
+          isLeftOut: (path) => this.#catalog.byPath(path) === null && !this.#hasRoom(path),
+        }),
+      comparedMs: this.#note.comparedMs,
+      nowMs,
+    });
+    if (agreement.kind === 'differs') this.#keepNote({ comparedMs: nowMs });
+    else if (agreement.apart !== null) this.#keepNote({ apart: agreement.apart });
+    return agreement.kind;
+  }
+
+  /** What a hello tells of the sum at this copy's position. */
+  get checksum(): string {
+    const { position, consistent } = this.#standing;
+    const { apart } = this.#note;
+    const isKnown = consistent && !this.#wasOwner && apart !== null && position?.checksum !== unknownChecksum;
+    return isKnown ? toldSum(this.#catalog.checksum, apart) : unknownChecksum;
   }
 
   async #recordBatch(number: number, batch: Batch): Promise<void> {
     const catalog = this.#catalog;
     const sequence = Math.max(batch.sequence, catalog.lastSequence);
     const { operations } = batch;
-    const own = batch.consistent ? null : this.#ownNow();
+    const own = batch.consistent && !this.#note.distrusted ? null : this.#ownNow();
     const slice = operations.some((operation) => operation.kind === 'move') ? operations.length : sliceMax;
     const taken = new Map<number, number>();
     for (let at = 0; at + slice < operations.length; at += slice) {
@@ -160,7 +200,7 @@ export class Records {
     if (position !== null && !consistent) return;
     const [first] = history;
     const known = position === null && first !== undefined ? [{ epoch: first.epoch, sequence: 0 }] : [];
-    const nothing = { epoch, sequence: 0, checksum: '0'.repeat(16) };
+    const nothing = { epoch, sequence: 0, checksum: unknownChecksum };
     const standing = { position: nothing, history: known, consistent: false };
     this.#write(() => {
       const held = this.#heldNow();
@@ -196,7 +236,7 @@ export class Records {
       for (const folder of workedIn(operation)) folders.set(folder.toString('latin1'), folder);
     }
     this.#catalog.write(() => {
-      for (const folder of folders.values()) this.#settleFolder(folder);
+      for (const folder of folders.values()) settleFolder(this.#catalog, this.#tree, folder);
     });
   }
 
@@ -207,13 +247,19 @@ export class Records {
     });
   }
 
-  /** The tree is not what the catalog says: the next source compares everything. Can be repeated. */
+  /** R6. Everything that was sent before is recorded, and who sends next hears how this copy stands. */
+  trust(): void {
+    if (this.#note.distrusted) this.#keepNote({ distrusted: false });
+  }
+
+  /** R6. The tree is not what the catalog says: the next source compares everything. Can be repeated. */
   distrust(): void {
     const { history, consistent } = this.#standing;
     const own = this.#ownNow();
-    if (!consistent && history.length === 0 && (own === null) === (this.#note.own === null)) return;
+    const isDone = !consistent && history.length === 0 && this.#note.distrusted;
+    if (isDone && (own === null) === (this.#note.own === null)) return;
     this.#write(() => {
-      const next = { ...this.#note, own, held: this.#heldNow() };
+      const next = { ...this.#note, own, held: this.#heldNow(), apart: null, distrusted: true };
       this.#keepStanding({ ...this.#standing, history: [], consistent: false }, next);
     });
   }
@@ -258,7 +304,9 @@ export class Records {
   adopt(rows: readonly EqualEntry[], sequence: number): void {
     const catalog = this.#catalog;
     const at = Math.max(sequence, catalog.lastSequence);
-    catalog.write(() => {
+    this.#write(() => {
+      // What the source told last is of the catalog as it was.
+      if (this.#note.apart !== null) this.#keepNote({ apart: null });
       for (const { path, attributes } of rows) {
         const entry = catalog.byPath(path);
         if (attributes === null) {
@@ -301,38 +349,21 @@ export class Records {
     await this.#catalog.flush();
   }
 
-  #settleFolder(folder: Buffer): void {
-    const entry = this.#catalog.byPath(folder);
-    const stat = entry === null ? null : this.#statOf(folder);
-    if (entry?.attributes.kind !== 'folder' || stat?.kind !== 'folder') return;
-    const { mtimeS, mtimeNs } = entry.attributes;
-    const same = stat.mtimeS === mtimeS && stat.mtimeNs === mtimeNs;
-    if (!same && !this.#gives(folder, { mtimeS, mtimeNs })) return;
-    const now = same ? stat : this.#statOf(folder);
-    if (now !== null) this.#catalog.recordLocal(entry.id, now);
-  }
-
-  /** False: somebody else took its place just now, which is found as a foreign change. */
-  #gives(folder: Buffer, times: { readonly mtimeS: number; readonly mtimeNs: number }): boolean {
-    try {
-      this.#tree.setAttributes(folder, times);
-      return true;
-    } catch (error) {
-      if (isMisfit(error)) return false;
-      throw error;
-    }
-  }
-
   /** Within a transaction: the catalog and the standing are those after the batch. */
   #reach(batch: Batch, sequence: number, applied: number, own: Note['own']): void {
-    const { epoch, checksum, consistent, history } = batch;
+    const { epoch, checksum } = batch;
+    const { distrusted, comparedMs } = this.#note;
+    const consistent = batch.consistent && !distrusted;
+    const history = distrusted ? [] : batch.history;
     const position = { epoch, sequence: batch.sequence, checksum };
     const { ahead, held } = consistent ? { ahead: null, held: [] } : this.#note;
     const kept = consistent || history.length > 0 ? held : this.#heldNow();
+    const goesOn = consistent && this.#standing.consistent && this.#standing.position?.epoch === epoch;
+    const apart = goesOn ? this.#note.apart : null;
     this.#catalog.recordSequence(sequence);
     this.#keepStanding(
       { position, history, consistent },
-      { applied, reconciled: sequence, position, own, ahead, held: kept },
+      { applied, reconciled: sequence, position, own, ahead, held: kept, apart, comparedMs, distrusted },
     );
   }
 
@@ -443,6 +474,12 @@ export class Records {
     return this.#note.own ?? { epoch: this.ownerEpoch, upTo: this.#catalog.lastSequence };
   }
 
+  #keepNote(change: Partial<Note>): void {
+    this.#write(() => {
+      this.#keepStanding(this.#standing, { ...this.#note, ...change });
+    });
+  }
+
   #keepStanding(standing: Standing, next: Note): void {
     const { position, history, consistent } = standing;
     const { meta } = this.#catalog;
@@ -456,21 +493,6 @@ export class Records {
     this.#standing = standing;
     this.#note = next;
   }
-}
-
-/** As a catalog keeps them: sizes only of files and links, devices only of device nodes. */
-function entryAttributes(attributes: Attributes): EntryAttributes {
-  const { kind, mode, uid, gid, mtimeS, mtimeNs, link } = attributes;
-  const size = kind === 'file' ? attributes.size : kind === 'link' ? link.length : 0;
-  const device = kind === 'block' || kind === 'char';
-  const deviceMajor = device ? attributes.deviceMajor : 0;
-  const deviceMinor = device ? attributes.deviceMinor : 0;
-  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor };
-}
-
-/** A folder as it is here. */
-function onDisk({ kind, mode, uid, gid, mtimeS, mtimeNs }: Stat): EntryAttributes {
-  return { kind, mode, uid, gid, size: 0, mtimeS, mtimeNs, deviceMajor: 0, deviceMinor: 0 };
 }
 
 /** The last number that a source had too of what is held here; null: it had everything. */

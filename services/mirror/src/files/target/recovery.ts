@@ -17,6 +17,8 @@ export interface Replayed {
   /** Why the last ones were passed over; empty when none were. */
   readonly unfit: string;
   readonly misfits: readonly Buffer[];
+  /** The catalog is not what the source said (agreement.ts). */
+  readonly differs: boolean;
 }
 
 /** `powerLost`: contents since the last checkpoint may be missing. Throws what the disk says; can be repeated. */
@@ -36,6 +38,7 @@ export async function replay(
   const misfits: Buffer[] = [];
   let applied = 0;
   let unfit = '';
+  let differs = false;
   for (const { number, batch } of batches) {
     const marker = staging.marker ?? { number: records.applied, step: 0 };
     if (number <= marker.number && number <= records.applied) continue;
@@ -56,7 +59,7 @@ export async function replay(
       await applying.run();
       misfits.push(...applying.misfits);
     }
-    await records.record(number, batch);
+    differs = (await records.record(number, batch)) === 'differs' || differs;
     if (number > marker.number) staging.mark({ number, step: 0 });
     ground.failPoint('recover:applied');
   }
@@ -78,7 +81,7 @@ export async function replay(
   if (batches.length > 0) await settle(log, ground, records, last);
   log.forget();
   staging.sweep(new Set());
-  return { nextNumber: last + 1, applied, unfit, misfits };
+  return { nextNumber: last + 1, applied, unfit, misfits, differs };
 }
 
 async function settle(log: Log, ground: Ground, records: Records, upTo: number): Promise<void> {

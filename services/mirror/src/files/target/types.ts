@@ -6,6 +6,7 @@
 import type { Epoch, Position } from '@holdfast/core';
 import type { Catalog } from '../../catalog/types.ts';
 import type { RefusalCode } from '../../transport/types.ts';
+import type { Protection } from './cover.ts';
 
 /** What a target needs to know of the selection: that both sides have the same one, and what is part of the mirror. */
 export interface TargetSelection {
@@ -81,8 +82,7 @@ export interface TargetReport {
   readonly receivedBytes: number;
   /** Bytes of the log that are committed and not yet applied. */
   readonly unappliedBytes: number;
-  /** 'unprotected' comes with the reason. */
-  readonly protection: { readonly kind: 'read-only' | 'unprotected'; readonly says: string };
+  readonly protection: Protection;
   /** Entries that differ from what was replicated, as the last search found; null before the first. */
   readonly foreignChanges: number | null;
   /** Of the divergence store. */

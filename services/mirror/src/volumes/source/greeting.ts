@@ -5,7 +5,7 @@
  *   W2  it has `greetMs` for all of it, and is not believed more ranges than a volume has chunks
  */
 
-import type { Epoch, History } from '@holdfast/core';
+import { unknownChecksum, type Epoch, type History } from '@holdfast/core';
 import { protocolVersion, type Connection, type Frame, type Hello } from '../../transport/types.ts';
 import type { ByteRange } from '../../transport/volume-frames.ts';
 
@@ -31,8 +31,6 @@ export type Greeted =
       readonly ranges: readonly ByteRange[];
     }
   | { readonly kind: 'refused'; readonly says: string };
-
-export const noChecksum = '0'.repeat(16);
 
 /** A selection is of files; a volume is always whole. */
 export const wholeVolume = Buffer.from('volume');
@@ -75,7 +73,7 @@ function helloOf(us: Greeting): Hello {
     mirror: us.mirror,
     role: 'source',
     epoch: us.epoch,
-    position: { epoch: us.epoch, sequence: us.sequence, checksum: noChecksum },
+    position: { epoch: us.epoch, sequence: us.sequence, checksum: unknownChecksum },
     history: us.history,
     selection: wholeVolume,
     consistent: true,

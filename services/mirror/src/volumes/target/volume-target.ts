@@ -11,7 +11,7 @@
  *       to choose about nothing until that is done (choice.ts)
  */
 
-import type { Epoch, Position } from '@holdfast/core';
+import { unknownChecksum, type Epoch, type Position } from '@holdfast/core';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import { refusalOf } from '../../files/target/greeting.ts';
 import type { Accepted, TargetPhase } from '../../files/target/types.ts';
@@ -20,7 +20,7 @@ import { rangesMax, type VolumeResync } from '../../transport/volume-frames.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
-import { noChecksum, wholeVolume } from '../source/greeting.ts';
+import { wholeVolume } from '../source/greeting.ts';
 import { SealingStore } from '../store/sealing-store.ts';
 import type { Store } from '../store/store.ts';
 import { Applying } from './applying.ts';
@@ -110,7 +110,7 @@ export class VolumeTarget {
     const { undoTo } = record;
     const epoch = undoTo?.epoch ?? this.#epoch;
     const sequence = undoTo?.sequence ?? this.#sequence;
-    const position = record.history.length === 0 ? null : { epoch, sequence, checksum: noChecksum };
+    const position = record.history.length === 0 ? null : { epoch, sequence, checksum: unknownChecksum };
     return {
       phase: this.#phase,
       says: this.#says === '' ? this.#warning : this.#says,
