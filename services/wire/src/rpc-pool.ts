@@ -22,6 +22,8 @@ export interface PoolMember {
   readonly id: string;
   readonly addresses: readonly string[];
   readonly port: number;
+  /** It is on this host. */
+  readonly here?: boolean;
 }
 
 export interface PoolCallOptions extends CallOptions {
@@ -113,8 +115,8 @@ export class RpcPool {
   }
 
   #connect(member: PoolMember): Entry {
-    const { addresses, port, id } = member;
-    return { member, client: new RpcClient({ trust: this.#trust, addresses, port, member: id }) };
+    const { addresses, port, id, here = false } = member;
+    return { member, client: new RpcClient({ trust: this.#trust, addresses, port, member: id, here }) };
   }
 
   /** P4. */
