@@ -128,6 +128,7 @@ export class QuorumProcess {
     await this.server?.close(1_000);
     this.service?.close();
     this.etcdMembers?.close();
+    this.health.close();
     await this.etcd?.stop(stopMs);
     await this.journal.close();
   }
