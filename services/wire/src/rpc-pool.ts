@@ -62,6 +62,11 @@ export class RpcPool {
     return this.#entries.map((entry) => entry.member);
   }
 
+  /** The connection to one of them alone. It is the pool's to close. */
+  client(id: string): RpcClient | null {
+    return this.#entries.find((entry) => entry.member.id === id)?.client ?? null;
+  }
+
   /** Who answered last, if it was not the nearest. */
   get preferred(): string | null {
     return this.#preferred?.id ?? null;
