@@ -57,7 +57,7 @@ const pruneEveryMs = 600_000;
 const leaveMs = 1_000;
 const stopMs = 5_000;
 /** Not looked at more often, and only when something is heard: a dead path is told by what comes over another one. */
-const pathEveryMs = 500;
+const pathEveryMs = 100;
 const leaderEveryMs = 5_000;
 
 export class QuorumProcess {
