@@ -1,4 +1,5 @@
 /** How long commands take that wait for nothing, from the shell's start of the process to its end. */
+import { childrenCpuMs } from './cost.ts';
 import { monotonicMs } from './lines.ts';
 import { group, type Pair } from './pair.ts';
 import { serverNames } from './stage.ts';
@@ -12,14 +13,22 @@ const commands = [
   ['switchover', group, '--dry-run'],
 ] as const;
 
-/** Milliseconds of each command, `runs` times in turn, asked on a server. Throws when one fails. */
-export async function commandTimes({ cluster }: Pair, runs: number): Promise<readonly number[]> {
-  const times: number[] = [];
+export interface CommandTimes {
+  /** Milliseconds of each command. */
+  readonly wallMs: readonly number[];
+  /** Processor time of one, on average: what it does not wait for. */
+  readonly cpuMs: number;
+}
+
+/** `runs` times in turn, asked on a server. Throws when one fails. */
+export async function commandTimes({ cluster }: Pair, runs: number): Promise<CommandTimes> {
+  const wallMs: number[] = [];
+  const before = childrenCpuMs();
   for (let run = 0; run < runs; run += 1)
     for (const words of commands) {
       const beganMs = monotonicMs();
       await cluster.must(serverNames[0], ...words);
-      times.push(monotonicMs() - beganMs);
+      wallMs.push(monotonicMs() - beganMs);
     }
-  return times;
+  return { wallMs, cpuMs: (childrenCpuMs() - before) / wallMs.length };
 }

@@ -5,7 +5,8 @@
  * The proportional set size divides a shared page among all who map it, and in a lab the other hosts' processes map the
  * same programs. That would flatter us, so memory is counted as on a host of its own: shared file pages in full, once.
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { monotonicMs } from './lines.ts';
 
@@ -18,6 +19,8 @@ export interface Cost {
   readonly aloneMiB: number;
   readonly proportionalMiB: number;
   readonly processes: number;
+  /** By program, the dearest first. */
+  readonly shares: readonly { readonly program: string; readonly cpuPercent: number }[];
 }
 
 /** Undefined when the process has ended. */
@@ -31,11 +34,40 @@ function read(file: string): string | undefined {
   }
 }
 
-/** Its own time and that of the children that it has waited for. */
-function ticksOf(pid: number): number {
+/** utime, stime, cutime and cstime in /proc/PID/stat, counted from after the name. */
+const own = [11, 12];
+const children = [13, 14];
+
+/** By default its own time and that of the children that it has waited for. */
+function ticksOf(pid: number, of = [...own, ...children]): number {
   const stat = read(`/proc/${pid}/stat`);
   const fields = stat?.slice(stat.lastIndexOf(')') + 2).split(' ') ?? [];
-  return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index] ?? 0), 0);
+  return of.reduce((sum, index) => sum + Number(fields[index] ?? 0), 0);
+}
+
+/** CPU time of all children that this process has waited for, in milliseconds; in steps of 10. */
+export const childrenCpuMs = (): number => (1000 * ticksOf(process.pid, children)) / ticksPerSecond;
+
+/** Nanoseconds on a processor, of all threads: finer than ticks, and without children. */
+function threadsNs(pid: number): number {
+  return threadsOf(pid).reduce(
+    (sum, thread) => sum + Number(read(`/proc/${pid}/task/${thread}/schedstat`)?.split(' ')[0] ?? 0),
+    0,
+  );
+}
+
+function threadsOf(pid: number): readonly string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
+}
+
+/** The script that Node runs, or the program. */
+function programOf(pid: number): string {
+  const words = read(`/proc/${pid}/cmdline`)?.split('\0') ?? [];
+  return basename(words.find((word) => word.endsWith('.js')) ?? words[0] ?? '', '.js');
 }
 
 const totalTicks = (pids: readonly number[]): number => pids.reduce((sum, pid) => sum + ticksOf(pid), 0);
@@ -82,11 +114,16 @@ export function addMappings(memory: Memory, smaps: string): void {
 export async function costOf(pids: () => readonly number[], durationMs: number): Promise<Cost> {
   const before = pids();
   const startTicks = totalTicks(before);
+  const startNs = new Map(before.map((pid) => [pid, threadsNs(pid)]));
   const startMs = monotonicMs();
   await sleep(durationMs);
   const after = pids();
   const seconds = (monotonicMs() - startMs) / 1000;
   const ticks = totalTicks(after) - startTicks;
+  const shares = after.map((pid) => ({
+    program: programOf(pid),
+    cpuPercent: (threadsNs(pid) - (startNs.get(pid) ?? 0)) / 1e7 / seconds,
+  }));
   const memory: Memory = { proportional: 0, own: 0, shared: new Map() };
   for (const pid of after) {
     const smaps = read(`/proc/${pid}/smaps`);
@@ -98,5 +135,6 @@ export async function costOf(pids: () => readonly number[], durationMs: number):
     aloneMiB: (memory.own + sharedKib) / 1024,
     proportionalMiB: memory.proportional / 1024,
     processes: after.length,
+    shares: shares.sort((a, b) => b.cpuPercent - a.cpuPercent),
   };
 }

@@ -1,5 +1,5 @@
 /** The figures of a failover: ours in two clusters (default and short outage), then those of the peers on the same stage. */
-import { commandTimes } from './commands.ts';
+import { commandTimes, type CommandTimes } from './commands.ts';
 import { costOf, type Cost } from './cost.ts';
 import type { Figure, Peer } from './figure.ts';
 import { corosyncMemberships } from './peers/corosync.ts';
@@ -16,6 +16,8 @@ import { switchover, type Switchover } from './switchover.ts';
 
 const defaultOutageSeconds = 35;
 const nothing = { values: [], lost: 0 };
+const sharesOf = ({ shares }: Cost): string =>
+  shares.map(({ program, cpuPercent }) => `${program} ${cpuPercent.toFixed(2)}`).join(', ');
 const ms = (value: number): string => `${value.toFixed(1)} ms`;
 
 interface Ours {
@@ -24,7 +26,7 @@ interface Ours {
   planned: Series<Switchover>;
   readonly silenced: Record<Silence, Series<number>>;
   costs: readonly (readonly [string, Cost])[];
-  commands: readonly number[];
+  commands: CommandTimes;
 }
 
 interface Peers {
@@ -40,7 +42,7 @@ export async function failoverFigures(plan: FailoverPlan, say: Say): Promise<rea
     planned: nothing,
     silenced: { killed: nothing, frozen: nothing },
     costs: [],
-    commands: [],
+    commands: { wallMs: [], cpuMs: 0 },
   };
   if ((['cost', 'commands', 'switchover', 'default-outage'] as const).some(wants))
     await attempt('the cluster with the default outage', say, () =>
@@ -85,7 +87,9 @@ async function withDefaultOutage(pair: Pair, plan: FailoverPlan, ours: Ours, say
       ),
     );
     for (const [name, cost] of ours.costs)
-      say(`idle ${name}: ${cost.cpuPercent.toFixed(2)} % of a core, ${cost.aloneMiB.toFixed(0)} MiB`);
+      say(
+        `idle ${name}: ${cost.cpuPercent.toFixed(2)} % of a core (${sharesOf(cost)}), ${cost.aloneMiB.toFixed(0)} MiB`,
+      );
   }
   if (plan.parts.includes('commands')) {
     await pair.settled();
@@ -268,7 +272,8 @@ function figuresOf({ shortOutageSeconds, parts }: FailoverPlan, ours: Ours, peer
       mustReach: 'median 300 ms',
       unit: 'ms',
       goal: { medianMax: 300 },
-      values: commands,
+      values: commands.wallMs,
+      notes: commands.wallMs.length === 0 ? [] : [`each cost ${ms(commands.cpuMs)} of processor time`],
     },
     {
       ...blank,
@@ -279,6 +284,7 @@ function figuresOf({ shortOutageSeconds, parts }: FailoverPlan, ours: Ours, peer
       unit: '% of a core',
       goal: { max: 2 },
       values: worst(({ cpuPercent }) => cpuPercent),
+      notes: costs.map(([name, cost]) => `on ${name}: ${sharesOf(cost)}`),
     },
     {
       ...blank,

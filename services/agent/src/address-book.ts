@@ -76,10 +76,9 @@ export class AddressBook {
   /** Our address of each path now; empty where we have none. */
   ownAddresses(config: ClusterConfig | null): readonly string[] {
     const own = this.#known.get(this.#self)?.addresses ?? [];
-    const here = this.#hostAddresses();
     return own.map((address) => {
       const pair = pairWith(address, config, this.#self);
-      return pair.length === 0 ? address : (pair.find((a) => here.has(a)) ?? '');
+      return pair.length === 0 ? address : (pair.find((a) => this.#hostAddresses().has(a)) ?? '');
     });
   }
 }
@@ -110,9 +109,18 @@ export function hostOf(cidr: string): string {
 }
 
 export function canonical(address: string): string {
+  const known = canonicals.get(address);
+  if (known !== undefined) return known;
   const parsed = parseAddress(address);
-  return parsed.kind === 'ok' ? parsed.value.text : address;
+  const text = parsed.kind === 'ok' ? parsed.value.text : address;
+  if (canonicals.size >= canonicalsMax) canonicals.clear();
+  canonicals.set(address, text);
+  return text;
 }
+
+/** The same few are asked for at every heartbeat. */
+const canonicals = new Map<string, string>();
+const canonicalsMax = 256;
 
 /** The membership for core. */
 export function toMembers(known: readonly KnownMember[]): readonly Member[] {

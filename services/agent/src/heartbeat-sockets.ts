@@ -105,7 +105,7 @@ export class HeartbeatSockets {
     const before = this.#bindings.get(address);
     const type = isIPv6(address) ? 'udp6' : 'udp4';
     // Never shared: of two that are bound to one address, only one would be sent what comes.
-    const socket = createSocket({ type, ipv6Only: type === 'udp6' });
+    const socket = createSocket({ type, ipv6Only: type === 'udp6', lookup });
     this.#bindings.set(address, { kind: 'trying', socket });
     socket.on('message', (bytes) => this.#listener.datagram(bytes));
     const settled = new Promise<void>((resolve) => {
@@ -154,4 +154,13 @@ export class HeartbeatSockets {
       this.look();
     }, retryMs);
   }
+}
+
+/** Addresses are literal: Node's own would send each datagram one turn later, by way of its resolver. */
+function lookup(
+  address: string,
+  _options: unknown,
+  found: (error: null, address: string, family: number) => void,
+): void {
+  found(null, address, isIPv6(address) ? 6 : 4);
 }

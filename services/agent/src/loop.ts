@@ -5,6 +5,7 @@
  *   L1  one event at a time; what happens while actions are carried out waits its turn
  *   L2  one timer. Node's counts whole milliseconds of a clock that stops in suspend and may fire early, so at its end
  *       the boot clock is asked; nothing is polled
+ *   L3  most events leave the next deadline as it is, and so the timer, unless the host slept since it was armed
  */
 
 import { stepAgent, type AgentAction, type AgentEvent, type AgentState, type BootMs } from '@holdfast/core';
@@ -17,6 +18,8 @@ export interface LoopPorts {
 }
 
 const timerMsMax = 2 ** 31 - 1;
+/** Two readings of the clocks are less apart. */
+const sleptMsMin = 1;
 
 export class Loop {
   readonly #ports: LoopPorts;
@@ -24,6 +27,9 @@ export class Loop {
   #state: AgentState;
   #wakeAt: BootMs | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** L3: what the timer waits for, and how far the boot clock was ahead of Node's then. */
+  #armed: { readonly for: BootMs; readonly aheadMs: number } | null = null;
+  #aheadMs = 0;
   #busy = false;
   #stopped = false;
 
@@ -59,7 +65,9 @@ export class Loop {
 
   #step(event: AgentEvent): void {
     const before = this.#state;
-    const { state, actions, wakeAt, reason } = stepAgent(before, event, this.#ports.bootMs());
+    const now = this.#ports.bootMs();
+    this.#aheadMs = now - performance.now();
+    const { state, actions, wakeAt, reason } = stepAgent(before, event, now);
     this.#state = state;
     this.#wakeAt = wakeAt;
     this.#ports.stepped(before, state, reason);
@@ -71,12 +79,16 @@ export class Loop {
 
   /** L2. */
   #arm(): void {
+    const wakeAt = this.#wakeAt;
+    const armed = this.#timer === null ? null : this.#armed;
+    if (armed?.for === wakeAt && Math.abs(this.#aheadMs - armed.aheadMs) < sleptMsMin) return; // L3
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    const wakeAt = this.#wakeAt;
     if (wakeAt === null || this.#stopped) return;
+    this.#armed = { for: wakeAt, aheadMs: this.#aheadMs };
     const delayMs = Math.min(timerMsMax, Math.max(0, Math.ceil(wakeAt - this.#ports.bootMs())));
     this.#timer = setTimeout(() => {
+      this.#timer = null;
       if (this.#ports.bootMs() < wakeAt) this.#arm();
       else this.dispatch({ kind: 'wake' });
     }, delayMs);

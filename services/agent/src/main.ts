@@ -12,6 +12,7 @@ import {
   errorText,
   nextIncarnation,
   openMemberDirectory,
+  optimiseLate,
   type MemberDirectory,
 } from '@holdfast/wire/directory';
 import { openJournal, type Journal } from '@holdfast/wire/journal';
@@ -34,6 +35,7 @@ interface Wishes {
 }
 
 async function main(): Promise<void> {
+  optimiseLate();
   const wishes: Wishes = { release: false, agent: null, journal: null };
   const release = (): void => {
     wishes.release = true;

@@ -89,7 +89,12 @@ export class QuorumServices {
     const own = voters.filter((m) => m.id === this.#self);
     const others = voters.filter((m) => m.id !== this.#self);
     return [
-      ...own.map(({ id, addresses, ports }) => ({ id, addresses: nearby(addresses), port: ports.grpc })),
+      ...own.map(({ id, addresses, ports }) => ({
+        id,
+        addresses: nearby(addresses),
+        port: ports.grpc,
+        here: true,
+      })),
       ...others
         .map(({ id, ports }) => ({
           id,

@@ -28,6 +28,7 @@ import type { QuorumServices } from './quorum-services.ts';
 import { readGroups } from './renewing.ts';
 
 const silenceMs = 5_000;
+/** Whether the service of another host is still worth to be watched; one of this host only has to speak (W1). */
 const lookMs = 500;
 const heartbeatsMissed = 3;
 const againMs = 500;
@@ -114,7 +115,8 @@ export class Watching {
   /** Null once the next news is there; else why it is not waited for any longer. */
   async #await(next: Promise<unknown>, began: number): Promise<WatchEnd | null> {
     const asked = this.#host.bootMs();
-    while (!(await withinMs(next, lookMs))) {
+    const own = this.#services.watched === this.#host.self;
+    while (!(await withinMs(next, own ? silenceMs : lookMs))) {
       const now = this.#host.bootMs();
       if (now - asked >= silenceMs) return broken('the quorum service that is watched fell silent'); // W1
       const member = this.#services.watched;

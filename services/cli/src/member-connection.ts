@@ -55,14 +55,11 @@ export async function connectAdmin(dir: string): Promise<Fallible<AdminClient>> 
 
 class MemberConnection implements AdminClient {
   readonly #directory: MemberDirectory;
-  readonly #rpc: RpcModule;
   readonly #methods: AdminModule['AdminService'];
   readonly #pool: RpcPool;
-  #one: RpcClient | null = null;
 
   constructor(directory: MemberDirectory, rpc: RpcModule, contract: AdminModule) {
     this.#directory = directory;
-    this.#rpc = rpc;
     this.#methods = contract.AdminService;
     this.#pool = new rpc.RpcPool(
       { kind: 'member', credentials: directory.credentials },
@@ -145,7 +142,6 @@ class MemberConnection implements AdminClient {
   }
 
   close(): void {
-    this.#one?.close();
     this.#pool.close();
   }
 
@@ -154,18 +150,9 @@ class MemberConnection implements AdminClient {
     const found = await this.status();
     if (found.kind === 'error') return found;
     const answered = this.#pool.preferred ?? this.#pool.members[0]?.id;
-    const member = this.#pool.members.find(({ id }) => id === answered);
-    if (member === undefined) throw new Error('a member answered that is not known');
-    const { id, addresses, port } = member;
-    const { credentials } = this.#directory;
-    this.#one?.close();
-    this.#one = this.#rpc.connectRpc({
-      trust: { kind: 'member', credentials },
-      addresses,
-      port,
-      member: id,
-    });
-    return ok(this.#one);
+    const client = answered === undefined ? null : this.#pool.client(answered);
+    if (client === null) throw new Error('a member answered that is not known');
+    return ok(client);
   }
 
   /** Q1. */

@@ -8,7 +8,7 @@
  */
 
 import { heardOnPath, type MemberId, type QuorumState } from '@holdfast/core';
-import { moveLeader, statusOf } from './etcd/members.ts';
+import { moveLeader, statusOf, type StatusAnswer } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
 
 /** Beats that may be missed. */
@@ -22,6 +22,8 @@ const moveMs = 2_000;
 export interface EtcdSeats {
   readonly self: MemberId;
   readonly tls: EtcdTls | null;
+  /** Of the etcd beside us, over a connection that stays: it is asked again and again. */
+  readonly ownStatus: (deadlineMs: number) => Promise<StatusAnswer>;
   /** `host:port` of a member's etcd; null when the member is not known. */
   readonly endpointOf: (member: MemberId) => string | null;
 }
@@ -53,10 +55,10 @@ export class EtcdLeader {
     this.#seen = { witness, looks };
     if (witness === null || looks < looksMin) return null; // D2
     this.#seen = { witness, looks: 0 };
-    const { self, tls, endpointOf } = this.#seats;
+    const { self, tls, ownStatus, endpointOf } = this.#seats;
     const [own, its] = [endpointOf(self), endpointOf(witness)];
     if (own === null || its === null) return null;
-    const mine = await statusOf(own, tls, statusMs);
+    const mine = await ownStatus(statusMs);
     if (mine.kind !== 'ok' || mine.status.leader !== mine.status.member) return null;
     const theirs = await statusOf(its, tls, statusMs);
     if (theirs.kind !== 'ok' || theirs.status.leader !== mine.status.member) return null;

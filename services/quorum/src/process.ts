@@ -56,7 +56,8 @@ const pruneEveryMs = 600_000;
 /** As long as a store that is well may take to hear that we lead no more. */
 const leaveMs = 1_000;
 const stopMs = 5_000;
-const pathEveryMs = 500;
+/** Not looked at more often, and only when something is heard: a dead path is told by what comes over another one. */
+const pathEveryMs = 100;
 const leaderEveryMs = 5_000;
 
 export class QuorumProcess {
@@ -72,6 +73,9 @@ export class QuorumProcess {
   private relay: Relay | null = null;
   private readonly health: VoterHealth;
   private endpoints = '';
+  /** Of a voter. */
+  private paths: DeadPaths | null = null;
+  private pathsLookedAt = -Infinity;
   private closing = false;
   private readonly timers = new Set<NodeJS.Timeout>();
 
@@ -124,6 +128,7 @@ export class QuorumProcess {
     await this.server?.close(1_000);
     this.service?.close();
     this.etcdMembers?.close();
+    this.health.close();
     await this.etcd?.stop(stopMs);
     await this.journal.close();
   }
@@ -249,14 +254,13 @@ export class QuorumProcess {
       journal: this.journal,
     });
     this.service = service;
-    if (own) {
-      this.etcdMembers = createEtcdMembers({
-        endpoints: [this.localEndpoint()],
-        tls: this.tls(),
-        localFirst: true,
-      });
+    const members = own
+      ? createEtcdMembers({ endpoints: [this.localEndpoint()], tls: this.tls(), localFirst: true })
+      : null;
+    this.etcdMembers = members;
+    if (members !== null) {
       this.voting = new Voting(
-        this.etcdMembers,
+        members,
         () => service.storeNow,
         () => lostVoters(service.state, bootMs()),
       );
@@ -264,19 +268,22 @@ export class QuorumProcess {
     service.onPush(() => this.membersChanged());
     service.start();
     this.relay = openRelay(pathIn(this.directory.path, 'run', 'heard.sock'), {
-      heard: (from, path, heartbeat) => service.dispatch({ kind: 'heard', from, path, heartbeat }),
+      heard: (from, path, heartbeat) => {
+        service.dispatch({ kind: 'heard', from, path, heartbeat });
+        void this.leaveDeadPaths();
+      },
       connected: (connected) => service.dispatch({ kind: 'relay', connected }),
       garbled: (says) => this.log.warn('relay', says),
     });
     // With an etcd of others, every member offers the service, and none has a vote to lose.
     void this.recordSelf(own || record.externalEtcd !== null);
     this.every(pruneEveryMs, () => this.prune());
-    if (!own) return;
-    const paths = new DeadPaths((says) => this.log.warn('path-dead', says));
-    this.every(pathEveryMs, () => this.leaveDeadPaths(paths));
+    if (members === null) return;
+    this.paths = new DeadPaths((says) => this.log.warn('path-dead', says));
     const leader = new EtcdLeader({
       self: record.id,
       tls: this.tls(),
+      ownStatus: (deadlineMs) => members.status(deadlineMs),
       endpointOf: (id) => this.etcdEndpointOf(id),
     });
     this.every(leaderEveryMs, () => this.placeEtcdLeader(leader));
@@ -386,10 +393,12 @@ export class QuorumProcess {
     if (this.storeEndpoints().join() !== this.endpoints) service.useStore(this.openStore());
   }
 
-  private async leaveDeadPaths(paths: DeadPaths): Promise<void> {
+  private async leaveDeadPaths(): Promise<void> {
     const state = this.service?.state;
-    if (state === undefined) return;
-    await paths.leave(state, this.known, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
+    if (state === undefined || this.paths === null) return;
+    if (performance.now() - this.pathsLookedAt < pathEveryMs) return;
+    this.pathsLookedAt = performance.now();
+    await this.paths.leave(state, this.known, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
   }
 
   private async placeEtcdLeader(leader: EtcdLeader): Promise<void> {

@@ -38,6 +38,8 @@ type RenewCall = {
 
 const readDeadlineMs = 1_500;
 const timerMsMax = 60_000;
+/** Two readings of the clocks are less apart. */
+const sleptMsMin = 1;
 
 export class QuorumService {
   private current: QuorumState;
@@ -49,6 +51,8 @@ export class QuorumService {
   private store: Store;
   private watch: StoreWatchHandle | null = null;
   private timer: NodeJS.Timeout | null = null;
+  /** What the timer waits for, and how far the boot clock was ahead of Node's then. */
+  private armed: { readonly for: number; readonly aheadMs: number } | null = null;
   private nextId = 1;
   private busy = false;
   private closed = false;
@@ -145,19 +149,28 @@ export class QuorumService {
 
   private step(event: QuorumEvent): void {
     const now = bootMs();
+    const aheadMs = now - performance.now();
     const { state, actions, wakeAt } = stepQuorum(this.current, event, now, Date.now());
     this.current = state;
     if (this.left !== null && !this.leads()) this.left();
     for (const action of actions) this.perform(action);
-    this.arm(wakeAt, now);
+    this.arm(wakeAt, now, aheadMs);
   }
 
-  private arm(wakeAt: number | null, now: number): void {
+  /** Most events leave the next deadline as it is, and so the timer, unless the host slept since it was armed. */
+  private arm(wakeAt: number | null, now: number, aheadMs: number): void {
+    const armed = this.timer === null ? null : this.armed;
+    if (armed?.for === wakeAt && Math.abs(aheadMs - armed.aheadMs) < sleptMsMin) return;
     if (this.timer !== null) clearTimeout(this.timer);
+    this.timer = null;
     if (wakeAt === null) return;
+    this.armed = { for: wakeAt, aheadMs };
     // Node rounds timers to whole milliseconds and may fire early: never before the moment itself.
     const delay = Math.min(timerMsMax, Math.max(1, Math.ceil(wakeAt - now)));
-    this.timer = setTimeout(() => this.dispatch({ kind: 'wake' }), delay);
+    this.timer = setTimeout(() => {
+      this.timer = null;
+      this.dispatch({ kind: 'wake' });
+    }, delay);
   }
 
   private perform(action: QuorumAction): void {

@@ -10,7 +10,7 @@ import { Client, connectivityState, type MethodDefinition, type ServiceError } f
 import type { Peer } from './certificate.ts';
 import { errorText, ok } from './outcome.ts';
 import { PeerCredentials, type Trust } from './rpc-credentials.ts';
-import { keepaliveMs, messageBytesMax } from './rpc-limits.ts';
+import { keepaliveHereMs, keepaliveMs, messageBytesMax, unusedMs } from './rpc-limits.ts';
 import { addressTarget } from './rpc-resolver.ts';
 import { fromStatus } from './rpc-status.ts';
 import { receive } from './rpc-stream.ts';
@@ -26,6 +26,8 @@ export interface ConnectOptions {
   readonly port: number;
   /** The member that has to answer; without it, any member of the cluster will do. */
   readonly member?: string;
+  /** It is a process of this host. */
+  readonly here?: boolean;
 }
 
 export type Method<Request, Reply> = Pick<
@@ -50,9 +52,9 @@ const deadlineMsMax = 24 * 60 * 60 * 1000;
 const stuckMs = 2000;
 const openMsDefault = 5000;
 const clientOptions = {
-  'grpc.keepalive_time_ms': keepaliveMs,
   'grpc.keepalive_timeout_ms': keepaliveMs,
   'grpc.keepalive_permit_without_calls': 1,
+  'grpc.client_idle_timeout_ms': unusedMs,
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 500,
   'grpc.use_local_subchannel_pool': 1,
@@ -190,11 +192,11 @@ export class RpcClient {
   }
 
   #open(): Client {
-    return new Client(
-      addressTarget(this.#options.addresses, this.#options.port),
-      this.#credentials,
-      clientOptions,
-    );
+    const { addresses, port, here } = this.#options;
+    return new Client(addressTarget(addresses, port), this.#credentials, {
+      ...clientOptions,
+      'grpc.keepalive_time_ms': here === true ? keepaliveHereMs : keepaliveMs,
+    });
   }
 
   /** R3. */

@@ -22,6 +22,8 @@ export interface PoolMember {
   readonly id: string;
   readonly addresses: readonly string[];
   readonly port: number;
+  /** It is on this host. */
+  readonly here?: boolean;
 }
 
 export interface PoolCallOptions extends CallOptions {
@@ -58,6 +60,11 @@ export class RpcPool {
 
   get members(): readonly PoolMember[] {
     return this.#entries.map((entry) => entry.member);
+  }
+
+  /** The connection to one of them alone. It is the pool's to close. */
+  client(id: string): RpcClient | null {
+    return this.#entries.find((entry) => entry.member.id === id)?.client ?? null;
   }
 
   /** Who answered last, if it was not the nearest. */
@@ -113,8 +120,8 @@ export class RpcPool {
   }
 
   #connect(member: PoolMember): Entry {
-    const { addresses, port, id } = member;
-    return { member, client: new RpcClient({ trust: this.#trust, addresses, port, member: id }) };
+    const { addresses, port, id, here = false } = member;
+    return { member, client: new RpcClient({ trust: this.#trust, addresses, port, member: id, here }) };
   }
 
   /** P4. */

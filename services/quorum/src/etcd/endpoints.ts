@@ -54,6 +54,8 @@ export interface Endpoints {
   close(): void;
 }
 
+/** A connection that nothing was asked over for this long is closed, or it would be kept alive for nothing. */
+const unusedMs = 30_000;
 const messageBytesMax = 64 * 1024 * 1024;
 const probeMs = 1_000;
 const probeMsMax = 30_000;
@@ -152,6 +154,7 @@ function openEndpoint(name: string, index: number, tls: EtcdTls | null): Endpoin
     'grpc.enable_retries': 0,
     'grpc.keepalive_time_ms': keepaliveMs(tls),
     'grpc.keepalive_timeout_ms': 1_000,
+    'grpc.client_idle_timeout_ms': unusedMs,
     'grpc.initial_reconnect_backoff_ms': 50,
     'grpc.min_reconnect_backoff_ms': 50,
     'grpc.max_reconnect_backoff_ms': 500,

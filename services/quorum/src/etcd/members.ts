@@ -12,7 +12,7 @@
 
 import { status } from '@grpc/grpc-js';
 import { etcd } from '@holdfast/proto';
-import { createCaller, type CallOutcome, type Invoke } from './call.ts';
+import { createCaller, type Caller, type CallOutcome, type Invoke } from './call.ts';
 import { createEndpoints, type EtcdAddress, type EtcdTls } from './endpoints.ts';
 
 export interface EtcdMember {
@@ -56,6 +56,8 @@ export interface EtcdMembers {
   promote(id: bigint, deadlineMs: number): Promise<PromoteAnswer>;
   /** A member that is not there is 'ok'. */
   remove(id: bigint, deadlineMs: number): Promise<RemoveAnswer>;
+  /** What the member that is asked says of itself; needs no quorum. */
+  status(deadlineMs: number): Promise<StatusAnswer>;
   close(): void;
 }
 
@@ -114,6 +116,7 @@ export function createEtcdMembers(address: EtcdAddress): EtcdMembers {
       if (outcome.kind === 'answer' || outcome.code === status.NOT_FOUND) return { kind: 'ok' };
       return failureOf(outcome);
     },
+    status: (deadlineMs) => statusBy(caller, deadlineMs),
     close: () => endpoints.close(),
   };
 }
@@ -141,21 +144,25 @@ export async function statusOf(
 ): Promise<StatusAnswer> {
   const endpoints = createEndpoints({ endpoints: [endpoint], tls, localFirst: false });
   try {
-    const outcome = await createCaller(endpoints).call(askStatus, {}, deadlineMs);
-    if (outcome.kind === 'failed') return { kind: 'unknown', says: outcome.says };
-    const { version, dbSize, leader, raftTerm, raftIndex, header } = outcome.value;
-    const said = {
-      version,
-      dbBytes: Number(dbSize),
-      leader: leader === 0n ? null : leader,
-      member: header?.memberId ?? 0n,
-      raftTerm,
-      raftIndex,
-    };
-    return { kind: 'ok', status: said };
+    return await statusBy(createCaller(endpoints), deadlineMs);
   } finally {
     endpoints.close();
   }
+}
+
+async function statusBy(caller: Caller, deadlineMs: number): Promise<StatusAnswer> {
+  const outcome = await caller.call(askStatus, {}, deadlineMs);
+  if (outcome.kind === 'failed') return { kind: 'unknown', says: outcome.says };
+  const { version, dbSize, leader, raftTerm, raftIndex, header } = outcome.value;
+  const said = {
+    version,
+    dbBytes: Number(dbSize),
+    leader: leader === 0n ? null : leader,
+    member: header?.memberId ?? 0n,
+    raftTerm,
+    raftIndex,
+  };
+  return { kind: 'ok', status: said };
 }
 
 const askMove: Invoke<etcd.MoveLeaderRequest, etcd.MoveLeaderResponse> = (to, ...rest) =>
