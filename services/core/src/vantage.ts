@@ -91,7 +91,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     clock: measured(sameBoot ? ear.clock : null, beat.sentAt, now),
     mirrors: heardMirrors(ear.mirrors, beat.mirrors ?? [], now),
   };
-  return { ...v, ears: new Map(v.ears).set(from, heard) };
+  return { self: v.self, since: v.since, ears: new Map(v.ears).set(from, heard) };
 }
 
 function heardMirrors(

@@ -1,6 +1,7 @@
 /** The state of an agent, and the paces that follow from its configuration. */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { Draft } from '../draft.ts';
 import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
 import type { Step } from '../node.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
@@ -122,6 +123,45 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     vouched: [],
     waits: {},
     asks: {},
+  };
+}
+
+export function agentDraft(s: AgentState): Draft<AgentState> {
+  return {
+    self: s.self,
+    role: s.role,
+    version: s.version,
+    members: s.members,
+    config: s.config,
+    configRevision: s.configRevision,
+    maintenance: s.maintenance,
+    pauses: s.pauses,
+    mirrors: s.mirrors,
+    mirrorOrders: s.mirrorOrders,
+    mirrorsTold: s.mirrorsTold,
+    followed: s.followed,
+    followedRevisions: s.followedRevisions,
+    vantage: s.vantage,
+    renewal: s.renewal,
+    groups: s.groups,
+    epochs: s.epochs,
+    ahead: s.ahead,
+    started: s.started,
+    stripped: s.stripped,
+    stripping: s.stripping,
+    leaving: s.leaving,
+    exiting: s.exiting,
+    nextBeatAt: s.nextBeatAt,
+    nextSpareAt: s.nextSpareAt,
+    own: s.own,
+    pings: s.pings,
+    nextPingAt: s.nextPingAt,
+    wakeAt: s.wakeAt,
+    dutiesAt: s.dutiesAt,
+    armed: s.armed,
+    vouched: s.vouched,
+    waits: s.waits,
+    asks: s.asks,
   };
 }
 

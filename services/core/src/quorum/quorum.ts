@@ -28,7 +28,7 @@ import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './l
 import { lookAround, nobodyHeard } from './presence.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
 import { decidesNothing } from './routine.ts';
-import { caseOf, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
+import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
 /** In heartbeats: the shorter the outage, the sooner it must be known what a watch did not tell. */
@@ -53,7 +53,7 @@ class Turn {
   private reason: string | null = null;
 
   constructor(state: QuorumState, now: BootMs, wall: WallMs) {
-    this.state = { ...state };
+    this.state = quorumDraft(state);
     this.now = now;
     this.wall = wall;
     this.viewBefore = state.view;
