@@ -15,6 +15,7 @@ import {
   type PauseRecord,
   type RenewalRecord,
 } from '../records.ts';
+import type { TimeRules } from '../time.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
@@ -170,14 +171,17 @@ export function agentDraft(s: AgentState): Draft<AgentState> {
  * ago count, and so do those that it acts under until they are proven.
  */
 export function paceOf(state: Pick<AgentState, 'config' | 'self' | 'groups'>): RenewalPace {
-  const acting = [...state.groups.values()].flatMap(({ holding, entitlement }) =>
-    heldEpoch(holding) === null || entitlement === null ? [] : [entitlement.rules],
-  );
-  const rules = [...groupsOf(state).map((g) => g.rules), ...acting];
-  return {
-    renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
-    attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),
+  let renewMs = 3_000;
+  let attemptMs = 2_000;
+  const by = (rules: TimeRules) => {
+    renewMs = Math.min(renewMs, rules.renewMs);
+    attemptMs = Math.min(attemptMs, rules.attemptMs);
   };
+  for (const g of state.config?.groups.values() ?? []) if (g.servers.includes(state.self)) by(g.rules);
+  for (const { holding, entitlement } of state.groups.values()) {
+    if (heldEpoch(holding) !== null && entitlement !== null) by(entitlement.rules);
+  }
+  return { renewMs, attemptMs };
 }
 
 /** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
