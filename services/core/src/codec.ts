@@ -222,7 +222,7 @@ function textOf(value: unknown): string {
       return Number.isFinite(value) ? String(value) : 'null';
     case 'object':
       if (value === null) return 'null';
-      if (Array.isArray(value)) return `[${value.map((v) => textOf(v ?? null)).join()}]`;
+      if (Array.isArray(value)) return listText(value);
       return fieldsText(value instanceof Map ? entriesOf(value) : value);
     case 'boolean':
       return String(value);
@@ -235,14 +235,39 @@ function textOf(value: unknown): string {
 
 const entriesOf = (map: ReadonlyMap<string, unknown>): object => Object.fromEntries(map);
 
+/** A renewal tells again what the one before told: the steps of each takeover, who is asked to hold. */
+const texts = new WeakMap<readonly unknown[], string>();
+
+function listText(list: readonly unknown[]): string {
+  if (list.length === 0) return '[]';
+  const known = texts.get(list);
+  if (known !== undefined) return known;
+  let items = '';
+  for (const value of list) items += `${items === '' ? '' : ','}${textOf(value ?? null)}`;
+  const text = `[${items}]`;
+  texts.set(list, text);
+  return text;
+}
+
 function fieldsText(record: object): string {
   const fields = record as Readonly<Record<string, unknown>>;
+  const names = Object.keys(fields);
+  if (!inOrder(names)) names.sort();
   let text = '';
-  for (const name of Object.keys(fields).sort()) {
+  for (const name of names) {
     const value = fields[name];
     if (value !== undefined) text += `${text === '' ? '' : ','}${quoted(name)}:${textOf(value)}`;
   }
   return `{${text}}`;
+}
+
+function inOrder(names: readonly string[]): boolean {
+  let last = '';
+  for (const name of names) {
+    if (name < last) return false;
+    last = name;
+  }
+  return true;
 }
 
 /** Most of what is written has nothing to escape, and to see that takes less than to escape it. */
