@@ -77,7 +77,9 @@ export function seeRecord(
     case 'acquiring':
     case 'active':
       if (own.kind !== 'releasing' || next.releaseRefused !== null) {
-        return stay(own.kind === 'owned' && next.releaseRefused !== null ? { ...next, releaseRefused: null } : next);
+        return stay(
+          own.kind === 'owned' && next.releaseRefused !== null ? { ...next, releaseRefused: null } : next,
+        );
       }
       return startRelease(next, record.reason, here);
     case 'releasing':

@@ -75,7 +75,9 @@ function sameButCounted(a: string, b: string): boolean {
   const at = a.indexOf(counter);
   if (at < 0 || at !== b.indexOf(counter)) return a === b;
   const digits = at + counter.length;
-  return a.slice(0, at) === b.slice(0, at) && a.slice(afterDigits(a, digits)) === b.slice(afterDigits(b, digits));
+  return (
+    a.slice(0, at) === b.slice(0, at) && a.slice(afterDigits(a, digits)) === b.slice(afterDigits(b, digits))
+  );
 }
 
 const counter = '"counter":';

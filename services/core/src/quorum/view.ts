@@ -119,8 +119,7 @@ function absorbRow(view: Draft<StoreView>, row: RowChange, now: BootMs): void {
   if (key === keys.leader) view.leader = single(view.leader, row, now, parseLeader);
   else if (key === keys.beat) view.beat = single(view.beat, row, now, asText);
   else if (key === keys.config) view.config = single(view.config, row, now, configFromText);
-  else if (key === keys.maintenance)
-    view.maintenance = single(view.maintenance, row, now, parseMaintenance);
+  else if (key === keys.maintenance) view.maintenance = single(view.maintenance, row, now, parseMaintenance);
   else if (key === keys.pauses) view.pauses = single(view.pauses, row, now, parsePauses);
   else if (key.startsWith(keys.renewals)) {
     const id = key.slice(keys.renewals.length);
