@@ -1,6 +1,6 @@
 /** What a leader hears all the time is noted, and judged only when it tells something. */
 
-import type { RenewalRecord } from '../src/index.ts';
+import { encode, parseRenewal, type RenewalRecord } from '../src/index.ts';
 import { activeOnA, leader } from './leader.ts';
 
 describe('a renewal of the owner', () => {
@@ -23,5 +23,30 @@ describe('a renewal of the owner', () => {
 
   it('that comes after a silence is judged', () => {
     expect(leader().passesOver({ ...activeOnA, counter: 2 }, 50n, 20_000)).toBe(false);
+  });
+});
+
+describe('a renewal that is read', () => {
+  const read = (record: RenewalRecord) => parseRenewal(encode(record));
+
+  it('is what was written, whatever was read before it', () => {
+    const ofCounter = { ...activeOnA, waits: { counter: 5 }, asks: { counter: ['a'] } };
+    for (const record of [
+      activeOnA,
+      { ...activeOnA, counter: 2 },
+      { ...activeOnA, counter: 3, bootRevision: null },
+      { ...activeOnA, counter: 4, bootRevision: null },
+      { ...activeOnA, counter: 4, groups: [] },
+      { ...ofCounter, counter: 6 },
+      { ...ofCounter, counter: 7, waits: { counter: 6 } },
+    ])
+      expect(read(record)).toEqual({ kind: 'ok', value: record });
+  });
+
+  it('with a count that is none is garbage, whatever was read before it', () => {
+    const text = encode(activeOnA);
+    expect(parseRenewal(text).kind).toBe('ok');
+    for (const count of ['01', '1.5', '"1"', '1e400', 'null'])
+      expect(parseRenewal(text.replace('"counter":1', `"counter":${count}`)).kind).toBe('garbage');
   });
 });

@@ -231,14 +231,30 @@ export function reportsOf(state: Pick<AgentState, 'groups' | 'self'>): readonly 
   // Asked for several times in every turn, and the groups seldom change between two.
   const known = reports.get(state.groups);
   if (known !== undefined) return known;
-  const made = [...state.groups.values()]
-    .map((g) => reportOf(g, state.self))
-    .filter((r): r is GroupReport => r !== null);
-  reports.set(state.groups, made);
-  return made;
+  const made: GroupReport[] = [];
+  for (const g of state.groups.values()) {
+    const report = reportOf(g, state.self);
+    if (report !== null) made.push(report);
+  }
+  const list = sameList(made);
+  reports.set(state.groups, list);
+  return list;
 }
 
 const reports = new WeakMap<AgentState['groups'], readonly GroupReport[]>();
+
+/** The list that was made of the same reports before: what was made from that is not made again. */
+function sameList(made: readonly GroupReport[]): readonly GroupReport[] {
+  const first = made[0];
+  if (first === undefined) return noReports;
+  const known = lists.get(first);
+  if (known?.length === made.length && known.every((r, i) => r === made[i])) return known;
+  lists.set(first, made);
+  return made;
+}
+
+const noReports: readonly GroupReport[] = [];
+const lists = new WeakMap<GroupReport, readonly GroupReport[]>();
 
 /** It was asked to leave, gave everything up, and said so, or can't say anything. */
 export function mayExit(state: AgentState): boolean {
