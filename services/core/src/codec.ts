@@ -203,7 +203,10 @@ export const parseRenewal = once((text): Parsed<RenewalRecord> => {
   return parsed;
 });
 
-/** Most renewals differ from the one before in nothing but their count. Within strings quotes are escaped, and no other field that may hold names of its own holds a revision. */
+/**
+ * Most renewals differ from the one before in nothing but their count. Nothing else looks like it: within strings quotes
+ * are escaped, and where names are free, no revision stands beside them.
+ */
 const counted = /"bootRevision":(?:null|"\d+"),"counter":([1-9]\d{0,14}),/;
 const uncounted = new Map<string, RenewalRecord>();
 
