@@ -28,7 +28,7 @@ export interface Ear {
   readonly leaving: boolean;
   readonly addresses: readonly string[];
   readonly claims: readonly HeldClaim[];
-  /** Its report of whom it hears, as it came, and when that was: ages count from then (V2). */
+  /** Its report of whom it hears, as it came with the latest sound of it, and when that was: ages count from then (V2). */
   readonly told: { readonly at: BootMs; readonly rows: readonly HeardRow[] };
   readonly diagnoses: readonly DiagnosisRow[];
   /** Null: never measured. */
@@ -91,7 +91,7 @@ export function hear(v: Vantage, from: MemberId, path: number, beat: Heartbeat, 
     clock: measured(sameBoot ? ear.clock : null, beat.sentAt, now),
     mirrors: heardMirrors(ear.mirrors, beat.mirrors ?? [], now),
   };
-  return { ...v, ears: new Map(v.ears).set(from, heard) };
+  return { self: v.self, since: v.since, ears: new Map(v.ears).set(from, heard) };
 }
 
 function heardMirrors(
@@ -133,11 +133,7 @@ export function pathKey(member: MemberId, path: number): string {
 
 /** When we ourselves last heard the member, on any path; null when never. */
 export function heardHere(v: Vantage, member: MemberId): BootMs | null {
-  let latest: BootMs | null = null;
-  for (const sound of v.ears.get(member)?.paths.values() ?? []) {
-    if (latest === null || sound.at > latest) latest = sound.at;
-  }
-  return latest;
+  return v.ears.get(member)?.told.at ?? null;
 }
 
 /**
@@ -158,6 +154,7 @@ export function isRoutine(
   if (ear.leaving !== beat.leaving || ear.bootId !== (beat.bootId ?? null)) return false;
   // Mirrors are sent to them.
   if (ear.addresses !== beat.addresses && ear.addresses.join() !== beat.addresses.join()) return false;
+  if (ear.claims === beat.groups) return true;
   return (
     ear.claims.length === beat.groups.length &&
     ear.claims.every((c, i) => {

@@ -17,6 +17,7 @@ import {
   type RenewalRecord,
   type Row,
 } from '../src/index.ts';
+import { decidesNothing } from '../src/quorum/routine.ts';
 
 export const wall = 1_800_000_000_000;
 
@@ -112,6 +113,11 @@ export const beat: Heartbeat = {
   diagnoses: [],
 };
 
+function renewedEvent(server: string, record: RenewalRecord, modRevision: bigint): QuorumEvent {
+  const row = { key: keys.renewal(server), value: encode(record), modRevision };
+  return { kind: 'changed', revision: modRevision, rows: [row] };
+}
+
 /** A quorum service on W that leads, and everything that it was told so far. */
 export class Leader {
   private state: QuorumState = newQuorum('w', true, 1, 0);
@@ -128,8 +134,12 @@ export class Leader {
   }
 
   renewed(server: string, record: RenewalRecord, modRevision: bigint, now: number): void {
-    const row = { key: keys.renewal(server), value: encode(record), modRevision };
-    this.tell({ kind: 'changed', revision: modRevision, rows: [row] }, now);
+    this.tell(renewedEvent(server, record, modRevision), now);
+  }
+
+  /** Whether such a renewal would be noted, and nothing judged for it. */
+  passesOver(record: RenewalRecord, modRevision: bigint, now: number): boolean {
+    return decidesNothing(this.state, renewedEvent(record.server, record, modRevision), now);
   }
 
   reason(): string {

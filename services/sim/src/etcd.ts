@@ -92,10 +92,11 @@ export class Etcd {
 
   private serves(m: EtcdMember): boolean {
     if (!this.works(m)) return false;
-    const reached = this.members.filter(
-      (other) => this.works(other) && this.network.connected(m.machine, other.machine),
-    );
-    return reached.length * 2 > this.members.length;
+    let reached = 0;
+    for (const other of this.members) {
+      if (this.works(other) && this.network.connected(m.machine, other.machine)) reached += 1;
+    }
+    return reached * 2 > this.members.length;
   }
 
   txn(client: Machine, txn: Txn, deadlineMs: number, answer: (answer: TxnAnswer) => void): void {
@@ -104,7 +105,7 @@ export class Etcd {
   }
 
   read(client: Machine, prefix: string, deadlineMs: number, answer: (answer: ReadAnswer) => void): void {
-    const read = () => ({ kind: 'read', revision: this.revision, rows: this.under(prefix) }) as const;
+    const read = () => ({ kind: 'read', revision: this.revision, rows: this.under(prefix, []) }) as const;
     this.request(client, deadlineMs, read, answer);
   }
 
@@ -179,13 +180,18 @@ export class Etcd {
 
   /** E1. A transaction that writes a key twice is refused whole, and the service that made it ends. */
   private execute(txn: Txn, sentAt: number): Exclude<TxnAnswer, { kind: 'unknown' }> {
+    if (txn.puts.length + txn.deletes.length > 1) this.writesOnce(txn);
+    const holds = txn.compares.every((c) => this.compare(c));
+    if (holds && txn.puts.length + txn.deletes.length > 0) this.apply(txn, sentAt);
+    const rows: Row[] = [];
+    for (const prefix of txn.reads) this.under(prefix, rows);
+    return { kind: holds ? 'succeeded' : 'compare-failed', revision: this.revision, rows };
+  }
+
+  private writesOnce(txn: Txn): void {
     const writes = [...txn.puts.map(({ key }) => key), ...txn.deletes];
     if (new Set(writes).size < writes.length)
       this.sim.fail('store', `a transaction writes a key twice: ${writes.join(', ')}`);
-    const holds = txn.compares.every((c) => this.compare(c));
-    if (holds && txn.puts.length + txn.deletes.length > 0) this.apply(txn, sentAt);
-    const rows = txn.reads.flatMap((prefix) => this.under(prefix));
-    return { kind: holds ? 'succeeded' : 'compare-failed', revision: this.revision, rows };
   }
 
   /** Writes without a client: what was there before the run. */
@@ -231,8 +237,7 @@ export class Etcd {
     }
   }
 
-  private under(prefix: string): Row[] {
-    const found: Row[] = [];
+  private under(prefix: string, found: Row[]): readonly Row[] {
     for (const row of this.rows.values()) if (row.key.startsWith(prefix)) found.push(row);
     return found;
   }

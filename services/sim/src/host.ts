@@ -207,12 +207,13 @@ export class Host {
   /** Quorum services as this host's agent would ask them: its own, then the others that answer. */
   private services(): readonly QuorumShell[] {
     const { hosts, network } = this.around;
-    const own = this.quorum?.mailbox.alive === true ? [this.quorum] : [];
-    const others = hosts()
-      .filter((h) => h !== this && network.connected(this.machine, h.machine))
-      .map((h) => h.quorum)
-      .filter((q): q is QuorumShell => q?.mailbox.alive === true);
-    return [...own, ...others];
+    const found: QuorumShell[] = [];
+    if (this.quorum?.mailbox.alive === true) found.push(this.quorum);
+    for (const { quorum, machine } of hosts()) {
+      if (quorum?.mailbox.alive !== true || quorum === this.quorum) continue;
+      if (network.connected(this.machine, machine)) found.push(quorum);
+    }
+    return found;
   }
 
   /** Asks for the news, as after a broken stream. */

@@ -13,6 +13,13 @@ export interface Violation {
   readonly atMs: number;
 }
 
+/** Written out only when somebody reads it. */
+interface Line {
+  readonly atMs: number;
+  readonly who: string;
+  readonly says: string;
+}
+
 /** More events than this within a moment are one loop that never sleeps. */
 const livelock = 20_000;
 const momentMs = 100;
@@ -26,7 +33,7 @@ export class Simulation {
   readonly queue = new EventQueue();
   violation: Violation | null = null;
   events = 0;
-  private readonly lines: string[] = [];
+  private readonly lines: Line[] = [];
   private sameMoment = 0;
   private momentAt = 0;
 
@@ -70,7 +77,7 @@ export class Simulation {
 
   log(who: string, says: string): void {
     this.onLine?.(who, says);
-    this.lines.push(`${(this.now / 1_000).toFixed(3).padStart(9)}  ${who.padEnd(9)} ${says}`);
+    this.lines.push({ atMs: this.now, who, says });
     if (this.lines.length > 2 * journalMax) this.lines.splice(0, journalMax);
   }
 
@@ -86,6 +93,10 @@ export class Simulation {
   }
 
   journal(last: number): readonly string[] {
-    return this.lines.slice(-last);
+    return this.lines.slice(-last).map(lineText);
   }
+}
+
+function lineText({ atMs, who, says }: Line): string {
+  return `${(atMs / 1_000).toFixed(3).padStart(9)}  ${who.padEnd(9)} ${says}`;
 }

@@ -28,7 +28,7 @@ import {
 import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
-import { type GroupState, holdingBefore, newGroupState, newlyFenced } from './holding.ts';
+import { type GroupState, holdingBefore, newGroupState, newlyFenced, groupDraft } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
@@ -37,6 +37,7 @@ import { monitored, monitorsDue, restarted } from './resources.ts';
 import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
+  agentDraft,
   follow,
   groupsOf,
   heartbeatMsOf,
@@ -74,7 +75,7 @@ class Turn {
 
   constructor(state: AgentState, now: BootMs) {
     this.before = state;
-    this.state = { ...state };
+    this.state = agentDraft(state);
     this.now = now;
   }
 
@@ -422,9 +423,11 @@ class Turn {
     return groups.get(name) ?? newGroupState(name, epochs.get(name) ?? 0n, ahead.get(name));
   }
 
-  private putGroup(g: GroupState): void {
-    if (this.state.groups.get(g.group) === g) return;
-    this.state.groups = new Map(this.state.groups).set(g.group, g);
+  private putGroup(g: GroupState): GroupState {
+    if (this.state.groups.get(g.group) === g) return g;
+    const kept = groupDraft(g);
+    this.state.groups = new Map(this.state.groups).set(g.group, kept);
+    return kept;
   }
 
   private move(name: GroupId, transition: (g: GroupState, here: Here) => Moved): void {
@@ -433,12 +436,12 @@ class Turn {
   }
 
   private moved({ group, actions }: Moved, name: GroupId): GroupState {
-    this.putGroup(group);
-    if (actions.length === 0) return group;
+    const kept = this.putGroup(group);
+    if (actions.length === 0) return kept;
     this.actions.push(...actions);
     const note = actions.find((a) => a.kind === 'note');
     if (note !== undefined) this.reason = `${name}: ${note.reason}`;
-    return group;
+    return kept;
   }
 
   private here(config: GroupConfig): Here {

@@ -1,7 +1,8 @@
 /** The heartbeats that this member sends at one moment, to every other one on every path. */
 
-import type { HeardRow, Heartbeat } from '../heartbeat.ts';
+import type { HeardRow, Heartbeat, HeldClaim } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
+import type { GroupReport } from '../records.ts';
 import { diagnose } from './diagnosis.ts';
 import { liveAt } from './copies.ts';
 import type { Vantage } from '../vantage.ts';
@@ -21,12 +22,7 @@ export function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, pat
     bootId: state.renewal.bootId,
     leaving: state.leaving !== null,
     addresses: state.members.get(state.self)?.addresses ?? [],
-    groups: reportsOf(state).map(({ group, epoch, state: held, drained }) => ({
-      group,
-      epoch,
-      state: held,
-      ...(drained === undefined ? {} : { drained }),
-    })),
+    groups: claimsOf(reportsOf(state)),
     vantage: heardRows(state.vantage, now),
     diagnoses: diagnose(state.pings, state.vantage, state.members.values(), paths, heartbeatMs, now),
     ...(mirrors.length === 0 ? {} : { mirrors }),
@@ -36,6 +32,19 @@ export function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, pat
     return { ...shared, echo: sound === undefined ? null : { sentAt: sound.sentAt, ageMs: now - sound.at } };
   };
 }
+
+/** What is told of the groups seldom changes from one heartbeat to the next. */
+function claimsOf(reports: readonly GroupReport[]): readonly HeldClaim[] {
+  const known = claims.get(reports);
+  if (known !== undefined) return known;
+  const made = reports.map(({ group, epoch, state, drained }) =>
+    drained === undefined ? { group, epoch, state } : { group, epoch, state, drained },
+  );
+  claims.set(reports, made);
+  return made;
+}
+
+const claims = new WeakMap<readonly GroupReport[], readonly HeldClaim[]>();
 
 function heardRows({ ears }: Vantage, now: BootMs): readonly HeardRow[] {
   const rows: HeardRow[] = [];

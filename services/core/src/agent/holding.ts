@@ -10,6 +10,7 @@
  */
 
 import type { GroupConfig } from '../config/types.ts';
+import type { Draft } from '../draft.ts';
 import type { BootMs, Epoch, GroupId, MemberId, MirrorId, Revision } from '../names.ts';
 import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
@@ -190,6 +191,35 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch, ahead: Epoch 
     promisedTo: null,
     spare: 'unknown',
     sighting: null,
+  };
+}
+
+export function groupDraft(g: GroupState): Draft<GroupState> {
+  return {
+    group: g.group,
+    holding: g.holding,
+    entitlement: g.entitlement,
+    entitledEpoch: g.entitledEpoch,
+    highestEpoch: g.highestEpoch,
+    formerEpoch: g.formerEpoch,
+    seen: g.seen,
+    seenRevision: g.seenRevision,
+    resources: g.resources,
+    held: g.held,
+    runs: g.runs,
+    next: g.next,
+    wantsRelease: g.wantsRelease,
+    dataTrouble: g.dataTrouble,
+    releaseRefused: g.releaseRefused,
+    opened: g.opened,
+    drained: g.drained,
+    failures: g.failures,
+    asked: g.asked,
+    rounds: g.rounds,
+    promisedUntil: g.promisedUntil,
+    promisedTo: g.promisedTo,
+    spare: g.spare,
+    sighting: g.sighting,
   };
 }
 

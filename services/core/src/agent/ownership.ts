@@ -18,7 +18,7 @@ import type { Former, GroupRecord } from '../records.ts';
 import type { TimeRules } from '../time.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
 import { changeOnTime } from './changing.ts';
-import { heldEpoch, type Acquiring, type GroupState } from './holding.ts';
+import { groupDraft, heldEpoch, type Acquiring, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
 import { resting } from './resting.ts';
@@ -45,12 +45,11 @@ export function seeRecord(
     const same = still && mine && later.epoch === own.epoch;
     return stay(same && proof !== null ? entitleBy(g, own.epoch, proof, here) : g);
   }
-  let next: GroupState = {
-    ...g,
-    seen: record,
-    seenRevision: revision,
-    highestEpoch: max(g.highestEpoch, own.epoch),
-  };
+  const seen = groupDraft(g);
+  seen.seen = record;
+  seen.seenRevision = revision;
+  seen.highestEpoch = max(g.highestEpoch, own.epoch);
+  let next: GroupState = seen;
   if (mine && proof !== null) next = entitleBy(next, own.epoch, proof, here);
   const held = heldEpoch(next.holding);
 
@@ -78,7 +77,9 @@ export function seeRecord(
     case 'acquiring':
     case 'active':
       if (own.kind !== 'releasing' || next.releaseRefused !== null) {
-        return stay(own.kind === 'owned' ? { ...next, releaseRefused: null } : next);
+        return stay(
+          own.kind === 'owned' && next.releaseRefused !== null ? { ...next, releaseRefused: null } : next,
+        );
       }
       return startRelease(next, record.reason, here);
     case 'releasing':
@@ -122,7 +123,10 @@ export function waitsForProof(g: GroupState, here: Pick<Here, 'self'>): boolean 
 export function entitle(g: GroupState, epoch: Epoch, provenAt: BootMs, rules: TimeRules): GroupState {
   const before = g.entitledEpoch === epoch ? g.entitlement : null;
   if (before !== null && before.provenAt >= provenAt) return g;
-  return { ...g, entitledEpoch: epoch, entitlement: { provenAt, rules } };
+  const longer = groupDraft(g);
+  longer.entitledEpoch = epoch;
+  longer.entitlement = { provenAt, rules };
+  return longer;
 }
 
 /** By a renewal: with the newest rules, if it told their G; with those that the last one told, if it did not. */

@@ -72,8 +72,13 @@ export function askedSince(
   told: AgentState['asks'] | undefined,
 ): AgentState['groups'] {
   const changed = [...groups.values()].flatMap((g) => {
-    const asked = [...new Set([...(told?.[g.group] ?? []), ...(asks[g.group] ?? [])])];
-    return asked.join() === g.asked.join() ? [] : [[g.group, { ...g, asked }] as const];
+    const newest = asks[g.group] ?? [];
+    const last = told?.[g.group] ?? [];
+    if (last === newest && g.asked === newest) return [];
+    const both = [...new Set([...last, ...newest])];
+    const asked = both.join() === newest.join() ? newest : both;
+    const known = asked === g.asked || (asked !== newest && asked.join() === g.asked.join());
+    return known ? [] : [[g.group, { ...g, asked }] as const];
   });
   return changed.length === 0 ? groups : new Map([...groups, ...changed]);
 }

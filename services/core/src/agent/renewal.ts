@@ -6,6 +6,7 @@
  *   R3  each attempt has a counter of its own, so an attempt that landed late is told from one that did not
  */
 
+import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { MirrorReport } from '../mirror/report.ts';
 import type { GroupReport, RenewalRecord } from '../records.ts';
@@ -54,6 +55,25 @@ export interface Proof {
   readonly waits: RenewalRecord['waits'];
   /** And of the servers that it asks to hold. */
   readonly asks: RenewalRecord['asks'];
+}
+
+export function renewalDraft(r: Renewal): Draft<Renewal> {
+  return {
+    server: r.server,
+    incarnation: r.incarnation,
+    bootId: r.bootId,
+    version: r.version,
+    counter: r.counter,
+    bootRevision: r.bootRevision,
+    current: r.current,
+    inFlight: r.inFlight,
+    nextAt: r.nextAt,
+    notBefore: r.notBefore,
+    proof: r.proof,
+    failingSince: r.failingSince,
+    lastFailure: r.lastFailure,
+    impostor: r.impostor,
+  };
 }
 
 /** What goes into the next renewal. */
@@ -123,14 +143,13 @@ export function renewWhenDue(
     groups: account.reports,
     ...(mirrors.length === 0 ? {} : { mirrors }),
   };
+  const renewal = renewalDraft(r);
+  renewal.counter = counter;
+  renewal.inFlight = { attempt: counter, sentAt: now, record };
+  renewal.nextAt = now + pace.renewMs;
+  renewal.failingSince = r.inFlight === null ? r.failingSince : (r.failingSince ?? r.inFlight.sentAt);
   return {
-    renewal: {
-      ...r,
-      counter,
-      inFlight: { attempt: counter, sentAt: now, record },
-      nextAt: now + pace.renewMs,
-      failingSince: r.inFlight === null ? r.failingSince : (r.failingSince ?? r.inFlight.sentAt),
-    },
+    renewal,
     actions: [
       { kind: 'renew', attempt: counter, previous: r.current, next: record, deadlineMs: pace.attemptMs },
     ],
@@ -142,7 +161,9 @@ export function renewWhenDue(
  * of owner that follows from it.
  */
 export function afterTheBeat(r: Renewal, now: BootMs): Renewal {
-  return { ...r, notBefore: Math.max(r.notBefore, now + afterBeatMs) };
+  const renewal = renewalDraft(r);
+  renewal.notBefore = Math.max(r.notBefore, now + afterBeatMs);
+  return renewal;
 }
 
 /** When the next renewal is due: on its period, or now when there is news that others wait for. */
@@ -238,14 +259,12 @@ export function renewalAnswered(
       return conflicted(r, flight, answer.current, answer.revision, pace, now);
     case 'no-answer': {
       const retryAt = Math.max(now, flight.sentAt + Math.round(pace.attemptMs / 2));
-      const failed = {
-        ...r,
-        inFlight: null,
-        failingSince: r.failingSince ?? flight.sentAt,
-        lastFailure: answer.says,
-        nextAt: retryAt,
-        notBefore: retryAt,
-      };
+      const failed = renewalDraft(r);
+      failed.inFlight = null;
+      failed.failingSince = r.failingSince ?? flight.sentAt;
+      failed.lastFailure = answer.says;
+      failed.nextAt = retryAt;
+      failed.notBefore = retryAt;
       return { renewal: failed, proof: null };
     }
   }
@@ -260,18 +279,14 @@ function committed(
 ): Renewed {
   const inTime = now <= flight.sentAt + pace.attemptMs; // R2
   const proof = inTime ? { at: flight.sentAt, waits: flight.record.waits, asks: flight.record.asks } : null;
-  return {
-    renewal: {
-      ...r,
-      inFlight: null,
-      current: flight.record,
-      bootRevision: r.bootRevision ?? revision,
-      proof: proof ?? r.proof,
-      failingSince: inTime ? null : (r.failingSince ?? flight.sentAt),
-      nextAt: flight.sentAt + pace.renewMs,
-    },
-    proof,
-  };
+  const renewal = renewalDraft(r);
+  renewal.inFlight = null;
+  renewal.current = flight.record;
+  renewal.bootRevision = r.bootRevision ?? revision;
+  renewal.proof = proof ?? r.proof;
+  renewal.failingSince = inTime ? null : (r.failingSince ?? flight.sentAt);
+  renewal.nextAt = flight.sentAt + pace.renewMs;
+  return { renewal, proof };
 }
 
 function conflicted(
@@ -285,23 +300,26 @@ function conflicted(
   if (current !== null && current.incarnation === r.incarnation) {
     // R3: it is this very attempt, by another road; or an earlier one that landed after all.
     if (current.counter === flight.record.counter) return committed(r, flight, revision, pace, now);
-    return { renewal: { ...r, inFlight: null, current, nextAt: now }, proof: null };
+    const renewal = renewalDraft(r);
+    renewal.inFlight = null;
+    renewal.current = current;
+    renewal.nextAt = now;
+    return { renewal, proof: null };
   }
   if (current !== null && r.current?.incarnation === r.incarnation) {
     const says = `another agent renews as ${r.server} (incarnation ${String(current.incarnation)})`;
-    return { renewal: { ...r, inFlight: null, impostor: says }, proof: null };
+    const renewal = renewalDraft(r);
+    renewal.inFlight = null;
+    renewal.impostor = says;
+    return { renewal, proof: null };
   }
   // First contact of this agent: the record of a former one.
   const sameBoot = current !== null && current.bootId === r.bootId;
-  return {
-    renewal: {
-      ...r,
-      inFlight: null,
-      current,
-      incarnation: Math.max(r.incarnation, (current?.incarnation ?? 0) + 1),
-      bootRevision: sameBoot ? current.bootRevision : r.bootRevision,
-      nextAt: now,
-    },
-    proof: null,
-  };
+  const renewal = renewalDraft(r);
+  renewal.inFlight = null;
+  renewal.current = current;
+  renewal.incarnation = Math.max(r.incarnation, (current?.incarnation ?? 0) + 1);
+  renewal.bootRevision = sameBoot ? current.bootRevision : r.bootRevision;
+  renewal.nextAt = now;
+  return { renewal, proof: null };
 }

@@ -1,6 +1,7 @@
 /** The state of an agent, and the paces that follow from its configuration. */
 
 import type { ClusterConfig, GroupConfig } from '../config/types.ts';
+import type { Draft } from '../draft.ts';
 import type { BootMs, Epoch, GroupId, Member, MemberId, Revision, Role } from '../names.ts';
 import type { Step } from '../node.ts';
 import type { MirrorOrders } from '../mirror/orders.ts';
@@ -14,6 +15,7 @@ import {
   type PauseRecord,
   type RenewalRecord,
 } from '../records.ts';
+import type { TimeRules } from '../time.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
@@ -131,19 +133,63 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
   };
 }
 
+export function agentDraft(s: AgentState): Draft<AgentState> {
+  return {
+    self: s.self,
+    role: s.role,
+    version: s.version,
+    members: s.members,
+    config: s.config,
+    configRevision: s.configRevision,
+    actsUnder: s.actsUnder,
+    kept: s.kept,
+    maintenance: s.maintenance,
+    pauses: s.pauses,
+    mirrors: s.mirrors,
+    mirrorOrders: s.mirrorOrders,
+    mirrorsTold: s.mirrorsTold,
+    followed: s.followed,
+    followedRevisions: s.followedRevisions,
+    vantage: s.vantage,
+    renewal: s.renewal,
+    groups: s.groups,
+    epochs: s.epochs,
+    ahead: s.ahead,
+    started: s.started,
+    stripped: s.stripped,
+    stripping: s.stripping,
+    leaving: s.leaving,
+    exiting: s.exiting,
+    nextBeatAt: s.nextBeatAt,
+    nextSpareAt: s.nextSpareAt,
+    own: s.own,
+    pings: s.pings,
+    nextPingAt: s.nextPingAt,
+    wakeAt: s.wakeAt,
+    dutiesAt: s.dutiesAt,
+    armed: s.armed,
+    vouched: s.vouched,
+    waits: s.waits,
+    asks: s.asks,
+  };
+}
+
 /**
  * Period and deadline of this server's renewals: those of its most demanding group. Rules that were configured a moment
  * ago count, and so do those that it acts under until they are proven.
  */
 export function paceOf(state: Pick<AgentState, 'config' | 'self' | 'groups'>): RenewalPace {
-  const acting = [...state.groups.values()].flatMap(({ holding, entitlement }) =>
-    heldEpoch(holding) === null || entitlement === null ? [] : [entitlement.rules],
-  );
-  const rules = [...groupsOf(state).map((g) => g.rules), ...acting];
-  return {
-    renewMs: Math.min(3_000, ...rules.map((r) => r.renewMs)),
-    attemptMs: Math.min(2_000, ...rules.map((r) => r.attemptMs)),
+  let renewMs = 3_000;
+  let attemptMs = 2_000;
+  const by = (rules: TimeRules) => {
+    renewMs = Math.min(renewMs, rules.renewMs);
+    attemptMs = Math.min(attemptMs, rules.attemptMs);
   };
+  for (const g of state.config?.groups.values() ?? []) if (g.servers.includes(state.self)) by(g.rules);
+  for (const { holding, entitlement } of state.groups.values()) {
+    if (heldEpoch(holding) !== null && entitlement !== null) by(entitlement.rules);
+  }
+  return { renewMs, attemptMs };
 }
 
 /** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
@@ -193,14 +239,30 @@ export function reportsOf(state: Pick<AgentState, 'groups' | 'self'>): readonly 
   // Asked for several times in every turn, and the groups seldom change between two.
   const known = reports.get(state.groups);
   if (known !== undefined) return known;
-  const made = [...state.groups.values()]
-    .map((g) => reportOf(g, state.self))
-    .filter((r): r is GroupReport => r !== null);
-  reports.set(state.groups, made);
-  return made;
+  const made: GroupReport[] = [];
+  for (const g of state.groups.values()) {
+    const report = reportOf(g, state.self);
+    if (report !== null) made.push(report);
+  }
+  const list = sameList(made);
+  reports.set(state.groups, list);
+  return list;
 }
 
 const reports = new WeakMap<AgentState['groups'], readonly GroupReport[]>();
+
+/** The list that was made of the same reports before: what was made from that is not made again. */
+function sameList(made: readonly GroupReport[]): readonly GroupReport[] {
+  const first = made[0];
+  if (first === undefined) return noReports;
+  const known = lists.get(first);
+  if (known?.length === made.length && known.every((r, i) => r === made[i])) return known;
+  lists.set(first, made);
+  return made;
+}
+
+const noReports: readonly GroupReport[] = [];
+const lists = new WeakMap<GroupReport, readonly GroupReport[]>();
 
 /** It was asked to leave, gave everything up, and said so, or can't say anything. */
 export function mayExit(state: AgentState): boolean {

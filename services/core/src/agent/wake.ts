@@ -12,19 +12,22 @@ import { spareAddress } from './step.ts';
 export function dutiesFrom(state: AgentState, account: Account, proofWanted: boolean): BootMs | null {
   if (!state.started || state.exiting) return null;
   const failing = state.renewal.failingSince !== null;
-  const times: (BootMs | null)[] = [];
-  if (state.role === 'server')
-    times.push(renewalDeadline(state.renewal, account, paceOf(state), proofWanted));
-  if (state.own.length > 0) times.push(state.nextSpareAt);
+  let next = Infinity;
+  const at = (time: BootMs | null) => {
+    if (time !== null && time !== -Infinity && time < next) next = time;
+  };
+  if (state.role === 'server') at(renewalDeadline(state.renewal, account, paceOf(state), proofWanted));
+  if (state.own.length > 0) at(state.nextSpareAt);
   for (const g of state.groups.values()) {
     const config = state.config?.groups.get(g.group);
     if (config === undefined) continue;
-    times.push(nextDeadline(g), nextAsk(g, failing, config), nextMonitor(g, config));
-    if (g.sighting !== null && g.holding.kind === 'active') times.push(g.sighting.nextAt);
-    if (spareAddress(config.identity) !== null) times.push(state.nextSpareAt);
+    at(nextDeadline(g));
+    at(nextAsk(g, failing, config));
+    at(nextMonitor(g, config));
+    if (g.sighting !== null && g.holding.kind === 'active') at(g.sighting.nextAt);
+    if (spareAddress(config.identity) !== null) at(state.nextSpareAt);
   }
-  const due = times.filter((t): t is BootMs => t !== null && t !== -Infinity);
-  return due.length === 0 ? null : Math.min(...due);
+  return next === Infinity ? null : next;
 }
 
 /** Null when only an event can change anything. */

@@ -198,9 +198,8 @@ export function pausedBy(pauses: PauseRecord, mirror: MirrorId, target: MemberId
 export function sameOrders(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false;
-  const mine = Object.entries(a);
+  const mine = a as Readonly<Record<string, unknown>>;
   const theirs = b as Readonly<Record<string, unknown>>;
-  return (
-    mine.length === Object.keys(b).length && mine.every(([key, value]) => sameOrders(value, theirs[key]))
-  );
+  const fields = Object.keys(a);
+  return fields.length === Object.keys(b).length && fields.every((f) => sameOrders(mine[f], theirs[f]));
 }

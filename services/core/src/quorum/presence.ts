@@ -20,14 +20,16 @@ export const nobodyHeard: Presence = { heardSince: new Map(), preferred: new Map
 
 export function lookAround(before: Presence, scene: Scene, groups: readonly GroupConfig[]): Presence {
   let heardSince: Map<MemberId, BootMs | null> | null = null;
-  for (const server of groups.flatMap((g) => g.servers)) {
-    const heardAt = heardOnPaths(scene, server);
-    const silent = heardAt === null || scene.now - heardAt >= silentBeats * scene.heartbeatMs;
-    const known = before.heardSince.get(server);
-    const next = silent ? null : (known ?? scene.now);
-    if (next === known) continue;
-    heardSince ??= new Map(before.heardSince);
-    heardSince.set(server, next);
+  for (const { servers } of groups) {
+    for (const server of servers) {
+      const heardAt = heardOnPaths(scene, server);
+      const silent = heardAt === null || scene.now - heardAt >= silentBeats * scene.heartbeatMs;
+      const known = before.heardSince.get(server);
+      const next = silent ? null : (known ?? scene.now);
+      if (next === known) continue;
+      heardSince ??= new Map(before.heardSince);
+      heardSince.set(server, next);
+    }
   }
   let preferred: Map<GroupId, WellSince | null> | null = null;
   for (const group of groups) {

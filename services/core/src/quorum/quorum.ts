@@ -28,7 +28,7 @@ import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './l
 import { lookAround, nobodyHeard } from './presence.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
 import { decidesNothing } from './routine.ts';
-import { caseOf, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
+import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
 /** In heartbeats: the shorter the outage, the sooner it must be known what a watch did not tell. */
@@ -53,7 +53,7 @@ class Turn {
   private reason: string | null = null;
 
   constructor(state: QuorumState, now: BootMs, wall: WallMs) {
-    this.state = { ...state };
+    this.state = quorumDraft(state);
     this.now = now;
     this.wall = wall;
     this.viewBefore = state.view;
@@ -191,12 +191,10 @@ class Turn {
   /** L2: nobody at all was heard for a while, not even the agent on this host. */
   private blind(): boolean {
     const { vantage } = this.state;
-    const beatMs = heartbeatMsOf(this.state.view.config?.value ?? null);
-    const latest = Math.max(
-      ...[...vantage.ears.keys()].map((m) => heardHere(vantage, m) ?? -Infinity),
-      -Infinity,
-    );
     if (!this.state.relayed) return true;
+    let latest = -Infinity;
+    for (const member of vantage.ears.keys()) latest = Math.max(latest, heardHere(vantage, member) ?? latest);
+    const beatMs = heartbeatMsOf(this.state.view.config?.value ?? null);
     return vantage.ears.size > 0 && this.now - latest >= 4 * beatMs;
   }
 
@@ -396,7 +394,8 @@ class Turn {
   }
 
   private busyWith(kind: Purpose['kind']): boolean {
-    return [...this.state.underway.values()].some((p) => p.kind === kind);
+    for (const purpose of this.state.underway.values()) if (purpose.kind === kind) return true;
+    return false;
   }
 
   private readEveryMs(): number {
@@ -421,13 +420,16 @@ class Turn {
 
   private wakeAt(): BootMs {
     const { state } = this;
-    const times: number[] = [state.nextReadAt];
-    if (state.readingSince !== null) times.push(state.readingSince + 2 * storeDeadlineMs);
+    let next = Infinity;
+    const at = (time: BootMs) => {
+      if (time > this.now && time < next) next = time;
+    };
+    at(state.nextReadAt);
+    if (state.readingSince !== null) at(state.readingSince + 2 * storeDeadlineMs);
     const from = this.candidateAt();
-    times.push(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
-    for (const j of state.judgements.values()) if (j.wakeAt !== null) times.push(j.wakeAt);
-    const future = times.filter((t) => t > this.now);
-    return future.length === 0 ? this.now + this.readEveryMs() : Math.min(...future);
+    at(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
+    for (const j of state.judgements.values()) if (j.wakeAt !== null) at(j.wakeAt);
+    return next === Infinity ? this.now + this.readEveryMs() : next;
   }
 }
 

@@ -52,7 +52,7 @@ export function enqueue(
   const older = r.waiting.filter((w) => w.request.server === request.server);
   const others = r.waiting.filter((w) => w.request.server !== request.server);
   return {
-    renewing: { ...r, waiting: [...others, { request, arrivedAt: now }] },
+    renewing: { waiting: [...others, { request, arrivedAt: now }], inFlight: r.inFlight },
     actions: older.map(superseded),
   };
 }
@@ -99,7 +99,7 @@ export function batchEnded(
   answer: TxnAnswer,
 ): { readonly renewing: Renewing; readonly actions: readonly QuorumAction[] } {
   const batch = r.inFlight?.batch ?? [];
-  const done: Renewing = { ...r, inFlight: null };
+  const done: Renewing = { waiting: r.waiting, inFlight: null };
   if (answer.kind === 'unknown') {
     const result = { kind: 'no-answer', says: answer.says } as const;
     return {
@@ -128,7 +128,7 @@ export function batchEnded(
     const result = { kind: 'conflict', current, revision: answer.revision, groups } as const;
     actions.push({ kind: 'answer-renew', id: w.request.id, result });
   }
-  return { renewing: { ...done, waiting: [...again, ...done.waiting] }, actions };
+  return { renewing: { waiting: [...again, ...done.waiting], inFlight: null }, actions };
 }
 
 function rowOf(rows: readonly Row[], key: string): Row | undefined {

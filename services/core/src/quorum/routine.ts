@@ -63,15 +63,30 @@ function isRoutineRow(view: StoreView, row: RowChange, since: BootMs): boolean {
     const held = view.renewals.get(key.slice(keys.renewals.length));
     if (held === undefined || value === null) return false;
     if (row.modRevision <= held.modRevision) return true;
-    return held.changedAt >= since && uncounted(held.text) === uncounted(value);
+    return held.changedAt >= since && sameButCounted(held.text, value);
   }
   if (!key.startsWith(keys.groups)) return false;
   const held = view.groups.get(key.slice(keys.groups.length));
   return held !== undefined && row.modRevision <= held.modRevision;
 }
 
-/** Every renewal counts; quotes within other fields are escaped. */
-const uncounted = (renewal: string): string => renewal.replace(/"counter":\d+/, '');
+/** Every renewal counts. Quotes within other fields are escaped; where a group is named so, no two renewals are the same. */
+function sameButCounted(a: string, b: string): boolean {
+  const at = a.indexOf(counter);
+  if (at < 0 || at !== b.indexOf(counter)) return a === b;
+  const digits = at + counter.length;
+  return (
+    a.slice(0, at) === b.slice(0, at) && a.slice(afterDigits(a, digits)) === b.slice(afterDigits(b, digits))
+  );
+}
+
+const counter = '"counter":';
+
+function afterDigits(text: string, from: number): number {
+  let at = from;
+  while (text.charCodeAt(at) >= 48 && text.charCodeAt(at) <= 57) at += 1;
+  return at;
+}
 
 /** The shortest period of any server's renewals. */
 function renewMsOf(config: ClusterConfig | null): number {

@@ -47,10 +47,13 @@ export function heardAt(scene: Scene, server: MemberId): BootMs {
 
 /** When the server was last heard over any network. What its own host hears of it is no word of any network. */
 export function heardOnPaths(scene: Scene, server: MemberId): BootMs | null {
-  const paths = scene.view.members.get(server)?.value.addresses.keys() ?? [];
-  const heard = [...paths].map((path) => heardOnPath(scene, server, path) ?? -Infinity);
-  const latest = Math.max(...heard, -Infinity);
-  return latest === -Infinity ? null : latest;
+  const paths = scene.view.members.get(server)?.value.addresses.length ?? 0;
+  let latest: BootMs | null = null;
+  for (let path = 0; path < paths; path += 1) {
+    const at = heardOnPath(scene, server, path);
+    if (at !== null && (latest === null || at > latest)) latest = at;
+  }
+  return latest;
 }
 
 export function heardOnPath(scene: Scene, server: MemberId, path: number): BootMs | null {

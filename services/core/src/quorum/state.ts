@@ -1,6 +1,7 @@
 /** The state of a quorum service, and the scenes and cases that are judged from it. */
 
 import { heartbeatMsOf } from '../agent/state.ts';
+import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
 import { startListening, type Vantage } from '../vantage.ts';
@@ -67,6 +68,30 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     presence: nobodyHeard,
     judgements: new Map(),
     wakeAt: now,
+  };
+}
+
+export function quorumDraft(s: QuorumState): Draft<QuorumState> {
+  return {
+    self: s.self,
+    witness: s.witness,
+    incarnation: s.incarnation,
+    since: s.since,
+    view: s.view,
+    vantage: s.vantage,
+    renewing: s.renewing,
+    nextTxn: s.nextTxn,
+    underway: s.underway,
+    nextReadAt: s.nextReadAt,
+    readingSince: s.readingSince,
+    nextBeatAt: s.nextBeatAt,
+    beats: s.beats,
+    relayed: s.relayed,
+    leaving: s.leaving,
+    storeAnsweredAt: s.storeAnsweredAt,
+    presence: s.presence,
+    judgements: s.judgements,
+    wakeAt: s.wakeAt,
   };
 }
 

@@ -9,6 +9,7 @@
 import { parseGroup, parseLeader, parseMaintenance, parsePauses, parseRenewal } from '../codec.ts';
 import { configFromJson } from '../config/index.ts';
 import type { ClusterConfig } from '../config/types.ts';
+import type { Draft } from '../draft.ts';
 import { keys } from '../keys.ts';
 import { parseMember } from '../member.ts';
 import type { BootMs, GroupId, Member, MemberId, Revision } from '../names.ts';
@@ -58,6 +59,21 @@ export const emptyView: StoreView = {
   garbage: new Map(),
 };
 
+function viewDraft(v: StoreView): Draft<StoreView> {
+  return {
+    revision: v.revision,
+    leader: v.leader,
+    beat: v.beat,
+    config: v.config,
+    maintenance: v.maintenance,
+    pauses: v.pauses,
+    renewals: v.renewals,
+    groups: v.groups,
+    members: v.members,
+    garbage: v.garbage,
+  };
+}
+
 export type RowChange = Row | { readonly key: string; readonly value: null; readonly modRevision: Revision };
 
 export function maintenanceOf(view: StoreView): MaintenanceRecord {
@@ -75,9 +91,10 @@ export function absorb(
   rows: readonly RowChange[],
   now: BootMs,
 ): StoreView {
-  let next = view;
-  for (const row of rows) next = absorbRow(next, row, now);
-  return { ...next, revision: revision > view.revision ? revision : view.revision };
+  const next = viewDraft(view);
+  for (const row of rows) absorbRow(next, row, now);
+  if (revision > view.revision) next.revision = revision;
+  return next;
 }
 
 /** Takes a read of everything live: what is missing from it, and was not put since, is gone. */
@@ -97,23 +114,21 @@ export function absorbAll(view: StoreView, revision: Revision, rows: readonly Ro
   return absorb(view, revision, [...rows, ...gone], now);
 }
 
-function absorbRow(view: StoreView, row: RowChange, now: BootMs): StoreView {
+function absorbRow(view: Draft<StoreView>, row: RowChange, now: BootMs): void {
   const { key } = row;
-  if (key === keys.leader) return { ...view, leader: single(view.leader, row, now, parseLeader) };
-  if (key === keys.beat) return { ...view, beat: single(view.beat, row, now, asText) };
-  if (key === keys.config) return { ...view, config: single(view.config, row, now, configFromText) };
-  if (key === keys.maintenance) {
-    return { ...view, maintenance: single(view.maintenance, row, now, parseMaintenance) };
+  if (key === keys.leader) view.leader = single(view.leader, row, now, parseLeader);
+  else if (key === keys.beat) view.beat = single(view.beat, row, now, asText);
+  else if (key === keys.config) view.config = single(view.config, row, now, configFromText);
+  else if (key === keys.maintenance) view.maintenance = single(view.maintenance, row, now, parseMaintenance);
+  else if (key === keys.pauses) view.pauses = single(view.pauses, row, now, parsePauses);
+  else if (key.startsWith(keys.renewals)) {
+    const id = key.slice(keys.renewals.length);
+    view.renewals = inMap(view, view.renewals, id, row, now, parseRenewal);
+  } else if (key.startsWith(keys.groups)) {
+    view.groups = inMap(view, view.groups, key.slice(keys.groups.length), row, now, parseGroup);
+  } else if (key.startsWith(keys.members)) {
+    view.members = inMap(view, view.members, key.slice(keys.members.length), row, now, parseMember);
   }
-  if (key === keys.pauses) return { ...view, pauses: single(view.pauses, row, now, parsePauses) };
-  if (key.startsWith(keys.renewals)) {
-    return inMap(view, 'renewals', key.slice(keys.renewals.length), row, now, parseRenewal);
-  }
-  if (key.startsWith(keys.groups))
-    return inMap(view, 'groups', key.slice(keys.groups.length), row, now, parseGroup);
-  if (key.startsWith(keys.members))
-    return inMap(view, 'members', key.slice(keys.members.length), row, now, parseMember);
-  return view;
 }
 
 type Parse<T> = (text: string) => { kind: 'ok'; value: T } | { kind: 'garbage'; says: string };
@@ -143,24 +158,27 @@ function single<T>(held: Held<T> | null, row: RowChange, now: BootMs, parse: Par
   return { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
 }
 
+/** What can't be parsed goes to the view's garbage. */
 function inMap<T>(
-  view: StoreView,
-  field: 'renewals' | 'groups' | 'members',
+  view: Draft<StoreView>,
+  before: ReadonlyMap<string, Held<T>>,
   id: string,
   row: RowChange,
   now: BootMs,
   parse: Parse<T>,
-): StoreView {
-  const before = view[field] as ReadonlyMap<string, Held<T>>;
+): ReadonlyMap<string, Held<T>> {
   const held = before.get(id) ?? null;
-  if (held !== null && row.modRevision <= held.modRevision) return view;
-  const after = new Map(before);
+  if (held !== null && row.modRevision <= held.modRevision) return before;
   if (row.value === null) {
+    const after = new Map(before);
     after.delete(id);
-    return { ...view, [field]: after };
+    return after;
   }
   const parsed = parse(row.value);
-  if (parsed.kind === 'garbage') return { ...view, garbage: new Map(view.garbage).set(row.key, parsed.says) };
-  after.set(id, { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now });
-  return { ...view, [field]: after };
+  if (parsed.kind === 'garbage') {
+    view.garbage = new Map(view.garbage).set(row.key, parsed.says);
+    return before;
+  }
+  const value = { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
+  return new Map(before).set(id, value);
 }
