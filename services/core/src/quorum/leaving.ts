@@ -1,7 +1,7 @@
 /**
  * An address that goes from one group to another. Ownership and epochs keep the servers of one group apart, and nobody
  * but this file those of two: the former group's owner may have the address until it acts under the configuration that
- * took it away (docs/adr/0042).
+ * took it away (docs/adr/0041).
  *
  *   L1  a group that nobody owns is given to nobody while another one may still have what it claims
  *   L2  a group that somebody owns can't claim such a thing: its owner would take it without being asked
