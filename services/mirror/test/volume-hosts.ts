@@ -19,7 +19,7 @@ export const grantMs = 1_000;
 /** In which a disk that failed is opened anew. */
 const reopenMs = 5;
 /** Little enough that extents cool all the time. */
-export const heat = { extentBytes: 65_536, hotMax: 6, coolAtOnce: 2 };
+export const heat = { extentBytes: 65_536, hotMax: 6, coolAtOnce: 2, idleMs: 40 };
 
 export interface HostTerms {
   readonly mode?: 'async' | 'sync';

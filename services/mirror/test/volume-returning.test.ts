@@ -1,5 +1,6 @@
 /** An owner that comes back as a target: what it wrote itself is kept, and nothing else is, in bounded room. */
 import { randomBytes } from 'node:crypto';
+import { HotExtents } from '../src/volumes/bitmap/hot-extents.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
@@ -8,6 +9,7 @@ import {
   heat,
   inStep,
   submit,
+  until,
   VolumeHost,
   volumeBytes,
   writeOf,
@@ -127,4 +129,21 @@ it('lists nothing when it was in step, and died before its bits were cleared', a
   await anna.openTarget();
   await inStep(bert, anna);
   expect(anna.target?.kept.list()).toEqual([]);
+});
+
+it('that was killed at rest has nothing of its own', async () => {
+  anna = new VolumeHost('anna');
+  bert = new VolumeHost('bert');
+  await bert.openTarget();
+  const source = await anna.openSource(1n, [bert]);
+  await inStep(anna, bert);
+  for (let offset = 0; offset < 5 * heat.extentBytes; offset += heat.extentBytes)
+    await submit(source, writeOf(offset, randomBytes(512)));
+  await submit(source, { kind: 'flush' });
+  const isHot = (): boolean => [...HotExtents.open(anna.disk, volumeBytes, heat).hot()].length > 0;
+  await until('everything is cold', () => !isHot());
+  await anna.kill(null);
+  const ground = await VolumeGround.open(anna.disk, anna.disk.open('volume'), volumeBytes, chunkBytes, heat);
+  expect(ground.peers().map(([peer, bits]) => [peer, bits.count])).toEqual([['bert', 0]]);
+  ground.close();
 });

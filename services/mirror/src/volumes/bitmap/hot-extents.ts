@@ -17,10 +17,12 @@ export interface Heat {
   readonly hotMax: number;
   /** So many make room at once: each change of the record is a sync. */
   readonly coolAtOnce: number;
+  /** What nobody wrote to for so long cools, within twice as long. */
+  readonly idleMs: number;
 }
 
 /** 4 GiB that are compared after a crash, in a second or two. */
-export const usualHeat: Heat = { extentBytes: 4_194_304, hotMax: 1_024, coolAtOnce: 64 };
+export const usualHeat: Heat = { extentBytes: 4_194_304, hotMax: 1_024, coolAtOnce: 64, idleMs: 60_000 };
 
 /** What it may become while it is open, in extents: 64 TiB of the usual size. Address space, and no memory. */
 const extentsMax = 16_777_216;
@@ -43,6 +45,8 @@ export class HotExtents {
   readonly #hot = new Set<number>();
   #clock = 0;
   #sequenceBound = 0;
+  /** Of the clock, when what is idle was looked for last. */
+  #lookedAt = 0;
 
   private constructor(store: Store, volumeBytes: number, heat: Heat) {
     this.#heatTerms = heat;
@@ -67,6 +71,10 @@ export class HotExtents {
 
   get extentBytes(): number {
     return this.#heatTerms.extentBytes;
+  }
+
+  get idleMs(): number {
+    return this.#heatTerms.idleMs;
   }
 
   get sequenceBound(): number {
@@ -116,19 +124,34 @@ export class HotExtents {
     }
     const added = [...wanted].filter((extent) => !this.#hot.has(extent));
     const over = this.#hot.size + added.length - hotMax;
-    const cooled = over > 0 ? this.#coldest(Math.max(over, coolAtOnce), wanted) : [];
-    // From here on a write to one of them waits; it is still on record until the record is replaced.
-    for (const extent of cooled) this.#cool(extent);
-    try {
-      if (cooled.length > 0) await settle();
-    } catch (error) {
-      // They are on record still.
-      for (const extent of cooled) Atomics.store(this.#flags, extent, 1);
-      throw error;
-    }
-    for (const extent of cooled) this.#hot.delete(extent);
+    if (over > 0) await this.#coolDown(this.#coldest(Math.max(over, coolAtOnce), wanted), settle);
     await this.#save([...this.#hot, ...added], sequence);
     for (const extent of added) this.#heat(extent); // E1
+  }
+
+  /**
+   * Cools what nobody wrote to since the last call, so that a crash costs little where little is written. `settle` and
+   * `sequence` as of warm(), and not beside one.
+   */
+  async coolIdle(sequence: number, settle: () => Promise<void>): Promise<void> {
+    const idle = [...this.#hot].filter((extent) => (this.#used[extent] ?? 0) <= this.#lookedAt);
+    this.#lookedAt = this.#clock;
+    if (idle.length === 0) return;
+    await this.#coolDown(idle, settle);
+    await this.#save([...this.#hot], sequence);
+  }
+
+  /** E2. It is on record until that is replaced. */
+  async #coolDown(extents: readonly number[], settle: () => Promise<void>): Promise<void> {
+    // From here on a write to one of them waits.
+    for (const extent of extents) this.#cool(extent);
+    try {
+      await settle();
+    } catch (error) {
+      for (const extent of extents) Atomics.store(this.#flags, extent, 1);
+      throw error;
+    }
+    for (const extent of extents) this.#hot.delete(extent);
   }
 
   /** Sequence numbers are reserved ahead, so that this is rare. True: warm() has to be called. */

@@ -122,6 +122,7 @@ export class VolumeSource {
       setInterval(() => this.#release(), lookMs),
       setInterval(() => void this.#saveSometimes(), saveMs),
       setInterval(() => this.#tryAgain(), againMs),
+      setInterval(() => this.#warming.coolIdle(), ground.hot.idleMs),
     ];
   }
 

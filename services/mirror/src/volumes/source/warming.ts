@@ -1,5 +1,5 @@
 /**
- * Makes extents hot that clients want to write to, and reserves sequence numbers for them (bitmap/hot-extents.ts).
+ * Makes extents hot that clients want to write to, and reserves sequence numbers for them (bitmap/hot-extents.ts). Cools what is idle.
  *
  *   H1  whoever asks waits until the record of it is durable
  *   H2  a record that can't be written is no end: what waits goes on waiting, it is said, and tried again. A volume that can't
@@ -37,6 +37,7 @@ export class Warming {
   readonly #stop = new AbortController();
   #cold: Cold[] = [];
   #running: Promise<void> | null = null;
+  #looksForIdle = false;
   #trouble = '';
 
   constructor(ports: WarmingPorts) {
@@ -55,6 +56,12 @@ export class Warming {
 
   ask(cold: Cold): void {
     this.#cold.push(cold);
+    this.look();
+  }
+
+  /** What nobody wrote to since the last call becomes cold. */
+  coolIdle(): void {
+    this.#looksForIdle = true;
     this.look();
   }
 
@@ -78,6 +85,8 @@ export class Warming {
     while (this.#isWanted() && !this.#isOver()) {
       const asked = this.#cold.splice(0);
       try {
+        if (this.#looksForIdle) await ground.hot.coolIdle(sequence(), settle);
+        this.#looksForIdle = false;
         await ground.hot.warm(asked, sequence(), settle);
         this.#tell('');
         warmed();
@@ -93,7 +102,9 @@ export class Warming {
 
   #isWanted(): boolean {
     const { ground, sequence } = this.#ports;
-    return this.#cold.length > 0 || ground.hot.needsSequences(sequence() + 2 * sequencesMin);
+    return (
+      this.#cold.length > 0 || this.#looksForIdle || ground.hot.needsSequences(sequence() + 2 * sequencesMin)
+    );
   }
 
   #isOver(): boolean {
