@@ -22,7 +22,7 @@ import {
   informed,
   ownBack,
   reattached,
-  strangersOf,
+  strip,
   withGroup,
 } from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
@@ -190,14 +190,10 @@ class Turn {
     if (first || strangers.length > 0) this.strip(strangers, first ? config.leaving : []);
   }
 
-  /** `leaving`: a former life of this agent may have had it. */
   private strip(groups: readonly GroupConfig[], leaving: readonly LeavingGroup[] = []): void {
-    const { addresses, names } = strangersOf(this.state, groups, leaving);
-    if (names.length === 0 && this.state.stripped) return;
-    // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
-    this.state.stripped = false;
-    this.state.stripping += 1;
-    this.actions.push({ kind: 'strip', addresses, groups: names });
+    const { state, actions } = strip(this.state, groups, leaving);
+    Object.assign(this.state, state);
+    this.actions.push(...actions);
   }
 
   private heard(event: Extract<AgentEvent, { kind: 'heard' }>): void {
@@ -239,7 +235,8 @@ class Turn {
     if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
-    this.note(null, 'impostor', impostor);
+    this.actions.push({ kind: 'note', group: null, what: 'impostor', reason: impostor });
+    this.reason = impostor;
     for (const name of this.state.groups.keys()) this.move(name, (g, here) => startFence(g, impostor, here));
   }
 
@@ -453,10 +450,5 @@ class Turn {
       leaving: this.state.leaving !== null,
       fenceCommand: (server) => fenceCommandOf(this.state.config, config.name, server),
     };
-  }
-
-  private note(group: GroupId | null, what: string, reason: string): void {
-    this.actions.push({ kind: 'note', group, what, reason });
-    this.reason = reason;
   }
 }

@@ -90,8 +90,26 @@ function holds({ groups }: Now, name: GroupId): boolean {
   return g !== undefined && heldEpoch(g.holding) !== null;
 }
 
+/** Orders it gone. `leaving`: a former life of this agent may have had it. */
+export function strip(
+  state: Now & Pick<AgentState, 'stripped' | 'stripping'>,
+  groups: readonly GroupConfig[],
+  leaving: readonly LeavingGroup[],
+): {
+  readonly state: Partial<Pick<AgentState, 'stripped' | 'stripping'>>;
+  readonly actions: readonly AgentAction[];
+} {
+  const { addresses, names } = strangersOf(state, groups, leaving);
+  if (names.length === 0 && state.stripped) return { state: {}, actions: [] };
+  // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
+  return {
+    state: { stripped: false, stripping: state.stripping + 1 },
+    actions: [{ kind: 'strip', addresses, groups: names }],
+  };
+}
+
 /** Everything that any of these groups may ever have put here, except what is here rightly. */
-export function strangersOf(
+function strangersOf(
   state: Now,
   groups: readonly GroupConfig[],
   leaving: readonly LeavingGroup[],
