@@ -145,7 +145,11 @@ export class Checker {
     for (const { number, offset, length } of this.#writes)
       if (number <= k) expected.fill(number, offset / sectorBytes, (offset + length) / sectorBytes);
     const bad = found.findIndex((number, sector) => expected[sector] !== number);
-    return `sector ${bad} is of write ${found[bad]}, not of ${expected[bad]}; at least ${atLeast} have to be there, the last is ${most}`;
+    const missing = new Set([...expected].filter((number, sector) => found[sector] !== number));
+    return (
+      `sector ${bad} is of write ${found[bad]}, not of ${expected[bad]}; at least ${atLeast} have to be there, the last is ` +
+      `${most}; not there as a whole: ${[...missing].join(', ')}`
+    );
   }
 }
 

@@ -3,6 +3,7 @@
  *
  *   B1  contents are copied, one behind the other, into memory that is used again when the frame has left: whose they were
  *       need not wait for that, and the line need not gather them. They may lie in memory that is shared
+ *   B2  a write that a frame can hold lies in one: a target that is taken over to has the whole of it or nothing
  */
 
 import { copyShared } from '../../os/shared-copy.ts';
@@ -61,6 +62,7 @@ export class Batch {
     if (change.kind === 'zero') this.#push(change, 0);
     else {
       const { offset, contents } = change;
+      if (contents.length <= room && this.#openBytes + contents.length > room) this.#close(); // B2
       for (let at = 0; at < contents.length;) {
         if (this.#openBytes >= room) this.#close();
         if (this.#open.length >= changesMax) this.#close();
