@@ -75,7 +75,15 @@ describe('copies without a failover', () => {
       expect(copyOf(still, 'media', 'c')?.says).toBe('line at work');
       await expect(sh(world, 'c', `cat ${media.other}/two`)).rejects.toThrow();
       // One is paused, and yet the other is compared.
-      const verified = await world.cluster.holdfast('c', 'mirror', 'verify', 'media');
+      const verify = () => world.cluster.holdfast('c', 'mirror', 'verify', 'media');
+      let verified = await verify();
+      // The process that was just started may not be a source yet, and says so.
+      await until(
+        'it answers',
+        stepMs,
+        async () => verified.stdout !== '' || (verified = await verify()).stdout !== '',
+        () => verified.stderr,
+      );
       expect(verified).toMatchObject({ status: 1, stderr: '' });
       expect(verified.stdout).toMatch(/b: equal[^]*c: not compared: it is paused: line at work/);
       await world.cluster.must('c', 'mirror', 'resume', 'media', '--target', 'c');
