@@ -25,7 +25,12 @@ function member(id: string, role: Member['role'], last: number): Member {
   return { id, role, addresses: [`10.77.0.${String(last)}`, `10.78.0.${String(last)}`], voter: true };
 }
 
-const members = [member('a', 'server', 11), member('b', 'server', 12), member('w', 'witness', 13)];
+/** Two servers and a witness. */
+export const members: readonly Member[] = [
+  member('a', 'server', 11),
+  member('b', 'server', 12),
+  member('w', 'witness', 13),
+];
 
 export function configText(takeover = 'automatic'): string {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };

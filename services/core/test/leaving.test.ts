@@ -18,19 +18,11 @@ import {
   type AgentState,
   type ClusterConfig,
   type GroupRecord,
-  type Member,
   type QuorumEvent,
   type QuorumState,
   type RenewalRecord,
 } from '../src/index.ts';
-import { beat, ownedByA, renewal } from './leader.ts';
-
-const members: readonly Member[] = (['a', 'b', 'w'] as const).map((id, i) => ({
-  id,
-  role: id === 'w' ? 'witness' : 'server',
-  addresses: [`10.77.0.1${String(i)}`, `10.78.0.1${String(i)}`],
-  voter: true,
-}));
+import { beat, members, ownedByA, renewal } from './leader.ts';
 
 const service = '10.77.0.100/24';
 const other = '10.77.0.101/24';

@@ -69,7 +69,7 @@ export class DeadPaths {
     this.#warn = warn;
   }
 
-  /** To be called on a period. Once for each path that died, until it is heard again. */
+  /** To be called whenever something is heard. Acts once for each path that died, until it is heard again. */
   async leave(
     state: QuorumState,
     known: readonly KnownMember[],
