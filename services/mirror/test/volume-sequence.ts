@@ -210,9 +210,25 @@ class Life {
   async #settle(): Promise<void> {
     this.done.push('settle');
     await this.#everythingArrived();
-    await until('both are equal', () => this.#owner.contents().equals(this.#other.contents()), 2_000);
+    const equal = (): boolean => this.#owner.contents().equals(this.#other.contents());
+    await until('both are equal', equal).catch((error: unknown) => {
+      throw new Error(`${String(error)}; ${this.#differences()}`);
+    });
     const wrong = this.#checker.prefix(this.#owner.contents(), this.#checker.last);
     if (wrong !== null) throw new Error(`the owner: ${wrong}`);
+  }
+
+  /** Where the copies differ, and what both say of each other. */
+  #differences(): string {
+    const [owned, copied] = [this.#owner.contents(), this.#other.contents()];
+    const sectors = Array.from({ length: volumeBytes / sectorBytes }, (_, sector) => sector * sectorBytes)
+      .filter((at) => owned.compare(copied, at, at + sectorBytes, at, at + sectorBytes) !== 0)
+      .map((at) => `${at / sectorBytes}: ${owned.readUInt32BE(at)}, copied ${copied.readUInt32BE(at)}`);
+    const states = JSON.stringify(
+      [this.#owner.source?.rows(), this.#other.target?.state()],
+      (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value),
+    );
+    return `${sectors.length} sectors differ (${sectors.slice(0, 8).join('; ')}); ${states}`;
   }
 
   #pause(): Promise<void> {
