@@ -27,6 +27,8 @@ export interface HostTerms {
   readonly targetLossMs?: number;
   readonly keepMaxBytes?: number;
   readonly undoBytesMax?: number;
+  /** Of contents in one frame, as on a line that carries little; absent: what the line says. */
+  readonly dataBytes?: number;
 }
 
 export class VolumeHost {
@@ -209,6 +211,8 @@ export class VolumeHost {
     if (target === null || !to.reachable || !this.reachable || this.#life !== life)
       return { kind: 'failed', failure: { kind: 'refused', says: `${to.name} does not answer` } };
     const line = connectionPair({ source: this.name, target: to.name, chunkBytes: 65_536 });
+    const { dataBytes } = this.terms;
+    if (dataBytes !== undefined) Object.defineProperty(line.source, 'dataBytes', { value: dataBytes });
     this.#lines.add(line);
     this.#made.set(to.name, line);
     to.#lines.add(line);

@@ -29,6 +29,7 @@ class Life {
   readonly done: string[] = [];
   readonly #chance: Chance;
   readonly #sync: boolean;
+  readonly #narrow: boolean;
   readonly #checker = new Checker(volumeBytes);
   #owner: VolumeHost;
   #other: VolumeHost;
@@ -47,9 +48,12 @@ class Life {
     this.#sync = this.#chance.below(2) === 0;
     // Blocked writes would wait for a person where nobody comes back.
     const mode = this.#sync ? 'sync' : 'async';
-    this.#owner = new VolumeHost('anna', { mode, onTargetLoss: 'block' });
-    this.#other = new VolumeHost('bert', { mode, onTargetLoss: 'block' });
-    this.done.push(mode);
+    // What leaves at once lies in many frames then, and a cut falls between them.
+    this.#narrow = seed % 3 === 0;
+    const narrow = this.#narrow ? { dataBytes: 4_096 } : {};
+    this.#owner = new VolumeHost('anna', { mode, onTargetLoss: 'block', ...narrow });
+    this.#other = new VolumeHost('bert', { mode, onTargetLoss: 'block', ...narrow });
+    this.done.push(this.#narrow ? `${mode}, narrow lines` : mode);
   }
 
   async run(): Promise<void> {
@@ -196,12 +200,15 @@ class Life {
     await this.#pause();
   }
 
-  /** A copy that lost power holds what was flushed, and any part of the rest. Another one is a prefix. */
+  /**
+   * A copy that lost power holds what was flushed, and any part of the rest. Another one is a prefix; of a write that takes
+   * several frames a part may have come.
+   */
   #judge(host: VolumeHost, power: boolean, atLeast: number, behind = false): void {
     const contents = host.contents();
     const wrong = power
       ? this.#checker.flushed(contents, atLeast, behind)
-      : this.#checker.prefix(contents, atLeast, { behind });
+      : this.#checker.prefix(contents, atLeast, { behind, killed: this.#narrow });
     if (wrong !== null) throw new Error(`${host.name}: ${wrong}`);
     this.#flushed = Math.min(this.#flushed, this.#checker.last);
     this.#arrived = 0;

@@ -93,12 +93,13 @@ export class Forwarding {
 
   /** With a barrier or a mark there is a frame even when nothing waits. Answers the number of the last one. */
   flush({ barrier = false, inStep = false, resync = false }: Flags = {}): number {
+    const flags = { barrier, inStep, resync };
     const frames = this.#batch.take();
     if (frames.length === 0 && (barrier || inStep))
-      this.#send({ changes: [], sequence: this.#batch.sequence, bytes: 0 }, { barrier, inStep, resync });
+      this.#send({ changes: [], sequence: this.#batch.sequence, bytes: 0 }, true, flags);
     frames.forEach((frame, i) => {
       const last = i === frames.length - 1;
-      this.#send(frame, { barrier: barrier && last, inStep: inStep && last, resync });
+      this.#send(frame, last, { barrier: barrier && last, inStep: inStep && last, resync });
     });
     return this.#number;
   }
@@ -134,10 +135,11 @@ export class Forwarding {
     else setTimeout(leave, gatherMs);
   }
 
-  #send({ changes, sequence, bytes, done }: Leaving, flags: Required<Flags>): void {
+  /** `last`: of those that leave together. */
+  #send({ changes, sequence, bytes, done }: Leaving, last: boolean, flags: Required<Flags>): void {
     this.#number += 1;
     this.#sentBytes += bytes;
-    this.#outstanding.sent(this.#number, sequence, bytes, performance.now());
+    this.#outstanding.sent(this.#number, sequence, bytes, performance.now(), last);
     this.#connection.send({
       kind: 'volume-writes',
       number: this.#number,

@@ -39,12 +39,12 @@ export class Outstanding {
     this.#open.add(chunk);
   }
 
-  /** The chunks that were added so far are in this frame or before it. */
-  sent(number: number, sequence: number, bytes: number, atMs: number): void {
+  /** `all`: the chunks that were added so far are in this frame or before it; otherwise the next ones carry some of them. */
+  sent(number: number, sequence: number, bytes: number, atMs: number, all: boolean): void {
     this.#unreceived.push({ number, sequence, bytes, atMs });
     this.#undurable.push({ number, sequence });
     this.#bytes += bytes;
-    if (this.#open.size === 0) return;
+    if (!all || this.#open.size === 0) return;
     this.#closed.push({ number, chunks: this.#open });
     this.#open = new Set();
   }

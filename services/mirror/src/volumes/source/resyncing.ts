@@ -3,7 +3,8 @@
  * blocks that do. The service goes on writing meanwhile.
  *
  *   C1  from the moment a chunk is asked about, every write to it is forwarded; so what is sent for it later is never
- *       older than what the target has
+ *       older than what the target has. What was forwarded before has left before the question: what the target answers
+ *       is not changed again by anything older
  *   C2  a chunk that was asked about and not sent yet is in `asked`: it counts as dirty for as long
  *   C3  zeros stay zeros: they travel as holes
  *   C4  one answer is worked through in each turn of the event loop: the service waits for a millisecond or two, and no more
@@ -24,6 +25,8 @@ export interface ResyncPorts {
   readonly comparing: Comparing;
   /** Whether more may be asked: what is under way is little enough. */
   readonly room: () => boolean;
+  /** What the service wrote and is not on its way yet leaves now. */
+  readonly flush: () => void;
   /** In order with everything else, after what the service wrote so far. */
   readonly send: (changes: readonly BlockChange[], chunks: readonly number[]) => void;
   /** Everything was asked and sent. */
@@ -66,7 +69,7 @@ export class Resyncing {
 
   /** False: nothing is left to ask. */
   #askNext(): boolean {
-    const { bitmap, sizeBytes, comparing } = this.#ports;
+    const { bitmap, sizeBytes, comparing, flush } = this.#ports;
     const first = bitmap.next(this.#cursor) ?? bitmap.next(0);
     if (first === null) {
       if (this.#underWay === 0) {
@@ -83,6 +86,7 @@ export class Resyncing {
     const end = Math.min(sizeBytes, (first + count) * chunkBytes);
     const chunks = Array.from({ length: count }, (_, i) => first + i);
     const pieces = Math.ceil((end - first * chunkBytes) / compareBytesMax);
+    flush();
     for (const chunk of chunks) {
       bitmap.delete(chunk);
       this.#asked.set(chunk, pieces);

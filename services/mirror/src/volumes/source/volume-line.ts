@@ -355,13 +355,15 @@ export class VolumeLine {
       bitmap: this.#bitmap,
       comparing: this.#comparing,
       room: () => this.#underWayBytes < this.#resyncBytes(),
+      flush: () => this.#forwarding?.flush(),
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
       done: () => setImmediate(() => this.#markInStep(resyncing)),
     });
-    this.#ports.wantContents();
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
     const { stamp } = this.#bitmap;
     this.#connection?.send({ kind: 'volume-resync', stamp, bytes, sizeBytes: ground.sizeBytes });
+    // It forwards by now: meanwhile nobody else may say that contents are not wanted.
+    this.#ports.wantContents();
     resyncing.pump();
   }
 

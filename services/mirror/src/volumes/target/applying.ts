@@ -5,6 +5,8 @@
  *   A2  what waits is bounded: beyond `queueBytesMax` nothing is read from the connection
  *   A3  durable is told of only what was applied when the sync began
  *   A4  while what is read back may not be on the disk, no hash of it is told that could match: it is sent again
+ *   A6  the mark that ends a resync is told of when it is on record, and not with the sync before that: what the source counts
+ *       on from then on must not be taken back
  *   A5  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
  */
 
@@ -65,6 +67,8 @@ export class Applying {
   #sequence = 0;
   #durable = 0;
   #durableSequence = 0;
+  /** A6. The frame with the mark that is not on record yet; null: there is none. */
+  #mark: number | null = null;
   #unsyncedBytes = 0;
   #syncing = false;
   #ackDue = false;
@@ -234,8 +238,10 @@ export class Applying {
   }
 
   async #barrier(frame: VolumeWrites): Promise<void> {
+    if (frame.inStep) this.#mark = frame.number;
     if (this.#durable < frame.number) await this.#sync();
     if (frame.inStep) await this.#ports.inStep(frame.sequence);
+    this.#mark = null;
     this.#ack();
   }
 
@@ -295,7 +301,7 @@ export class Applying {
     this.#connection.send({
       kind: 'volume-ack',
       received: this.#number,
-      durable: this.#durable,
+      durable: Math.min(this.#durable, (this.#mark ?? Infinity) - 1),
       sequence: this.#durableSequence,
       consistent: this.#ports.consistent(),
     });

@@ -1,0 +1,47 @@
+/** What a source counts as under way to a target. */
+import type { Connection, Frame } from '../src/transport/types.ts';
+import type { BlockChange } from '../src/transport/volume-frames.ts';
+import { Forwarding } from '../src/volumes/source/forwarding.ts';
+
+const dataBytes = 4_096;
+
+const write = (chunk: number, bytes: number): BlockChange => ({
+  kind: 'write',
+  offset: chunk * dataBytes,
+  contents: Buffer.alloc(bytes, 1),
+});
+
+function begun(): { readonly forwarding: Forwarding; readonly sent: Frame[] } {
+  const sent: Frame[] = [];
+  const connection = { dataBytes, send: (frame: Frame) => sent.push(frame) > 0 } as unknown as Connection;
+  return { forwarding: new Forwarding(connection, 0, () => true), sent };
+}
+
+const acknowledge = (forwarding: Forwarding, number: number): string =>
+  forwarding.acknowledge({
+    kind: 'volume-ack',
+    received: number,
+    durable: number,
+    sequence: 0,
+    consistent: true,
+  });
+
+it('a chunk is under way until the frame is durable that carries the end of it', () => {
+  const { forwarding, sent } = begun();
+  forwarding.add(1, write(0, 3 * dataBytes), 0, 2);
+  expect(sent).toHaveLength(3);
+  acknowledge(forwarding, 1);
+  expect([...forwarding.chunks()]).toEqual([0, 1, 2]);
+  acknowledge(forwarding, 3);
+  expect([...forwarding.chunks()]).toEqual([]);
+});
+
+it('and so are those that a comparison found to differ, and that take several frames', () => {
+  const { forwarding, sent } = begun();
+  forwarding.addDifferences([write(4, dataBytes), write(5, dataBytes), write(6, dataBytes)], [4, 5, 6]);
+  expect(sent).toHaveLength(3);
+  acknowledge(forwarding, 2);
+  expect([...forwarding.chunks()]).toContain(6);
+  acknowledge(forwarding, 3);
+  expect([...forwarding.chunks()]).toEqual([]);
+});
