@@ -1,5 +1,6 @@
 /** What an answer means: in sync mode, without a target, without a grant, and with a disk that fails. */
 import { randomBytes } from 'node:crypto';
+import { groundRecord } from '../src/volumes/ground.ts';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
 import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import {
@@ -65,6 +66,24 @@ describe('in sync mode', () => {
     expect(await Promise.race([written, flushed, later(quietMs)])).toBe('waits');
     bert.mend();
     expect(await Promise.all([written, flushed])).toEqual([outcome.done, outcome.done]);
+    expect(bert.contents().subarray(0, 512).equals(bytes)).toBe(true);
+  });
+
+  it('from the moment a first copy may count as in step nothing is answered without it', async () => {
+    anna = new VolumeHost('anna', { mode: 'sync', onTargetLoss: 'block' });
+    bert = new VolumeHost('bert');
+    const target = await bert.openTarget();
+    const source = await anna.openSource(1n, [bert]);
+    while (target.state().phase !== 'initial-copy') await new Promise((next) => setImmediate(next));
+    // That it is in step can't be recorded, and so it is not told.
+    const go = bert.disk.stall(groundRecord);
+    await later(quietMs);
+    expect(source.rows()[0]?.state).toBe('initial-copy');
+    const bytes = randomBytes(512);
+    const written = submit(source, writeOf(0, bytes, true));
+    expect(await Promise.race([written, later(quietMs)])).toBe('waits');
+    go();
+    expect(await written).toBe(outcome.done);
     expect(bert.contents().subarray(0, 512).equals(bytes)).toBe(true);
   });
 

@@ -86,6 +86,11 @@ export class VolumeLine {
     return this.#phase.kind === 'in-step';
   }
 
+  /** It may be taken over to as a copy in step: from when it is sent the mark that says so (answering.ts, W4). */
+  get counts(): boolean {
+    return this.inStep || (this.#phase.kind === 'resync' && this.#phase.mark !== null);
+  }
+
   /** Whether it forwards what is written. */
   get forwarding(): boolean {
     return this.#phase.kind === 'resync' || this.#phase.kind === 'in-step';
@@ -197,13 +202,11 @@ export class VolumeLine {
   }
 
   row(): MirrorRow {
-    const { kind } = this.#phase;
-    const chunkBytes = this.#bitmap.chunkBytes;
-    const nowMs = performance.now();
-    const lacking = this.#bitmap.count * chunkBytes + this.#underWayBytes;
-    const oldestMs = kind === 'in-step' ? (this.#forwarding?.oldestMs ?? null) : this.#apartSinceMs;
-    const behindBytes = this.inStep ? this.#underWayBytes : lacking;
     const phase = this.#phase;
+    const nowMs = performance.now();
+    const lacking = this.#bitmap.count * this.#bitmap.chunkBytes + this.#underWayBytes;
+    const oldestMs = phase.kind === 'in-step' ? (this.#forwarding?.oldestMs ?? null) : this.#apartSinceMs;
+    const behindBytes = this.inStep ? this.#underWayBytes : lacking;
     const resync = phase.kind === 'resync';
     return {
       target: this.member,
@@ -214,7 +217,7 @@ export class VolumeLine {
       totalBytes: resync ? phase.totalBytes : 0,
       doneBytes: resync ? Math.min(phase.totalBytes, phase.resyncing.doneBytes) : 0,
       rateBytesPerSecond: this.#rate.perSecond,
-      says: this.#target.paused ?? (kind === 'waiting' ? this.#waitingSays : this.#says),
+      says: this.#target.paused ?? (phase.kind === 'waiting' ? this.#waitingSays : this.#says),
     };
   }
 
