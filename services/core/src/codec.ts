@@ -78,6 +78,7 @@ const group = z.object({
   moves: z.array(z.number()).optional(),
   failedBackAt: z.number().optional(),
   failbackWaits: z.object({ server: id, why: words }).optional(),
+  refusedAt: z.number().optional(),
   denied: z.object({ epoch, word: z.enum(['silent', 'fenced']), by: words }).optional(),
   reason: words,
   since: z.number(),

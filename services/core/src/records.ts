@@ -55,6 +55,8 @@ export interface GroupRecord {
   readonly failedBackAt?: number | undefined;
   /** No automatic failback to this server: the next one is a person's, and why. */
   readonly failbackWaits?: { readonly server: MemberId; readonly why: string } | undefined;
+  /** Cluster time at which the owner refused to release it. Absent: it did not, or something became of the group since. */
+  readonly refusedAt?: number | undefined;
   /** A person's no to the takeover from this epoch's owner (quorum/denial.ts). */
   readonly denied?:
     { readonly epoch: Epoch; readonly word: 'silent' | 'fenced'; readonly by: string } | undefined;

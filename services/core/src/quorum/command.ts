@@ -11,17 +11,25 @@ import { begin, give, releaseTo } from './changes.ts';
 import { notInStep } from './copies.ts';
 import { deny } from './denial.ts';
 import { pausedBecause } from './judge.ts';
-import type { Command, CommandResult } from './events.ts';
+import { refusalTold } from './refusal.ts';
+import type { CommandResult, GroupCommand } from './events.ts';
 
 export type Commanded =
   | { readonly kind: 'do'; readonly judgement: Judgement; readonly steps: readonly string[] }
   | { readonly kind: 'no'; readonly result: CommandResult };
 
+export function resultOf(commanded: Commanded): CommandResult {
+  if (commanded.kind === 'no') return commanded.result;
+  const { judgement, steps } = commanded;
+  const id = judgement.change?.record.operation?.id ?? judgement.change?.ended?.id ?? '';
+  return { kind: 'accepted', operation: id, reason: judgement.reason, steps };
+}
+
 const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
 const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });
 
 /** What somebody commands, checked against the same rules as all else. */
-export function carryOut(c: Case, wanted: Command, by: string): Commanded {
+export function carryOut(c: Case, wanted: GroupCommand, by: string): Commanded {
   switch (wanted.kind) {
     case 'approve':
     case 'deny':
@@ -33,7 +41,11 @@ export function carryOut(c: Case, wanted: Command, by: string): Commanded {
   }
 }
 
-function command(c: Case, wanted: Exclude<Command, { kind: 'approve' | 'deny' }>, by: string): Commanded {
+function command(
+  c: Case,
+  wanted: Exclude<GroupCommand, { kind: 'approve' | 'deny' }>,
+  by: string,
+): Commanded {
   const busy = c.record?.operation ?? null;
   if (busy !== null && !(wanted.kind === 'failover' && busy.phase === 'awaiting-approval')) {
     return refused(`${busy.id} (${busy.kind}) is under way, begun by ${busy.by}; wait for it to end`);
@@ -59,6 +71,8 @@ function plannedMove(
 ): Commanded {
   const { config } = c;
   if (own.kind !== 'owned') return refused(`nobody owns ${config.name} now: there is nothing to move`);
+  const told = refusalTold(c, own); // F2
+  if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
   const preferred = config.servers[0];
   const others = candidates(c.scene, config, c.record).filter((s) => s.server !== own.owner);
   const to =
@@ -138,6 +152,8 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   }
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
   if (alive && own.kind === 'owned') {
+    const told = refusalTold(c, own); // F2
+    if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
     if (behind !== null && !force)
       return refused(`${to} can't take over without loss: ${behind}; --force does it`);
     const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
