@@ -77,7 +77,7 @@ const group = z.object({
   failovers: z.array(z.number()),
   moves: z.array(z.number()).optional(),
   failedBackAt: z.number().optional(),
-  failbackWaits: z.object({ server: id, why: words }).optional(),
+  failbackWaits: z.object({ server: id, why: words, chosen: id.optional() }).optional(),
   refusedAt: z.number().optional(),
   denied: z.object({ epoch, word: z.enum(['silent', 'fenced']), by: words }).optional(),
   reason: words,

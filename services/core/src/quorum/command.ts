@@ -103,9 +103,22 @@ function plannedMove(
     kind === 'failback' ? `${by} asked for the failback to ${to}` : `${by} asked for the switchover to ${to}`;
   return {
     kind: 'do',
-    judgement: releaseTo(c, own, to, kind, reason, by),
+    judgement: chosen(c, releaseTo(c, own, to, kind, reason, by), to, by),
     steps: moveSteps(c, own.owner, to),
   };
+}
+
+/** B4 of failback.ts: what a person moved away from the preferred server stays. */
+function chosen({ config, wall }: Case, judged: Judgement, to: MemberId, by: string): Judgement {
+  const { change } = judged;
+  const [preferred] = config.servers;
+  if (change === null || preferred === undefined || to === preferred) return judged;
+  const before = change.record.failbackWaits;
+  // What failed there weighs more, and outlasts the stay with whom somebody chose.
+  if (before?.server === preferred && before.chosen === undefined) return judged;
+  const why = `${by} moved it to ${to} at ${new Date(wall).toISOString()}`;
+  const failbackWaits = { server: preferred, why, chosen: to };
+  return { ...judged, change: { ...change, record: { ...change.record, failbackWaits } } };
 }
 
 function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boolean, by: string): Commanded {
@@ -159,7 +172,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
     const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
     return {
       kind: 'do',
-      judgement: releaseTo(c, own, to, 'switchover', reason, by, although !== null),
+      judgement: chosen(c, releaseTo(c, own, to, 'switchover', reason, by, although !== null), to, by),
       steps: moveSteps(c, own.owner, to),
     };
   }
