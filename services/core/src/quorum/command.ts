@@ -8,22 +8,12 @@ import { assess, blockers, candidates, lossClause } from './candidates.ts';
 import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, give, releaseTo } from './changes.ts';
+import type { Commanded } from './commanded.ts';
 import { notInStep } from './copies.ts';
 import { deny } from './denial.ts';
 import { pausedBecause } from './judge.ts';
 import { refusalTold } from './refusal.ts';
-import type { CommandResult, GroupCommand } from './events.ts';
-
-export type Commanded =
-  | { readonly kind: 'do'; readonly judgement: Judgement; readonly steps: readonly string[] }
-  | { readonly kind: 'no'; readonly result: CommandResult };
-
-export function resultOf(commanded: Commanded): CommandResult {
-  if (commanded.kind === 'no') return commanded.result;
-  const { judgement, steps } = commanded;
-  const id = judgement.change?.record.operation?.id ?? judgement.change?.ended?.id ?? '';
-  return { kind: 'accepted', operation: id, reason: judgement.reason, steps };
-}
+import type { GroupCommand } from './events.ts';
 
 const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
 const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });

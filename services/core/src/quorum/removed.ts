@@ -13,7 +13,7 @@ import type { GroupId, MemberId, WallMs } from '../names.ts';
 import type { EndedOperation, GroupRecord, Operation, Ownership } from '../records.ts';
 import type { Change } from './case.ts';
 import { change, ended } from './changes.ts';
-import type { Commanded } from './command.ts';
+import type { Commanded } from './commanded.ts';
 import type { ReleaseCommand } from './events.ts';
 import { reportFor, type Scene } from './scene.ts';
 import type { Held } from './view.ts';
