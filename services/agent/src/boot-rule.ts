@@ -56,7 +56,7 @@ export class BootRule {
   }
 
   /** What is left, in words; null when nothing is. */
-  async #stripOnce({ addresses, groups }: Strip): Promise<string | null> {
+  async #stripOnce({ addresses, groups, spared }: Strip): Promise<string | null> {
     const dropped = await Promise.all(
       addresses.map(async (address) => {
         if (!(await this.#host.platform.addresses.has(address))) return null;
@@ -66,22 +66,24 @@ export class BootRule {
     );
     for (const group of groups) {
       const config = groupConfig(this.#host.state(), group);
-      const named = config === null ? null : await this.#parts.names.giveUp(config);
+      const kept = spared.hostnames.includes(config?.identity.hostname?.toLowerCase() ?? '');
+      const named = config === null || kept ? null : await this.#parts.names.giveUp(config);
       // A name without its address leads nobody anywhere: it is said, and does not hold us up.
       if (named?.kind === 'failed') this.#host.log.warn('strip', named.says);
     }
-    const detached = await Promise.all(groups.map((group) => this.#detach(group)));
+    const detached = await Promise.all(groups.map((group) => this.#detach(group, spared.folders)));
     const left = [...dropped, ...detached].filter((says) => says !== null);
     return left.length === 0 ? null : left.join('; ');
   }
 
   /** The mounts before the devices that they are on. What is still attached, in words. */
-  async #detach(group: GroupId): Promise<string | null> {
+  async #detach(group: GroupId, spared: readonly string[]): Promise<string | null> {
     const config = groupConfig(this.#host.state(), group);
     const purpose = { group, epoch: 0n, peer: '', wanted: () => true };
     const left: string[] = [];
     for (const resource of [...(config?.resources ?? [])].reverse()) {
-      if (resource.runs.kind !== 'attach' && resource.runs.kind !== 'mount') continue;
+      const { runs } = resource;
+      if (runs.kind !== 'attach' && (runs.kind !== 'mount' || spared.includes(runs.at))) continue;
       const ended = await this.#parts.resources.stop(resource, purpose, volumeMs);
       if (ended.kind === 'failed') left.push(`${group}: ${resource.name}: ${ended.says}`);
     }

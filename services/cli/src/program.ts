@@ -269,6 +269,11 @@ function addOperationCommands(root: Command, act: Act): void {
   add('failover', '<group>', 'take a group over by hand; refuses what would lose data or collide')
     .requiredOption('--to <server>', 'the server that takes over')
     .option('--force', 'even so; the estimated loss is recorded');
+  add(
+    'release',
+    '<group>',
+    'ask once more for a group that was removed from the configuration, and that its owner refused to let go',
+  ).option('--force', 'even if a hook refuses');
   add('approve', '<operation>', 'let an operation that waits for approval go on');
   add('deny', '<operation>', 'end an operation that waits for approval');
   dryRun(

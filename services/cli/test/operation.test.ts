@@ -121,6 +121,16 @@ describe('an operation that is waited for', () => {
     expect((await run(cluster, ['switchover', 'd3'])).status).toBe(0);
   });
 
+  it('asks for the release of a group that was removed, also by force', async () => {
+    const cluster = telling(operation({ kind: 'release', from: 'a', to: '', reason: 'ann asked for it' }));
+    const { status, out } = await run(cluster, ['release', 'd4', '--force']);
+    expect(status).toBe(0);
+    expect(out).toContain('release of d3 from a (op-7)');
+    expect(cluster.requests('startOperation')).toEqual([
+      { kind: 'release', target: 'd4', to: '', force: true, dryRun: false },
+    ]);
+  });
+
   it('that a safety rule refuses is status 4, one that makes no sense status 2', async () => {
     const cluster = new FakeCluster();
     cluster.answers = {

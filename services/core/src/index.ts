@@ -56,8 +56,9 @@ export { heardAt, lastOwner, reportFor, seconds, serverDownAt } from './quorum/s
 export type { Candidate } from './quorum/candidates.ts';
 export type { Scene } from './quorum/scene.ts';
 export { leads } from './quorum/leadership.ts';
-export { refuseTaking, takingGroups, withLeaving } from './quorum/leaving.ts';
+export { lookedAtGroups, refuseTaking, withLeaving } from './quorum/leaving.ts';
 export { mayRemove, removalOf } from './quorum/removal.ts';
+export { removedGroup, wayOut } from './quorum/removed.ts';
 export { maintenanceOf, pausesOf } from './quorum/view.ts';
 export type { RowChange, StoreView } from './quorum/view.ts';
 

@@ -54,7 +54,9 @@ export interface GroupRecord {
   /** Cluster time of the last automatic failback, for an hour. */
   readonly failedBackAt?: number | undefined;
   /** No automatic failback to this server: the next one is a person's, and why. */
-  readonly failbackWaits?: { readonly server: MemberId; readonly why: string } | undefined;
+  readonly failbackWaits?: FailbackWaits | undefined;
+  /** Cluster time at which the owner refused to release it. Absent: it did not, or something became of the group since. */
+  readonly refusedAt?: number | undefined;
   /** A person's no to the takeover from this epoch's owner (quorum/denial.ts). */
   readonly denied?:
     { readonly epoch: Epoch; readonly word: 'silent' | 'fenced'; readonly by: string } | undefined;
@@ -67,6 +69,13 @@ export interface GroupRecord {
   readonly data?: { readonly server: MemberId; readonly epoch: Epoch } | undefined;
   /** The last epoch at which it was given by force, away from an owner whose writes nobody waited for. Absent: it never was. */
   readonly forced?: Epoch | undefined;
+}
+
+export interface FailbackWaits {
+  readonly server: MemberId;
+  readonly why: string;
+  /** A person moved the group there: that holds for as long as it is there. Absent: it is not a person's wish. */
+  readonly chosen?: MemberId | undefined;
 }
 
 export type OperationKind = 'start' | 'failover' | 'switchover' | 'failback' | 'release';

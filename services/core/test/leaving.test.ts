@@ -5,6 +5,7 @@ import {
   configToJson,
   encode,
   keys,
+  lookedAtGroups,
   newAgent,
   newQuorum,
   parseConfig,
@@ -22,7 +23,7 @@ import {
   type QuorumState,
   type RenewalRecord,
 } from '../src/index.ts';
-import { beat, members, ownedByA, renewal } from './leader.ts';
+import { activeOnA, beat, members, ownedByA, renewal } from './leader.ts';
 
 const service = '10.77.0.100/24';
 const other = '10.77.0.101/24';
@@ -118,6 +119,59 @@ describe('a new group that has the address of one that was removed', () => {
   });
 });
 
+describe('a new group that has something else of one that was removed', () => {
+  const disk = (path: string) => ({ disk: { volume: { path, size: '1GiB', attach: 'nbd-client' } } });
+  const unit = { resources: [{ name: 'x', systemd: 'x' }] };
+  const mount = [{ name: 'db', mount: { mirror: 'disk', at: '/srv/db' } }];
+  const named = (address: string) => ({
+    identity: { mode: 'add', addresses: [address], hostname: 'Files' },
+  });
+
+  it.each([
+    ['a unit', unit, unit, 'the unit "x.service"'],
+    ['a host name', named(service), named(other), 'the host name "files"'],
+    [
+      'a mount point',
+      { mirrors: disk('/srv/one'), resources: mount },
+      { mirrors: disk('/srv/two'), resources: mount },
+      'the folder "/srv/db"',
+    ],
+    ['a volume', { mirrors: disk('/srv/one') }, { mirrors: disk('/srv/one') }, '/srv/one'],
+  ])('waits for %s', (_, g1, g2, thing) => {
+    const after = withLeaving(null, config({ g1: [service] }, g1), config({ g2: [other] }, g2), 10n);
+    expect(new Quorum(after, { actsUnder: 10n }, { actsUnder: 10n }).reason()).toBe(
+      `a takes g2 up as soon as it may: ${thing} belonged to g1, and a and b may not have let go of it yet`,
+    );
+    expect(new Quorum(after, { actsUnder: 11n }, { actsUnder: 11n }).reason()).toBe('a takes g2 up');
+  });
+
+  it('waits for a unit on the servers that both have', () => {
+    const on = (servers: readonly string[]) => ({ ...unit, servers });
+    const g1 = config({ g1: [service] }, on(['a', 'b']));
+    const after = withLeaving(null, g1, config({ g2: [other] }, on(['b'])), 10n);
+    expect(new Quorum(after, {}, { actsUnder: 10n }).reason()).toContain('and b may not have let go');
+    expect(new Quorum(after, {}, { actsUnder: 11n }).reason()).toBe('b takes g2 up');
+    const apart = withLeaving(
+      null,
+      config({ g1: [service] }, on(['a'])),
+      config({ g2: [other] }, on(['b'])),
+      10n,
+    );
+    expect(new Quorum(apart, {}, {}).reason()).toBe('b takes g2 up');
+  });
+
+  it('is told why a server does not let go', () => {
+    const [report] = activeOnA.groups;
+    if (report === undefined) throw new Error('a holds nothing');
+    const refusing = { groups: [{ ...report, releaseRefused: 'hook beforeRelease 1: exit status 1' }] };
+    const asked = { kind: 'releasing', epoch: 4n, owner: 'a', to: null } as const;
+    const w = new Quorum(renamed, refusing, { actsUnder: 11n }, [{ ...ownedByA, ownership: asked }]);
+    expect(w.reason()).toMatch(
+      /may not have let go of it yet \(hook beforeRelease 1: exit status 1; see holdfast explain g1\)$/,
+    );
+  });
+});
+
 describe('what a configuration takes away', () => {
   it('is stored with it', () => {
     const raw: unknown = JSON.parse(JSON.stringify(configToJson(renamed)));
@@ -144,6 +198,33 @@ describe('what a configuration takes away', () => {
   });
 });
 
+describe('a group that nobody was given yet', () => {
+  it('has nothing to let go of: a new name can be taken back while the old one is still released', () => {
+    const asked = { kind: 'releasing', epoch: 4n, owner: 'a', to: null } as const;
+    const w = new Quorum(renamed, { actsUnder: 10n }, { actsUnder: 11n }, [
+      { ...ownedByA, ownership: asked },
+    ]);
+    const scene = sceneOf(w.state, 1_100);
+    const back = withLeaving(scene, renamed, before, 30n);
+    expect(back.leaving).toEqual([]);
+    expect(refuseTaking(scene, renamed, back)).toEqual([]);
+    // It may be given to somebody before that is stored.
+    expect(lookedAtGroups(renamed, back)).toEqual(['g2']);
+  });
+
+  it('but for the copies that its servers keep', () => {
+    const mirrors = { data: { files: { root: '/srv/data' } } };
+    const w = new Quorum(config({ g1: [service] }, { mirrors }), {}, {});
+    const after = withLeaving(
+      sceneOf(w.state, 1_100),
+      config({ g1: [service] }, { mirrors }),
+      config({}),
+      30n,
+    );
+    expect(after.leaving.map(({ group }) => group.name)).toEqual(['g1']);
+  });
+});
+
 describe('an address that goes to a group that runs', () => {
   const both = config({ g1: [service], g2: [other] });
   const moved = config({ g1: [third], g2: [other, service] });
@@ -155,10 +236,23 @@ describe('an address that goes to a group that runs', () => {
   };
 
   it('is refused, with what to do', () => {
-    expect(refused([runs], both, moved)).toEqual([
+    expect(refused([ownedByA, runs], both, moved)).toEqual([
       'groups.g2: 10.77.0.100 belonged to g1, and a may not have let go of it yet, and g2 runs, so that it would take it ' +
         'at once; apply first a configuration in which nobody has 10.77.0.100, and this one after that',
     ]);
+  });
+
+  it('is refused for a unit, too', () => {
+    const x = { resources: [{ name: 'x', systemd: 'x' }] };
+    const [g1] = config({ g1: [service] }, x).groups.values();
+    const [g2] = config({ g2: [other] }, x).groups.values();
+    if (g1 === undefined || g2 === undefined) throw new Error('there are no groups');
+    const without = config({ g1: [service], g2: [other] });
+    const with1 = { ...without, groups: new Map(without.groups).set('g1', g1) };
+    const with2 = { ...without, groups: new Map(without.groups).set('g2', g2) };
+    expect(refused([ownedByA, runs], with1, with2)[0]).toContain(
+      'apply first a configuration in which nobody has the unit "x.service"',
+    );
   });
 
   it('is taken once its servers let go of it', () => {
@@ -259,6 +353,33 @@ describe('an agent', () => {
     a.pass(2_000);
     expect(a.state.groups.get('g1')?.holding.kind).toBe('fenced');
     expect(a.renewed?.actsUnder).toBe(51n);
+  });
+
+  it('spares the name and the mount of a group that has a new name', () => {
+    const more = {
+      identity: { mode: 'add', addresses: [service], hostname: 'Files' },
+      mirrors: { disk: { volume: { path: '/srv/one', size: '1GiB', attach: 'nbd-client' } } },
+      resources: [{ name: 'db', mount: { mirror: 'disk', at: '/srv/db' } }],
+    };
+    const old = config({ g1: [service] }, more);
+    const a = new Owner([{ group: 'g1', epoch: 1n, state: 'active', fenceAt: 5_000 }]);
+    a.take({ kind: 'configured', config: old, revision: 40n });
+    a.take({ kind: 'stripped' });
+    a.actions = [];
+    a.take({
+      kind: 'configured',
+      config: withLeaving(null, old, config({ g2: [service] }, more), 50n),
+      revision: 51n,
+    });
+    const strips = a.actions.filter((action) => action.kind === 'strip');
+    expect(strips).toEqual([
+      {
+        kind: 'strip',
+        addresses: [],
+        groups: ['g2'],
+        spared: { hostnames: ['files'], folders: ['/srv/db'] },
+      },
+    ]);
   });
 
   it('of a new life goes on with a group that was removed, until it is released', () => {

@@ -134,6 +134,8 @@ function commandOf(request: admin.StartOperationRequest): QuorumCommand | null {
       return { kind: request.kind, group: request.target, to };
     case 'failover':
       return { kind: 'failover', group: request.target, to, force: request.force };
+    case 'release':
+      return { kind: 'release', group: request.target, force: request.force };
     case 'approve':
     case 'deny':
       return { kind: request.kind, operation: request.target };

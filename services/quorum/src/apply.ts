@@ -10,7 +10,7 @@ import {
   refuseTaking,
   replacingGroups,
   sceneOf,
-  takingGroups,
+  lookedAtGroups,
   withEpochs,
   withLeaving,
   type Compare,
@@ -59,7 +59,7 @@ export async function apply(
   const value = JSON.stringify({ yaml: request.yaml, config: configToJson(after) });
   const looked = new Set([
     ...replacingGroups(before?.value ?? null),
-    ...takingGroups(before?.value ?? null, after),
+    ...lookedAtGroups(before?.value ?? null, after),
   ]);
   const answer = await service.storeNow.txn(
     {

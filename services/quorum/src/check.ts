@@ -137,7 +137,7 @@ function groupWarnings(c: Case): readonly agents.Problem[] {
       name: 'failback',
       server: '',
       says,
-      fix: `holdfast failback ${group}, once that is mended`,
+      fix: `holdfast failback ${group}, once that is over`,
     });
   }
   return warnings;

@@ -4,14 +4,18 @@ import {
   caseOf,
   candidates,
   formatDuration,
-  lossClause,
-  seconds,
   judge,
+  lossClause,
+  removedGroup,
+  sceneOf,
+  seconds,
+  wayOut,
   type Candidate,
   type Case,
   type Ear,
   type GroupConfig,
   type QuorumState,
+  type Scene,
   type StoreView,
   type Vantage,
 } from '@holdfast/core';
@@ -24,7 +28,7 @@ export function explain(
   wall: number,
 ): admin.ExplainReply | null {
   const c = caseOf(state, group, now, wall);
-  if (c === null) return null;
+  if (c === null) return explainRemoved(sceneOf(state, now), group);
   const judged = judge(c);
   const since =
     c.record === null
@@ -40,6 +44,19 @@ export function explain(
     blockers: [...new Set([...judged.warnings, ...blockers])],
     rules: rulesOf(c.config),
   };
+}
+
+/** One that was removed, and that somebody still has. */
+function explainRemoved(scene: Scene, group: string): admin.ExplainReply | null {
+  const removed = removedGroup(scene, group);
+  if (removed === null) return null;
+  const { owner, refused } = removed;
+  const gone = `${group} was removed from the configuration`;
+  const says =
+    refused === null
+      ? `${gone}, and ${owner} is asked to release it`
+      : `${gone}, and still runs on ${owner}, which refused to release it (${refused}): ${wayOut(group)}`;
+  return { now: `${says}.`, prospects: [], blockers: [`${gone}: nobody takes it over`], rules: '' };
 }
 
 /** C3 of candidates.ts, in words. */

@@ -1,10 +1,18 @@
 /** What is wrong with the cluster as a whole, for `status`, and what to do about each, for `check`. */
 
-import { clockWarnings, heardAt, type Member, type QuorumState, type Scene } from '@holdfast/core';
+import {
+  clockWarnings,
+  heardAt,
+  removedGroup,
+  wayOut,
+  type Member,
+  type QuorumState,
+  type Scene,
+} from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 
 export interface StatusWarning {
-  readonly name: 'quorum' | 'clock' | 'path' | 'store';
+  readonly name: 'quorum' | 'clock' | 'path' | 'store' | 'removed';
   readonly says: string;
   readonly fix: string;
 }
@@ -27,7 +35,19 @@ export function statusWarnings(
       return { name: 'clock', says, fix };
     }),
     ...deafnessOf(state, scene, members),
+    ...removedGroups(scene),
   ];
+}
+
+/** Still run by an owner that would not let go of them. */
+function removedGroups(scene: Scene): readonly StatusWarning[] {
+  return [...scene.view.groups.keys()].flatMap((group): readonly StatusWarning[] => {
+    const removed = removedGroup(scene, group);
+    if (removed === null || removed.refused === null) return [];
+    const { owner, refused } = removed;
+    const says = `${group} was removed from the configuration, and still runs on ${owner}, which refused to release it (${refused})`;
+    return [{ name: 'removed', says, fix: wayOut(group) }];
+  });
 }
 
 function votesOf(

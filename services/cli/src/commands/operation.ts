@@ -1,4 +1,4 @@
-/** `switchover`, `failback`, `failover`, `approve`, `deny`: started, then followed to the end. */
+/** `switchover`, `failback`, `failover`, `release`, `approve`, `deny`: started, then followed to the end. */
 import type { admin } from '@holdfast/proto';
 import type { AdminClient } from '../admin-client.ts';
 import { ask, withCluster } from '../ask.ts';
@@ -10,7 +10,7 @@ import { forPrograms, show } from '../show.ts';
 import { suggestGroup, unknownName } from '../suggest.ts';
 import { callTrouble, ok, sentence, wrong, type Ended, type Fallible, type Trouble } from '../trouble.ts';
 
-export type OperationCommand = 'switchover' | 'failback' | 'failover' | 'approve' | 'deny';
+export type OperationCommand = 'switchover' | 'failback' | 'failover' | 'release' | 'approve' | 'deny';
 
 export interface OperationOptions {
   readonly to?: string;

@@ -1,8 +1,9 @@
 /** What a new configuration means for what is here: what is kept as it was, what has to be stripped first, what is given back. */
 
+import { claimsOf, type Claim } from '../config/claims.ts';
 import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
-import type { AgentAction, HeldBefore } from './events.ts';
+import type { AgentAction, HeldBefore, Spared } from './events.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import { openNow } from './mirroring.ts';
 import { resumeMonitoring } from './resources.ts';
@@ -100,11 +101,12 @@ export function strip(
   readonly actions: readonly AgentAction[];
 } {
   const { addresses, names } = strangersOf(state, groups, leaving);
+  const spared = heldThings(state);
   if (names.length === 0 && state.stripped) return { state: {}, actions: [] };
   // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
   return {
     state: { stripped: false, stripping: state.stripping + 1 },
-    actions: [{ kind: 'strip', addresses, groups: names }],
+    actions: [{ kind: 'strip', addresses, groups: names, spared }],
   };
 }
 
@@ -126,6 +128,18 @@ function strangersOf(
     addresses: addresses.filter((address) => !held.has(address)),
     names: concerned.map((g) => g.name),
   };
+}
+
+/** One that goes from group to group, as with a group's new name, is here rightly until the group that had it lets go. */
+function heldThings({ config, groups, self }: Now): Spared {
+  const held = [...groups.values()].filter(({ holding }) => heldEpoch(holding) !== null);
+  const claims = held.flatMap(({ group }) => {
+    const known = config?.groups.get(group);
+    return known === undefined ? [] : claimsOf(known);
+  });
+  const here = claims.filter(({ on }) => on === null || on === self);
+  const all = (kind: Claim['kind']) => here.flatMap((claim) => (claim.kind === kind ? [claim.what] : []));
+  return { hostnames: all('host name'), folders: all('mount point') };
 }
 
 /** The own address of this server that a group had and, by the new configuration, no group has any more. */

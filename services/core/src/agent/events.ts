@@ -131,6 +131,14 @@ export type AgentEvent =
   | { readonly kind: 'release-all'; readonly why: string }
   | { readonly kind: 'wake' };
 
+/** What a group that is held here has rightly, whoever else may claim it. */
+export interface Spared {
+  /** In lower case. */
+  readonly hostnames: readonly string[];
+  /** Where something is mounted. */
+  readonly folders: readonly string[];
+}
+
 export type AgentAction =
   | { readonly kind: 'send'; readonly to: MemberId; readonly path: number; readonly message: Message }
   | {
@@ -173,7 +181,13 @@ export type AgentAction =
   /** The whole of what the mirror process of this member is to do, replacing what it was told before. */
   | { readonly kind: 'order-mirrors'; readonly orders: MirrorOrders }
   /** Boot rule: drop all of these, whoever put them there. Ends in `stripped`. */
-  | { readonly kind: 'strip'; readonly addresses: readonly string[]; readonly groups: readonly GroupId[] }
+  | {
+      readonly kind: 'strip';
+      readonly addresses: readonly string[];
+      /** Whose names, mounts and devices go, except what is spared. */
+      readonly groups: readonly GroupId[];
+      readonly spared: Spared;
+    }
   | {
       readonly kind: 'monitor' | 'restart';
       readonly group: GroupId;

@@ -321,7 +321,11 @@ function releasingFailed(
   here: Here,
 ): Moved {
   const says = `${record.name}: ${record.says}`;
-  if (beforePointOfNoReturn(step) && h.then === 'fenced') {
+  const own = g.seen?.ownership;
+  const forced = g.seen?.operation?.forced === true;
+  // A person wants it gone from here, wherever it goes.
+  const dismissed = forced && own?.kind === 'releasing' && own.to === null;
+  if (beforePointOfNoReturn(step) && h.then === 'fenced' && !dismissed) {
     return {
       group: {
         ...g,
@@ -334,7 +338,6 @@ function releasingFailed(
       ],
     };
   }
-  const forced = g.seen?.operation?.forced === true;
   if (step.kind === 'drain-mirrors' && step.to !== null && h.then === 'fenced' && !forced)
     return resume(g, h.epoch, says, here);
   if (step.kind === 'stop' || step.kind === 'drop-addresses') return startFence(g, says, here);

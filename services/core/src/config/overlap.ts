@@ -4,6 +4,7 @@
  */
 
 import type { MemberId } from '../names.ts';
+import { claimsOf } from './claims.ts';
 import type { ReadGroup } from './conflict.ts';
 import type { ReadCopy } from './copy.ts';
 import { placeOf } from './dataset.ts';
@@ -36,11 +37,11 @@ export function reportOverlaps(groups: readonly ReadGroup[], copies: readonly Re
     wrong(folder.place, message(server, folder, other));
   };
   for (const { config, place } of groups) {
-    const mirrors = within(place, 'mirrors', null);
-    for (const { name, dataset } of config.mirrors) {
-      const at = within(mirrors, name, null);
-      for (const server of config.servers)
-        add(server, { mirror: `${config.name}/${name}`, place: at, root: placeOf(dataset), target: true });
+    for (const { kind, what, on, at } of claimsOf(config)) {
+      if (kind !== 'mirror' || on === null) continue;
+      const [section = '', name = ''] = at;
+      const mirror = `${config.name}/${name}`;
+      add(on, { mirror, place: within(within(place, section, null), name, null), root: what, target: true });
     }
   }
   for (const { config, place } of copies) {

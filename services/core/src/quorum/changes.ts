@@ -107,16 +107,17 @@ export function withOwnership(
   };
 }
 
-/** What keeps a group from going back and forth. A server that owns it again is waited for no more. */
+/** What keeps a group from going back and forth. Once a server owns it again, or whom a person chose does not, that is over. */
 function failbackMemory(c: Case, ownership: Ownership): Partial<GroupRecord> {
   const moves = recentMoves(c);
   const [failedBackAt] = c.record?.failedBackAt === undefined ? [] : withinHour(c, [c.record.failedBackAt]);
   const waits = c.record?.failbackWaits;
-  const back = ownership.kind === 'owned' && ownership.owner === waits?.server;
+  const owner = ownership.kind === 'owned' ? ownership.owner : null;
+  const over = owner !== null && (owner === waits?.server || owner !== (waits?.chosen ?? owner));
   return {
     ...(moves.length === 0 ? {} : { moves }),
     ...(failedBackAt === undefined ? {} : { failedBackAt }),
-    ...(waits === undefined || back ? {} : { failbackWaits: waits }),
+    ...(waits === undefined || over ? {} : { failbackWaits: waits }),
   };
 }
 

@@ -8,20 +8,18 @@ import { assess, blockers, candidates, lossClause } from './candidates.ts';
 import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, give, releaseTo } from './changes.ts';
+import type { Commanded } from './commanded.ts';
 import { notInStep } from './copies.ts';
 import { deny } from './denial.ts';
 import { pausedBecause } from './judge.ts';
-import type { Command, CommandResult } from './events.ts';
-
-export type Commanded =
-  | { readonly kind: 'do'; readonly judgement: Judgement; readonly steps: readonly string[] }
-  | { readonly kind: 'no'; readonly result: CommandResult };
+import { refusalTold } from './refusal.ts';
+import type { GroupCommand } from './events.ts';
 
 const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
 const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });
 
 /** What somebody commands, checked against the same rules as all else. */
-export function carryOut(c: Case, wanted: Command, by: string): Commanded {
+export function carryOut(c: Case, wanted: GroupCommand, by: string): Commanded {
   switch (wanted.kind) {
     case 'approve':
     case 'deny':
@@ -33,7 +31,11 @@ export function carryOut(c: Case, wanted: Command, by: string): Commanded {
   }
 }
 
-function command(c: Case, wanted: Exclude<Command, { kind: 'approve' | 'deny' }>, by: string): Commanded {
+function command(
+  c: Case,
+  wanted: Exclude<GroupCommand, { kind: 'approve' | 'deny' }>,
+  by: string,
+): Commanded {
   const busy = c.record?.operation ?? null;
   if (busy !== null && !(wanted.kind === 'failover' && busy.phase === 'awaiting-approval')) {
     return refused(`${busy.id} (${busy.kind}) is under way, begun by ${busy.by}; wait for it to end`);
@@ -59,6 +61,8 @@ function plannedMove(
 ): Commanded {
   const { config } = c;
   if (own.kind !== 'owned') return refused(`nobody owns ${config.name} now: there is nothing to move`);
+  const told = refusalTold(c, own); // F2
+  if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
   const preferred = config.servers[0];
   const others = candidates(c.scene, config, c.record).filter((s) => s.server !== own.owner);
   const to =
@@ -89,9 +93,22 @@ function plannedMove(
     kind === 'failback' ? `${by} asked for the failback to ${to}` : `${by} asked for the switchover to ${to}`;
   return {
     kind: 'do',
-    judgement: releaseTo(c, own, to, kind, reason, by),
+    judgement: chosen(c, releaseTo(c, own, to, kind, reason, by), to, by),
     steps: moveSteps(c, own.owner, to),
   };
+}
+
+/** B4 of failback.ts: what a person moved away from the preferred server stays. */
+function chosen({ config, wall }: Case, judged: Judgement, to: MemberId, by: string): Judgement {
+  const { change } = judged;
+  const [preferred] = config.servers;
+  if (change === null || preferred === undefined || to === preferred) return judged;
+  const before = change.record.failbackWaits;
+  // What failed there weighs more, and outlasts the stay with whom somebody chose.
+  if (before?.server === preferred && before.chosen === undefined) return judged;
+  const why = `${by} moved it to ${to} at ${new Date(wall).toISOString()}`;
+  const failbackWaits = { server: preferred, why, chosen: to };
+  return { ...judged, change: { ...change, record: { ...change.record, failbackWaits } } };
 }
 
 function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boolean, by: string): Commanded {
@@ -138,12 +155,14 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   }
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
   if (alive && own.kind === 'owned') {
+    const told = refusalTold(c, own); // F2
+    if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
     if (behind !== null && !force)
       return refused(`${to} can't take over without loss: ${behind}; --force does it`);
     const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
     return {
       kind: 'do',
-      judgement: releaseTo(c, own, to, 'switchover', reason, by, although !== null),
+      judgement: chosen(c, releaseTo(c, own, to, 'switchover', reason, by, although !== null), to, by),
       steps: moveSteps(c, own.owner, to),
     };
   }

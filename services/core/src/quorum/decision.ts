@@ -10,14 +10,14 @@ import * as z from 'zod';
 import type { Parsed } from '../codec.ts';
 import type { Case, Judgement } from './case.ts';
 import { carryOut } from './command.ts';
-import type { Command } from './events.ts';
+import type { GroupCommand } from './events.ts';
 import { judge } from './judge.ts';
 import type { Held, StoreView } from './view.ts';
 
 export interface Decision {
   readonly made: Case;
   /** Null: nobody commanded it. */
-  readonly commanded: { readonly command: Command; readonly by: string } | null;
+  readonly commanded: { readonly command: GroupCommand; readonly by: string } | null;
 }
 
 /** Of what is kept. A version that looks at more than is there must refuse it, not judge by less. */

@@ -16,7 +16,8 @@ export interface RenewRequest {
   readonly notes: readonly { readonly id: string; readonly text: string }[];
 }
 
-export type Command =
+/** What somebody commands of a group that is configured. */
+export type GroupCommand =
   | { readonly kind: 'switchover' | 'failback'; readonly group: GroupId; readonly to: MemberId | null }
   | {
       readonly kind: 'failover';
@@ -25,6 +26,15 @@ export type Command =
       readonly force: boolean;
     }
   | { readonly kind: 'approve' | 'deny'; readonly operation: OperationId };
+
+/** Of one that was removed, and that its owner did not let go of (removed.ts). */
+export interface ReleaseCommand {
+  readonly kind: 'release';
+  readonly group: GroupId;
+  readonly force: boolean;
+}
+
+export type Command = GroupCommand | ReleaseCommand;
 
 export type QuorumEvent =
   | { readonly kind: 'started' }

@@ -4,7 +4,9 @@
  *   B1  the server is heard, renews, and its service network is alive, all the time and as this service itself saw it
  *   B2  no wall clock is looked at but for the window
  *   B3  where the service failed on that server, or where a failback was in vain within an hour, the next one is a person's
- *       (docs/adr/0040): nothing goes back and forth
+ *       (docs/adr/0035): nothing goes back and forth
+ *   B4  what a person moved away from the preferred server stays where it was put, until that server fails or a person moves
+ *       the group again (docs/adr/0046)
  */
 
 import { isInWindow } from '../config/index.ts';
@@ -36,7 +38,7 @@ export function failbackDue(c: Case): Failback | null {
   };
   const person = record.failbackWaits;
   if (person?.server === preferred)
-    // B3
+    // B3, B4
     return waits(`for a person (${person.why}): use holdfast failback ${config.name}`);
   const candidate = assess(scene, config, record, preferred);
   const blocker = candidate.blocker ?? candidate.failed ?? notInStep(scene, config, record, preferred); // C3

@@ -23,6 +23,7 @@ import {
   lossClause,
   plannedCandidates,
 } from './candidates.ts';
+import { callOff, refusalTold, restAfterRefusal, resting } from './refusal.ts';
 import { heardAt, lastOwner, neverBegan, reportFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Candidate } from './candidates.ts';
 import type { Case, Change, Judgement } from './case.ts';
@@ -148,7 +149,8 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   const { scene, config } = c;
   const { owner, epoch } = own;
   const op = c.record?.operation ?? null;
-  if (!config.servers.includes(owner) && op === null) {
+  const rest = restAfterRefusal(c, own);
+  if (!config.servers.includes(owner) && op === null && rest === null) {
     return releaseTo(c, own, null, 'release', `${owner} is no longer a server of ${config.name}`);
   }
   const fenced = saysFenced(scene, owner, config.name, epoch);
@@ -169,6 +171,7 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   if (!active) return well(c, own, downFrom);
   const over = denialOver(c, own);
   if (over !== null) return over;
+  if (rest !== null) return resting(well(c, own, downFrom), rest);
   if (report.wantsRelease !== null) return ownerWantsOut(c, own, report.wantsRelease, downFrom);
   return leaveForBetter(c, own, downFrom);
 }
@@ -181,7 +184,8 @@ function awaitApproval(c: Case, own: Owned, op: Operation, downFrom: BootMs): Ju
 }
 
 function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepRecord[]): Judgement {
-  const back = op.phase === 'rolling-back';
+  // One that was to be released, and was configured again before, stays.
+  const back = op.phase === 'rolling-back' || op.kind === 'release';
   const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, [...lateSteps(c, own, op), ...steps]);
   const reason = `${own.owner} holds epoch ${own.epoch.toString()}: ${op.reason}`;
   return change('active', back ? 'rolled-back' : `${op.kind}-done`, settled(c, own, done, reason), done);
@@ -371,9 +375,8 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   if (saysFenced(scene, owner, config.name, epoch) !== null) return released(c, own, op, mine?.steps ?? []);
   const downFrom = serverDownAt(scene, owner, config);
   if (scene.now >= downFrom) return failOver(c, own);
-  if (mine?.releaseRefused !== undefined && mine.releaseRefused !== null) {
-    return callOff(c, own, op, `${owner} refused: ${mine.releaseRefused}`, mine.steps);
-  }
+  const refused = refusalTold(c, own);
+  if (refused !== null) return callOff(c, own, op, `${owner} refused: ${refused}`, mine?.steps ?? []);
   const blocker = to === null ? null : assess(scene, config, record, to).blocker;
   if (blocker !== null) return callOff(c, own, op, blocker, mine?.steps ?? []);
   const says = mine === null || mine.says === '' || mine.says === record?.reason ? '' : ` (${mine.says})`;
@@ -426,21 +429,4 @@ function rollBack(
   const reason = `${why}: ${to} takes ${c.config.name} again`;
   const back: Operation = { ...op, phase: 'rolling-back', reason, steps: [...op.steps, ...steps] };
   return change('failing-over', 'rolling-back', givenTo(c, to, epoch + 1n, back, reason));
-}
-
-function callOff(
-  c: Case,
-  own: Releasing,
-  op: Operation | null,
-  why: string,
-  steps: readonly StepRecord[],
-): Judgement {
-  const owned: Owned = { kind: 'owned', owner: own.owner, epoch: own.epoch };
-  const reason = `${own.owner} keeps ${c.config.name}: ${why}`;
-  return change(
-    'active',
-    'rolled-back',
-    withOwnership(c, owned, null, reason),
-    ended(c, op, 'rolled-back', why, steps),
-  );
 }

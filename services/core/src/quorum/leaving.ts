@@ -1,20 +1,23 @@
 /**
- * An address that goes from one group to another. Ownership and epochs keep the servers of one group apart, and nobody
- * but this file those of two: the former group's owner may have the address until it acts under the configuration that
- * took it away (docs/adr/0041).
+ * What goes from one group to another (config/claims.ts). Ownership and epochs keep the servers of one group apart, and
+ * nobody but this file those of two: the former group's owner may have the thing until it acts under the configuration that
+ * took it away (docs/adr/0041, docs/adr/0046).
  *
  *   L1  a group that nobody owns is given to nobody while another one may still have what it claims
  *   L2  a group that somebody owns can't claim such a thing: its owner would take it without being asked
- *   L3  a server has let go once it acts under a newer configuration, or is down by the rules of the former one
+ *   L3  a server has let go once it acts under a newer configuration, or is down by the rules of the former one; what exists
+ *       once on each server is waited for where both groups have it
+ *   L4  what nobody was given since it is configured, nobody has to let go of, but for a target its copy
  */
 
 import { keepsAll, shared } from '../config/claims.ts';
 import { limits } from '../config/limits.ts';
-import type { ClusterConfig, LeavingGroup } from '../config/types.ts';
+import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
 import type { GroupId, MemberId, Revision } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import type { Case, Judgement } from './case.ts';
 import { stay } from './changes.ts';
+import { removedGroup } from './removed.ts';
 import { serverDownAt, type Scene } from './scene.ts';
 
 /** L1. Null: whatever the group claims is free. */
@@ -24,11 +27,10 @@ export function waitForOthers(
   to: MemberId,
 ): Judgement | null {
   for (const entry of scene.view.config?.value.leaving ?? []) {
-    const thing = entry.group.name === config.name ? null : shared(config, entry.group);
-    const holders = thing === null ? [] : holdersOf(scene, entry);
-    if (thing === null || holders.length === 0) continue;
-    const until = Math.max(...holders.map((server) => serverDownAt(scene, server, entry.group)));
-    const reason = `${to} takes ${config.name} up as soon as it may: ${heldStill(thing, entry, holders)}`;
+    const held = heldOf(scene, config, entry);
+    if (held === null) continue;
+    const until = Math.max(...held.holders.map((server) => serverDownAt(scene, server, entry.group)));
+    const reason = `${to} takes ${config.name} up as soon as it may: ${heldStill(scene, held, entry)}`;
     return stay(own.epoch === 0n ? 'stopped' : 'blocked', reason, Number.isFinite(until) ? until : null);
   }
   return null;
@@ -45,7 +47,7 @@ export function withLeaving(
   revision: Revision,
 ): ClusterConfig {
   const lost = [...(before?.groups.values() ?? [])]
-    .filter((group) => group.takeover !== 'observe')
+    .filter((group) => group.takeover !== 'observe' && !isUntouched(scene, group))
     .map((group): LeavingGroup => ({ group, above: revision }));
   const leaving = [...(before?.leaving ?? []), ...lost].filter((entry) => {
     const now = after.groups.get(entry.group.name);
@@ -65,30 +67,66 @@ export function refuseTaking(
     return [
       'servers have yet to let go of what earlier configurations took away; wait for them, or see `holdfast status`',
     ];
-  return takenGroups(before, after).flatMap(({ name, entry, thing }) => {
+  return takenGroups(before, after).flatMap(({ group, entry }) => {
+    const { name } = group;
     const owned = (scene.view.groups.get(name)?.value.ownership.kind ?? 'unowned') !== 'unowned';
-    const holders = owned ? holdersOf(scene, entry) : [];
-    if (holders.length === 0) return [];
+    const held = owned ? heldOf(scene, group, entry, before?.groups.get(name)) : null;
+    if (held === null) return [];
     return [
-      `groups.${name}: ${heldStill(thing, entry, holders)}, and ${name} runs, so that it would take it at once; ` +
-        `apply first a configuration in which nobody has ${thing}, and this one after that`,
+      `groups.${name}: ${heldStill(scene, held, entry)}, and ${name} runs, so that it would take it at once; ` +
+        `apply first a configuration in which nobody has ${held.thing}, and this one after that`,
     ];
   });
 }
 
-/** The groups whose records `refuseTaking` looks at. */
-export function takingGroups(before: ClusterConfig | null, after: ClusterConfig): readonly GroupId[] {
-  return [...new Set(takenGroups(before, after).map(({ name }) => name))];
+/** The groups whose records `refuseTaking` and `withLeaving` look at. */
+export function lookedAtGroups(before: ClusterConfig | null, after: ClusterConfig): readonly GroupId[] {
+  const taking = takenGroups(before, after).map(({ group }) => group.name);
+  const untouched = [...(before?.groups.values() ?? [])].filter((group) => {
+    const now = after.groups.get(group.name);
+    const kept = now !== undefined && keepsAll(group, now);
+    return !kept && !after.leaving.some((entry) => entry.group === group); // L4
+  });
+  return [...new Set([...taking, ...untouched.map(({ name }) => name)])];
 }
 
 function takenGroups(before: ClusterConfig | null, after: ClusterConfig) {
   return [...after.groups.values()].flatMap((group) =>
-    after.leaving.flatMap((entry) => {
-      if (entry.group.name === group.name) return [];
-      const thing = shared(group, entry.group, before?.groups.get(group.name));
-      return thing === null ? [] : [{ name: group.name, entry, thing }];
-    }),
+    after.leaving.flatMap((entry) =>
+      entry.group.name === group.name ||
+      shared(group, entry.group, before?.groups.get(group.name)).length === 0
+        ? []
+        : [{ group, entry }],
+    ),
   );
+}
+
+interface StillHeld {
+  readonly thing: string;
+  readonly holders: readonly MemberId[];
+}
+
+/** What the group claims and a server of a former one may still have. Null: nothing. */
+function heldOf(
+  scene: Scene,
+  group: GroupConfig,
+  entry: LeavingGroup,
+  except?: GroupConfig,
+): StillHeld | null {
+  if (entry.group.name === group.name) return null;
+  const all = holdersOf(scene, entry);
+  for (const { thing, on } of all.length === 0 ? [] : shared(group, entry.group, except)) {
+    const holders = all.filter((server) => on === null || on.includes(server));
+    if (holders.length > 0) return { thing, holders };
+  }
+  return null;
+}
+
+/** L4. */
+function isUntouched(scene: Scene | null, { name, identity, mirrors }: GroupConfig): boolean {
+  if (scene === null || identity.mode !== 'add' || mirrors.length > 0) return false;
+  const own = scene.view.groups.get(name)?.value.ownership;
+  return own === undefined || (own.kind === 'unowned' && own.lastOwner === null);
 }
 
 /** L3. */
@@ -101,6 +139,8 @@ function holdersOf(scene: Scene, { group, above }: LeavingGroup): readonly Membe
   });
 }
 
-function heldStill(thing: string, { group }: LeavingGroup, holders: readonly MemberId[]): string {
-  return `${thing} belonged to ${group.name}, and ${holders.join(' and ')} may not have let go of it yet`;
+function heldStill(scene: Scene, { thing, holders }: StillHeld, { group }: LeavingGroup): string {
+  const refused = removedGroup(scene, group.name)?.refused ?? null;
+  const why = refused === null ? '' : ` (${refused}; see holdfast explain ${group.name})`;
+  return `${thing} belonged to ${group.name}, and ${holders.join(' and ')} may not have let go of it yet${why}`;
 }

@@ -18,14 +18,15 @@ import type { EventRecord } from '../records.ts';
 import type { Compare, Txn, TxnAnswer } from '../store.ts';
 import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
-import { ended } from './changes.ts';
 import { carryOut } from './command.ts';
+import { resultOf } from './commanded.ts';
 import { encodeDecision, type Decision } from './decision.ts';
-import type { Command, QuorumAction, QuorumEvent } from './events.ts';
+import type { CommandResult, GroupCommand, QuorumAction, QuorumEvent, ReleaseCommand } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
 import { lookAround, nobodyHeard } from './presence.ts';
+import { dissolve, releaseRemoved } from './removed.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
 import { decidesNothing } from './routine.ts';
 import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
@@ -223,53 +224,14 @@ class Turn {
     this.state.presence = presence;
   }
 
-  /**
-   * Groups that were removed from the configuration: released first, then forgotten. The epoch stays on record for ever, so
-   * that a group which is given the same name later begins above it: an epoch has one owner (I2).
-   */
   private dissolve(): void {
     const config = this.state.view.config?.value;
     if (config === undefined) return;
+    const scene = sceneOf(this.state, this.now);
     for (const [group, held] of this.state.view.groups) {
-      if (config.groups.has(group)) continue;
-      const own = held.value.ownership;
-      // J4 holds to the end.
-      const former = own.kind === 'owned' ? own.after : undefined;
-      if (former !== undefined && !this.fencedWord(former.server, group, former.epoch)) continue;
-      const reason = `${group} was removed from the configuration`;
-      // I7: whoever waits for it is told.
-      const { operation: op } = held.value;
-      const base = { stale: null, ended: ended({ wall: this.wall }, op, 'failed', reason, []) } as const;
-      const said = own.kind === 'unowned' ? null : this.fencedWord(own.owner, group, own.epoch);
-      if (own.kind === 'unowned') {
-        if (own.lastOwner === null) continue;
-        this.putRecord(group, held.modRevision, {
-          ...base,
-          what: 'forgotten',
-          record: { ...held.value, ownership: { ...own, lastOwner: null }, operation: null, reason },
-        });
-      } else if (said) {
-        const ownership = { kind: 'unowned', epoch: own.epoch, lastOwner: own.owner } as const;
-        this.putRecord(group, held.modRevision, {
-          ...base,
-          what: 'unowned',
-          record: { ...held.value, ownership, operation: null, reason },
-        });
-      } else if (own.kind === 'owned' || op !== null) {
-        const to = own.kind === 'owned' ? null : own.to;
-        const ownership = { kind: 'releasing', epoch: own.epoch, owner: own.owner, to } as const;
-        this.putRecord(group, held.modRevision, {
-          ...base,
-          what: 'release',
-          record: { ...held.value, ownership, operation: null, reason },
-        });
-      }
+      const change = config.groups.has(group) ? null : dissolve(scene, held.value, this.wall);
+      if (change !== null) this.putRecord(group, held.modRevision, change);
     }
-  }
-
-  private fencedWord(server: MemberId, group: GroupId, epoch: bigint): boolean {
-    const report = this.state.view.renewals.get(server)?.value.groups.find((g) => g.group === group);
-    return report?.epoch === epoch && (report.state === 'fenced' || report.state === 'failed');
   }
 
   private put(c: Case, change: Change, commanded: Decision['commanded'] = null): void {
@@ -334,11 +296,15 @@ class Turn {
   }
 
   private command(event: Extract<QuorumEvent, { kind: 'command' }>): void {
-    const answer = (result: Extract<QuorumAction, { kind: 'answer-command' }>['result']) =>
+    const answer = (result: CommandResult) =>
       this.actions.push({ kind: 'answer-command', id: event.id, result });
     const leader = this.state.view.leader?.value.member ?? null;
     if (!this.leading()) {
       answer({ kind: 'not-leader', leader });
+      return;
+    }
+    if (event.command.kind === 'release') {
+      answer(this.release(event.command, event.by, event.dryRun));
       return;
     }
     const group = this.groupOf(event.command);
@@ -348,21 +314,25 @@ class Turn {
       return;
     }
     if (this.changing(c.config.name)) {
-      answer({ kind: 'refused', says: `another change of ${c.config.name} is under way; try again` });
+      answer(busy(c.config.name));
       return;
     }
     const commanded = carryOut(c, event.command, event.by);
-    if (commanded.kind === 'no') {
-      answer(commanded.result);
-      return;
-    }
-    const change = commanded.judgement.change;
-    const id = change?.record.operation?.id ?? change?.ended?.id ?? '';
-    answer({ kind: 'accepted', operation: id, reason: commanded.judgement.reason, steps: commanded.steps });
+    answer(resultOf(commanded));
+    const change = commanded.kind === 'do' ? commanded.judgement.change : null;
     if (!event.dryRun && change !== null) this.put(c, change, { command: event.command, by: event.by });
   }
 
-  private groupOf(wanted: Command): GroupId | null {
+  private release(wanted: ReleaseCommand, by: string, dryRun: boolean): CommandResult {
+    const held = this.state.view.groups.get(wanted.group) ?? null;
+    if (this.changing(wanted.group)) return busy(wanted.group);
+    const commanded = releaseRemoved(sceneOf(this.state, this.now), held, wanted, by, this.wall);
+    const change = commanded.kind === 'do' ? commanded.judgement.change : null;
+    if (!dryRun && change !== null && held !== null) this.putRecord(wanted.group, held.modRevision, change);
+    return resultOf(commanded);
+  }
+
+  private groupOf(wanted: GroupCommand): GroupId | null {
     if ('group' in wanted) return wanted.group;
     for (const [group, held] of this.state.view.groups) {
       if (held.value.operation?.id === wanted.operation) return group;
@@ -443,7 +413,12 @@ function pushWorthy(a: StoreView, b: StoreView): boolean {
   );
 }
 
-function unknownTarget(state: QuorumState, wanted: Command): string {
+const busy = (group: GroupId): CommandResult => ({
+  kind: 'refused',
+  says: `another change of ${group} is under way; try again`,
+});
+
+function unknownTarget(state: QuorumState, wanted: GroupCommand): string {
   if ('operation' in wanted) return `no operation ${wanted.operation} is under way`;
   const names = [...(state.view.config?.value.groups.keys() ?? [])];
   return `there is no group ${wanted.group}; groups: ${names.length === 0 ? 'none' : names.join(', ')}`;

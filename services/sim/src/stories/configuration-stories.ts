@@ -6,6 +6,11 @@ import type { Story } from './story.ts';
 const begin = 'by 30s: a serves';
 const patient = (name: string): object => ({ ...resource(name, 2), startTimeout: '30s', stopTimeout: '30s' });
 
+const unitAndName = {
+  identity: { mode: 'add', addresses: ['10.77.0.100/24'], hostname: 'files' },
+  resources: [{ ...patient('app'), command: undefined, systemd: 'app' }],
+};
+
 export const configurationStories: readonly Story[] = [
   {
     name: '27 an address is added that somebody else has: the service goes on, and is looked after',
@@ -115,6 +120,86 @@ export const configurationStories: readonly Story[] = [
       60s    g1 becomes g2 on b
       by 75s: b has the address
       until 100s: b has the address`,
+  },
+  {
+    name: 'a unit and a name go from a group that is removed to a new one: only when they were let go',
+    group: { outage: '5s', mirrors: {}, ...unitAndName },
+    text: `${begin}
+      60s    commands on a take 4s
+      60s    g1 becomes g2 on b, which has g1's unit
+      until 63s: g1/app runs on a and g2/app does not run on b
+      by 80s: g2/app runs on b and g1/app does not run on a
+      until 100s: g2/app runs on b`,
+  },
+  {
+    name: 'a group with a unit and a name gets a new name',
+    group: { outage: '5s', ...unitAndName },
+    text: `${begin}
+      60s    g1 is renamed g2
+      by 75s: g2/app runs on a and a has the address and g1/app does not run on a
+      until 100s: g2/app runs on a and a has the address`,
+  },
+  {
+    name: 'a hook refuses that a removed group is released: a person asks again',
+    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    g1 is removed
+      until 90s: a serves
+      90s    ann asks for the release of g1
+      until 100s: a serves
+      by 100s: no operation and a is active
+      110s   commands on a are well
+      until 130s: a serves
+      130s   ann asks for the release of g1
+      by 140s: a has nothing and no operation`,
+  },
+  {
+    name: 'a hook refuses that a removed group is released: a person forces it',
+    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    g1 is removed
+      until 90s: a serves
+      90s    ann forces the release of g1
+      by 110s: a has nothing and no operation`,
+  },
+  {
+    name: 'a hook refuses that a group leaves a server that is none of its own any more: a person asks again',
+    third: true,
+    group: { outage: '5s', mirrors: {}, hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    only c is a server of g1
+      until 300s: a serves
+      by 300s: a is active and no operation
+      300s   commands on a are well
+      301s   ann asks for a switchover
+      by 310s: c serves and no operation`,
+  },
+  {
+    name: 'a hook refuses at first that a server is shut down: it is asked again after a rest',
+    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    a is shut down in order
+      until 64s: a serves
+      64s    commands on a are well
+      by 75s: b serves`,
+  },
+  {
+    name: 'a hook refuses that a removed group is released: it is configured again',
+    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    g1 is renamed g2
+      until 90s: a serves
+      90s    g2 is renamed g1
+      until 120s: a serves
+      by 120s: a is active and a owns and no operation
+      120s   commands on a are well
+      121s   ann asks for a switchover
+      by 130s: b serves`,
   },
   {
     name: 'an address goes from the group of a server that is dead to a new one',

@@ -77,6 +77,32 @@ export const failbackStories: readonly Story[] = [
       until 600s: a owns`,
   },
   {
+    name: 'a person moved the group by hand: it stays until a person wants it back',
+    group,
+    text: `${begin}
+      60s    olga asks for a switchover
+      by 70s: b serves and no operation
+      by 80s: the reason says waits for a person (olga moved it to b at
+      until 300s: b serves
+      300s   olga asks for a failback
+      by 310s: a serves and no operation`,
+  },
+  {
+    name: 'a person moved the group by hand, and its new owner dies: that wish is over',
+    group,
+    text: `${begin}
+      60s    olga asks for a failover to b
+      by 70s: b serves and no operation
+      until 200s: b serves
+      200s   power off b
+      by 240s: a serves
+      300s   power on b
+      400s   power off a
+      by 440s: b serves
+      500s   power on a
+      by 560s: a serves and no operation`,
+  },
+  {
     name: 'a preferred server that failed is not failed back to again and again',
     group,
     text: `${begin}

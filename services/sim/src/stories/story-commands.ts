@@ -286,6 +286,28 @@ const commands: readonly (readonly [RegExp, Do])[] = [
       c.apply({ ...c.config, groups: new Map([['g2', { ...g1, name: 'g2', servers, resources: [] }]]) });
     },
   ],
+  [
+    /^g1 becomes g2 on (\w), which has g1's unit$/,
+    (c, [first = '']) => {
+      const g1 = c.config.groups.get('g1');
+      if (g1?.identity.mode !== 'add') return;
+      const servers = [first, ...g1.servers.filter((id) => id !== first)];
+      const identity = { ...g1.identity, addresses: ['10.77.0.101/24'] };
+      c.apply({ ...c.config, groups: new Map([['g2', { ...g1, name: 'g2', servers, identity }]]) });
+    },
+  ],
+  [
+    /^(\w+) is renamed (\w+)$/,
+    (c, [old = '', name = '']) => {
+      const group = c.config.groups.get(old);
+      if (group !== undefined) c.apply({ ...c.config, groups: new Map([[name, { ...group, name }]]) });
+    },
+  ],
+  [
+    /^(\w+) (asks for|forces) the release of (\w+)$/,
+    (c, [by = '', how = '', group = '']) =>
+      c.command({ kind: 'release', group, force: how === 'forces' }, by),
+  ],
   [/^g1 is removed$/, (c) => c.apply({ ...c.config, groups: new Map() })],
   [
     /^the outage becomes (\d+)s$/,

@@ -30,6 +30,8 @@ const states: readonly (readonly [RegExp, State])[] = [
     /^(\w+) does not run on (\w)$/,
     (c, [name = '', id = '']) => !c.host(id).machine.resources.has(`g1/${name}`),
   ],
+  [/^(g\d\/\w+) runs on (\w)$/, (c, [key = '', id = '']) => c.host(id).machine.resources.has(key)],
+  [/^(g\d\/\w+) does not run on (\w)$/, (c, [key = '', id = '']) => !c.host(id).machine.resources.has(key)],
   [/^(\w) has (10\.[\d./]+)$/, (c, [id = '', own = '']) => c.host(id).machine.addresses.has(own)],
   [/^(\w) has the address$/, (c, [id = '']) => c.host(id).machine.addresses.has(address)],
   [/^(\w) has no address$/, (c, [id = '']) => !c.host(id).machine.addresses.has(address)],
