@@ -27,7 +27,7 @@ import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
 import { lookAround, nobodyHeard } from './presence.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
-import { decidesNothing } from './routine.ts';
+import { decidesNothing, judgedAgainBy } from './routine.ts';
 import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
@@ -428,7 +428,8 @@ class Turn {
     if (state.readingSince !== null) at(state.readingSince + 2 * storeDeadlineMs);
     const from = this.candidateAt();
     at(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
-    for (const j of state.judgements.values()) if (j.wakeAt !== null) at(j.wakeAt);
+    const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
+    for (const j of state.judgements.values()) at(judgedAgainBy(j, this.now, heartbeatMs)); // O3
     return next === Infinity ? this.now + this.readEveryMs() : next;
   }
 }
