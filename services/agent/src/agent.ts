@@ -133,7 +133,7 @@ export class Agent implements Host {
     this.#loop = new Loop(this.#firstState(known), {
       bootMs: () => this.bootMs(),
       perform: (action) => performer.perform(action),
-      stepped: (before, after, reason) => this.#stepped(before, after, reason),
+      stepped: (before, after, reason, now) => this.#stepped(before, after, reason, now),
     });
     const gate = new EpochGate();
     const tallies = new Tallies();
@@ -141,7 +141,7 @@ export class Agent implements Host {
     const runs = new CommandRuns(this.self, platform.commands, options.killMarked);
     const resources = new Resources(platform, runs, directory.path);
     const addresses = new ServiceAddresses(this, devices, gate, () => this.#heartbeats.look());
-    this.#headStart = new HeadStart(this, addresses, prepared.memory);
+    this.#headStart = new HeadStart(addresses, prepared.memory);
     this.#notes = new PendingNotes(this.self);
     this.#names = new ServiceNames(this, directory.path, prepared.ownName);
     this.#guard = this.#openGuard(() => fencing);
@@ -340,9 +340,9 @@ export class Agent implements Host {
     });
   }
 
-  #stepped(before: AgentState, after: AgentState, reason: string | null): void {
+  #stepped(before: AgentState, after: AgentState, reason: string | null, now: BootMs): void {
     journalMoves(this.journal, before, after, reason);
-    this.#headStart.look(after);
+    this.#headStart.look(after, now);
     if (after.members.size === 1 && after.nextBeatAt !== before.nextBeatAt) this.#heartbeats.beatAlone();
   }
 

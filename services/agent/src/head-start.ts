@@ -22,7 +22,6 @@ import {
   type GroupState,
   type MemberId,
 } from '@holdfast/core';
-import type { Host } from './host.ts';
 import type { Memory } from './memory.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 
@@ -31,36 +30,35 @@ const aheadMs = 1_500;
 const everyMs = 500;
 
 export class HeadStart {
-  readonly #host: Host;
   readonly #addresses: ServiceAddresses;
   readonly #memory: Memory;
   readonly #probedAt = new Map<GroupId, BootMs>();
   readonly #remembered = new Map<GroupId, Epoch>();
   readonly #lookedAt = new Map<GroupId, BootMs>();
 
-  constructor(host: Host, addresses: ServiceAddresses, memory: Memory) {
-    this.#host = host;
+  constructor(addresses: ServiceAddresses, memory: Memory) {
     this.#addresses = addresses;
     this.#memory = memory;
   }
 
-  /** After each event. */
-  look(state: AgentState): void {
+  /** After each event; `now` is its time. */
+  look(state: AgentState, now: BootMs): void {
     for (const group of state.groups.values()) {
-      this.#remember(state, group);
+      const fails = isAboutToFail(state, group, now);
+      this.#remember(state, group, fails);
       if (isReleasedTo(state.self, group) || isHandedTo(state.self, group))
-        this.#lookAhead(state, group.group);
-      if (this.#isAboutToFail(state, group)) this.#probe(state, group.group);
+        this.#lookAhead(state, group.group, now);
+      if (fails) this.#probe(state, group.group, now);
     }
   }
 
-  #remember(state: AgentState, group: GroupState): void {
+  #remember(state: AgentState, group: GroupState, fails: boolean): void {
     const own = group.seen?.ownership;
     if (own === undefined) return;
     const isGiven = waitsForProof(group, state) || isHandedTo(state.self, group);
     // The step that needs it on disk asks for it again, and says what went wrong.
     if (isGiven) this.#rememberGiven(group.group, own.epoch);
-    else if (isReleasedTo(state.self, group) || this.#isAboutToFail(state, group))
+    else if (isReleasedTo(state.self, group) || fails)
       this.#memory.rememberAhead(group.group, own.epoch + 1n);
     else if (own.kind === 'unowned' || (own.owner !== state.self && heldEpoch(group.holding) === null))
       this.#memory.forgetAhead(group.group);
@@ -72,37 +70,35 @@ export class HeadStart {
     void this.#memory.remember(group, epoch, 'acquiring');
   }
 
-  #lookAhead(state: AgentState, group: GroupId): void {
-    if (!this.#isDue(this.#lookedAt, group)) return;
+  #lookAhead(state: AgentState, group: GroupId, now: BootMs): void {
+    if (!isDue(this.#lookedAt, group, now)) return;
     const config = state.config?.groups.get(group);
     if (config === undefined) return;
     void this.#addresses.lookAhead(identityAddresses(config.identity), config);
   }
 
-  #isAboutToFail(state: AgentState, group: GroupState): boolean {
-    const own = group.seen?.ownership;
-    const rules = state.config?.groups.get(group.group)?.rules;
-    if (own === undefined || rules === undefined || own.kind === 'unowned' || own.owner === state.self)
-      return false;
-    const now = this.#host.bootMs();
-    const beatMs = heartbeatMsOf(state.config);
-    const silentMs = now - lastHeard(state.vantage, own.owner, beatMs, now);
-    return silentMs >= rules.outageMs - Math.max(aheadMs, 3 * beatMs) && silentMs < 2 * rules.outageMs;
-  }
-
-  #probe(state: AgentState, group: GroupId): void {
-    if (!this.#isDue(this.#probedAt, group)) return;
+  #probe(state: AgentState, group: GroupId, now: BootMs): void {
+    if (!isDue(this.#probedAt, group, now)) return;
     const config = state.config?.groups.get(group);
     if (config === undefined) return;
     void this.#addresses.probeAhead(identityAddresses(config.identity), config);
   }
+}
 
-  #isDue(doneAt: Map<GroupId, BootMs>, group: GroupId): boolean {
-    const now = this.#host.bootMs();
-    if (now - (doneAt.get(group) ?? -Infinity) < everyMs) return false;
-    doneAt.set(group, now);
-    return true;
-  }
+function isDue(doneAt: Map<GroupId, BootMs>, group: GroupId, now: BootMs): boolean {
+  if (now - (doneAt.get(group) ?? -Infinity) < everyMs) return false;
+  doneAt.set(group, now);
+  return true;
+}
+
+function isAboutToFail(state: AgentState, { group, seen }: GroupState, now: BootMs): boolean {
+  const own = seen?.ownership;
+  const rules = state.config?.groups.get(group)?.rules;
+  if (own === undefined || rules === undefined || own.kind === 'unowned' || own.owner === state.self)
+    return false;
+  const beatMs = heartbeatMsOf(state.config);
+  const silentMs = now - lastHeard(state.vantage, own.owner, beatMs, now);
+  return silentMs >= rules.outageMs - Math.max(aheadMs, 3 * beatMs) && silentMs < 2 * rules.outageMs;
 }
 
 const isReleasedTo = (self: MemberId, { seen }: GroupState): boolean =>

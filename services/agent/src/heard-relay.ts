@@ -1,6 +1,6 @@
 /**
- * Every heartbeat that is heard or sent here, for the quorum service of this host: a Unix socket, one JSON object per
- * line, {at, from, path, heartbeat}. `at` is on the boot clock, which both processes share; epochs are strings.
+ * Every heartbeat that is heard or sent here, for the quorum service of this host: a Unix socket, one line each (heard-line.ts
+ * of core).
  *
  * What comes in one turn of the event loop is written together: a member's heartbeats arrive on all paths at once.
  *
@@ -9,15 +9,8 @@
 
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import type { BootMs, Epoch, Heartbeat, MemberId } from '@holdfast/core';
+import { heardText, type HeardLine } from '@holdfast/core';
 import { errorText } from '@holdfast/wire/directory';
-
-export interface HeardLine {
-  readonly at: BootMs;
-  readonly from: MemberId;
-  readonly path: number;
-  readonly heartbeat: Heartbeat;
-}
 
 const clientsMax = 8;
 const queuedMax = 512;
@@ -71,7 +64,7 @@ export class HeardRelay {
 
   push(line: HeardLine): void {
     if (this.#clients.size === 0) return;
-    this.#lines.push(`${JSON.stringify(told(line))}\n`);
+    this.#lines.push(`${heardText(line)}\n`);
     if (this.#lines.length === 1) setImmediate(() => this.#flush());
   }
 
@@ -118,14 +111,4 @@ export async function openRelay(path: string, trouble: (says: string) => void): 
     return { kind: 'failed', says: `can't listen on ${path}: ${errorText(error)}` };
   }
   return { kind: 'open', relay: new HeardRelay(server, trouble) };
-}
-
-/** With epochs as text. A function that JSON.stringify asks about each field would take longer than all else. */
-function told(line: HeardLine): unknown {
-  const { groups, mirrors } = line.heartbeat;
-  const withText = <T extends { readonly epoch: Epoch }>(row: T) => ({ ...row, epoch: row.epoch.toString() });
-  return {
-    ...line,
-    heartbeat: { ...line.heartbeat, groups: groups.map(withText), mirrors: mirrors?.map(withText) },
-  };
 }

@@ -128,7 +128,7 @@ export class Heartbeats {
   #relayOwn(heartbeat: Heartbeat, path: number): void {
     if (this.#relayed.get(path) === heartbeat.sentAt) return;
     this.#relayed.set(path, heartbeat.sentAt);
-    this.#options.relay.push({ at: heartbeat.sentAt, from: this.#host.self, path, heartbeat });
+    this.#options.relay.push({ from: this.#host.self, path, heartbeat });
   }
 
   /** D3. */
@@ -179,7 +179,7 @@ export class Heartbeats {
     tallies.heard += 1;
     const at = this.#host.bootMs();
     if (message.kind === 'heartbeat') {
-      relay.push({ at, from: sender, path, heartbeat: message });
+      relay.push({ from: sender, path, heartbeat: message });
       if (body?.$case === 'heartbeat')
         clocks.heard(sender, message.sentAt, body.value.wallMs, at, Date.now());
     }

@@ -13,8 +13,8 @@ import { stepAgent, type AgentAction, type AgentEvent, type AgentState, type Boo
 export interface LoopPorts {
   readonly bootMs: () => BootMs;
   readonly perform: (action: AgentAction) => void;
-  /** After each event, before its actions. */
-  readonly stepped: (before: AgentState, after: AgentState, reason: string | null) => void;
+  /** After each event, before its actions. `now`: when the event was taken. */
+  readonly stepped: (before: AgentState, after: AgentState, reason: string | null, now: BootMs) => void;
 }
 
 const timerMsMax = 2 ** 31 - 1;
@@ -70,7 +70,7 @@ export class Loop {
     const { state, actions, wakeAt, reason } = stepAgent(before, event, now);
     this.#state = state;
     this.#wakeAt = wakeAt;
-    this.#ports.stepped(before, state, reason);
+    this.#ports.stepped(before, state, reason, now);
     for (const action of actions) {
       if (this.#stopped) return;
       this.#ports.perform(action);

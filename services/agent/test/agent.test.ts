@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram';
 import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import { parseHeard, type HeardLine } from '@holdfast/core';
 import { exited, type FakeHost } from './fake-network.ts';
 import { oneGroup, serviceAddress, Story, until, type StoryOptions } from './story.ts';
 
@@ -359,7 +360,7 @@ describe('heartbeats', () => {
       story.station(by).agent.state().vantage.ears.get(whom)?.paths.size;
     await until('they hear each other', () => heard('a', 'b') === 2 && heard('b', 'a') === 2);
     const lines = await relayed(join(story.station('a').dir, 'run', 'heard.sock'), 6);
-    const from = (who: string) => lines.filter((line) => line['from'] === who).map((line) => line['path']);
+    const from = (who: string) => lines.filter((line) => line.from === who).map((line) => line.path);
     expect(new Set(from('a'))).toEqual(new Set([0, 1]));
     expect(new Set(from('b'))).toEqual(new Set([0, 1]));
   });
@@ -394,7 +395,7 @@ describe('the checks of a server', () => {
   });
 });
 
-function relayed(path: string, count: number): Promise<Record<string, unknown>[]> {
+function relayed(path: string, count: number): Promise<readonly HeardLine[]> {
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let text = '';
@@ -409,7 +410,8 @@ function relayed(path: string, count: number): Promise<Record<string, unknown>[]
       if (lines.length < count) return;
       clearTimeout(limit);
       socket.destroy();
-      resolve(lines.map((line) => JSON.parse(line) as Record<string, unknown>));
+      const parsed = lines.map((line) => parseHeard(line));
+      resolve(parsed.flatMap((line) => (line.kind === 'ok' ? [line.value] : [])));
     });
   });
 }

@@ -18,7 +18,7 @@ import { mirrorStates } from './mirror/report.ts';
 export type Parsed<T> =
   { readonly kind: 'ok'; readonly value: T } | { readonly kind: 'garbage'; readonly says: string };
 
-const epoch = z
+export const epoch = z
   .string()
   .regex(/^\d{1,20}$/)
   .transform((s) => BigInt(s));

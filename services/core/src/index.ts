@@ -22,6 +22,7 @@ export {
   parseRenewal,
 } from './codec.ts';
 export { parseMember } from './member.ts';
+export { heardText, parseHeard, type HeardLine } from './heard-line.ts';
 export { keys, live, past, root } from './keys.ts';
 export type * from './heartbeat.ts';
 export * from './vantage.ts';

@@ -147,6 +147,10 @@ export class Leader {
     return decidesNothing(this.state, renewedEvent(record.server, record, modRevision), now);
   }
 
+  wakesAt(): number {
+    return this.state.wakeAt;
+  }
+
   reason(): string {
     return this.state.judgements.get('g1')?.reason ?? '';
   }

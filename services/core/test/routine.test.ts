@@ -1,7 +1,7 @@
 /** What a leader hears all the time is noted, and judged only when it tells something. */
 
-import { encode, parseRenewal, type RenewalRecord } from '../src/index.ts';
-import { activeOnA, leader } from './leader.ts';
+import { encode, keys, parseRenewal, type GroupRecord, type RenewalRecord, type Row } from '../src/index.ts';
+import { activeOnA, leader, ownedByA, renewal, rows } from './leader.ts';
 
 describe('a renewal of the owner', () => {
   const [report] = activeOnA.groups;
@@ -23,6 +23,35 @@ describe('a renewal of the owner', () => {
 
   it('that comes after a silence is judged', () => {
     expect(leader().passesOver({ ...activeOnA, counter: 2 }, 50n, 20_000)).toBe(false);
+  });
+});
+
+describe('a group that nobody can take', () => {
+  const [report] = activeOnA.groups;
+  /** A could not start it, and rests. */
+  const failed: RenewalRecord = {
+    ...activeOnA,
+    groups: report === undefined ? [] : [{ ...report, state: 'failed', says: 'no disk' }],
+  };
+  const nobodys: GroupRecord = { ...ownedByA, ownership: { kind: 'unowned', epoch: 4n, lastOwner: 'a' } };
+  /** By what is on record, B has not run beside A since it booted (rule 10). */
+  const blocked = (): readonly Row[] =>
+    rows(failed, renewal('b', { bootRevision: 25n })).map((row) =>
+      row.key === keys.group('g1') ? { ...row, value: encode(nobodys) } : row,
+    );
+
+  it('is not judged at every renewal', () => {
+    expect(leader(blocked()).passesOver({ ...failed, counter: 2 }, 50n, 1_500)).toBe(true);
+  });
+
+  it('is given away within a heartbeat of the renewal that allows it', () => {
+    const w = leader(blocked());
+    expect(w.phaseTold()).toBe('blocked');
+    w.renewed('a', { ...failed, counter: 2 }, 50n, 1_500);
+    expect(w.changes()).toEqual([]);
+    expect(w.wakesAt()).toBeLessThanOrEqual(2_500);
+    w.tell({ kind: 'wake' }, w.wakesAt());
+    expect(w.changes()).toHaveLength(1);
   });
 });
 

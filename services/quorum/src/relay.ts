@@ -1,11 +1,10 @@
 /**
- * What the agent of this host hears and sends, as it happens, over a Unix socket: one JSON object per line. Boot
+ * What the agent of this host hears and sends, as it happens, over a Unix socket: one line each (heard-line.ts of core). Boot
  * times are of this host, so they need no translation. When the agent is gone the quorum service is blind, and knows.
  */
 
 import { createConnection, type Socket } from 'node:net';
-import { mirrorStates, type Heartbeat } from '@holdfast/core';
-import * as z from 'zod';
+import { parseHeard, type Heartbeat } from '@holdfast/core';
 
 export interface RelayListener {
   heard(from: string, path: number, heartbeat: Heartbeat): void;
@@ -19,56 +18,6 @@ export interface Relay {
 
 const retryMs = 200;
 const lineBytesMax = 262_144;
-
-const epoch = z
-  .string()
-  .regex(/^\d{1,20}$/)
-  .transform((s) => BigInt(s));
-
-const line = z.object({
-  from: z.string().min(1).max(63),
-  path: z.number().int().min(0).max(15),
-  heartbeat: z.object({
-    kind: z.literal('heartbeat'),
-    sentAt: z.number(),
-    echo: z.object({ sentAt: z.number(), ageMs: z.number() }).nullable(),
-    version: z.string(),
-    bootId: z.string().min(1).max(64).optional(),
-    leaving: z.boolean(),
-    addresses: z.array(z.string()),
-    groups: z.array(
-      z.object({
-        group: z.string(),
-        epoch,
-        state: z.enum(['acquiring', 'active', 'releasing', 'fenced', 'failed']),
-        drained: z.array(z.string()).optional(),
-      }),
-    ),
-    vantage: z.array(
-      z.object({ member: z.string(), path: z.number(), ageMs: z.number(), rttMs: z.number().nullable() }),
-    ),
-    diagnoses: z.array(z.object({ member: z.string(), path: z.number(), says: z.string() })),
-    mirrors: z
-      .array(
-        z.object({
-          mirror: z.string(),
-          epoch,
-          target: z.string(),
-          state: z.enum(mirrorStates),
-          consistent: z.boolean(),
-          behindBytes: z.number(),
-          behindMs: z.number(),
-          totalBytes: z.number(),
-          doneBytes: z.number(),
-          rateBytesPerSecond: z.number(),
-          says: z.string(),
-          export: z.string().optional(),
-          hot: z.object({ count: z.number(), named: z.array(z.string()) }).optional(),
-        }),
-      )
-      .optional(),
-  }),
-});
 
 export function openRelay(path: string, on: RelayListener): Relay {
   let closed = false;
@@ -118,17 +67,7 @@ function lineReader(on: RelayListener): (chunk: string) => void {
 }
 
 function take(text: string, on: RelayListener): void {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    on.garbled('a line of the relay is not JSON');
-    return;
-  }
-  const parsed = line.safeParse(raw);
-  if (!parsed.success) {
-    on.garbled(`a line of the relay is malformed: ${parsed.error.issues[0]?.path.join('.') ?? ''}`);
-    return;
-  }
-  on.heard(parsed.data.from, parsed.data.path, parsed.data.heartbeat);
+  const parsed = parseHeard(text);
+  if (parsed.kind === 'garbage') on.garbled(parsed.says);
+  else on.heard(parsed.value.from, parsed.value.path, parsed.value.heartbeat);
 }

@@ -28,7 +28,7 @@ import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './l
 import { lookAround, nobodyHeard } from './presence.ts';
 import { dissolve, releaseRemoved } from './removed.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
-import { decidesNothing } from './routine.ts';
+import { decidesNothing, judgedAgainBy } from './routine.ts';
 import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
 
@@ -398,7 +398,8 @@ class Turn {
     if (state.readingSince !== null) at(state.readingSince + 2 * storeDeadlineMs);
     const from = this.candidateAt();
     at(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
-    for (const j of state.judgements.values()) if (j.wakeAt !== null) at(j.wakeAt);
+    const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
+    for (const j of state.judgements.values()) at(judgedAgainBy(j, this.now, heartbeatMs)); // O3
     return next === Infinity ? this.now + this.readEveryMs() : next;
   }
 }

@@ -2,9 +2,11 @@
  * Events that a quorum service hears all the time and that decide nothing: a server is heard again, it renewed again, the
  * leader beat again. They postpone what is due later, so no group is judged and the moment to wake stays what it was.
  *
- *   O1  only while every group rests: nothing is being changed, and each judgement waits for a moment that is known
+ *   O1  only while nothing is being changed
  *   O2  only when the same was told a moment ago: after a silence everything is judged anew. Beats are no word of any server:
  *       they only put off who may lead next
+ *   O3  a group that is not active, or whose judgement waits for no moment that is known, is judged again within a heartbeat:
+ *       it may be held by how old something is, or by the revision of a renewal (rule 10), and such news tells of either
  */
 
 import { heartbeatMsOf } from '../agent/state.ts';
@@ -12,12 +14,13 @@ import type { ClusterConfig } from '../config/types.ts';
 import { keys } from '../keys.ts';
 import type { BootMs } from '../names.ts';
 import { isRoutine } from '../vantage.ts';
+import type { Judgement } from './case.ts';
 import type { QuorumEvent } from './events.ts';
 import type { QuorumState } from './state.ts';
 import type { RowChange, StoreView } from './view.ts';
 
 export function decidesNothing(state: QuorumState, event: QuorumEvent, now: BootMs): boolean {
-  if (now >= state.wakeAt || !restful(state)) return false;
+  if (now >= state.wakeAt || isChanging(state)) return false;
   switch (event.kind) {
     case 'heard': {
       const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
@@ -43,14 +46,20 @@ export function decidesNothing(state: QuorumState, event: QuorumEvent, now: Boot
   }
 }
 
+/** O3. When a group that was judged now is judged again at the latest, whatever is heard until then. */
+export function judgedAgainBy({ phase, wakeAt }: Judgement, now: BootMs, heartbeatMs: number): BootMs {
+  const soon = now + heartbeatMs;
+  if (wakeAt === null || wakeAt <= now) return soon;
+  return phase === 'active' ? wakeAt : Math.min(wakeAt, soon);
+}
+
 /** O1. */
-function restful(state: QuorumState): boolean {
-  for (const j of state.judgements.values()) if (j.change !== null || j.wakeAt === null) return false;
-  return true;
+function isChanging(state: QuorumState): boolean {
+  for (const j of state.judgements.values()) if (j.change !== null) return true;
+  return false;
 }
 
 function areRoutine(state: QuorumState, rows: readonly RowChange[], now: BootMs): boolean {
-  for (const j of state.judgements.values()) if (j.phase !== 'active') return false;
   const lateMs = 1.5 * renewMsOf(state.view.config?.value ?? null);
   return rows.every((row) => isRoutineRow(state.view, row, now - lateMs));
 }
