@@ -4,7 +4,7 @@
  *
  * T1. A connection is used only after the server's certificate was judged. T2. A handshake has a deadline: a frozen peer
  * still accepts TCP. T3. The last verdict is kept, so that a failed call can say which certificate problem it was.
- * T4. OpenSSL reads keys and certificates at the first handshake, and once for all who share a Trust: it takes milliseconds.
+ * T4. OpenSSL reads keys and certificates once for all who share a Trust: it takes milliseconds.
  */
 import { CallCredentials, ChannelCredentials, type experimental } from '@grpc/grpc-js';
 import { timingSafeEqual, X509Certificate } from 'node:crypto';
@@ -50,11 +50,13 @@ export class PeerCredentials extends ChannelCredentials {
   authority: string | null = null;
   readonly #trust: Trust;
   readonly #expected: string | undefined;
+  readonly #context: SecureContext;
 
   constructor(trust: Trust, expected?: string) {
     super();
     this.#trust = trust;
     this.#expected = expected;
+    this.#context = contextOf(trust);
   }
 
   override _isSecure(): boolean {
@@ -81,7 +83,7 @@ export class PeerCredentials extends ChannelCredentials {
     return new Promise((fulfil, reject) => {
       const tls = connect({
         socket,
-        secureContext: contextOf(this.#trust),
+        secureContext: this.#context,
         ALPNProtocols: ['h2'],
         // T1: judged below, by name. OpenSSL would want a host name and its own list of authorities.
         rejectUnauthorized: false,

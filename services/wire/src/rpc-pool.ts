@@ -107,8 +107,10 @@ export class RpcPool {
       entries,
       options,
       (entry, signal) => {
+        // P2: to make it takes a moment, too.
+        const { client } = entry;
         const leftMs = Math.max(1, endMs - performance.now());
-        return entry.client.call(method, request, leftMs, { signal });
+        return client.call(method, request, leftMs, { signal });
       },
       (entry) => {
         this.#answered(entry);
