@@ -12,6 +12,7 @@
  *   B6  all are in one folder, so a thread's or a program's entry has a name of its own
  *   B7  a body is ASCII and begins with its mark, the hash of the rest, which is in the seal of its cache
  *   B8  caches are made by a build, not for tests: it takes seconds, and without them all is the same but slower
+ *   B9  what few commands load late is a body of its own, scripts/bundle/seldom.js: the others neither read nor unpack it
  */
 import { createHash } from 'node:crypto';
 import {
@@ -28,15 +29,17 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { cacheOf } from './bundle/compiled.cjs';
 import { makeCaches } from './bundle/caches.js';
+import { instead } from './bundle/instead.js';
+import { leftOut, seldomEntry } from './bundle/seldom.js';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const services = join(root, 'services');
 const folder = join(services, 'cli/dist/bundle');
 const keptMs = 24 * 60 * 60 * 1000;
 
+const command = { holdfast: 'cli/src/main.ts' };
 /** Of the processes, as cli/src/run/programs.ts, cli/src/lab/standing.ts and cli/bin name them. */
 const processes = {
-  holdfast: 'cli/src/main.ts',
   agent: 'agent/src/main.ts',
   guard: 'guard/src/main.ts',
   quorum: 'quorum/src/main.ts',
@@ -64,6 +67,7 @@ const programs = {
   define: { 'import.meta.url': 'ownUrl', 'import.meta.dirname': '__dirname' },
   // B4; and what gRPC would load for what we never ask of it.
   external: ['koffi', 'lmdb', '@node-rs/xxhash', '@grpc/proto-loader'],
+  plugins: [instead],
 };
 
 const within = (places) =>
@@ -92,13 +96,17 @@ const sources = (place) =>
 const skipped = new Set(['dist', 'node_modules', 'test']);
 
 export default async function bundle() {
-  const [made, starter] = await Promise.all([
-    build({ ...programs, entryPoints: entries() }),
+  const [starter, ...made] = await Promise.all([
     build({ ...common, entryPoints: [join(root, 'scripts/bundle/entry.cjs')] }),
+    build({ ...programs, entryPoints: entries() }),
+    build({ ...programs, entryPoints: within(command), plugins: [instead, leftOut] }),
+    build({ ...programs, ...seldomEntry }),
   ]);
   const files = [
     { path: join(folder, 'package.json'), contents: '{ "type": "commonjs" }\n' },
-    ...made.outputFiles.flatMap((file) => filesOf(file, starter.outputFiles[0].contents)),
+    ...made
+      .flatMap(({ outputFiles }) => outputFiles)
+      .flatMap((file) => filesOf(file, starter.outputFiles[0].contents)),
   ];
   mkdirSync(folder, { recursive: true });
   for (const { path, contents } of files) replace(path, Buffer.from(contents));
@@ -108,10 +116,17 @@ export default async function bundle() {
   return bodies;
 }
 
+/** Its text: of what answers the command while its cache is made. */
+async function member() {
+  const entryPoints = [join(root, 'scripts/bundle/member.js')];
+  const { outputFiles } = await build({ ...programs, sourcemap: false, entryPoints });
+  return outputFiles[0].contents;
+}
+
 /** B5, B7. Of a file that esbuild made. */
 function filesOf({ path, contents, text }, starter) {
   if (!path.endsWith('.js') || contents.length < smallBytes) return [{ path, contents }];
-  const body = ascii(text);
+  const body = `${before}${ascii(text)}${after}`;
   return [
     { path: path.replace(/\.js$/, '.cjs'), contents: `${markOf(body)}${body}` },
     { path, contents: starter },
@@ -121,6 +136,14 @@ function filesOf({ path, contents, text }, starter) {
 /** Where esbuild leaves others, which is in comments and regular expressions, an escape means the same. */
 const ascii = (text) =>
   text.replace(/[^\0-\x7f]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
+
+/**
+ * A function, so that V8 gets the text as it was read (compiled.cjs). Node's own loader, which has a `module`, calls it. In
+ * the first line, so that the lines of a source map fit.
+ */
+const names = 'exports, require, module, __filename, __dirname';
+const before = `(typeof module === 'undefined' ? (body) => body : (body) => body(${names}))(function (${names}) {`;
+const after = '\n});\n';
 
 /** In the first line, so that the lines of a source map fit. */
 const markOf = (body) => `/*${createHash('sha256').update(body).digest('hex')}*/`;
@@ -142,4 +165,5 @@ function removeOld(current) {
   }
 }
 
-if (resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url)) await makeCaches(await bundle()); // B8.
+if (resolve(process.argv[1] ?? '') === fileURLToPath(import.meta.url))
+  await makeCaches(await bundle(), await member()); // B8.

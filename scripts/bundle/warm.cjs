@@ -7,7 +7,7 @@ const { createRequire } = require('node:module');
 const { workerData } = require('node:worker_threads');
 const { cacheOf, compiled } = require('./compiled.cjs');
 
-const { body, kind, keeps } = workerData;
+const { body, kind, keeps, lines } = workerData;
 const { run, toCache } = compiled(body);
 process.once('exit', () => {
   if (!keeps) return;
@@ -17,6 +17,13 @@ process.once('exit', () => {
 });
 const made = { exports: {} };
 run(made, createRequire(body));
-// A command is called by its bin. The entry of a thread would wait for what to do.
-if (kind === 'command') void made.exports.main(process.argv.slice(2));
+// A command is called by its bin, and ends the process. The entry of a thread would wait for what to do.
+if (kind === 'command') void inTurn(made.exports);
+// Each is loaded by being looked at.
+if (kind === 'parts') Object.values(made.exports);
 if (kind === 'thread') process.exit();
+
+async function inTurn({ main, processSurroundings, runCommandLine }) {
+  for (const line of lines.slice(0, -1)) await runCommandLine(line, processSurroundings());
+  await main(lines.at(-1));
+}

@@ -164,7 +164,8 @@ async function readRecord(directory: string): Promise<Opened<MemberRecord>> {
     if (!(error instanceof SyntaxError)) throw error;
     return problem('invalid', file, 'is not JSON; it may be half-written', rejoin);
   }
-  const parsed = memberRecordSchema.safeParse(json);
+  // Read once: zod would take longer to compile a parser than to do without.
+  const parsed = memberRecordSchema.safeParse(json, { jitless: true });
   if (parsed.success) return ok(parsed.data);
   const format: unknown = typeof json === 'object' && json !== null ? Reflect.get(json, 'format') : undefined;
   if (typeof format === 'number' && format > 1) {

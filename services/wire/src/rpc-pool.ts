@@ -32,9 +32,32 @@ export interface PoolCallOptions extends CallOptions {
   readonly hedgeMs: number;
 }
 
-interface Entry {
+/** A member and the connection to it, which is made when it is first asked: most pools ask one member. */
+class Entry {
   readonly member: PoolMember;
-  readonly client: RpcClient;
+  readonly #trust: Trust;
+  #client: RpcClient | null = null;
+  #closed = false;
+
+  constructor(trust: Trust, member: PoolMember) {
+    this.#trust = trust;
+    this.member = member;
+  }
+
+  get client(): RpcClient {
+    if (this.#client !== null) return this.#client;
+    const { addresses, port, id, here = false } = this.member;
+    const client = new RpcClient({ trust: this.#trust, addresses, port, member: id, here });
+    // Whoever still asks hears it from the connection.
+    if (this.#closed) client.close();
+    this.#client = client;
+    return client;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#client?.close();
+  }
 }
 
 const nearestAgainMs = 10_000;
@@ -53,9 +76,9 @@ export class RpcPool {
   update(members: readonly PoolMember[]): void {
     const before = this.#entries;
     this.#entries = members.map(
-      (member) => before.find((entry) => sameMember(entry.member, member)) ?? this.#connect(member),
+      (member) => before.find((entry) => sameMember(entry.member, member)) ?? new Entry(this.#trust, member),
     );
-    for (const entry of before) if (!this.#entries.includes(entry)) entry.client.close();
+    for (const entry of before) if (!this.#entries.includes(entry)) entry.close();
   }
 
   get members(): readonly PoolMember[] {
@@ -84,8 +107,10 @@ export class RpcPool {
       entries,
       options,
       (entry, signal) => {
+        // P2: to make it takes a moment, too.
+        const { client } = entry;
         const leftMs = Math.max(1, endMs - performance.now());
-        return entry.client.call(method, request, leftMs, { signal });
+        return client.call(method, request, leftMs, { signal });
       },
       (entry) => {
         this.#answered(entry);
@@ -115,13 +140,8 @@ export class RpcPool {
   }
 
   close(): void {
-    for (const entry of this.#entries) entry.client.close();
+    for (const entry of this.#entries) entry.close();
     this.#entries = [];
-  }
-
-  #connect(member: PoolMember): Entry {
-    const { addresses, port, id, here = false } = member;
-    return { member, client: new RpcClient({ trust: this.#trust, addresses, port, member: id, here }) };
   }
 
   /** P4. */

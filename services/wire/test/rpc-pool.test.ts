@@ -155,6 +155,15 @@ describe('a pool of quorum services', () => {
     expect([a.asked, b.asked]).toEqual([1, 1]);
   });
 
+  it('asks nobody more once it is closed', async () => {
+    const [a, b] = [await voter('a', 'mute'), await voter('b')];
+    const closed = pool(a.place, b.place);
+    const answer = closed.call(renew, renewOf('me'), { deadlineMs: 1500, hedgeMs: 100 });
+    closed.close();
+    expect((await answer).kind).toBe('error');
+    expect(b.asked).toBe(0);
+  });
+
   it('can be called off', async () => {
     const a = await voter('a', 'mute');
     const stop = new AbortController();
