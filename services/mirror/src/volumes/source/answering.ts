@@ -6,6 +6,8 @@
  *       which is said
  *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost; and nobody ever waits for
  *       a copy elsewhere, with which nobody takes over
+ *   W4  from the moment the mark that ends its resync is under way, nothing is answered that a target lacks: it may call itself
+ *       in step, and be taken over to, before its source hears so
  */
 
 import { outcome } from '../nbd/protocol.ts';
@@ -22,6 +24,8 @@ export interface SyncTerms {
 export interface AnsweringTarget {
   readonly member: string;
   readonly inStep: boolean;
+  /** W4. */
+  readonly isMarked: boolean;
   readonly receivedSequence: number;
   readonly durableSequence: number;
   /** Since when it is not in step; null: it is. */
@@ -93,8 +97,11 @@ export class Answering {
   #least(of: 'receivedSequence' | 'durableSequence'): number {
     let least = Infinity;
     if (!this.isSync) return least; // W1
-    for (const target of this.#targets())
-      if (!target.elsewhere) least = Math.min(least, target.inStep ? target[of] : this.#without(target));
+    for (const target of this.#targets()) {
+      if (target.elsewhere) continue;
+      if (target.inStep || target.isMarked) least = Math.min(least, target[of]);
+      if (!target.inStep) least = Math.min(least, this.#without(target));
+    }
     return least;
   }
 

@@ -86,6 +86,11 @@ export class VolumeLine {
     return this.#phase.kind === 'in-step';
   }
 
+  /** Its target may be in step by now, which only an answer will tell (answering.ts, W4). */
+  get isMarked(): boolean {
+    return this.#phase.kind === 'resync' && this.#phase.mark !== null;
+  }
+
   /** Whether it forwards what is written. */
   get forwarding(): boolean {
     return this.#phase.kind === 'resync' || this.#phase.kind === 'in-step';
@@ -261,9 +266,7 @@ export class VolumeLine {
 
   #run(): void {
     if (this.#running !== null || !this.#wanted()) return;
-    this.#running = this.#dialAgain().finally(() => {
-      this.#running = null;
-    });
+    this.#running = this.#dialAgain().finally(() => (this.#running = null));
   }
 
   async #dialAgain(): Promise<void> {
