@@ -37,6 +37,7 @@ export const volumeParts = [
   'sync',
   'resync',
   'lag',
+  'restart',
   'takeover',
   'memory',
 ] as const;

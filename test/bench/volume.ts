@@ -8,6 +8,7 @@ import { tellError, type Say } from './series.ts';
 import { fill, fio, flushed, random, sequential, single, type Job, type Measured } from './volume/fio.ts';
 import { volumeLag } from './volume/lag.ts';
 import { volumeMemory } from './volume/memory.ts';
+import { volumeRestart } from './volume/restart.ts';
 import { volumeTakeover } from './volume/takeover.ts';
 import { stageNbdkit, stageVolume, type VolumeStage, type VolumeTerms } from './volume/stage.ts';
 
@@ -72,6 +73,7 @@ export async function volumeFigures(plan: VolumePlan, say: Say): Promise<readonl
         if (plan.parts.includes(against.id)) found.push(await compare(ground, against, plan, say));
       if (plan.parts.includes('resync')) found.push(await resync(ground, plan, say));
       if (plan.parts.includes('lag')) found.push(await volumeLag(ground, plan, say));
+      if (plan.parts.includes('restart')) found.push(await volumeRestart(ground, plan, say));
       if (plan.parts.includes('memory')) found.push(await volumeMemory(ground, plan, say));
     });
     if (plan.parts.includes('takeover')) found.push(await volumeTakeover(plan, say));

@@ -6,7 +6,17 @@ import { sh } from './mirrored.ts';
 import { Loops } from './loops.ts';
 import { stories, type Scene } from './story.ts';
 import { until } from './until.ts';
-import { disk, exportAt, fileSystem, imageOf, inStep, volumeLines, volumeMiB, Writer } from './volumes.ts';
+import {
+  disk,
+  exportAt,
+  fileSystem,
+  imageOf,
+  inStep,
+  qemuWrites,
+  volumeLines,
+  volumeMiB,
+  Writer,
+} from './volumes.ts';
 import type { Status, World } from './world.ts';
 
 const takeoverMs = 5_000;
@@ -177,10 +187,11 @@ describe('a group with a volume', () => {
     await expect(sh(world, standby, `nbdinfo '${other.export}'`)).rejects.toThrow();
   });
 
-  story('goes on where it was when the mirror process dies', 90_000, async (scene) => {
+  story('goes on where it was when the mirror process dies', 180_000, async (scene) => {
     const { world, owner, standby } = scene;
     const { socket } = await ready(scene);
     const writer = new Writer(world, owner, socket);
+    const qemu = qemuWrites(world, owner, socket);
     await writer.wrote(200, stepMs);
     for (let i = 0; i < 3; i += 1) {
       await world.lab.host(owner).killProcess(world.mustPid(owner, 'mirror'));
@@ -188,6 +199,7 @@ describe('a group with a volume', () => {
       await inStep(world, standby, stepMs);
     }
     expect(writer.error).toBeNull();
+    expect(await qemu.end()).not.toContain('failed');
     expect((await world.status('w')).groups['d3']).toMatchObject({ owner, phase: 'active' });
     writer.stop();
     expect(writer.missing(imageOf(world, owner))).toEqual([]);

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { argv } from './config.ts';
+import { sh } from './mirrored.ts';
 import { until } from './until.ts';
 import type { Status, World } from './world.ts';
 
@@ -11,6 +12,7 @@ export const disk = 'd3/disk';
 export const volumeMiB = 32;
 const image = '/srv/disk.img';
 const blockBytes = 4_096;
+const qemuMsMax = 180_000;
 const writer = join(import.meta.dirname, 'programs/volume-writer.js');
 
 /** Lines of a group. */
@@ -23,6 +25,34 @@ export function inStep(world: World, target: string, limitMs: number): Promise<S
     const copy = status.groups['d3']?.mirrors['disk']?.targets[target];
     return copy?.state === 'replicating' && copy.consistent && copy.behindBytes === 0;
   });
+}
+
+/**
+ * One write after the other by qemu, which connects again by itself when it is told to. `end` answers what it said; it rejects when
+ * one failed.
+ */
+export function qemuWrites(
+  world: World,
+  host: string,
+  socket: string,
+): { readonly end: () => Promise<string> } {
+  const stop = '/srv/qemu-stop';
+  const options = `driver=nbd,server.type=unix,server.path=${socket},export=disk,reconnect-delay=60`;
+  const script = `rm -f ${stop}; while [ ! -e ${stop} ]; do echo 'write -f -P 7 24M 4k'; sleep 0.02; done |
+    qemu-io --image-opts ${options}`;
+  const ran = world.lab.host(host).exec(['sh', '-ec', script], { timeoutMs: qemuMsMax });
+  const said = ran.then(({ status, stdout, stderr }) => {
+    if (status !== 0)
+      throw new Error(`qemu-io on ${host}: status ${String(status)}: ${stderr} ${stdout.slice(-500)}`);
+    return stdout;
+  });
+  said.catch(() => undefined); // Whoever ends it hears so.
+  return {
+    end: async () => {
+      await sh(world, host, `touch ${stop}`);
+      return said;
+    },
+  };
 }
 
 /** A file system on the volume: made the first time, then mounted at /srv/db. */

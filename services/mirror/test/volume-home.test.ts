@@ -1,9 +1,19 @@
 /** Where a volume lies on its member, and when an image is made. */
-import { existsSync, mkdtempSync, rmSync, unlinkSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { openTargetPlace, runKept, type VolumeHome, type VolumeOrder } from '../src/process/volume-home.ts';
-import type { VolumePlace } from '../src/process/volume-home.ts';
+import type { ThreadedExport } from '../src/process/threaded-export.ts';
+import {
+  openSource,
+  openTargetPlace,
+  runKept,
+  type VolumeHome,
+  type VolumeOrder,
+  type VolumePlace,
+} from '../src/process/volume-home.ts';
+import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
+import { Overwriting } from '../src/volumes/target/overwriting.ts';
 
 let folder: string;
 let home: VolumeHome;
@@ -52,4 +62,39 @@ it('one that is missing later is a disk that is missing', async () => {
   unlinkSync(order.dataset.path);
   expect(await openTargetPlace(home, order)).toMatchObject({ kind: 'failed' });
   expect(existsSync(order.dataset.path)).toBe(false);
+});
+
+it('what a resync left unfinished is taken back before a mirror that was taken away comes back as a source', async () => {
+  const place = await opened();
+  const { ground, store, disk } = place;
+  const contents = randomBytes(order.dataset.sizeBytes);
+  store.write(contents, 0);
+  await ground.save({ epoch: 1n, history: [{ epoch: 1n, sequence: 5 }], consistent: true });
+  const says = (): undefined => undefined;
+  const kept = new KeptBlocks(disk, 1 << 30);
+  const overwriting = new Overwriting({
+    ...{ ground, store, kept, says },
+    undoBytesMax: () => 1 << 30,
+    nowMs: () => 0,
+  });
+  await overwriting.begin(await ground.peer('anna'), 5);
+  expect(await overwriting.save([{ offset: 4_096, length: 65_536 }])).toBe('');
+  store.write(randomBytes(65_536), 4_096);
+  overwriting.close();
+  kept.close();
+  close(place);
+
+  const exporting = {
+    wake: () => undefined,
+    listen: () => Promise.resolve(''),
+    close: () => undefined,
+  } as unknown as ThreadedExport;
+  const role = { kind: 'source', epoch: 2n, grantUntil: null, targets: [] } as const;
+  const source = await openSource(home, order, role, exporting, says);
+  if (source.kind === 'failed') throw new Error(source.says);
+  await source.side.close('over');
+  expect(readFileSync(order.dataset.path).equals(contents)).toBe(true);
+  const next = await opened();
+  expect(next.ground.record.undoTo).toBeNull();
+  close(next);
 });

@@ -113,6 +113,21 @@ it('keeps its own when a person opens it by force in the middle of that', async 
   ground.close();
 });
 
+it('is not held up by what is kept of former lives, though that is more than may be kept by now', async () => {
+  await bertGoesOn({});
+  await anna.openTarget();
+  await inStep(bert, anna);
+  expect(anna.target?.kept.count).toBeGreaterThan(0);
+  anna.cut();
+  await until('it is missed', () => bert.source?.rows()[0]?.state === 'disconnected');
+  anna.target?.setRoom(1);
+  if (bert.source === null) throw new Error('bert is no source');
+  await submit(bert.source, writeOf(0, randomBytes(4_096)));
+  anna.mend();
+  await inStep(bert, anna);
+  expect(anna.contents().equals(bert.contents())).toBe(true);
+});
+
 it('lists nothing when it was in step, and died before its bits were cleared', async () => {
   await bertGoesOn({});
   await anna.openTarget();

@@ -4,6 +4,8 @@
  *
  *   H1  records of another store than the one that is there (volumes/store/likeness.ts) are not believed: a target begins anew,
  *       and an owner does not open it until a person confirms that it is meant so
+ *   H2  what a resync left unfinished is taken back before a source opens. Who takes over has done that when promoted, but a
+ *       mirror that was taken away meanwhile and comes back was not
  */
 
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
@@ -17,6 +19,7 @@ import { VolumeSource } from '../volumes/source/volume-source.ts';
 import { bootTimeMs } from '../os/boot-time.ts';
 import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
 import { likenessOf, strangerSays } from '../volumes/store/likeness.ts';
+import { Overwriting } from '../volumes/target/overwriting.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
 import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.ts';
@@ -146,8 +149,10 @@ export async function openSource(
   }
   const lines = new Lines(home.credentials);
   const { mode, onTargetLoss, targetLossMs } = order.dataset;
-  const kept = new KeptBlocks(disk, roomFor(home, order));
+  let kept: KeptBlocks | null = null;
   try {
+    kept = new KeptBlocks(disk, roomFor(home, order));
+    await takeBack(place.side, kept, (sentence) => says(`${order.mirror}: ${sentence}`));
     const made = await VolumeSource.open(store, ground, {
       name: order.mirror,
       cluster: home.cluster,
@@ -168,8 +173,25 @@ export async function openSource(
     });
   } catch (error) {
     lines.close();
-    kept.close();
+    kept?.close();
+    ground.close();
+    store.close();
     return refused(error);
+  }
+}
+
+/** H2. Usually there is nothing. */
+async function takeBack(
+  { ground, store }: VolumePlace,
+  kept: KeptBlocks,
+  says: (sentence: string) => void,
+): Promise<void> {
+  const ports = { ground, store, kept, undoBytesMax: () => 0, nowMs: Date.now, says };
+  const overwriting = new Overwriting(ports);
+  try {
+    if (overwriting.active) await overwriting.rollBack();
+  } finally {
+    overwriting.close();
   }
 }
 
@@ -202,7 +224,7 @@ function refusal(stranger: string, mirror: string): string {
 }
 
 /** What the disk says is a reason; anything else is a mistake. */
-function refused(error: unknown): Opened<never> {
+export function refused(error: unknown): Opened<never> {
   if (errorCode(error) === '') throw error;
   return { kind: 'failed', says: errorText(error) };
 }

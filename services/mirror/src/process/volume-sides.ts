@@ -3,7 +3,7 @@
 import type { VolumeDataset } from '@holdfast/core';
 import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import { VolumeTarget } from '../volumes/target/volume-target.ts';
-import type { Opened, Sides, SidesPorts } from './side.ts';
+import type { Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
 import { TargetRoleSide } from './target-role.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { OffHost } from './off-host.ts';
@@ -15,9 +15,12 @@ import {
   noteLikeness,
   notSource,
   openTargetPlace,
+  refused,
   roomFor,
   runKept,
   type VolumeHome,
+  type VolumeOrder,
+  type VolumePlace,
 } from './volume-home.ts';
 import { ThreadedSource } from './threaded-source.ts';
 
@@ -33,12 +36,30 @@ export function volumeSides(
   const target: Sides<VolumeDataset>['target'] = async (order, role) => {
     const place = await openTargetPlace(home, order);
     if (place.kind === 'failed') return place;
-    const { store, disk, ground, stranger } = place.side;
+    const { disk, ground, store, stranger } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
+    let blocks: KeptBlocks | null = null;
+    try {
+      blocks = new KeptBlocks(disk, roomFor(home, order));
+      return { kind: 'open', side: targetOn(place.side, blocks, order, role) };
+    } catch (error) {
+      // The disk of the records: it is tried again.
+      blocks?.close();
+      ground.close();
+      store.close();
+      return refused(error);
+    }
+  };
+
+  const targetOn = (
+    { store, disk, ground, stranger }: VolumePlace,
+    blocks: KeptBlocks,
+    order: VolumeOrder,
+    role: TargetRole | null,
+  ): TargetSide => {
     let { keepMaxBytes } = order;
     let ordered = role;
-    let roomBytes = roomFor(home, order);
-    const blocks = new KeptBlocks(disk, roomBytes);
+    let roomBytes = blocks.maxBytes;
     const made = new VolumeTarget({
       name: order.mirror,
       cluster: record.cluster,
@@ -63,30 +84,28 @@ export function volumeSides(
       overlayBytesMax: () => roomBytes,
       ...{ socketPath: offHostSocketOf(path, mirror), atRest: () => made.atRest(), says },
     });
-    return opened(
-      new TargetRoleSide(order, role, {
-        offHost,
-        // Nobody looks for what others write to its device, which is open exclusively, or to its image.
-        notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
-        target: made,
-        choose: () => made.choose(),
-        changed: (now) => {
-          ordered = now.role.kind === 'target' ? now.role : null;
-          if (now.keepMaxBytes === keepMaxBytes) return;
-          keepMaxBytes = now.keepMaxBytes;
-          roomBytes = roomFor(home, { ...order, keepMaxBytes });
-          made.setRoom(roomBytes);
-        },
-        divergence: async (run, ports) =>
-          isOfDivergence(run)
-            ? runBlocks(blocks, run, self, ports, [...made.apart()])
-            : notSource(self, order.mirror),
-        door,
-        self,
-        says,
-        closed: () => Promise.resolve(),
-      }),
-    );
+    return new TargetRoleSide(order, role, {
+      offHost,
+      // Nobody looks for what others write to its device, which is open exclusively, or to its image.
+      notes: () => ({ foreign: null, unprotected: '', keptEntries: blocks.count, keptBytes: blocks.bytes }),
+      target: made,
+      choose: () => made.choose(),
+      changed: (now) => {
+        ordered = now.role.kind === 'target' ? now.role : null;
+        if (now.keepMaxBytes === keepMaxBytes) return;
+        keepMaxBytes = now.keepMaxBytes;
+        roomBytes = roomFor(home, { ...order, keepMaxBytes });
+        made.setRoom(roomBytes);
+      },
+      divergence: async (run, ports) =>
+        isOfDivergence(run)
+          ? runBlocks(blocks, run, self, ports, [...made.apart()])
+          : notSource(self, order.mirror),
+      door,
+      self,
+      says,
+      closed: () => Promise.resolve(),
+    });
   };
 
   return {
@@ -98,5 +117,3 @@ export function volumeSides(
     release: () => '',
   };
 }
-
-const opened = <Side>(side: Side): Opened<Side> => ({ kind: 'open', side });

@@ -119,7 +119,12 @@ export class VolumeGround {
     heat: Heat = usualHeat,
   ): Promise<VolumeGround> {
     const ground = new VolumeGround(disk, sizeBytes, chunkBytes, heat);
-    await ground.#fold(volume);
+    try {
+      await ground.#fold(volume);
+    } catch (error) {
+      ground.close();
+      throw error;
+    }
     return ground;
   }
 
@@ -149,8 +154,7 @@ export class VolumeGround {
     const text = JSON.stringify(record, (_key, value: unknown) =>
       typeof value === 'bigint' ? value.toString() : value,
     );
-    this.#slots.write(Buffer.from(text));
-    await this.#store.sync();
+    await this.#slots.replace(Buffer.from(text));
     this.#record = record;
   }
 
@@ -168,6 +172,8 @@ export class VolumeGround {
   async peer(name: string): Promise<PeerBitmap> {
     const known = this.#peers.get(name);
     if (known !== undefined) return known;
+    // A life that ended while it dropped this one may have left its bitmap, and the stamp in that (G2).
+    this.disk.remove(nameOf(name));
     const made = new PeerBitmap(this.disk, name, this.sizeBytes, this.chunkBytes);
     await made.save();
     await made.grow(this.sizeBytes);

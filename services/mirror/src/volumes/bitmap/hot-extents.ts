@@ -197,8 +197,7 @@ export class HotExtents {
     } else await this.#write(extents);
   }
 
-  async #write(extents: readonly number[], bound = this.#sequenceBound): Promise<void> {
-    this.#slots.write(Buffer.from(JSON.stringify({ sequenceBound: bound, extents })));
-    await this.#store.sync();
+  #write(extents: readonly number[], bound = this.#sequenceBound): Promise<void> {
+    return this.#slots.replace(Buffer.from(JSON.stringify({ sequenceBound: bound, extents })));
   }
 }

@@ -148,8 +148,7 @@ export class PeerBitmap {
     }
     if ((stamp === null || stamp === this.#stamp) && chunks === this.#chunksTold) return;
     this.#stamp = stamp ?? this.#stamp;
-    this.#writeHeader(chunks); // B4
-    await this.#store.sync();
+    await this.#writeHeader(chunks); // B4
     this.#chunksTold = chunks;
   }
 
@@ -177,9 +176,9 @@ export class PeerBitmap {
     this.#allStale();
   }
 
-  #writeHeader(chunks: number): void {
+  #writeHeader(chunks: number): Promise<void> {
     const { chunkBytes } = this;
-    this.#slots.write(Buffer.from(JSON.stringify({ stamp: this.#stamp, chunkBytes, chunks })));
+    return this.#slots.replace(Buffer.from(JSON.stringify({ stamp: this.#stamp, chunkBytes, chunks })));
   }
 
   #writePage(page: number, extra: readonly number[]): void {

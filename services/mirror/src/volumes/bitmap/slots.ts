@@ -2,8 +2,9 @@
  * A small record that is replaced as a whole and survives a power cut at any moment: two slots, written in turn, each
  * with a number and a checksum. The one with the higher number that is whole is the record.
  *
- *   R1  the slot that is written is never the one that holds the record: torn, the record before it stands
- *   R2  the record counts as replaced when the store was synced after write()
+ *   R1  the slot that is written is never the one that holds the record: torn, the record before it stands. One that could not
+ *       be written, or synced, is written again
+ *   R2  the record counts as replaced when the store was synced after that
  */
 
 import { xxh3 } from '@node-rs/xxhash';
@@ -40,18 +41,20 @@ export class Slots {
     return newest;
   }
 
-  /** R1. Throws for a record that is too large for a slot. */
-  write(payload: Buffer): void {
+  /** R1, R2. One call at a time. Rejects with what the disk says, and for a record that is too large for a slot. */
+  async replace(payload: Buffer): Promise<void> {
     const bytes = Buffer.alloc(headerBytes + payload.length);
     if (bytes.length > this.#slotBytes) throw new Error(`a record of ${String(payload.length)} bytes`);
     this.#number += 1;
-    this.#slot = 1 - this.#slot;
+    const slot = 1 - this.#slot;
     bytes.writeUInt32BE(magic, 0);
     bytes.writeUInt32BE(payload.length, 4);
     bytes.writeUIntBE(this.#number, 10, 6);
     payload.copy(bytes, headerBytes);
     bytes.writeBigUInt64BE(checksumOf(bytes), 16);
-    this.#store.write(bytes, this.#slot * this.#slotBytes);
+    this.#store.write(bytes, slot * this.#slotBytes);
+    await this.#store.sync();
+    this.#slot = slot;
   }
 }
 

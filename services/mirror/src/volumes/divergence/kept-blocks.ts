@@ -6,7 +6,8 @@
  *
  *   K1  keep() resolves when everything is durable
  *   K2  the contents together stay below `maxBytes`; whoever adds asks `fits` first
- *   K3  nothing goes except by discard(), which a person calls
+ *   K3  nothing goes except by discard(), which a person calls: neither what is added meanwhile, nor what lies behind what
+ *       goes. An entry without its contents would end the log, so it is marked durably before they go
  */
 
 import { xxh3 } from '@node-rs/xxhash';
@@ -48,11 +49,19 @@ export class KeptBlocks {
   #listed: readonly KeptRange[] | null = null;
   #store: Store | null = null;
   #end = 0;
+  /** Calls of keep() that are under way. */
+  #adding = 0;
 
   constructor(disk: Disk, maxBytes: number) {
     this.#disk = disk;
     this.maxBytes = maxBytes;
-    if (disk.exists(name)) this.#read(this.#open());
+    if (!disk.exists(name)) return;
+    try {
+      this.#read(this.#open());
+    } catch (error) {
+      this.close();
+      throw error;
+    }
   }
 
   get bytes(): number {
@@ -71,16 +80,23 @@ export class KeptBlocks {
 
   /** K1. A range that is kept of this epoch already is not kept again: what was first is what existed only here. */
   async keep(contents: Iterable<KeptContents>, epoch: Epoch, nowMs: number): Promise<void> {
-    const store = this.#open();
-    const added: Entry[] = [];
-    for (const one of contents) {
-      if (this.#entries.some((e) => e.epoch === epoch && e.offset === one.offset && e.length === one.length))
-        continue;
-      added.push(this.#append(store, one, epoch, nowMs));
+    this.#adding += 1;
+    try {
+      const store = this.#open();
+      const added: Entry[] = [];
+      for (const one of contents) {
+        if (
+          this.#entries.some((e) => e.epoch === epoch && e.offset === one.offset && e.length === one.length)
+        )
+          continue;
+        added.push(this.#append(store, one, epoch, nowMs));
+      }
+      await store.sync();
+      this.#entries.push(...added);
+      this.#listed = null;
+    } finally {
+      this.#adding -= 1;
     }
-    await store.sync();
-    this.#entries.push(...added);
-    this.#listed = null;
   }
 
   /** Neighbours of one epoch are one. */
@@ -117,20 +133,22 @@ export class KeptBlocks {
     const gone = range === null ? this.#entries : this.#of(range);
     this.#entries = this.#entries.filter((entry) => !gone.includes(entry));
     this.#listed = null;
-    if (this.#entries.length === 0) {
+    if (this.#entries.length === 0 && this.#adding === 0) {
       this.close();
       this.#disk.remove(name);
       this.#end = 0;
       return;
     }
     const store = this.#open();
-    for (const { at, stored } of gone) {
+    for (const { at } of gone) {
       const header = Buffer.alloc(headerBytes);
       store.read(header, at);
       header[4] = (header[4] ?? 0) | flags.discarded;
       store.write(header, at);
-      if (stored > 0) store.zero(at + headerBytes, stored, true);
     }
+    await store.sync(); // K3
+    if (this.#store !== store) return; // Everything was discarded meanwhile.
+    for (const { at, stored } of gone) if (stored > 0) store.zero(at + headerBytes, stored, true);
     await store.sync();
   }
 

@@ -4,10 +4,10 @@
  *   W1  async: nobody. sync: every target in step has received a write, and has a flush durable
  *   W2  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block),
  *       which is said
- *   W4  a target counts from the moment it was sent the mark that makes its copy count (volume-line.ts), and not only when it has
- *       said so: it may be taken over to meanwhile, and has everything that was answered before the mark
  *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost; and nobody ever waits for
  *       a copy elsewhere, with which nobody takes over
+ *   W4  from the moment the mark that ends its resync is under way, nothing is answered that a target lacks: it may call itself
+ *       in step, and be taken over to, before its source hears so
  */
 
 import { outcome } from '../nbd/protocol.ts';
@@ -24,8 +24,8 @@ export interface SyncTerms {
 export interface AnsweringTarget {
   readonly member: string;
   readonly inStep: boolean;
-  /** W4. It is in step, or was told that it is. */
-  readonly counts: boolean;
+  /** W4. */
+  readonly isMarked: boolean;
   readonly receivedSequence: number;
   readonly durableSequence: number;
   /** Since when it is not in step; null: it is. */
@@ -97,8 +97,11 @@ export class Answering {
   #least(of: 'receivedSequence' | 'durableSequence'): number {
     let least = Infinity;
     if (!this.isSync) return least; // W1
-    for (const target of this.#targets())
-      if (!target.elsewhere) least = Math.min(least, target.counts ? target[of] : this.#without(target));
+    for (const target of this.#targets()) {
+      if (target.elsewhere) continue;
+      if (target.inStep || target.isMarked) least = Math.min(least, target[of]);
+      if (!target.inStep) least = Math.min(least, this.#without(target));
+    }
     return least;
   }
 

@@ -86,9 +86,9 @@ export class VolumeLine {
     return this.#phase.kind === 'in-step';
   }
 
-  /** It may be taken over to as a copy in step: from when it is sent the mark that says so (answering.ts, W4). */
-  get counts(): boolean {
-    return this.inStep || (this.#phase.kind === 'resync' && this.#phase.mark !== null);
+  /** Its target may be in step by now, which only an answer will tell (answering.ts, W4). */
+  get isMarked(): boolean {
+    return this.#phase.kind === 'resync' && this.#phase.mark !== null;
   }
 
   /** Whether it forwards what is written. */

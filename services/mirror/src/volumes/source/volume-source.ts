@@ -126,19 +126,23 @@ export class VolumeSource {
     ];
   }
 
-  /** Store and ground are closed with it. */
+  /** Store and ground are closed with it, and when it can't be opened. */
   static async open(store: Store, ground: VolumeGround, options: VolumeSourceOptions): Promise<VolumeSource> {
     const { epoch, targets } = options;
-    await ground.save({
-      epoch,
-      history: ground.historyAt(epoch, ground.sequence),
-      consistent: true,
-      ownEpoch: epoch,
-      choice: null,
-    });
-    const source = new VolumeSource(store, ground, options);
-    await source.change(targets);
-    return source;
+    const history = ground.historyAt(epoch, ground.sequence);
+    let source: VolumeSource | null = null;
+    try {
+      await ground.save({ epoch, history, consistent: true, ownEpoch: epoch, choice: null });
+      source = new VolumeSource(store, ground, options);
+      await source.change(targets);
+      return source;
+    } catch (error) {
+      // Half open it would go on writing to targets, beside the one that is opened next.
+      await source?.close();
+      ground.close();
+      store.close();
+      throw error;
+    }
   }
 
   get sizeBytes(): number {

@@ -7,6 +7,7 @@
  *   F4  one call writes at most `pieceBytes`: the kernel caches what a call writes in pages as large as that, and on ext4 each
  *       later write of 4 KiB goes through all blocks of its page: 31 µs in one of 1 MiB, 9 in one of 128 KiB. Smaller pieces gain
  *       little there, and cost writes of 1 MiB half as much again
+ *   F5  closed, it touches nothing: its descriptor may be another file's by then
  */
 
 import {
@@ -49,15 +50,17 @@ export interface SharedFile {
   readonly sizeBytes: number;
 }
 
+const closed = -1;
+
 export class FileStore implements Store {
-  readonly #fd: number;
+  #descriptor: number;
   readonly #device: boolean;
   #sizeBytes: number;
   #canZero = true;
   #canPunch = true;
 
   private constructor(fd: number, device: boolean, sizeBytes: number) {
-    this.#fd = fd;
+    this.#descriptor = fd;
     this.#device = device;
     this.#sizeBytes = sizeBytes;
   }
@@ -185,7 +188,15 @@ export class FileStore implements Store {
   }
 
   close(): void {
-    closeSync(this.#fd);
+    if (this.#descriptor === closed) return;
+    closeSync(this.#descriptor);
+    this.#descriptor = closed;
+  }
+
+  /** F5. */
+  get #fd(): number {
+    if (this.#descriptor === closed) throw new OsError('EBADF', 'use of a store', null);
+    return this.#descriptor;
   }
 
   /** never: it can't do that at all. refused: not with this range, as a device with parts of its blocks. */

@@ -56,7 +56,7 @@ export class Overwriting {
   get stuck(): string {
     const { kept } = this.#ports;
     const ownBytes = this.#own?.contentBytes ?? 0;
-    if (kept.fits(ownBytes)) return '';
+    if (ownBytes === 0 || kept.fits(ownBytes)) return '';
     return (
       `what only exists here does not fit into the store of diverged blocks: ${kept.bytes + ownBytes} of ` +
       `${kept.maxBytes} bytes are needed; discard some, or raise keepMax`

@@ -74,6 +74,8 @@ export class VolumeTarget {
   readonly #overwriting: Overwriting;
   readonly #choice: Choice;
   #applying: Applying | null = null;
+  /** The one whose source it is, or was to the end, in step with; null: none. */
+  #following: Applying | null = null;
   #turn: Promise<void> = Promise.resolve();
   #phase: VolumeTargetPhase = 'disconnected';
   #says = '';
@@ -215,6 +217,13 @@ export class VolumeTarget {
     if (phase === 'failed' || (phase === 'diverged' && !choice)) return this.#says;
     if (phase !== 'disconnected' && !choice) return `its source is connected; pause it first`;
     await this.#stop('its source is gone');
+    try {
+      // Whoever opens it may flush, and the system tells only once of what it could not write.
+      await this.#store.sync();
+    } catch (error) {
+      this.#fail(error);
+      return this.#says;
+    }
     const { consistent, undoTo } = this.#options.ground.record;
     return consistent && undoTo === null ? '' : 'the copy is not complete';
   }
@@ -296,11 +305,13 @@ export class VolumeTarget {
       sizeBytes: ground.sizeBytes,
       overwriting: this.#overwriting,
       begin: (frame) => this.#beginResync(frame, hello),
-      inStep: (sequence) => this.#inStep(connection, hello.epoch, sequence),
+      inStep: async (sequence) => {
+        if (await this.#inStep(connection, hello.epoch, sequence)) this.#following = applying;
+      },
       consistent: () => ground.record.consistent,
       suspect: () => ground.record.suspect,
       durable: (sequence) => {
-        if (this.#phase !== 'replicating') return;
+        if (this.#following !== applying) return;
         this.#epoch = hello.epoch;
         this.#sequence = sequence;
       },
@@ -327,6 +338,7 @@ export class VolumeTarget {
     const { consistent, history } = ground.record;
     this.#phase = consistent || history.length > 0 ? 'resync' : 'initial-copy';
     if (ground.record.undoTo === null) await this.#saveHistory();
+    this.#following = null;
     await this.#overwriting.begin(own, this.#sequence);
     return '';
   }
@@ -339,21 +351,27 @@ export class VolumeTarget {
   }
 
   /** What a lost source had sent is applied to its end; in step with it is nobody any more. */
-  async #inStep(connection: Connection, epoch: Epoch, sequence: number): Promise<void> {
+  async #inStep(connection: Connection, epoch: Epoch, sequence: number): Promise<boolean> {
     const { ground } = this.#options;
-    if (this.#diskFailed()) return;
+    if (this.#diskFailed()) return false;
     await this.#overwriting.finish({ history: ground.historyAt(epoch, sequence) });
     this.#epoch = epoch;
     this.#sequence = sequence;
     this.#warning = '';
     await this.#options.noteLikeness?.();
     if (connection.ended === null && !this.#diskFailed()) this.#phase = 'replicating';
+    return true;
   }
 
   async #saveHistory(): Promise<void> {
     const { ground } = this.#options;
     if (ground.record.history.length === 0 && !ground.record.consistent) return;
     await ground.save({ history: ground.historyAt(this.#epoch, this.#sequence) });
+  }
+
+  #fail(error: unknown): void {
+    if (errorCode(error) === '') throw error;
+    this.#broken('failed', `the volume can't be written here: ${errorText(error)}`);
   }
 
   /** Also in the middle of something. */
@@ -394,8 +412,10 @@ export class VolumeTarget {
     this.#applying = null;
     if (applying === null) return;
     await applying.stop(says);
-    // Everything that was applied belongs to the copy that is opened or goes on.
-    if (this.#phase === 'replicating') this.#sequence = Math.max(this.#sequence, applying.sequence);
+    // Everything that was applied belongs to the copy that is opened or goes on, also what came just before its source went.
+    if (this.#following === applying && this.#store.failed === '')
+      this.#sequence = Math.max(this.#sequence, applying.sequence);
+    this.#following = null;
     if (this.#phase !== 'failed' && this.#phase !== 'diverged') this.#phase = 'disconnected';
   }
 }
