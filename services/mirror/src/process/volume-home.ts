@@ -16,7 +16,9 @@ import { groundRecord, VolumeGround } from '../volumes/ground.ts';
 import { VolumeSource } from '../volumes/source/volume-source.ts';
 import { bootTimeMs } from '../os/boot-time.ts';
 import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
+import { ImageSnapshot } from '../volumes/store/image-snapshot.ts';
 import { likenessOf, strangerSays } from '../volumes/store/likeness.ts';
+import { settleWayBack } from '../volumes/target/found-way-back.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
 import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.ts';
@@ -39,8 +41,12 @@ export interface VolumeHome {
 
 export interface VolumePlace {
   readonly store: FileStore;
+  /** Null: it is a device. */
+  readonly snapshots: ImageSnapshot | null;
   readonly disk: FolderDisk;
   readonly ground: VolumeGround;
+  /** What became of its way back (volumes/target/found-way-back.ts); empty: nothing. */
+  readonly lost: string;
   /** Why nothing is believed of what was known; empty: it is the store that it was. */
   readonly stranger: string;
 }
@@ -64,8 +70,10 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
       const { likeness } = ground.record;
       const why = likeness === null ? '' : strangerSays(likeness, store, store.name);
       const stranger = why === '' ? '' : `${path} is not what was mirrored: ${why}`;
+      const snapshots = ImageSnapshot.of(store, path);
       if (stranger === '') await noteLikeness(ground, store);
-      return { kind: 'open', side: { store, disk, ground, stranger } };
+      const lost = stranger === '' ? await settleWayBack(ground, snapshots) : '';
+      return { kind: 'open', side: { store, snapshots, disk, ground, lost, stranger } };
     } catch (error) {
       store.close();
       throw error;

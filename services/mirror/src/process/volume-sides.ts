@@ -33,8 +33,9 @@ export function volumeSides(
   const target: Sides<VolumeDataset>['target'] = async (order, role) => {
     const place = await openTargetPlace(home, order);
     if (place.kind === 'failed') return place;
-    const { store, disk, ground, stranger } = place.side;
+    const { store, snapshots, disk, ground, lost, stranger } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
+    if (lost !== '') says(`${order.mirror}: ${lost}`);
     let { keepMaxBytes } = order;
     let ordered = role;
     let roomBytes = roomFor(home, order);
@@ -44,11 +45,12 @@ export function volumeSides(
       cluster: record.cluster,
       self,
       store,
+      snapshots,
       ground,
       kept: blocks,
       ordered: () => ordered,
       undoBytesMax: roomBytes,
-      warning: stranger,
+      warning: stranger === '' ? lost : stranger,
       gone: () =>
         store.isAt(order.dataset.path)
           ? ''
