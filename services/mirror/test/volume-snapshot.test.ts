@@ -185,9 +185,10 @@ describe('whenever its host loses power', () => {
       const before = randomBytes(volumeBytes);
       const after = Buffer.from(before);
       for (const { offset, length } of overwritten) randomBytes(length).copy(after, offset);
-      let ended = false;
+      const told = { ended: false };
+    const ended = (): boolean => told.ended;
       let turns = 0;
-      for (; !ended; turns += 1) {
+      for (; !ended(); turns += 1) {
         const chance = new Chance(turns + 1);
         const disk = new PowerCutDisk();
         disk.format('volume', volumeBytes);
@@ -195,13 +196,13 @@ describe('whenever its host loses power', () => {
         store.write(before, 0);
         await store.sync();
         await begun(disk, store);
-        void story(disk, after, ending).then(() => (ended = true));
+        void story(disk, after, ending).then(() => (told.ended = true));
         for (let turn = 0; turn < turns; turn += 1) await new Promise((next) => setImmediate(next));
         disk.powerCut((below) => chance.below(below));
         const changed = changedChunks(disk, before);
         // In the life after it the power is cut as well, some time in going back.
         const { overwriting, ground } = await open(disk);
-        const wasDone = ground.record.undoTo === null && ended && ending === 'finish';
+        const wasDone = ground.record.undoTo === null && ended() && ending === 'finish';
         void overwriting.rollBack();
         for (let turn = 0; turn < chance.below(8); turn += 1) await new Promise((next) => setImmediate(next));
         disk.powerCut((below) => chance.below(below));
