@@ -186,7 +186,7 @@ describe('whenever its host loses power', () => {
       const after = Buffer.from(before);
       for (const { offset, length } of overwritten) randomBytes(length).copy(after, offset);
       const told = { ended: false };
-    const ended = (): boolean => told.ended;
+      const ended = (): boolean => told.ended;
       let turns = 0;
       for (; !ended(); turns += 1) {
         const chance = new Chance(turns + 1);
