@@ -3,7 +3,7 @@
  * disk with a cache does (volumes/store/store.ts, S2). Which, a seed says. After a sync that failed what it was for is
  * still read back and never reaches the disk, and the next sync succeeds: so does Linux.
  */
-import type { Disk, Segment, Store } from '../src/volumes/store/store.ts';
+import type { Disk, Segment, Snapshots, Store } from '../src/volumes/store/store.ts';
 
 const sectorBytes = 512;
 type Random = (below: number) => number;
@@ -23,8 +23,9 @@ class Platter {
   failures = Infinity;
   spared = 0;
   bytesMax = Infinity;
-  /** Syncs end when it resolves; null: at once. */
+  /** Syncs end when it resolves, but for the next `unstalled`; null: at once. */
   stalled: Promise<void> | null = null;
+  unstalled = 0;
 }
 
 export class PowerCutStore implements Store {
@@ -62,7 +63,8 @@ export class PowerCutStore implements Store {
     const covered = new Set(platter.pending);
     // Other things happen meanwhile.
     await new Promise((next) => setImmediate(next));
-    if (platter.stalled !== null) await platter.stalled;
+    if (platter.stalled !== null && platter.unstalled > 0) platter.unstalled -= 1;
+    else if (platter.stalled !== null) await platter.stalled;
     if (!this.#alive()) await new Promise(() => undefined);
     const failing = platter.failing;
     if (failing !== null && platter.spared > 0) platter.spared -= 1;
@@ -111,7 +113,71 @@ function applied(before: Buffer, one: Pending): Buffer {
   return after;
 }
 
+/** As a file system with reflinks has them; they share the room of `roomBytes`. */
+class PowerCutSnapshots implements Snapshots {
+  readonly #disk: PowerCutDisk;
+  readonly #of: string;
+  readonly #alive: () => boolean;
+
+  constructor(disk: PowerCutDisk, of: string, alive: () => boolean) {
+    this.#disk = disk;
+    this.#of = of;
+    this.#alive = alive;
+  }
+
+  get name(): string {
+    return this.#disk.exists(this.#at) ? `snapshot ${String(this.#disk.snapshotsMade)}` : '';
+  }
+
+  get freeBytes(): number {
+    return this.#disk.roomBytes;
+  }
+
+  async make(): Promise<string> {
+    this.remove();
+    if (this.#disk.noSnapshots !== null) throw failure(this.#disk.noSnapshots);
+    const before = this.#contents(this.#of);
+    if (this.#disk.unsynced(this.#of)) throw new Error('a snapshot of what is not synced');
+    this.#disk.snapshotsMade += 1;
+    const clone = this.#disk.open(this.#at);
+    clone.write(before, 0);
+    await clone.sync();
+    if (!this.#contents(this.#of).equals(before)) throw new Error('written to while a snapshot was made');
+    return this.name;
+  }
+
+  putBack(offset: number, length: number): void {
+    if (!this.#alive()) return;
+    const before = this.#contents(this.#at);
+    this.#disk.open(this.#of).write(before.subarray(offset, offset + length), offset);
+  }
+
+  remove(): void {
+    if (this.#alive()) this.#disk.remove(this.#at);
+  }
+
+  get #at(): string {
+    return snapshotOf(this.#of);
+  }
+
+  #contents(name: string): Buffer {
+    const store = this.#disk.open(name);
+    const bytes = Buffer.alloc(store.sizeBytes);
+    store.read(bytes, 0);
+    return bytes;
+  }
+}
+
+const snapshotOf = (name: string): string => `${name}.before`;
+
 export class PowerCutDisk implements Disk {
+  /** What is left of it, as snapshots see it. */
+  roomBytes = Infinity;
+  /** Why it makes no snapshots; null: it does. */
+  noSnapshots: string | null = null;
+  /** A store with a snapshot has no room for writes. */
+  crowded = false;
+  snapshotsMade = 0;
   #platters = new Map<string, Platter>();
   readonly #refusals = new Map<string, string>();
   #life = 1;
@@ -123,7 +189,8 @@ export class PowerCutDisk implements Disk {
       this.#platters.set(name, platter);
     }
     const life = this.#life;
-    const refusal = (): string | null => this.#refusals.get(name) ?? null;
+    const refusal = (): string | null =>
+      this.#refusals.get(name) ?? (this.crowded && this.exists(snapshotOf(name)) ? 'ENOSPC' : null);
     return new PowerCutStore(platter, () => this.#life === life, refusal);
   }
 
@@ -133,6 +200,16 @@ export class PowerCutDisk implements Disk {
     platter.now = Buffer.alloc(bytes);
     platter.durable = Buffer.alloc(bytes);
     this.#platters.set(name, platter);
+  }
+
+  snapshotsOf(name: string): Snapshots {
+    const life = this.#life;
+    return new PowerCutSnapshots(this, name, () => this.#life === life);
+  }
+
+  /** A power cut may take something of it away. */
+  unsynced(name: string): boolean {
+    return this.#platters.get(name)?.pending.length !== 0;
   }
 
   exists(name: string): boolean {
@@ -175,11 +252,14 @@ export class PowerCutDisk implements Disk {
     else this.#refusals.set(name, code);
   }
 
-  /** Syncs of this store do not end before what is answered is called. */
-  stall(name: string): () => void {
+  /** Syncs of this store, but for the first `spared`, do not end before what is answered is called. */
+  stall(name: string, spared = 0): () => void {
     let go = (): void => undefined;
     const platter = this.#platters.get(name);
-    if (platter !== undefined) platter.stalled = new Promise((resolve) => (go = resolve));
+    if (platter !== undefined) {
+      platter.stalled = new Promise((resolve) => (go = resolve));
+      platter.unstalled = spared;
+    }
     return () => {
       if (platter !== undefined) platter.stalled = null;
       go();

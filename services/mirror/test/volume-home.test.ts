@@ -73,7 +73,7 @@ it('what a resync left unfinished is taken back before a mirror that was taken a
   const says = (): undefined => undefined;
   const kept = new KeptBlocks(disk, 1 << 30);
   const overwriting = new Overwriting({
-    ...{ ground, store, kept, says },
+    ...{ ground, store, kept, says, snapshots: place.snapshots },
     undoBytesMax: () => 1 << 30,
     nowMs: () => 0,
   });

@@ -6,8 +6,9 @@ import { ExportedVolume } from '../src/volumes/export/exported-volume.ts';
 import { wakeIntake } from '../src/volumes/export/intake.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { VolumeSource, type VolumeSourceOptions } from '../src/volumes/source/volume-source.ts';
+import { settleWayBack } from '../src/volumes/target/found-way-back.ts';
 import { VolumeTarget } from '../src/volumes/target/volume-target.ts';
-import type { Store } from '../src/volumes/store/store.ts';
+import type { Snapshots, Store } from '../src/volumes/store/store.ts';
 import type { VolumeRequest } from '../src/volumes/volume.ts';
 import { connectionPair, type ConnectionPair } from './connection-pair.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
@@ -27,6 +28,8 @@ export interface HostTerms {
   readonly targetLossMs?: number;
   readonly keepMaxBytes?: number;
   readonly undoBytesMax?: number;
+  /** Its file system has them. */
+  readonly snapshots?: boolean;
   /** Of contents in one frame, as on a line that carries little; absent: what the line says. */
   readonly dataBytes?: number;
 }
@@ -66,6 +69,7 @@ export class VolumeHost {
       chunkBytes,
       heat,
     );
+    await settleWayBack(ground, this.#snapshots);
     const store = this.disk.open('volume');
     let wake = (): void => undefined;
     const options = this.#options(epoch, targets);
@@ -121,10 +125,13 @@ export class VolumeHost {
       chunkBytes,
       heat,
     );
+    const lost = await settleWayBack(ground, this.#snapshots);
+    if (lost !== '') this.says.push(lost);
     const { keepMaxBytes = 1 << 30, undoBytesMax = 1 << 30 } = this.terms;
     this.target = new VolumeTarget({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
       store: this.disk.open('volume'),
+      snapshots: this.#snapshots,
       ordered: () => this.ordered,
       reopenMs,
       kept: new KeptBlocks(this.disk, keepMaxBytes),
@@ -132,6 +139,10 @@ export class VolumeHost {
       says: (sentence) => this.says.push(sentence),
     });
     return this.target;
+  }
+
+  get #snapshots(): Snapshots | null {
+    return this.terms.snapshots === true ? this.disk.snapshotsOf('volume') : null;
   }
 
   /** As its seat does: what says that it has to be opened anew is. Answers how often it was. */

@@ -30,7 +30,7 @@ it('a target tells of the mark as durable when it is on record, and not with the
   const ground = await VolumeGround.open(disk, store, volumeBytes, chunkBytes, heat);
   const kept = new KeptBlocks(disk, 1 << 30);
   const says = (): undefined => undefined;
-  const ports = { ground, store, kept, undoBytesMax: () => 1 << 30, nowMs: () => 0, says };
+  const ports = { ground, store, snapshots: null, kept, undoBytesMax: () => 1 << 30, nowMs: () => 0, says };
   const overwriting = new Overwriting(ports);
   await ground.save({ epoch: 1n });
   const recorded = disk.syncs('record');

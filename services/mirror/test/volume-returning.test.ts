@@ -96,7 +96,7 @@ it('keeps its own when a person opens it by force in the middle of that', async 
   const ground = await VolumeGround.open(anna.disk, store, volumeBytes, chunkBytes, heat);
   const kept = new KeptBlocks(anna.disk, 1 << 30);
   const says = (): undefined => undefined;
-  const ports = { ground, store, kept, undoBytesMax: () => 0, nowMs: () => 0, says };
+  const ports = { ground, store, kept, snapshots: null, undoBytesMax: () => 0, nowMs: () => 0, says };
   const overwriting = new Overwriting(ports);
   await overwriting.begin(await ground.peer('bert'), ground.sequence);
   expect(await overwriting.save([{ offset: lostAt, length: lost.length }])).toBe('');

@@ -51,9 +51,11 @@ class Life {
     // What leaves at once lies in many frames then, and a cut falls between them.
     this.#narrow = seed % 3 === 0;
     const narrow = this.#narrow ? { dataBytes: 4_096 } : {};
-    this.#owner = new VolumeHost('anna', { mode, onTargetLoss: 'block', ...narrow });
-    this.#other = new VolumeHost('bert', { mode, onTargetLoss: 'block', ...narrow });
-    this.done.push(this.#narrow ? `${mode}, narrow lines` : mode);
+    const snapshots = seed % 2 === 0;
+    const terms = { mode, onTargetLoss: 'block', snapshots, ...narrow } as const;
+    this.#owner = new VolumeHost('anna', terms);
+    this.#other = new VolumeHost('bert', terms);
+    this.done.push(`${mode}${this.#narrow ? ', narrow lines' : ''}${snapshots ? ', snapshots' : ''}`);
   }
 
   async run(): Promise<void> {

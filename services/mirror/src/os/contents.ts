@@ -58,8 +58,8 @@ function clone(fromFd: number, toFd: number): boolean {
   return libc.ioctl(toFd, FICLONE, fromFd) === 0;
 }
 
-/** Copies a range within the kernel where it can; answers how many bytes (0 at the end of the file). */
-function copyRange(fromFd: number, toFd: number, offset: number, length: number): number {
+/** Copies a range within the kernel where it can, or shares its blocks; answers how many bytes (0 at the end of the file). */
+export function copyRange(fromFd: number, toFd: number, offset: number, length: number): number {
   const from = position(offset);
   const to = position(offset);
   const copied = libc.copyFileRange(fromFd, from, toFd, to, length, 0);

@@ -18,7 +18,9 @@ import { groundRecord, VolumeGround } from '../volumes/ground.ts';
 import { VolumeSource } from '../volumes/source/volume-source.ts';
 import { bootTimeMs } from '../os/boot-time.ts';
 import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
+import { ImageSnapshot } from '../volumes/store/image-snapshot.ts';
 import { likenessOf, strangerSays } from '../volumes/store/likeness.ts';
+import { settleWayBack } from '../volumes/target/found-way-back.ts';
 import { Overwriting } from '../volumes/target/overwriting.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
@@ -42,8 +44,12 @@ export interface VolumeHome {
 
 export interface VolumePlace {
   readonly store: FileStore;
+  /** Null: it is a device. */
+  readonly snapshots: ImageSnapshot | null;
   readonly disk: FolderDisk;
   readonly ground: VolumeGround;
+  /** What became of its way back (volumes/target/found-way-back.ts); empty: nothing. */
+  readonly lost: string;
   /** Why nothing is believed of what was known; empty: it is the store that it was. */
   readonly stranger: string;
 }
@@ -67,8 +73,10 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
       const { likeness } = ground.record;
       const why = likeness === null ? '' : strangerSays(likeness, store, store.name);
       const stranger = why === '' ? '' : `${path} is not what was mirrored: ${why}`;
+      const snapshots = ImageSnapshot.of(store, path);
       if (stranger === '') await noteLikeness(ground, store);
-      return { kind: 'open', side: { store, disk, ground, stranger } };
+      const lost = stranger === '' ? await settleWayBack(ground, snapshots) : '';
+      return { kind: 'open', side: { store, snapshots, disk, ground, lost, stranger } };
     } catch (error) {
       store.close();
       throw error;
@@ -141,7 +149,8 @@ export async function openSource(
 ): Promise<Opened<SourceSide>> {
   const place = await openPlace(home, order);
   if (place.kind === 'failed') return place;
-  const { store, disk, ground, stranger } = place.side;
+  const { store, disk, ground, lost, stranger } = place.side;
+  if (lost !== '') says(`${order.mirror}: ${lost}`);
   if (stranger !== '') {
     ground.close();
     store.close();
@@ -182,11 +191,11 @@ export async function openSource(
 
 /** H2. Usually there is nothing. */
 async function takeBack(
-  { ground, store }: VolumePlace,
+  { ground, store, snapshots }: VolumePlace,
   kept: KeptBlocks,
   says: (sentence: string) => void,
 ): Promise<void> {
-  const ports = { ground, store, kept, undoBytesMax: () => 0, nowMs: Date.now, says };
+  const ports = { ground, store, snapshots, kept, undoBytesMax: () => 0, nowMs: Date.now, says };
   const overwriting = new Overwriting(ports);
   try {
     if (overwriting.active) await overwriting.rollBack();

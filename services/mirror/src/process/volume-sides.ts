@@ -36,8 +36,9 @@ export function volumeSides(
   const target: Sides<VolumeDataset>['target'] = async (order, role) => {
     const place = await openTargetPlace(home, order);
     if (place.kind === 'failed') return place;
-    const { disk, ground, store, stranger } = place.side;
+    const { disk, ground, store, lost, stranger } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
+    if (lost !== '') says(`${order.mirror}: ${lost}`);
     let blocks: KeptBlocks | null = null;
     try {
       blocks = new KeptBlocks(disk, roomFor(home, order));
@@ -52,7 +53,7 @@ export function volumeSides(
   };
 
   const targetOn = (
-    { store, disk, ground, stranger }: VolumePlace,
+    { store, snapshots, disk, ground, lost, stranger }: VolumePlace,
     blocks: KeptBlocks,
     order: VolumeOrder,
     role: TargetRole | null,
@@ -65,11 +66,12 @@ export function volumeSides(
       cluster: record.cluster,
       self,
       store,
+      snapshots,
       ground,
       kept: blocks,
       ordered: () => ordered,
       undoBytesMax: roomBytes,
-      warning: stranger,
+      warning: stranger === '' ? lost : stranger,
       gone: () =>
         store.isAt(order.dataset.path)
           ? ''

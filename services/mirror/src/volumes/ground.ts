@@ -28,6 +28,12 @@ export interface ChoiceRecord {
   readonly made: boolean;
 }
 
+/** A consistent position, and by what it is led back to. */
+export interface WayBackRecord extends EpochEnd {
+  /** The snapshot by which; null: by the undo log. */
+  readonly snapshot: string | null;
+}
+
 export interface VolumeRecord {
   /** The highest that was seen here; nothing of a lower one is taken. */
   readonly epoch: Epoch;
@@ -39,8 +45,8 @@ export interface VolumeRecord {
   /** Who is to survive where the other side wrote, too (target/choice.ts); null: nobody asked, or it is over. */
   readonly choice: ChoiceRecord | null;
   readonly peers: readonly string[];
-  /** The consistent position to which the undo log leads back; null: none is open. */
-  readonly undoTo: EpochEnd | null;
+  /** Where a resync that does not come to its end leads back; null: nowhere, or there is none (target/way-back.ts). */
+  readonly undoTo: WayBackRecord | null;
   /** A sync failed, and what it was for may be read back from the cache and not be on the disk. */
   readonly suspect: boolean;
   /** How often the disk failed since the copy was in step last. */
@@ -67,7 +73,7 @@ const schema = z.strictObject({
     .nullable()
     .default(null),
   peers: z.array(z.string()),
-  undoTo: end.nullable(),
+  undoTo: end.extend({ snapshot: z.string().nullable().default(null) }).nullable(),
   suspect: z.boolean().default(false),
   failures: z.number().default(0),
   likeness: likenessShape.nullable().default(null),

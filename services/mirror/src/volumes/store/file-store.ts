@@ -234,7 +234,7 @@ export class FolderDisk implements Disk {
   open(name: string): Store {
     const made = !this.exists(name);
     const store = FileStore.open(join(this.#folder, name), true);
-    if (made) this.#sync();
+    if (made) syncFolder(this.#folder);
     return store;
   }
 
@@ -245,15 +245,16 @@ export class FolderDisk implements Disk {
   remove(name: string): void {
     if (!this.exists(name)) return;
     unlinkSync(join(this.#folder, name));
-    this.#sync();
+    syncFolder(this.#folder);
   }
+}
 
-  #sync(): void {
-    const fd = openSync(this.#folder, 'r');
-    try {
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
-    }
+/** Makes the names in it durable, and those that are gone. */
+export function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
   }
 }

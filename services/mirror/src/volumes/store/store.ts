@@ -9,6 +9,13 @@
  * All of them throw what the system says.
  */
 
+import { errorCode } from '@holdfast/wire/directory';
+
+/** What the system says where a disk is full, or what may be used of it is. */
+const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
+
+export const isNoRoom = (error: unknown): boolean => noRoom.has(errorCode(error));
+
 /** A range that may hold something else than zeros. */
 export interface Segment {
   readonly offset: number;
@@ -36,4 +43,24 @@ export interface Disk {
   open(name: string): Store;
   exists(name: string): boolean;
   remove(name: string): void;
+}
+
+/**
+ * What a store held at one moment, kept while it is written to, in the room of what is overwritten since. One at a time.
+ * Not every store has them.
+ */
+export interface Snapshots {
+  /** Of the one that is there, in every boot, and never of two; empty: there is none. */
+  readonly name: string;
+  /** What may be written to the store before the room is used up that both share, in bytes. */
+  readonly freeBytes: number;
+  /**
+   * Makes one, in place of an older one; durable with its name, which is answered. Everything that was written to the store is
+   * synced, and nobody writes to it meanwhile. Throws what the system says.
+   */
+  make(): Promise<string>;
+  /** Makes a range of the store what it was then; durable with the store's next sync. What the store has more since is left alone. */
+  putBack(offset: number, length: number): void;
+  /** Durably; nothing where there is none. */
+  remove(): void;
 }

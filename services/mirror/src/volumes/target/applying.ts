@@ -21,7 +21,7 @@ import type {
 } from '../../transport/volume-frames.ts';
 import { compareBytesMax } from '../../transport/volume-frames.ts';
 import { hashesOf, readRange } from '../hashing.ts';
-import type { Store } from '../store/store.ts';
+import { isNoRoom, type Store } from '../store/store.ts';
 import type { Overwriting } from './overwriting.ts';
 
 const queueBytesMax = 16_777_216;
@@ -196,7 +196,7 @@ export class Applying {
       this.#end(says);
       return;
     }
-    for (const frame of round) if (!this.#apply(frame)) return;
+    for (const frame of round) if (!(await this.#applyOver(frame))) return;
     const last = round.at(-1);
     if (last?.barrier === true) await this.#barrier(last);
   }
@@ -210,7 +210,17 @@ export class Applying {
     }
   }
 
-  /** False: it is wrong, and nothing of it was done. */
+  /** Where the way back took the room for it, that is given up first. */
+  async #applyOver(frame: VolumeWrites): Promise<boolean> {
+    try {
+      return this.#apply(frame);
+    } catch (error) {
+      if (!isNoRoom(error) || !(await this.#ports.overwriting.makeRoom())) throw error;
+      return !this.#over && this.#apply(frame);
+    }
+  }
+
+  /** False: it is wrong, and nothing of it was done. Where it throws, a part may be; it can be done again. */
   #apply(frame: VolumeWrites): boolean {
     const { store } = this.#ports;
     if (frame.number !== this.#number + 1 || frame.sequence < this.#sequence) {

@@ -1,27 +1,30 @@
 /**
- * What has to be done before blocks of a target are overwritten out of order. Two logs: of what it wrote itself as an
- * owner, and of everything else, which is only the way back.
+ * What has to be done before blocks of a target are overwritten out of order: what it wrote itself as an owner goes to a log,
+ * and for everything else there is a way back (way-back.ts): a snapshot of the volume, or a log as well.
  *
  *   O1  a copy that is consistent is overwritten only after what it was is durable aside, and so are its own writes in any
- *       copy. A block is in one of the logs, as it was at the beginning
+ *       copy. A block is in one of the two, as it was at the beginning
  *   O2  writes of its own that do not fit into the divergence store stop the resync; they are never dropped
  *   O3  a way back that outgrows `undoBytesMax`, or the room of its disk, is given up: the copy counts as incomplete until
- *       it is in step. Otherwise a large resync could never come to its end
+ *       it is in step. Otherwise a large resync could never come to its end. So is one that takes the room of a write to the volume
  *   O4  blocks are its own while it has an own epoch on record, and not longer: bits may outlive that
  */
 
-import type { EpochEnd } from '@holdfast/core';
-import { errorCode } from '@holdfast/wire/directory';
 import { blockBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import type { PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
-import type { Store } from '../store/store.ts';
+import { isNoRoom, type Snapshots, type Store } from '../store/store.ts';
+import { clearWayBack } from './found-way-back.ts';
+import { SnapshotUndo, type SnapshotUndoPorts } from './snapshot-undo.ts';
 import { ownLogName, UndoLog, undoLogName, type LogName } from './undo-log.ts';
+import type { WayBack } from './way-back.ts';
 
 export interface OverwritingPorts {
   readonly ground: VolumeGround;
   readonly store: Store;
+  /** Null: it is a device. */
+  readonly snapshots: Snapshots | null;
   readonly kept: KeptBlocks;
   readonly undoBytesMax: () => number;
   /** Wall time. */
@@ -29,11 +32,9 @@ export interface OverwritingPorts {
   readonly says: (sentence: string) => void;
 }
 
-const noRoom: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT']);
-
 export class Overwriting {
   readonly #ports: OverwritingPorts;
-  #undo: UndoLog | null = null;
+  #undo: WayBack | null = null;
   #own: UndoLog | null = null;
   #peer: PeerBitmap | null = null;
 
@@ -41,8 +42,9 @@ export class Overwriting {
     this.#ports = ports;
     const { ground } = ports;
     const { undoTo, ownEpoch } = ground.record;
-    if (undoTo === null) ground.disk.remove(undoLogName);
-    else this.#undo = this.#resume(undoLogName);
+    if (undoTo === null) clearWayBack(ground, ports.snapshots);
+    else if (undoTo.snapshot === null) this.#undo = this.#resume(undoLogName);
+    else this.#undo = SnapshotUndo.resume(this.#snapshotPorts());
     if (ownEpoch === null) ground.disk.remove(ownLogName);
     else if (ground.disk.exists(ownLogName)) this.#own = this.#resume(ownLogName);
   }
@@ -70,10 +72,9 @@ export class Overwriting {
     const { consistent, history, ownEpoch } = ground.record;
     if (this.#own === null && ownEpoch !== null && peer.count > 0) this.#own = this.#log(ownLogName);
     if (this.#undo !== null || !consistent) return; // O1
-    const undoTo: EpochEnd = { epoch: history.at(-1)?.epoch ?? 0n, sequence };
-    this.#undo = this.#log(undoLogName);
-    await this.#undo.sync();
-    await ground.save({ undoTo });
+    const { undo, snapshot } = await this.#wayBack();
+    this.#undo = undo;
+    await ground.save({ undoTo: { epoch: history.at(-1)?.epoch ?? 0n, sequence, snapshot } });
   }
 
   /** Empty when these may be overwritten; otherwise why they may not. */
@@ -88,12 +89,19 @@ export class Overwriting {
       this.#undo.save(ranges, (block) => own?.has(block) !== true);
       await this.#undo.sync();
     } catch (error) {
-      if (!noRoom.has(errorCode(error))) throw error;
+      if (!isNoRoom(error)) throw error;
       await this.#giveUp();
       return '';
     }
     if (this.#undo.bytes > this.#ports.undoBytesMax()) await this.#giveUp();
     return '';
+  }
+
+  /** A write to the volume found none. False: there is no more of it than there was. O3. */
+  async makeRoom(): Promise<boolean> {
+    if (this.#undo?.besideVolume !== true) return false;
+    await this.#giveUp();
+    return true;
   }
 
   /** In step: what is own is kept for good, and the rest is not needed. */
@@ -125,7 +133,7 @@ export class Overwriting {
     const logs = [this.#undo, ...(this.#own === null ? [] : [this.#own])];
     let bytes = 0;
     for (const log of logs)
-      for (const { offset, length } of log.entries()) {
+      for (const { offset, length } of log.ranges()) {
         const [first, last] = ground.chunksOf(offset, length);
         bytes += length;
         for (const [, peer] of ground.peers())
@@ -155,8 +163,10 @@ export class Overwriting {
 
   /** O3. */
   async #giveUp(): Promise<void> {
-    const { ground, says } = this.#ports;
+    const { ground, snapshots, says } = this.#ports;
     says(`so much differs that the way back is given up: the copy is incomplete until it is in step`);
+    // Without it the record leads nowhere (found-way-back.ts, W1), and may itself need the room.
+    if (this.#undo?.besideVolume === true) snapshots?.remove();
     await ground.save({ undoTo: null, consistent: false });
     this.#undo?.remove();
     this.#undo = null;
@@ -173,6 +183,30 @@ export class Overwriting {
     this.#own?.remove();
     this.#undo = null;
     this.#own = null;
+  }
+
+  /** A new one; durable when it resolves. */
+  async #wayBack(): Promise<{ readonly undo: WayBack; readonly snapshot: string | null }> {
+    const { snapshots, says } = this.#ports;
+    let why = 'a device has no snapshot';
+    if (snapshots !== null) {
+      const begun = await SnapshotUndo.begin(this.#snapshotPorts());
+      if (begun.kind === 'made') {
+        says('a resync begins; the way back is a snapshot of the image');
+        return { undo: begun.undo, snapshot: begun.name };
+      }
+      why = `no snapshot of the image: ${begun.says}`;
+    }
+    const log = this.#log(undoLogName);
+    await log.sync();
+    says(`a resync begins; the way back is an undo log (${why})`);
+    return { undo: log, snapshot: null };
+  }
+
+  #snapshotPorts(): SnapshotUndoPorts {
+    const { ground, snapshots } = this.#ports;
+    if (snapshots === null) throw new Error('a snapshot of a store that has none');
+    return { disk: ground.disk, snapshots, sizeBytes: ground.sizeBytes };
   }
 
   #log(name: LogName): UndoLog {

@@ -13,6 +13,7 @@ import { blockBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import type { Disk, Store } from '../store/store.ts';
 import { readRange } from '../hashing.ts';
 import { SparseBits } from './sparse-bits.ts';
+import type { WayBack } from './way-back.ts';
 
 export type LogName = 'undo' | 'own';
 export const undoLogName: LogName = 'undo';
@@ -28,7 +29,8 @@ export interface UndoEntry extends ByteRange {
   readonly contents: Buffer | null;
 }
 
-export class UndoLog {
+export class UndoLog implements WayBack {
+  readonly besideVolume = false;
   readonly #disk: Disk;
   readonly #name: LogName;
   readonly #log: Store;
@@ -67,7 +69,6 @@ export class UndoLog {
     return log;
   }
 
-  /** Of the log itself. */
   get bytes(): number {
     return this.#end;
   }
@@ -81,7 +82,6 @@ export class UndoLog {
     return this.#saved.has(block);
   }
 
-  /** The blocks of these ranges that are meant and not in it yet. */
   save(ranges: Iterable<ByteRange>, meant: (block: number) => boolean): void {
     for (const { offset, length } of ranges) {
       const end = Math.min(this.#sizeBytes, offset + length);
@@ -125,7 +125,10 @@ export class UndoLog {
     }
   }
 
-  /** The volume as it was. Durable with the volume's next sync; may be repeated. */
+  ranges(): Iterable<ByteRange> {
+    return this.entries();
+  }
+
   rollBack(): void {
     for (const { offset, length, contents } of this.entries()) {
       if (contents === null) this.#volume.zero(offset, length, true);
@@ -133,7 +136,6 @@ export class UndoLog {
     }
   }
 
-  /** It is not needed any more. */
   remove(): void {
     this.#log.close();
     this.#disk.remove(this.#name);

@@ -22,7 +22,7 @@ import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
 import { wholeVolume } from '../source/greeting.ts';
 import { SealingStore } from '../store/sealing-store.ts';
-import type { Store } from '../store/store.ts';
+import type { Snapshots, Store } from '../store/store.ts';
 import { Applying } from './applying.ts';
 import { Choice, type ChoicePorts, type OwnRange } from './choice.ts';
 import { Overwriting } from './overwriting.ts';
@@ -32,6 +32,8 @@ export interface VolumeTargetOptions {
   readonly cluster: string;
   readonly self: string;
   readonly store: Store;
+  /** Of the store; absent: it has none. */
+  readonly snapshots?: Snapshots | null;
   readonly ground: VolumeGround;
   readonly kept: KeptBlocks;
   readonly ordered: ChoicePorts['ordered'];
@@ -97,6 +99,7 @@ export class VolumeTarget {
     this.#warning = options.warning ?? '';
     this.#overwriting = new Overwriting({
       ...{ ground, store: this.#store, kept, nowMs, says },
+      snapshots: options.snapshots ?? null,
       undoBytesMax: () => this.#undoBytesMax,
     });
     const { name: mirror, self, ordered } = options;
