@@ -94,3 +94,48 @@ test('a failure of one session is told until the target has caught up again', as
   expect(pair.source.state()).toMatchObject({ says: '', targets: [{ state: 'replicating' }] });
   expect(pair.differences()).toEqual([]);
 });
+
+test('a drain after changes were lost waits until everything was looked at', async () => {
+  const [feed] = await withUntold();
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+});
+
+const told = (...names: string[]): { path: Buffer; whole: boolean }[] =>
+  names.map((name) => ({ path: Buffer.from(name), whole: false }));
+
+test('so does one after more was told than is remembered', async () => {
+  const [feed] = await withUntold();
+  const many = Array.from({ length: 200_000 }, (_, i) => `none-${String(i)}`);
+  feed?.listener.changed(told(...many, 'changed', 'new', 'removed'));
+  expect(pair.source.state().targets[0]?.behindMs).toBeGreaterThan(0);
+  await pair.settle(20_000);
+  expect(pair.differences()).toEqual([]);
+});
+
+test('so does one after a path was told that could not be looked at', async () => {
+  const [feed] = await withUntold();
+  const stat = jest.spyOn(Tree.prototype, 'stat').mockImplementationOnce(() => {
+    throw new OsError('EIO', 'statx', null);
+  });
+  feed?.listener.changed(told('changed', 'new', 'removed'));
+  await pair.until(() => stat.mock.calls.length > 0, 'it was looked at');
+  await pair.settle();
+  stat.mockRestore();
+  expect(pair.differences()).toEqual([]);
+});
+
+test('and what can not be looked at is not in step, whatever the feed says', async () => {
+  const [feed] = await withUntold();
+  const list = jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(() => {
+    throw new OsError('EIO', 'statChildren', null);
+  });
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  const [drained] = await pair.source.drain(null, 5_000);
+  expect(drained).toMatchObject({ kind: 'behind' });
+  expect(JSON.stringify(drained)).toMatch(/the last changes can't all be found: .*EIO/);
+  list.mockRestore();
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+});

@@ -126,7 +126,9 @@ export class KeptIndex {
     const fd = openSync(this.#file, 'a', 0o600);
     try {
       // A line that a full disk cut short is ended first, so that it can't spoil the next one (K2).
-      writeSync(fd, `\n${lines.join('\n')}\n`);
+      const bytes = Buffer.from(`\n${lines.join('\n')}\n`);
+      // A disk that fills takes a part, and refuses only the next one.
+      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
       fdatasyncSync(fd);
     } finally {
       closeSync(fd);

@@ -253,7 +253,8 @@ export class FileSource {
   async #catchUp(untilMs: number): Promise<string> {
     try {
       const caught = await within(this.#capture.catchUp(), untilMs);
-      return caught ? '' : 'the last changes were not all found in time';
+      if (caught === null) return 'the last changes were not all found in time';
+      return caught ? '' : `the last changes can't all be found: ${this.#capture.trouble}`;
     } catch (error) {
       if (!(error instanceof CatalogError)) throw error;
       return error.message;
@@ -356,13 +357,13 @@ function later(): { promise: Promise<void>; done: () => void } {
   return { promise, done };
 }
 
-/** False: the time (performance.now()) came first. */
-async function within(work: Promise<void>, untilMs: number): Promise<boolean> {
+/** Null: the time (performance.now()) came first. */
+async function within<T>(work: Promise<T>, untilMs: number): Promise<T | null> {
   const late = new AbortController();
   try {
     return await Promise.race([
-      work.then(() => true),
-      delay(Math.max(0, untilMs - performance.now()), false, { signal: late.signal }),
+      work,
+      delay(Math.max(0, untilMs - performance.now()), null, { signal: late.signal }),
     ]);
   } finally {
     late.abort();
