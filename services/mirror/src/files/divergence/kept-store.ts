@@ -117,7 +117,6 @@ export class KeptStore implements Divergence {
       await this.#sync(written);
       this.#failPoint('keep:durable');
       this.#index.add(rows);
-      this.#failPoint('keep:kept');
     } catch (error) {
       for (const number of written) this.#drop(number);
       const reason = waitingReason(error);
@@ -125,6 +124,7 @@ export class KeptStore implements Divergence {
       return { kind: 'full', says: `what only exists here can't be kept aside: ${reason}` };
     }
     this.#bytes += more;
+    this.#failPoint('keep:kept');
     return { kind: 'kept' };
   }
 
