@@ -14,6 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
+import { unsettledPaths } from '../source/settled.ts';
 import { rootLost } from '../root-identity.ts';
 import { differsAgainSays, differsSays } from './agreement.ts';
 import { Committing } from './committing.ts';
@@ -369,14 +370,15 @@ export class FileTarget {
 
   #makeSession(connection: Connection, hello: Hello): Session {
     const { records, kept, ground, seen } = this.#parts;
-    const { selection } = this.#options;
+    const { selection, catalog } = this.#options;
     const unclean = records.wasOwner
       ? async (): Promise<readonly Buffer[]> => (await this.#search(Infinity)).named.map(({ path }) => path)
       : null;
+    const unsettled = (): readonly Buffer[] => (records.wasOwner ? unsettledPaths(catalog) : []);
     return new Session(connection, hello, {
       commits: this.#commits,
       staging: ground.staging,
-      comparing: { tree: ground.tree, records, kept, selection, unclean },
+      comparing: { tree: ground.tree, records, kept, selection, unclean, unsettled },
       retryMs: this.#retryMs,
       epoch: () => seen.epoch,
       waiting: (reason) => {
