@@ -16,6 +16,7 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { KeptStore } from '../src/files/divergence/kept-store.ts';
 import { attributesAt } from '../src/files/divergence/own-version.ts';
 import { Tree } from '../src/os/tree.ts';
+import { SmallDisk } from './full-disk.ts';
 import { bytes, fileOf } from './target-fixture.ts';
 
 let base: string;
@@ -97,3 +98,27 @@ function told(tree: Tree, name: string): unknown {
     ? null
     : attributesAt(tree, bytes(name), { ...stat, size: 0 });
 }
+
+test('what a disk took only a part of is not kept, and what is kept is still there afterwards', async () => {
+  const folder = join(base, 'kept');
+  const disk = new SmallDisk(folder, 64 << 10);
+  const tree = Tree.open(base);
+  try {
+    const store = new KeptStore(folder, 'a', null);
+    const keepDeletion = (path: string): ReturnType<KeptStore['keep']> =>
+      store.keep(tree, [{ path: bytes(path), attributes: null, change: 'deleted', epoch: 3n }]);
+    await keepDeletion('first');
+    disk.fill();
+    let count = 1;
+    // The end of a page of the index comes within a line.
+    for (; count < 100; count += 1)
+      if ((await keepDeletion(`deleted-${String(count)}`)).kind === 'full') break;
+    expect(count).toBeLessThan(100);
+    await store.close();
+    disk.makeRoom();
+    expect(new KeptStore(folder, 'a', null).list()).toHaveLength(count);
+  } finally {
+    tree.close();
+    disk.unmount();
+  }
+});

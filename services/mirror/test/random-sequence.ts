@@ -197,6 +197,9 @@ class Sequence {
     if (differences.length > 0) throw new Error(this.#pair.story(differences.join('\n')));
     const doubted = this.#pair.said.filter((line) => line.includes('its record of the files'));
     if (doubted.length > 0) throw new Error(this.#pair.story(doubted.join('\n')));
+    // Nobody but the mirror wrote to a target.
+    const foreign = this.#pair.said.filter((line) => line.includes('changed here'));
+    if (foreign.length > 0) throw new Error(this.#pair.story(foreign.join('\n')));
     const { sourceCatalog, targetCatalog } = this.#pair;
     const sums = [sourceCatalog, targetCatalog].flatMap((c) => [c.checksum, c.recomputeChecksum()]);
     const { apart } = readNote(targetCatalog.meta.notes[note]);

@@ -3,6 +3,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import type { Feed, FeedListener } from '../src/feed/types.ts';
+import { Looking } from '../src/files/source/looking.ts';
 import { Tree } from '../src/os/tree.ts';
 import { OsError } from '../src/os/types.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
@@ -92,5 +93,76 @@ test('a failure of one session is told until the target has caught up again', as
   open.mockRestore();
   await pair.settle();
   expect(pair.source.state()).toMatchObject({ says: '', targets: [{ state: 'replicating' }] });
+  expect(pair.differences()).toEqual([]);
+});
+
+/** A walk takes longer than one slice of it. */
+function slowWalks(): jest.Spied<Tree['statChildren']> {
+  const list = Tree.prototype.statChildren;
+  return jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(function (this: Tree, path) {
+    const end = performance.now() + 15;
+    while (performance.now() < end);
+    return list.call(this, path);
+  });
+}
+
+/** The number at which the target is said to be in step, once it is equal. */
+async function drained(): Promise<number> {
+  const [one] = await pair.source.drain(null, 15_000);
+  if (one?.kind !== 'in-step') throw new Error(pair.story(JSON.stringify(one)));
+  await pair.until(() => pair.differences().length === 0, 'the copy is equal');
+  return one.sequence;
+}
+
+test('a drain after changes were lost waits until everything was looked at', async () => {
+  const [feed] = await withUntold();
+  const slow = slowWalks();
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  expect(await drained()).toBe(pair.sourceCatalog.lastSequence);
+  slow.mockRestore();
+});
+
+const toldOf = (names: readonly string[]): { path: Buffer; whole: boolean }[] =>
+  names.map((name) => ({ path: Buffer.from(name), whole: false }));
+
+test('so does one after more was told than is remembered', async () => {
+  const [feed] = await withUntold();
+  // Nothing is there; to find that out for each takes too long.
+  const look = Looking.prototype.look;
+  const looked = jest.spyOn(Looking.prototype, 'look').mockImplementation(function (this: Looking, path) {
+    return path.toString().startsWith('none-') ? { kind: 'absent' } : look.call(this, path);
+  });
+  const slow = slowWalks();
+  const many = Array.from({ length: 200_000 }, (_, i) => `none-${String(i)}`);
+  feed?.listener.changed(toldOf([...many, 'changed', 'new', 'removed']));
+  expect(pair.source.state().targets[0]?.behindMs).toBeGreaterThan(0);
+  expect(await drained()).toBe(pair.sourceCatalog.lastSequence);
+  looked.mockRestore();
+  slow.mockRestore();
+});
+
+test('so does one after a path was told that could not be looked at', async () => {
+  const [feed] = await withUntold();
+  const stat = jest.spyOn(Tree.prototype, 'stat').mockImplementationOnce(() => {
+    throw new OsError('EIO', 'statx', null);
+  });
+  feed?.listener.changed(toldOf(['changed', 'new', 'removed']));
+  await pair.until(() => stat.mock.calls.length > 0, 'it was looked at');
+  await pair.settle();
+  stat.mockRestore();
+  expect(pair.differences()).toEqual([]);
+});
+
+test('and what can not be looked at is not in step, whatever the feed says', async () => {
+  const [feed] = await withUntold();
+  const list = jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(() => {
+    throw new OsError('EIO', 'statChildren', null);
+  });
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  const [told] = await pair.source.drain(null, 5_000);
+  expect(told).toMatchObject({ kind: 'behind' });
+  expect(JSON.stringify(told)).toMatch(/the last changes can't all be found: .*EIO/);
+  list.mockRestore();
+  await pair.settle();
   expect(pair.differences()).toEqual([]);
 });

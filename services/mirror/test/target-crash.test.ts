@@ -106,6 +106,8 @@ async function judge(dir: string, { acknowledged, killedAt }: Run): Promise<stri
   if (named.length > 0) wrong.push(`${killedAt}: the catalog differs from the disk: ${named.join(', ')}`);
   if (stage.catalog.checksum !== stage.catalog.recomputeChecksum())
     wrong.push(`${killedAt}: the checksum is wrong`);
+  const kept = stage.target.divergence.list().map(({ path }) => path.toString());
+  if (kept.length > 0) wrong.push(`${killedAt}: its own work was kept as that of others: ${kept.join(', ')}`);
   await stage.close();
   return wrong;
 }
@@ -145,6 +147,7 @@ test('SIGKILL at every point leaves the state before or after a batch, and what 
       'commit:written',
       'commit:durable',
       'commit:acknowledged',
+      'apply:spared',
       'apply:move',
       'apply:remove',
       'apply:place',
@@ -186,6 +189,8 @@ async function goOn(dir: string, { acknowledged, killedAt }: Run, complete: stri
   if (snapshot(stage.root) !== complete) wrong.push(`${killedAt}: not the copy:\n${snapshot(stage.root)}`);
   if (stage.catalog.checksum !== stage.catalog.recomputeChecksum())
     wrong.push(`${killedAt}: the checksum is wrong`);
+  const kept = stage.target.divergence.list().map(({ path }) => path.toString());
+  if (kept.length > 0) wrong.push(`${killedAt}: its own work was kept as that of others: ${kept.join(', ')}`);
   await stage.close();
   return wrong;
 }

@@ -202,6 +202,14 @@ class LmdbCatalog implements Catalog {
     });
   }
 
+  forgetContents(id: number): void {
+    this.write(() => {
+      const before = this.#entries.rowById(id);
+      if (before === null || before.digest === null) return;
+      this.#entries.replace(before, { ...before, contents: before.sequence, suspect: false, digest: null });
+    });
+  }
+
   sweep(untilMs: number, linked: (inode: number) => void = () => undefined): boolean {
     while (this.detached > 0) {
       if (performance.now() >= untilMs) return false;

@@ -211,6 +211,11 @@ export interface Catalog {
    */
   renumber(id: number): void;
   /**
+   * Something was sent of an entry that did not hold still: no digest tells any more that it is what somebody has. Its
+   * contents count as changed with its last number, and with each one to come. Gives no new number.
+   */
+  forgetContents(id: number): void;
+  /**
    * C4. Until `untilMs` of performance.now() at the latest; true when nothing is left. Call it with write() not open.
    * `linked`: the inode of each entry that is gone and was one of several names of its file.
    */

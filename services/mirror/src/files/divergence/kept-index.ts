@@ -11,7 +11,9 @@ import {
   closeSync,
   existsSync,
   fdatasyncSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readFileSync,
   renameSync,
@@ -124,10 +126,17 @@ export class KeptIndex {
 
   #append(lines: readonly string[]): void {
     const fd = openSync(this.#file, 'a', 0o600);
+    const before = fstatSync(fd).size;
     try {
       // A line that a full disk cut short is ended first, so that it can't spoil the next one (K2).
-      writeSync(fd, `\n${lines.join('\n')}\n`);
+      const bytes = Buffer.from(`\n${lines.join('\n')}\n`);
+      // A disk that fills takes a part, and refuses only the next one.
+      for (let done = 0; done < bytes.length;) done += writeSync(fd, bytes, done);
       fdatasyncSync(fd);
+    } catch (error) {
+      // Their contents go: of several lines none may stay.
+      ftruncateSync(fd, before);
+      throw error;
     } finally {
       closeSync(fd);
     }

@@ -6,7 +6,8 @@
  *
  * Invariants:
  * D1  keep() answers 'kept' only when contents and index are durable.
- * D2  The contents together stay below a bound; what does not fit is answered as 'full', and the caller waits.
+ * D2  The contents together stay below a bound; what does not fit is answered as 'full', and the caller waits. Only a takeover
+ *     does not wait.
  * D3  Nothing leaves the store except by discard(), which a person calls.
  */
 
@@ -73,10 +74,11 @@ export class KeptStore implements Divergence {
 
   /**
    * Copies all of them aside, or none. A version that is kept already (path, epoch, attributes and contents are the same) is
-   * not kept again, so that doing it once more after a crash adds nothing. Throws errors that are no full disk.
+   * not kept again, so that doing it once more after a crash adds nothing. `beyond`: whatever the bound (D2), because nobody
+   * may wait. Throws errors that are no full disk.
    */
-  keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
-    const keeping = this.#turn.then(() => this.#keep(tree, versions));
+  keep(tree: Tree, versions: readonly OwnVersion[], beyond = false): Promise<Keeping> {
+    const keeping = this.#turn.then(() => this.#keep(tree, versions, beyond));
     this.#turn = keeping.then(
       () => undefined,
       () => undefined,
@@ -93,12 +95,12 @@ export class KeptStore implements Divergence {
     return this.#turn;
   }
 
-  async #keep(tree: Tree, versions: readonly OwnVersion[]): Promise<Keeping> {
+  async #keep(tree: Tree, versions: readonly OwnVersion[], beyond: boolean): Promise<Keeping> {
     const rows: KeptRow[] = [];
     for (const version of versions) if (!(await this.#has(tree, version))) rows.push(this.#rowOf(version));
     if (this.#closed) return closing;
     const more = rows.reduce((sum, row) => sum + (row.kept ? row.size : 0), 0);
-    if (this.#bytes + more > this.maxBytes || this.entries + rows.length > entriesMax) {
+    if ((!beyond && this.#bytes + more > this.maxBytes) || this.entries + rows.length > entriesMax) {
       return { kind: 'full', says: this.#fullSays(more) };
     }
     const written: number[] = [];
@@ -115,7 +117,6 @@ export class KeptStore implements Divergence {
       await this.#sync(written);
       this.#failPoint('keep:durable');
       this.#index.add(rows);
-      this.#failPoint('keep:kept');
     } catch (error) {
       for (const number of written) this.#drop(number);
       const reason = waitingReason(error);
@@ -123,6 +124,7 @@ export class KeptStore implements Divergence {
       return { kind: 'full', says: `what only exists here can't be kept aside: ${reason}` };
     }
     this.#bytes += more;
+    this.#failPoint('keep:kept');
     return { kind: 'kept' };
   }
 

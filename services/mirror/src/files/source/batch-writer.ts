@@ -6,6 +6,8 @@
  *     that folder alone is higher. Folders are never left out, because others need them.
  * B2. The source never sends more inside of operations, and never more streams at once, than the target's limits.
  * B3. What is noted of a file's blocks is the version that was sent last: a version that is not noted ends the record.
+ * B4. So it is with the digest of a small one: of a file that did not hold still nobody knows what was sent, and it may be
+ *     again what it was before.
  */
 
 import { closeSync } from 'node:fs';
@@ -83,6 +85,8 @@ export class BatchWriter {
   readonly confirmed: Confirmation[] = [];
   /** B1: ids. */
   readonly leftOut: number[] = [];
+  /** B4: ids. */
+  readonly unstill: number[] = [];
   /** What was sent of each entry is what the catalog said when the batch was planned. */
   isExact = true;
   readonly #left = new Set<string>();
@@ -184,7 +188,7 @@ export class BatchWriter {
     const known = readings.get(entry.id);
     const file = known?.sequence === entry.sequence ? known.file : readSmall(tree, place, entry);
     const { contents, attributes } = file;
-    if (!file.heldStill) this.moving.push(place);
+    if (!file.heldStill) this.#moved(entry, place);
     else {
       if (outlet.isHeld) readings.set(entry.id, { sequence: entry.sequence, file });
       if (entry.racy || entry.suspect || contents.length >= digestBytesMin) {
@@ -226,7 +230,7 @@ export class BatchWriter {
       );
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
       const heldStill = isSame(entry, statOpen(fd, place));
-      if (!heldStill) this.moving.push(place);
+      if (!heldStill) this.#moved(entry, place);
       if (heldStill) this.#confirm(entry, null, readAtMs, true);
     } finally {
       closeSync(fd);
@@ -267,7 +271,7 @@ export class BatchWriter {
       await outlet.add({ kind: 'patch', path, attributes, stream });
       const bytes = await this.#ranges(fd, stream, ranges);
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
-      if (!isSame(entry, statOpen(fd, place))) this.moving.push(place);
+      if (!isSame(entry, statOpen(fd, place))) this.#moved(entry, place);
       else this.#confirm(entry, null, readAtMs, ranges.length > 0);
     } finally {
       closeSync(fd);
@@ -327,6 +331,11 @@ export class BatchWriter {
       this.moving.push(path);
     }
     await outlet.add({ kind: 'set', path, attributes });
+  }
+
+  #moved({ id }: Entry, place: Buffer): void {
+    this.moving.push(place);
+    this.unstill.push(id);
   }
 
   #confirm(entry: Entry, digest: Buffer | null, readAtMs: number, changed: boolean | null): void {

@@ -8,7 +8,8 @@
  * C3. A number is on disk before it is sent (onDisk), so that it never means two things, whatever loses power.
  * C4. A feed that ended is made again; without a feed everything is walked on a short period.
  * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
- *     something; and since the former life's last word, until the first walk is complete.
+ *     something, more was told than fits, or what was told could not be looked at; and since the former life's last word,
+ *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
  */
 
@@ -73,6 +74,8 @@ export class Capture {
   /** C5, by performance.now(); null: the feed told everything. */
   #unseenSinceMs: number | null;
   #lostAtMs = -Infinity;
+  /** By performance.now(): when the last walk began that saw everything. */
+  #walkedAtMs = -Infinity;
   #durable = 0;
   #flushing: Promise<void> | null = null;
   #says = '';
@@ -155,15 +158,22 @@ export class Capture {
     return this.#watching && this.#feed !== null ? this.#feed.barrier() : false;
   }
 
-  /** Everything that happened before this call is in the catalog, whatever it takes. Throws CatalogError (C6). */
-  async catchUp(): Promise<void> {
-    if (!this.#walked || !(await this.barrier())) {
-      await this.#walking;
-      this.#walk();
-      await this.#walking;
-      if (this.#refused !== null) throw this.#refused;
+  /**
+   * Everything that happened before this call is in the catalog, whatever it takes. False: it can't be looked at (`trouble`).
+   * Throws CatalogError (C6).
+   */
+  async catchUp(): Promise<boolean> {
+    const calledMs = performance.now();
+    if (this.#walked && (await this.barrier())) {
+      await this.still(() => undefined);
+      if (this.#unseenSinceMs === null) return true;
     }
+    await this.#walking;
+    this.#walk();
+    await this.#walking;
+    if (this.#refused !== null) throw this.#refused;
     await this.still(() => undefined);
+    return this.#walkedAtMs >= calledMs;
   }
 
   /** C3. Throws CatalogError; can be repeated. */
@@ -203,13 +213,19 @@ export class Capture {
   #told(paths: readonly ChangedPath[]): void {
     const atMs = performance.now();
     for (const { path, whole } of paths) this.#dirty.add(path, whole, atMs);
+    if (this.#dirty.overflowed) this.#unseen();
     this.#soon();
+  }
+
+  /** C5. The next walk tells. */
+  #unseen(): void {
+    this.#lostAtMs = performance.now();
+    this.#unseenSinceMs ??= this.#lostAtMs;
   }
 
   #lost({ says, ended }: LostFeed): void {
     this.#options.says(`${says}; everything is looked at`);
-    this.#lostAtMs = performance.now();
-    this.#unseenSinceMs ??= this.#lostAtMs;
+    this.#unseen();
     if (ended) {
       this.#watching = false;
       void this.#feedAgain();
@@ -222,7 +238,8 @@ export class Capture {
     if (this.#closed) return;
     await this.#feed?.close();
     await this.#startFeed();
-    // What happened between the two feeds.
+    // What happened between the two feeds: a walk that began before may have missed it.
+    this.#unseen();
     this.#walk();
   }
 
@@ -274,8 +291,7 @@ export class Capture {
     for (const [key, { whole, atMs }] of told) this.#dirty.add(pathOfKey(key), whole, atMs);
     if (error.message !== this.#refused?.message) this.#options.says(error.message);
     this.#refused = error;
-    this.#lostAtMs = performance.now();
-    this.#unseenSinceMs ??= this.#lostAtMs;
+    this.#unseen();
     if (this.#closed) return;
     this.#again ??= setTimeout(() => {
       this.#again = null;
@@ -298,7 +314,7 @@ export class Capture {
       });
       if (slice.isOver) await slice.turn();
     }
-    for (const folder of wholes) await this.#scan(folder);
+    for (const folder of wholes) if (!(await this.#scan(folder))) this.#unseen();
   }
 
   /** A folder with everything beneath it; the root is empty. False: not everything was seen. */
@@ -353,7 +369,7 @@ export class Capture {
     return this.#looking.namesOf(inodes);
   }
 
-  /** A path that can't be looked at is looked at again by the next walk. */
+  /** A path that can't be looked at is looked at again by the next walk (C5). */
   #tried<T>(path: Buffer, look: () => T): T | null {
     try {
       const value = look();
@@ -362,6 +378,7 @@ export class Capture {
     } catch (error) {
       if (!isTrouble(error)) throw error;
       this.#says = cantRead(path, String(error));
+      this.#unseen();
       return null;
     }
   }
@@ -408,6 +425,7 @@ export class Capture {
     if (this.#closed || !complete) return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
+    this.#walkedAtMs = begun;
     this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
     if (this.#refused !== null) this.#options.says('the catalog can be written again');

@@ -8,7 +8,7 @@ import type { Change } from '../../catalog/types.ts';
 import type { Foreign } from '../target/types.ts';
 import { Offering, type Offered } from './offering.ts';
 import { keyOf } from './path.ts';
-import type { BatchPlan } from './plan.ts';
+import { checkRemembered, type BatchPlan } from './plan.ts';
 import type { Wanted } from './plan-changes.ts';
 import {
   copied,
@@ -103,6 +103,8 @@ export class Copying {
     const { catalog, slice } = this.#ground;
     let [sequence, afterId] = [this.#cursor, Infinity];
     for (;;) {
+      // What moved since has no place any more at that moment.
+      checkRemembered(catalog, this.end);
       const found = catalog
         .changesSince(sequence, batchEntries, afterId)
         .filter((c) => c.sequence <= this.end);
@@ -140,7 +142,7 @@ export class Copying {
 
   async #send(plan: BatchPlan, sequence: number): Promise<void> {
     if (plan.taken.length + plan.made.length + plan.set.length === 0) return;
-    const { link, catalog, history } = this.#ground;
+    const { link, catalog, history, capture } = this.#ground;
     await link.room(batchesUnderWay);
     const comparing = this.#candidates !== null;
     const batch = await readBatch(this.#ground, {
@@ -154,6 +156,8 @@ export class Copying {
       heldBytesMax: 0,
       placeOf: ({ entry }) => catalog.pathOf(entry.id),
     });
+    // Whatever changed it may be told by nobody else.
+    for (const place of batch.moving) capture.tell(place);
     await batch.commit([]);
   }
 }

@@ -6,17 +6,21 @@
  * S3. What is gone is remembered until every target that is configured acknowledged it.
  * S4. A root that is not the one that was mirrored is refused (root-identity.ts).
  * S5. A disk that refuses the catalog ends nothing: what is noted there can be noted later, and is never what data hangs on.
+ * S6. After another start of the host, what was written shortly before is sent again: it may not have reached the disk
+ *     (settled.ts).
  */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { advanceHistory, type History } from '@holdfast/core';
 import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
+import { bootId } from '../../os/boot-id.ts';
 import { rootLost, rootRefused } from '../root-identity.ts';
 import { Capture } from './capture.ts';
 import { readNote, writeNote, type TargetNote } from './notes.ts';
+import { filesSince, Settled, unsettledSince } from './settled.ts';
 import type { SourceGround } from './source-ground.ts';
 import { TargetLine } from './target-line.ts';
 import type {
@@ -33,6 +37,7 @@ const scanEveryMsDefault = 600_000;
 /** How often it is noted what targets hold, and what nobody needs is forgotten. */
 const notePeriodMs = 10_000;
 const collectMs = 8;
+const renumberedMax = 1_000;
 
 export interface SourceParts {
   readonly tree: Tree;
@@ -50,6 +55,8 @@ export class FileSource {
   #history: History = [];
   #timer: NodeJS.Timeout | null = null;
   #firstWalk: { readonly promise: Promise<void>; readonly done: () => void };
+  readonly #boot = bootId();
+  #settled: Settled | null = null;
   #started = false;
   #closed = false;
   /** What all targets held after the last drain. */
@@ -107,6 +114,7 @@ export class FileSource {
     const refused = await rootRefused(this.#parts.tree, catalog, this.#options.name);
     if (refused !== null) return { kind: 'failed', says: refused };
     const note = readNote(catalog);
+    const unsettled = unsettledSince(catalog, this.#boot);
     const { history } = catalog.meta;
     const last = history.at(-1);
     if (last !== undefined && last.epoch > epoch) {
@@ -129,7 +137,11 @@ export class FileSource {
     catalog.setMeta({ history: this.#history, epoch, consistent: true });
     this.#started = true;
     this.#options.failPoint?.('source:history');
-    writeNote(catalog, { epoch, targets: note?.targets ?? {}, drained: null, seenMs: note?.seenMs ?? null });
+    if (unsettled !== null) await this.#sendAgain(unsettled);
+    const settled = own && note?.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
+    this.#settled = new Settled(settled, catalog.lastSequence, performance.now());
+    const { targets = {}, seenMs = null } = note ?? {};
+    writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });
     await catalog.flush();
     this.#options.failPoint?.('source:noted');
     await this.#capture.start();
@@ -249,11 +261,26 @@ export class FileSource {
     }
   }
 
+  /** S6. */
+  async #sendAgain(above: number): Promise<void> {
+    const { catalog } = this.#parts;
+    const ids = Array.from(filesSince(catalog, above), ({ id }) => id);
+    for (let at = 0; at < ids.length; at += renumberedMax) {
+      catalog.write(() => {
+        for (const id of ids.slice(at, at + renumberedMax)) catalog.renumber(id);
+      });
+      await setImmediate();
+    }
+    const says = `${String(ids.length)} files may not be what they were before this host was started anew: they are sent again`;
+    if (ids.length > 0) this.#options.says?.(says);
+  }
+
   /** Everything that happened is in the catalog. Empty; or why not by then. */
   async #catchUp(untilMs: number): Promise<string> {
     try {
       const caught = await within(this.#capture.catchUp(), untilMs);
-      return caught ? '' : 'the last changes were not all found in time';
+      if (caught === null) return 'the last changes were not all found in time';
+      return caught ? '' : `the last changes can't all be found: ${this.#capture.trouble}`;
     } catch (error) {
       if (!(error instanceof CatalogError)) throw error;
       return error.message;
@@ -324,7 +351,9 @@ export class FileSource {
     const drained = this.#closed && this.#drained === catalog.lastSequence ? this.#drained : null;
     // Before the first walk nobody knows what happened since the former life.
     const seenMs = this.#capture.walked ? Date.now() : (readNote(catalog)?.seenMs ?? null);
-    writeNote(catalog, { epoch: this.#options.epoch, targets, drained, seenMs });
+    const settled = this.#settled?.at(catalog.lastSequence, performance.now()) ?? null;
+    const { epoch } = this.#options;
+    writeNote(catalog, { epoch, targets, drained, seenMs, boot: this.#boot, settled });
   }
 
   /** S3. */
@@ -356,13 +385,13 @@ function later(): { promise: Promise<void>; done: () => void } {
   return { promise, done };
 }
 
-/** False: the time (performance.now()) came first. */
-async function within(work: Promise<void>, untilMs: number): Promise<boolean> {
+/** Null: the time (performance.now()) came first. */
+async function within<T>(work: Promise<T>, untilMs: number): Promise<T | null> {
   const late = new AbortController();
   try {
     return await Promise.race([
-      work.then(() => true),
-      delay(Math.max(0, untilMs - performance.now()), false, { signal: late.signal }),
+      work,
+      delay(Math.max(0, untilMs - performance.now()), null, { signal: late.signal }),
     ]);
   } finally {
     late.abort();

@@ -15,6 +15,10 @@ const shape = z.object({
   drained: z.int().min(0).nullable().default(null),
   /** Wall time in milliseconds: it looked on until then. */
   seenMs: z.number().nullable().default(null),
+  /** The life of the host in which this was written. */
+  boot: z.string().default(''),
+  /** settled.ts. Null: of an earlier version. */
+  settled: z.int().min(0).nullable().default(null),
 });
 
 export interface TargetNote {
@@ -27,6 +31,8 @@ export interface SourceNote {
   readonly targets: Readonly<Record<string, TargetNote>>;
   readonly drained: number | null;
   readonly seenMs: number | null;
+  readonly boot: string;
+  readonly settled: number | null;
 }
 
 /** The number at which a source ended that had brought everything to its targets; null: it did not end so. */

@@ -47,6 +47,11 @@ const slotsMax = 60_000;
 /** There is more to do than fits into one batch. */
 export class PlanTooLarge extends Error {}
 
+/** What is gone since then, or was elsewhere, may be forgotten meanwhile: a target would keep it. Throws PlanTooLarge. */
+export function checkRemembered({ horizon }: Pick<Catalog, 'horizon'>, since: number): void {
+  if (since < horizon) throw new PlanTooLarge('more was removed or moved meanwhile than is remembered');
+}
+
 interface Leaving {
   readonly operation: Move | Remove;
   readonly depth: number;

@@ -12,7 +12,7 @@ import type { Change } from '../../catalog/types.ts';
 import type { Readings } from './batch-writer.ts';
 import { allChanges } from './copying.ts';
 import { keyOf, pathOfKey } from './path.ts';
-import { PlanTooLarge, type BatchPlan } from './plan.ts';
+import { checkRemembered, PlanTooLarge, type BatchPlan } from './plan.ts';
 import { patchBytesMin, planChanges, type ChangesOptions, type Wanted } from './plan-changes.ts';
 import { digestOf, isGone, readSmall } from './reading.ts';
 import { readBatch } from './sending.ts';
@@ -126,6 +126,7 @@ export class Replicating {
 
   *#planning(): Generator<undefined, BatchPlan> {
     const { catalog, blocks } = this.#ground;
+    checkRemembered(catalog, this.#from);
     const changes: Change[] = [];
     for (const change of allChanges(this.#ground, this.#from)) {
       changes.push(change);

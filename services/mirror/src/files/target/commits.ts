@@ -12,6 +12,7 @@
  *     what is durable is never given up.
  * C5  What is in the staging folder for a batch that was given up stays until no start can find a record of the batch, which
  *     may be whole although the disk would not sync it.
+ * C6  What others changed is kept aside before a batch destroys it (overwriting.ts).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -20,6 +21,7 @@ import type { Ground } from './applying.ts';
 import type { Log } from './log.ts';
 import type { StagedBatch } from './open-batch.ts';
 import { GaveUp, persist, retryMsMin } from './persisting.ts';
+import type { Overwriting, Spared } from './overwriting.ts';
 import type { Records } from './records.ts';
 import type { Agreement } from './agreement.ts';
 import { encodeBatch } from './redo.ts';
@@ -35,6 +37,8 @@ export interface Outcome {
   /** Where the tree did not fit. */
   readonly misfits: readonly Buffer[];
   readonly skipped: readonly string[];
+  /** What others had written, and was kept aside. */
+  readonly spared: Spared;
   /** Anything but `agrees`: the catalog is not what the source says (agreement.ts). */
   readonly sums: Agreement['kind'];
 }
@@ -55,6 +59,7 @@ export interface CommitsOptions {
   readonly log: Log;
   readonly ground: Ground;
   readonly records: Records;
+  readonly overwriting: Overwriting;
   readonly listener: CommitsListener;
   readonly nextNumber: number;
   readonly retryMs: number;
@@ -242,6 +247,8 @@ export class Commits {
         listener.unfit(unfit);
         continue;
       }
+      const spared = await this.#spare(number, staged);
+      if (spared === null) return;
       const applying = new Applying(ground, number, staged.batch, 0);
       let sums: Agreement['kind'] = 'agrees';
       const done =
@@ -260,9 +267,22 @@ export class Commits {
       this.#unappliedBytes -= next.bytes;
       this.#appliedNumber = number;
       if (staged.staged.length > 0) this.#used.push({ number, ids: staged.staged });
-      listener.applied(staged, { misfits: applying.misfits, skipped: applying.skipped, sums });
+      const { misfits, skipped } = applying;
+      listener.applied(staged, { misfits, skipped, spared, sums });
       this.#arm();
     }
+  }
+
+  /** What others changed, before the batch takes its place (overwriting.ts). Null: closed meanwhile. */
+  async #spare(number: number, { batch }: StagedBatch): Promise<Spared | null> {
+    const { overwriting, listener } = this.#options;
+    let spared: Spared | null = null;
+    const closed = (): boolean => this.#closed;
+    const waiting = listener.waiting.bind(listener);
+    await this.#persist(async () => {
+      spared = await overwriting.before(number, batch, { closed, waiting, beyond: false });
+    }, Infinity);
+    return spared;
   }
 
   /**

@@ -2,8 +2,8 @@
  * The talk between plan and first batch: the target names paths of which it may hold something else than the source, the
  * source offers what it has there, and the target answers with what it wants.
  *
- *   plan continue: the target names what it changed by itself above the common position, and what differs from the
- *                  catalog when its last stop was unclean.
+ *   plan continue: the target names what it changed by itself above the common position, what differs from the
+ *                  catalog when its last stop was unclean, and what its host may have lost with its power.
  *   plan compare:  the target names every path that it holds, so that the source can offer "it does not exist" for those
  *                  that it lacks; the source offers everything that it has, too.
  *   plan verify:   the same, to be told of only: nothing is recorded or kept, and no batch follows.
@@ -58,6 +58,8 @@ export interface ComparingGround {
   readonly sourceHistory: History;
   /** Paths that differ from the catalog, when that has to be known; null: the last stop was clean. */
   readonly unclean: (() => Promise<readonly Buffer[]>) | null;
+  /** Paths of which a former owner may have lost the contents with its power (settled.ts). */
+  readonly unsettled: () => readonly Buffer[];
   readonly waiting: (reason: string) => void;
 }
 
@@ -66,6 +68,8 @@ export class Comparing {
   readonly #plan: Plan;
   /** Own changes above the common position, by path. */
   readonly #own = new Map<string, 'written' | 'created' | 'deleted'>();
+  /** Its own as well, where they differ. */
+  readonly #unsettled = new Set<string>();
   #named = false;
   #ended = false;
 
@@ -104,11 +108,13 @@ export class Comparing {
       const change = !here ? 'deleted' : records.knows(path) ? 'written' : 'created';
       this.#own.set(path.toString('latin1'), change);
     }
+    for (const path of this.#keeps ? this.#ground.unsettled() : [])
+      this.#unsettled.add(path.toString('latin1'));
     this.#named = true;
     if (this.#plan.mode !== 'continue') await this.#nameAll();
     else
       await this.#name(
-        [...this.#own.keys()].map((path) => Buffer.from(path, 'latin1')),
+        [...new Set([...this.#own.keys(), ...this.#unsettled])].map((path) => Buffer.from(path, 'latin1')),
         true,
       );
   }
@@ -164,7 +170,8 @@ export class Comparing {
 
   #ownVersion(path: Buffer): OwnVersion | null {
     const { tree, records } = this.#ground;
-    const change = this.#own.get(path.toString('latin1'));
+    const key = path.toString('latin1');
+    const change = this.#own.get(key) ?? (this.#unsettled.has(key) ? 'written' : undefined);
     if (change === undefined) return null;
     const epoch: Epoch = records.ownerEpoch;
     const stat = statThere(tree, path);

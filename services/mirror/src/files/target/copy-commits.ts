@@ -18,6 +18,7 @@ import { Applying } from './applying.ts';
 import type { Ground } from './applying.ts';
 import type { CommitsListener } from './commits.ts';
 import type { StagedBatch } from './open-batch.ts';
+import { nothingSpared } from './overwriting.ts';
 import { GaveUp, persist } from './persisting.ts';
 import type { Records } from './records.ts';
 import type { Batch, Redo } from './redo.ts';
@@ -192,7 +193,7 @@ export class CopyCommits {
       for (const id of staged.staged) ground.staging.remove(id);
       this.#bytes -= bytes;
       listener.durable(staged);
-      listener.applied(staged, { misfits, skipped, sums: 'agrees' });
+      listener.applied(staged, { misfits, skipped, spared: nothingSpared, sums: 'agrees' });
     }
     if (unfit === null) {
       await setImmediate();

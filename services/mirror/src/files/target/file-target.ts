@@ -14,6 +14,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, Hello } from '../../transport/types.ts';
 import { protocolVersion } from '../../transport/types.ts';
+import { unsettledPaths } from '../source/settled.ts';
 import { rootLost } from '../root-identity.ts';
 import { differsAgainSays, differsSays } from './agreement.ts';
 import { Committing } from './committing.ts';
@@ -25,11 +26,13 @@ import { ForeignWatch } from './foreign-watch.ts';
 import { emptyGone } from './gone.ts';
 import { refusalOf } from './greeting.ts';
 import type { StagedBatch } from './open-batch.ts';
+import type { Spared } from './overwriting.ts';
 import type { Standing } from './records.ts';
 import { Session } from './session.ts';
 import { codeOf, waitingReason } from './trouble.ts';
 import { isOurs } from './own-root.ts';
 import { OtherRoot, openParts } from './parts.ts';
+import { NoRoom } from './recovery.ts';
 import type { Parts } from './parts.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
 
@@ -38,6 +41,7 @@ const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
 const unusedMsDefault = 5_000;
 const unusedPeriodMs = 500;
+const shownMax = 3;
 const ownSays = 'what it wrote as an owner is not all kept aside yet';
 /** A new source waits so long for what the former one left. */
 const settleMs = 10_000;
@@ -72,7 +76,7 @@ export class FileTarget {
     this.#parts = parts;
     this.#retryMs = retryMs;
     this.#durable = parts.records.standing;
-    const { ground, log, records, nextNumber } = parts;
+    const { ground, log, records, overwriting, nextNumber } = parts;
     this.#cover = new Cover(options.root, options.covered);
     this.#foreign = new ForeignWatch({
       search: () => this.#search(),
@@ -85,6 +89,7 @@ export class FileTarget {
       ground,
       log,
       records,
+      overwriting,
       nextNumber,
       retryMs,
       pauseMs: options.pauseMs ?? pauseMsDefault,
@@ -121,7 +126,8 @@ export class FileTarget {
       return { kind: 'open', target };
     } catch (error) {
       for (const each of opened.reverse()) each.close();
-      if (error instanceof OtherRoot) return { kind: 'failed', says: error.message };
+      if (error instanceof OtherRoot || error instanceof NoRoom)
+        return { kind: 'failed', says: error.message };
       if (codeOf(error) === '') throw error;
       return { kind: 'failed', says: waitingReason(error) ?? String(error) };
     }
@@ -155,7 +161,8 @@ export class FileTarget {
   async promote(): Promise<Promoted> {
     this.#closed = 'this copy is an owner’s now';
     this.#session?.close(this.#closed);
-    const { log, records, ground } = this.#parts;
+    const { log, records, ground, overwriting } = this.#parts;
+    overwriting.hurry();
     if (!this.#promoted) {
       await this.#quiet();
       await this.#commits.idle();
@@ -274,6 +281,7 @@ export class FileTarget {
         this.#removeUnused();
       }, unusedPeriodMs).unref();
     }
+    this.#noteSpared({ paths: this.#parts.spared, lost: '' });
     this.#foreign.start(this.#options.foreignPeriodMs ?? foreignPeriodMsDefault);
   }
 
@@ -362,14 +370,15 @@ export class FileTarget {
 
   #makeSession(connection: Connection, hello: Hello): Session {
     const { records, kept, ground, seen } = this.#parts;
-    const { selection } = this.#options;
+    const { selection, catalog } = this.#options;
     const unclean = records.wasOwner
       ? async (): Promise<readonly Buffer[]> => (await this.#search(Infinity)).named.map(({ path }) => path)
       : null;
+    const unsettled = (): readonly Buffer[] => (records.wasOwner ? unsettledPaths(catalog) : []);
     return new Session(connection, hello, {
       commits: this.#commits,
       staging: ground.staging,
-      comparing: { tree: ground.tree, records, kept, selection, unclean },
+      comparing: { tree: ground.tree, records, kept, selection, unclean, unsettled },
       retryMs: this.#retryMs,
       epoch: () => seen.epoch,
       waiting: (reason) => {
@@ -386,18 +395,25 @@ export class FileTarget {
   }
 
   #noteDurable(staged: StagedBatch): void {
-    const { epoch, sequence, checksum, history, consistent } = staged.batch;
+    const { epoch, sequence, checksum, history } = staged.batch;
+    // What is distrusted stays so, whatever was on its way (Records, R6).
+    const consistent = staged.batch.consistent && !this.#parts.records.distrusted;
     if (consistent && !this.#durable.consistent) this.#foreign.forget();
     this.#durable = { position: { epoch, sequence, checksum }, history, consistent };
     this.#session?.acknowledge(staged);
   }
 
-  #noteApplied(staged: StagedBatch, { misfits, skipped, sums }: Outcome): void {
+  #noteApplied(staged: StagedBatch, { misfits, skipped, spared, sums }: Outcome): void {
     const [first] = misfits;
     if (skipped.length > 0) this.#tell(`left out here: ${skipped.slice(0, 3).join(', ')}`);
+    this.#noteSpared(spared);
     if (first !== undefined) {
       this.#foreign.met(misfits.length);
       this.#distrust(`${first.toString()} was changed here by others, so that a batch did not fit`);
+      return;
+    }
+    if (spared.stays) {
+      this.#distrust(`${shown(spared.paths)} was changed here by others, and a batch did not replace it`);
       return;
     }
     if (!this.#agrees(sums)) return;
@@ -405,6 +421,13 @@ export class FileTarget {
     this.#emptying ??= emptyGone(this.#parts.ground, () => this.#closed !== '').finally(() => {
       this.#emptying = null;
     });
+  }
+
+  #noteSpared({ paths, lost }: Pick<Spared, 'paths' | 'lost'>): void {
+    if (paths.length === 0) return;
+    this.#foreign.met(paths.length);
+    const what = `what others had changed here (${shown(paths)}) was replaced`;
+    this.#tell(lost === '' ? `${what}, and is kept aside` : `${what}, and is lost: ${lost}`);
   }
 
   #agrees(sums: Outcome['sums']): boolean {
@@ -460,3 +483,9 @@ export class FileTarget {
     this.#options.says?.(`${this.#options.name}: ${says}`);
   }
 }
+
+const shown = (paths: readonly Buffer[]): string =>
+  paths
+    .slice(0, shownMax)
+    .map((path) => path.toString())
+    .join(', ');

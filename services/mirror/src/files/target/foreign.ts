@@ -111,6 +111,15 @@ export function isUntouched(catalog: Catalog, entry: Entry, stat: ChildStat['sta
   return !catalog.differs(entry, stat) || relinked(entry, stat);
 }
 
+/** Others wrote it, as far as metadata tell: owner and mode alone are not contents. */
+export function isWritten(entry: Entry, stat: ChildStat['stat']): boolean {
+  const { attributes, ctimeS, ctimeNs } = entry;
+  // Numbers of some file systems are others after each mount; without a change there is nothing to find.
+  if (stat.ctimeS === ctimeS && stat.ctimeNs === ctimeNs) return false;
+  if (stat.kind !== attributes.kind) return true;
+  return (stat.kind === 'file' || stat.kind === 'link') && touched(entry, stat);
+}
+
 const slash = Buffer.from('/');
 
 /** Another name of the file came or went by a batch: that changed its number of names, and with it the time of change. */
@@ -133,7 +142,8 @@ function touched(
   );
 }
 
-function childrenOf(catalog: Catalog, id: number): Map<string, Entry> {
+/** By name (latin1). */
+export function childrenOf(catalog: Catalog, id: number): Map<string, Entry> {
   const children = new Map<string, Entry>();
   let after: Buffer | null = null;
   for (;;) {

@@ -11,6 +11,7 @@ import type { Ground } from './applying.ts';
 import { BootMark } from './boot-mark.ts';
 import { emptyGone } from './gone.ts';
 import { Log } from './log.ts';
+import { Overwriting } from './overwriting.ts';
 import { keepingTimes, openRoot } from './own-root.ts';
 import type { OwnRoot } from './own-root.ts';
 import { Records } from './records.ts';
@@ -30,6 +31,9 @@ export interface Parts {
   readonly log: Log;
   readonly records: Records;
   readonly kept: KeptStore;
+  readonly overwriting: Overwriting;
+  /** Of what a former life left in the log. */
+  readonly spared: readonly Buffer[];
   readonly seen: SeenEpoch;
   readonly nextNumber: number;
 }
@@ -70,13 +74,15 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   if (lost !== null && log.contents.batches.length > 0)
     throw new OsError('EXDEV', 'rename', Buffer.from(lost));
   const bootMark = new BootMark(dir, bootId());
-  const replayed = await replay(log, ground, records, bootMark.powerLost);
+  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes, failPoint);
+  const { selection } = options;
+  const overwriting = new Overwriting({ tree, staging, catalog, records, kept, selection, failPoint });
+  const replayed = await replay({ log, ground, records, overwriting }, bootMark.powerLost);
   bootMark.write();
   if (replayed.misfits.length > 0 || replayed.differs) records.distrust();
   if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
   await emptyGone(ground, () => false);
   place.removeLeftover();
-  const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes, failPoint);
   return {
     own,
     place,
@@ -84,6 +90,8 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
     log,
     records,
     kept,
+    overwriting,
+    spared: replayed.spared,
     seen: new SeenEpoch(dir),
     nextNumber: replayed.nextNumber,
   };

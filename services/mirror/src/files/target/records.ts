@@ -104,6 +104,16 @@ export class Records {
     return this.#wasOwner && drainedAt(this.#catalog) !== this.#catalog.lastSequence;
   }
 
+  /** R6. */
+  get distrusted(): boolean {
+    return this.#note.distrusted;
+  }
+
+  /** What is recorded is what this target made of the tree: what differs was changed by others. */
+  get isOfDisk(): boolean {
+    return !this.#wasOwner && (this.#standing.consistent || this.#note.distrusted);
+  }
+
   /** As of the last batch that was recorded. */
   get standing(): Standing {
     return this.#standing;

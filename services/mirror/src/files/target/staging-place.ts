@@ -21,6 +21,8 @@ import { codeOf } from './trouble.ts';
 export interface Marker {
   readonly number: number;
   readonly step: number;
+  /** Something of the next batch may be done. */
+  readonly begun?: true;
 }
 
 interface Spot {
@@ -164,14 +166,28 @@ function markerOf({ tree, name }: Spot): Marker | null {
 export function lastMarker(names: readonly string[]): Marker | null {
   let last: Marker | null = null;
   for (const name of names) {
-    const at = /^at-(\d+)-(\d)$/.exec(name);
-    const marker = at === null ? null : { number: Number(at[1]), step: Number(at[2]) };
+    const marker = markerOfName(name);
     if (isLater(marker, last)) last = marker;
   }
   return last;
 }
 
+/** Null: it is no name of a marker. */
+export function markerOfName(name: string): Marker | null {
+  const at = /^at-(\d+)-(\d)(b?)$/.exec(name);
+  if (at === null) return null;
+  const marker = { number: Number(at[1]), step: Number(at[2]) };
+  return at[3] === '' ? marker : { ...marker, begun: true };
+}
+
+export function markerName({ number, step, begun }: Marker): string {
+  return `at-${String(number)}-${String(step)}${begun === true ? 'b' : ''}`;
+}
+
 function isLater(one: Marker | null, other: Marker | null): boolean {
   if (one === null || other === null) return one !== null;
-  return one.number > other.number || (one.number === other.number && one.step > other.step);
+  if (one.number !== other.number) return one.number > other.number;
+  return progressOf(one) > progressOf(other);
 }
+
+const progressOf = ({ step, begun }: Marker): number => (begun === true ? step + 0.5 : step);

@@ -5,7 +5,8 @@
  *   p-ID     says which version of which file s-ID is the beginning of, and how much of it is durable
  *   slots/   entries that the batch in progress took out of the tree
  *   gone/    folders that were removed, until their contents are
- *   at-N-P   one empty file: everything up to batch N was applied, and the first P steps of batch N + 1
+ *   at-N-P   one empty file: everything up to batch N was applied, and the first P steps of batch N + 1;
+ *            at-N-0b: batch N + 1 was begun
  *
  * Invariants:
  * S1  The marker at-N-P changes by a rename after the step and before the next one. A file system with a journal keeps
@@ -30,7 +31,7 @@ import { join } from 'node:path';
 import { syncFileSystem } from '../../os/contents.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { PartFile } from '../../transport/types.ts';
-import { lastMarker } from './staging-place.ts';
+import { lastMarker, markerName, markerOfName } from './staging-place.ts';
 import type { Marker, StagingPlace } from './staging-place.ts';
 import { codeOf, waitingReason } from './trouble.ts';
 
@@ -227,10 +228,9 @@ export class Staging {
     for (const name of readdirSync(this.folder)) {
       const id = Number(/^[sp]-(\d+)$/.exec(name)?.[1] ?? 0);
       if (id !== 0 && !named.has(id) && !parts.has(id)) this.remove(id);
-      const at = /^at-(\d+)-(\d)$/.exec(name);
-      if (at !== null && this.#marker !== null && name !== markerName(this.#marker)) {
+      const isMarker = markerOfName(name) !== null;
+      if (isMarker && this.#marker !== null && name !== markerName(this.#marker))
         unlinkSync(join(this.folder, name));
-      }
     }
   }
 
@@ -264,10 +264,6 @@ export class Staging {
       if (!(error instanceof SyntaxError) && codeOf(error) !== 'ENOENT') throw error;
     }
   }
-}
-
-function markerName(marker: Marker): string {
-  return `at-${String(marker.number)}-${String(marker.step)}`;
 }
 
 export function stagedName(id: number): string {

@@ -1,0 +1,118 @@
+/** Files that change while a source reads them, where nobody tells of it afterwards, or they are again what they were. */
+
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { afterEach, expect, jest, test } from '@jest/globals';
+import type { Feed, FeedListener } from '../src/feed/types.ts';
+import { Tree } from '../src/os/tree.ts';
+import { makePair, MirrorPair } from './mirror-pair.ts';
+
+jest.setTimeout(30_000);
+let pair: MirrorPair;
+let listener: FeedListener;
+
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await pair.close();
+});
+
+/** Tells what the test tells, and says that this is everything. */
+const makeFeed = (one: FeedListener): Feed => {
+  listener = one;
+  return {
+    start: () => Promise.resolve({ kind: 'watching' }),
+    barrier: () => Promise.resolve(true),
+    close: () => Promise.resolve(),
+  };
+};
+
+const tell = (name: string): void => {
+  listener.changed([{ path: Buffer.from(name), whole: false }]);
+};
+
+/** `change` at the moment in which the source opens the file the `nth` time from now on; answers whether that came. */
+function whileRead(name: string, nth: number, change: () => void): () => boolean {
+  let left = nth;
+  const open = Tree.prototype.openRead;
+  jest.spyOn(Tree.prototype, 'openRead').mockImplementation(function (this: Tree, path) {
+    if (path.toString() === name && this.root.toString() === pair.sourceRoot) {
+      left -= 1;
+      if (left === 0) change();
+    }
+    return open.call(this, path);
+  });
+  return () => left <= 0;
+}
+
+const text = (letter: string): string => letter.repeat(5_000);
+
+test('a file that changed while it was read, and is again what it was before, is sent again', async () => {
+  pair = await makePair({
+    makeFeed,
+    settleMs: 0,
+    prepare: (root) => {
+      writeFileSync(`${root}/state`, text('a'));
+    },
+  });
+  await pair.settle();
+  // First it is read to find out whether it changed at all, then to be sent.
+  const came = whileRead('state', 2, () => {
+    writeFileSync(pair.at('state'), text('c'));
+    process.nextTick(() => {
+      writeFileSync(pair.at('state'), text('b'));
+    });
+  });
+  writeFileSync(pair.at('state'), text('b'));
+  tell('state');
+  await pair.until(came, 'it was read');
+  await pair.settle();
+  tell('state');
+  await pair.settle();
+  expect(readFileSync(`${pair.targetRoot}/state`, 'utf8').slice(0, 5)).toBe('bbbbb');
+  expect(pair.differences()).toEqual([]);
+});
+
+test('what changed while a first copy read it is looked at again, though the feed does not tell', async () => {
+  pair = new MirrorPair({
+    makeFeed,
+    prepare: (root) => {
+      writeFileSync(`${root}/state`, text('a'));
+    },
+  });
+  const came = whileRead('state', 1, () => {
+    writeFileSync(pair.at('state'), text('b'));
+  });
+  await pair.start();
+  await pair.until(came, 'it was read');
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+});
+
+test('what is gone since a copy began, and is not remembered any more, does not stay at the target', async () => {
+  pair = new MirrorPair({
+    makeFeed,
+    prepare: (root) => {
+      for (const name of ['gone', 'stays']) writeFileSync(`${root}/${name}`, name);
+    },
+  });
+  const { sourceCatalog: catalog } = pair;
+  const changes = catalog.changesSince.bind(catalog);
+  let copied = false;
+  // As when so much else was removed that it had to be forgotten.
+  jest.spyOn(catalog, 'changesSince').mockImplementation((sequence, limit, afterId) => {
+    if (catalog.byPath(Buffer.from('gone')) === null && !copied) {
+      copied = true;
+      catalog.collect(catalog.lastSequence);
+    }
+    return changes(sequence, limit, afterId);
+  });
+  whileRead('gone', 1, () => {
+    process.nextTick(() => {
+      rmSync(pair.at('gone'));
+      tell('gone');
+    });
+  });
+  await pair.start();
+  await pair.until(() => copied, 'it was forgotten');
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+});
