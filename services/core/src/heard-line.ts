@@ -84,7 +84,7 @@ export function heardText({ from, path, heartbeat }: HeardLine): string {
 }
 
 /** A function that JSON.stringify asks about each field would take longer than all else. */
-function withText<T extends { readonly epoch: Epoch }>(row: T): unknown {
+function withText(row: { readonly epoch: Epoch }): unknown {
   return { ...row, epoch: row.epoch.toString() };
 }
 
