@@ -138,7 +138,7 @@ export class FileSource {
     this.#started = true;
     this.#options.failPoint?.('source:history');
     if (unsettled !== null) await this.#sendAgain(unsettled);
-    const settled = own && note?.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
+    const settled = own && note.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
     this.#settled = new Settled(settled, catalog.lastSequence, performance.now());
     const { targets = {}, seenMs = null } = note ?? {};
     writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });

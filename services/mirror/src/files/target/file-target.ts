@@ -13,7 +13,6 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Connection, Hello } from '../../transport/types.ts';
-import { protocolVersion } from '../../transport/types.ts';
 import { unsettledPaths } from '../source/settled.ts';
 import { rootLost } from '../root-identity.ts';
 import { differsAgainSays, differsSays } from './agreement.ts';
@@ -25,15 +24,16 @@ import type { ForeignSearch } from './foreign.ts';
 import { ForeignWatch } from './foreign-watch.ts';
 import { emptyGone } from './gone.ts';
 import { refusalOf } from './greeting.ts';
+import { helloOf } from './hello.ts';
 import type { StagedBatch } from './open-batch.ts';
-import type { Spared } from './overwriting.ts';
+import { sparedSays, staysSays, type Spared } from './overwriting.ts';
 import type { Standing } from './records.ts';
 import { Session } from './session.ts';
 import { codeOf, waitingReason } from './trouble.ts';
-import { isOurs } from './own-root.ts';
 import { OtherRoot, openParts } from './parts.ts';
 import { NoRoom } from './recovery.ts';
 import type { Parts } from './parts.ts';
+import { Turns } from './turns.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
 
 const retryMsDefault = 60_000;
@@ -41,7 +41,6 @@ const pauseMsDefault = 2_000;
 const foreignPeriodMsDefault = 3_600_000;
 const unusedMsDefault = 5_000;
 const unusedPeriodMs = 500;
-const shownMax = 3;
 const ownSays = 'what it wrote as an owner is not all kept aside yet';
 /** A new source waits so long for what the former one left. */
 const settleMs = 10_000;
@@ -69,7 +68,7 @@ export class FileTarget {
   readonly #cover: Cover;
   readonly #foreign: ForeignWatch;
   #unusedTimer: NodeJS.Timeout | null = null;
-  #accepting: Promise<void> = Promise.resolve();
+  readonly #accepting = new Turns();
 
   private constructor(options: TargetOptions, parts: Parts, retryMs: number) {
     this.#options = options;
@@ -143,18 +142,8 @@ export class FileTarget {
   }
 
   /** Takes a connection whose hello came. Whatever becomes of it, the connection is this target's to close. */
-  async accept(connection: Connection, hello: Hello): Promise<Accepted> {
-    const before = this.#accepting;
-    let settled = (): void => undefined;
-    this.#accepting = new Promise((resolve) => {
-      settled = resolve;
-    });
-    try {
-      await before;
-      return await this.#accept(connection, hello);
-    } finally {
-      settled();
-    }
+  accept(connection: Connection, hello: Hello): Promise<Accepted> {
+    return this.#accepting.next(() => this.#accept(connection, hello));
   }
 
   /** Finishes what is durable, ends the protection, and takes nothing any more (G3). Can be called again. */
@@ -232,7 +221,7 @@ export class FileTarget {
     this.#foreign.stop();
     if (this.#unusedTimer !== null) clearInterval(this.#unusedTimer);
     this.#session?.close(this.#closed);
-    await this.#accepting;
+    await this.#accepting.idle();
     await this.#commits.close();
     await this.#quiet();
     await this.#parts.kept.close();
@@ -331,23 +320,8 @@ export class FileTarget {
     this.#durable = records.standing;
     const session = this.#makeSession(connection, hello);
     this.#session = session;
-    const { position, history, consistent } = this.#durable;
-    connection.send({
-      kind: 'hello',
-      protocol: protocolVersion,
-      cluster,
-      member: this.#options.self,
-      mirror: name,
-      role: 'target',
-      epoch: seen.epoch,
-      position: position === null ? null : { ...position, checksum: records.checksum },
-      history,
-      selection: Buffer.from(selection.digest),
-      consistent,
-      parts: ground.staging.parts,
-      foreign:
-        position === null && ground.tree.readFolder(Buffer.alloc(0)).some((entry) => !isOurs(entry.name)),
-    });
+    const { checksum } = records;
+    connection.send(helloOf(this.#options, { standing: this.#durable, checksum, epoch: seen.epoch, ground }));
     connection.beats(() => ({
       behindBytes: 0,
       behindMs: 0,
@@ -413,7 +387,7 @@ export class FileTarget {
       return;
     }
     if (spared.stays) {
-      this.#distrust(`${shown(spared.paths)} was changed here by others, and a batch did not replace it`);
+      this.#distrust(staysSays(spared));
       return;
     }
     if (!this.#agrees(sums)) return;
@@ -423,11 +397,10 @@ export class FileTarget {
     });
   }
 
-  #noteSpared({ paths, lost }: Pick<Spared, 'paths' | 'lost'>): void {
-    if (paths.length === 0) return;
-    this.#foreign.met(paths.length);
-    const what = `what others had changed here (${shown(paths)}) was replaced`;
-    this.#tell(lost === '' ? `${what}, and is kept aside` : `${what}, and is lost: ${lost}`);
+  #noteSpared(spared: Pick<Spared, 'paths' | 'lost'>): void {
+    if (spared.paths.length === 0) return;
+    this.#foreign.met(spared.paths.length);
+    this.#tell(sparedSays(spared));
   }
 
   #agrees(sums: Outcome['sums']): boolean {
@@ -483,9 +456,3 @@ export class FileTarget {
     this.#options.says?.(`${this.#options.name}: ${says}`);
   }
 }
-
-const shown = (paths: readonly Buffer[]): string =>
-  paths
-    .slice(0, shownMax)
-    .map((path) => path.toString())
-    .join(', ');

@@ -61,6 +61,23 @@ export interface Spared {
   readonly lost: string;
 }
 
+const shownMax = 3;
+
+const shown = (paths: readonly Buffer[]): string =>
+  paths
+    .slice(0, shownMax)
+    .map((path) => path.toString())
+    .join(', ');
+
+export function sparedSays({ paths, lost }: Pick<Spared, 'paths' | 'lost'>): string {
+  const what = `what others had changed here (${shown(paths)}) was replaced`;
+  return lost === '' ? `${what}, and is kept aside` : `${what}, and is lost: ${lost}`;
+}
+
+/** W3. */
+export const staysSays = ({ paths }: Spared): string =>
+  `${shown(paths)} was changed here by others, and a batch did not replace it`;
+
 export const nothingSpared: Spared = { paths: [], stays: false, lost: '' };
 
 export class Overwriting {
