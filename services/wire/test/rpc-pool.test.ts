@@ -156,7 +156,7 @@ describe('a pool of quorum services', () => {
   });
 
   it('asks nobody more once it is closed', async () => {
-    const [a, b] = [await voter('a', 'mute'), await voter('b')];
+    const [a, b] = [await voter('a', 'mute'), await voter('b', 'answers')];
     const closed = pool(a.place, b.place);
     const answer = closed.call(renew, renewOf('me'), { deadlineMs: 1500, hedgeMs: 100 });
     closed.close();
