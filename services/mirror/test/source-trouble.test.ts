@@ -98,7 +98,7 @@ test('a failure of one session is told until the target has caught up again', as
 
 /** A walk takes longer than one slice of it. */
 function slowWalks(): jest.Spied<Tree['statChildren']> {
-  const list = Reflect.get(Tree.prototype, 'statChildren') as (this: Tree, path: Buffer) => ChildStat[];
+  const list: (this: Tree, path: Buffer) => ChildStat[] = Reflect.get(Tree.prototype, 'statChildren');
   return jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(function (this: Tree, path) {
     const end = performance.now() + 15;
     while (performance.now() < end);
@@ -128,7 +128,7 @@ const toldOf = (names: readonly string[]): { path: Buffer; whole: boolean }[] =>
 test('so does one after more was told than is remembered', async () => {
   const [feed] = await withUntold();
   // Nothing is there; to find that out for each takes too long.
-  const take = Reflect.get(Dirty.prototype, 'take') as (this: Dirty) => ReadonlyMap<string, Told>;
+  const take: (this: Dirty) => ReadonlyMap<string, Told> = Reflect.get(Dirty.prototype, 'take');
   const taken = jest.spyOn(Dirty.prototype, 'take').mockImplementation(function (this: Dirty) {
     const told = take.call(this);
     return told.size > 1_000 ? new Map() : told;

@@ -32,7 +32,7 @@ const tell = (name: string): void => {
 /** `change` at the moment in which the source opens the file the `nth` time from now on; answers whether that came. */
 function whileRead(name: string, nth: number, change: () => void): () => boolean {
   let left = nth;
-  const open = Reflect.get(Tree.prototype, 'openRead') as (this: Tree, path: Buffer) => number;
+  const open: (this: Tree, path: Buffer) => number = Reflect.get(Tree.prototype, 'openRead');
   jest.spyOn(Tree.prototype, 'openRead').mockImplementation(function (this: Tree, path) {
     if (path.toString() === name && this.root.toString() === pair.sourceRoot) {
       left -= 1;
