@@ -70,6 +70,17 @@ function readText(path: string): string {
   }
 }
 
+/** What is kept of one file takes the room, and that of the other one waits for some. */
+async function full(keepMaxBytes: number): Promise<void> {
+  const source = await begun({ keepMaxBytes });
+  byOthers('one', 'by others');
+  await source.batch(11, [put('one', 'one again')]);
+  await until(() => stage.target.divergence.list().length === 1);
+  byOthers('two', 'two by others');
+  await source.batch(12, [put('two', 'two again')]);
+  await until(() => stage.target.state().phase === 'waiting');
+}
+
 /** Everything that was sent is applied. */
 const applied = async (): Promise<void> => {
   await stage.target.foreignChanges();
@@ -174,13 +185,7 @@ test('owner and mode alone, and names that come and go by batches, are no conten
 });
 
 test('where the store is full it waits and overwrites nothing until a person makes room', async () => {
-  const source = await begun({ keepMaxBytes: 10 });
-  byOthers('one', 'by others');
-  await source.batch(11, [put('one', 'one again')]);
-  await until(() => stage.target.divergence.list().length === 1);
-  byOthers('two', 'two by others');
-  await source.batch(12, [put('two', 'two again')]);
-  await until(() => stage.target.state().phase === 'waiting');
+  await full(10);
   expect(stage.target.state().says).toMatch(/does not fit into the store of diverged files: 9 of 10 bytes/);
   expect(readText(stage.at('two'))).toBe('two by others');
   // Even without room it does not stand in the way of a takeover.
@@ -193,13 +198,7 @@ test('where the store is full it waits and overwrites nothing until a person mak
 });
 
 test('what is kept when the store has room again is kept once', async () => {
-  const source = await begun({ keepMaxBytes: 20 });
-  byOthers('one', 'by others');
-  await source.batch(11, [put('one', 'one again')]);
-  await until(() => stage.target.divergence.list().length === 1);
-  byOthers('two', 'two by others');
-  await source.batch(12, [put('two', 'two again')]);
-  await until(() => stage.target.state().phase === 'waiting');
+  await full(20);
   stage.target.divergence.discard(bytes('one'));
   await until(() => readText(stage.at('two')) === 'two again');
   expect(kept()).toEqual(['two written at 7 on bert: two by others']);

@@ -9,6 +9,7 @@ import { Comparing } from '../src/volumes/source/comparing.ts';
 import { Forwarding } from '../src/volumes/source/forwarding.ts';
 import { Resyncing } from '../src/volumes/source/resyncing.ts';
 import { VolumeLine } from '../src/volumes/source/volume-line.ts';
+import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import { Applying } from '../src/volumes/target/applying.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
@@ -170,6 +171,22 @@ describe('two members', () => {
     ground.close();
   });
 
+  /** In step until the line is cut; the target has applied the last write, and its disk holds up the sync of it. */
+  async function cutBeforeItsSync(): Promise<{ readonly go: () => void; readonly source: VolumeSource }> {
+    anna = new VolumeHost('anna');
+    bert = new VolumeHost('bert');
+    await bert.openTarget();
+    const source = await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    const go = bert.disk.stall('volume');
+    const bytes = randomBytes(4_096);
+    await submit(source, writeOf(8_192, bytes));
+    await until('it is there', () => bert.contents().subarray(8_192, 12_288).equals(bytes));
+    bert.cut();
+    await until('it is missed', () => bert.target?.state().phase === 'disconnected');
+    return { go, source };
+  }
+
   it('in sync mode a flush waits for a target whose mark is under way, though it was gone on without before', async () => {
     anna = new VolumeHost('anna', { mode: 'sync', onTargetLoss: 'continue', targetLossMs: 0 });
     bert = new VolumeHost('bert');
@@ -191,17 +208,7 @@ describe('two members', () => {
   });
 
   it('a copy is at rest when it is on the disk: whoever reads it is not to be told instead of it that it is not', async () => {
-    anna = new VolumeHost('anna');
-    bert = new VolumeHost('bert');
-    await bert.openTarget();
-    const source = await anna.openSource(1n, [bert]);
-    await inStep(anna, bert);
-    const go = bert.disk.stall('volume');
-    const bytes = randomBytes(4_096);
-    await submit(source, writeOf(8_192, bytes));
-    await until('it is there', () => bert.contents().subarray(8_192, 12_288).equals(bytes));
-    bert.cut();
-    await until('it is missed', () => bert.target?.state().phase === 'disconnected');
+    const { go } = await cutBeforeItsSync();
     bert.disk.fail('volume', 'EIO', 1);
     go();
     expect(await bert.target?.atRest()).toMatch(/EIO/);
@@ -209,17 +216,7 @@ describe('two members', () => {
   });
 
   it('what came just before the line was cut belongs to the position that is taken over to', async () => {
-    anna = new VolumeHost('anna');
-    bert = new VolumeHost('bert');
-    await bert.openTarget();
-    const source = await anna.openSource(1n, [bert]);
-    await inStep(anna, bert);
-    const go = bert.disk.stall('volume');
-    const bytes = randomBytes(4_096);
-    await submit(source, writeOf(8_192, bytes));
-    await until('it is there', () => bert.contents().subarray(8_192, 12_288).equals(bytes));
-    bert.cut();
-    await until('it is missed', () => bert.target?.state().phase === 'disconnected');
+    const { go, source } = await cutBeforeItsSync();
     go();
     const promoted = await bert.target?.promote();
     expect(promoted?.position).toMatchObject({ epoch: 1n, sequence: source.sequence });

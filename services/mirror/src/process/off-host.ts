@@ -16,6 +16,7 @@ import { PlainVolume } from '../volumes/plain-volume.ts';
 import type { Disk, Store } from '../volumes/store/store.ts';
 import type { Answered } from './side.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
+import { Turns } from '../turns.ts';
 
 export interface OffHostPorts {
   readonly mirror: string;
@@ -49,7 +50,7 @@ export class OffHost {
   readonly #ports: OffHostPorts;
   #exported: Exported | null = null;
   #source: Connection | null = null;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(ports: OffHostPorts) {
     this.#ports = ports;
@@ -61,9 +62,9 @@ export class OffHost {
   run(run: OffHostRun): Promise<Answered> {
     switch (run.kind) {
       case 'open':
-        return this.#next(() => this.#open(run.writable ?? false));
+        return this.#turns.next(() => this.#open(run.writable ?? false));
       case 'close':
-        return this.#next(async () => {
+        return this.#turns.next(async () => {
           const { mirror, self } = this.#ports;
           if (this.#exported === null) return done(`${mirror} was not open on ${self}`);
           await this.#end();
@@ -79,14 +80,7 @@ export class OffHost {
   }
 
   close(): Promise<void> {
-    return this.#next(() => this.#end());
-  }
-
-  /** One after the other. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => undefined);
-    return result;
+    return this.#turns.next(() => this.#end());
   }
 
   async #open(writable: boolean): Promise<Answered> {

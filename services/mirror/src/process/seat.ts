@@ -26,6 +26,7 @@ import type {
   TargetRole,
   TargetSide,
 } from './side.ts';
+import { Turns } from '../turns.ts';
 
 export interface SeatPorts {
   readonly sides: Sides;
@@ -58,7 +59,8 @@ export class Seat {
   #fixed = '';
   /** Of the volume with which a target was opened; 0: of files. */
   #sizeBytes = 0;
-  #turn: Promise<void> = Promise.resolve();
+  /** M5. */
+  readonly #turns = new Turns();
   #waiting = false;
   #timer: NodeJS.Timeout | null = null;
   #delayMs: number = retryMs.first;
@@ -108,7 +110,7 @@ export class Seat {
 
   /** M2. The copy becomes writable at this epoch. Idempotent. `forced`: even one that is not complete. */
   open(epoch: Epoch, forced: boolean): Promise<Answered> {
-    return this.#next(async () => {
+    return this.#turns.next(async () => {
       const answered = await this.#open(epoch, forced);
       this.#look();
       return answered;
@@ -134,7 +136,7 @@ export class Seat {
 
   /** Whoever wants everything to be compared means the root as it is. */
   #confirm(): Promise<Answered> {
-    return this.#next(async () => {
+    return this.#turns.next(async () => {
       if (this.#now.kind !== 'closed') return failed(`${this.#order.mirror} was opened just now: try again`);
       const answered =
         (await this.#ports.sides.confirm?.(this.#order)) ?? failed('it does not work here now');
@@ -150,7 +152,7 @@ export class Seat {
     this.#closing = true;
     clearInterval(this.#rootTimer);
     if (this.#timer !== null) clearTimeout(this.#timer);
-    await this.#next(async () => {
+    await this.#turns.next(async () => {
       await this.#shut(forget ? 'over' : 'restart');
       if (!forget) return;
       const says = [this.#ports.sides.release(this.#order), await this.#write({ kind: 'none' })];
@@ -159,20 +161,10 @@ export class Seat {
     });
   }
 
-  /** M5. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    return result;
-  }
-
   #look(): void {
     if (this.#waiting || this.#closing) return;
     this.#waiting = true;
-    void this.#next(async () => {
+    void this.#turns.next(async () => {
       this.#waiting = false;
       if (!this.#closing) await this.#reconcile();
     });

@@ -25,6 +25,7 @@ import { pathOfKey } from './path.ts';
 import { Slice } from './slice.ts';
 import { TellingTimes } from './telling-times.ts';
 import type { SourceSelection } from './types.ts';
+import { Turns } from '../../turns.ts';
 
 const sweepMs = 8;
 const lookEvery = 64;
@@ -62,7 +63,8 @@ export class Capture {
   readonly #looking: Looking;
   #feed: Feed | null = null;
   #watching = false;
-  #turn: Promise<void> = Promise.resolve();
+  /** C1. */
+  readonly #turns = new Turns();
   #passWaits = false;
   #walking: Promise<void> | null = null;
   #walkWanted = false;
@@ -115,7 +117,7 @@ export class Capture {
     if (this.#again !== null) clearTimeout(this.#again);
     await this.#feed?.close();
     await this.#walking;
-    await this.#turn;
+    await this.#turns.idle();
     await this.#flushing;
   }
 
@@ -140,7 +142,7 @@ export class Capture {
   /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. Throws CatalogError (C6). */
   async still<T>(use: (point: Point) => T): Promise<T> {
     for (;;) {
-      const used = await this.#next(async () => {
+      const used = await this.#turns.next(async () => {
         await this.#pass();
         const { catalog } = this.#options;
         if (catalog.detached > 0) return null;
@@ -246,7 +248,7 @@ export class Capture {
   #soon(): void {
     if (this.#passWaits || this.#closed) return;
     this.#passWaits = true;
-    void this.#next(async () => {
+    void this.#turns.next(async () => {
       this.#passWaits = false;
       try {
         await this.#pass();
@@ -254,16 +256,6 @@ export class Capture {
         if (!(error instanceof CatalogError)) throw error;
       }
     });
-  }
-
-  /** C1. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    return result;
   }
 
   async #pass(): Promise<void> {

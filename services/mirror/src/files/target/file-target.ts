@@ -33,7 +33,7 @@ import { codeOf, waitingReason } from './trouble.ts';
 import { OtherRoot, openParts } from './parts.ts';
 import { NoRoom } from './recovery.ts';
 import type { Parts } from './parts.ts';
-import { Turns } from './turns.ts';
+import { Turns } from '../../turns.ts';
 import type { Accepted, Divergence, Promoted, TargetOptions, TargetPhase, TargetReport } from './types.ts';
 
 const retryMsDefault = 60_000;

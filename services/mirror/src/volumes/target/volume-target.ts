@@ -26,6 +26,7 @@ import type { Snapshots, Store } from '../store/store.ts';
 import { Applying } from './applying.ts';
 import { Choice, type ChoicePorts, type OwnRange } from './choice.ts';
 import { Overwriting } from './overwriting.ts';
+import { Turns } from '../../turns.ts';
 
 export interface VolumeTargetOptions {
   readonly name: string;
@@ -78,7 +79,7 @@ export class VolumeTarget {
   #applying: Applying | null = null;
   /** The one whose source it is, or was to the end, in step with; null: none. */
   #following: Applying | null = null;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #phase: VolumeTargetPhase = 'disconnected';
   #says = '';
   #epoch: Epoch;
@@ -141,12 +142,12 @@ export class VolumeTarget {
   }
 
   accept(connection: Connection, hello: Hello): Promise<Accepted> {
-    return this.#next(() => this.#accept(connection, hello));
+    return this.#turns.next(() => this.#accept(connection, hello));
   }
 
   /** A person wants its own writes to be kept aside and overwritten. What comes of it; empty: nobody waited for that. */
   choose(): Promise<string> {
-    return this.#next(async () => {
+    return this.#turns.next(async () => {
       const says = await this.#choice.make();
       if (says === '' || this.#phase !== 'diverged') return says;
       this.#phase = 'disconnected';
@@ -163,7 +164,7 @@ export class VolumeTarget {
   /** T4. */
   async promote(): Promise<{ readonly position: Position | null }> {
     this.#closed = 'it is being opened here';
-    await this.#turn;
+    await this.#turns.idle();
     await this.#stop('it is being opened here');
     try {
       await this.#overwriting.rollBack();
@@ -172,7 +173,7 @@ export class VolumeTarget {
     } catch (error) {
       this.#closed = '';
       this.#broken('failed', `it can't be opened: ${errorText(error)}`);
-      await this.#turn;
+      await this.#turns.idle();
       if (this.#reopenAtMs !== null) this.#reopenAtMs = 0;
       throw error;
     }
@@ -182,12 +183,12 @@ export class VolumeTarget {
 
   /** Empty when the copy stays as it is until somebody connects, and is one moment of its source; otherwise why not. */
   atRest(): Promise<string> {
-    return this.#next(() => this.#rest());
+    return this.#turns.next(() => this.#rest());
   }
 
   async close(): Promise<void> {
     this.#closed ||= 'it closes';
-    await this.#turn;
+    await this.#turns.idle();
     await this.#stop('the target closes');
     const { ground, kept } = this.#options;
     try {
@@ -203,16 +204,6 @@ export class VolumeTarget {
     kept.close();
     ground.close();
     this.#store.close();
-  }
-
-  /** One after the other. */
-  #next<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.then(
-      () => undefined,
-      () => undefined,
-    );
-    return result;
   }
 
   async #rest(): Promise<string> {
@@ -388,7 +379,7 @@ export class VolumeTarget {
     this.#options.says(says);
     if (kind === 'diverged') return;
     // What was taken before is carried out, or fails, first.
-    this.#turn = this.#turn.then(async () => {
+    void this.#turns.next(async () => {
       await this.#stop(says);
       await this.#noteFailure();
     });
