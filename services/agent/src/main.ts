@@ -10,6 +10,7 @@ import type { AgentState } from '@holdfast/core';
 import {
   describeProblem,
   errorText,
+  goFirst,
   nextIncarnation,
   openMemberDirectory,
   optimiseLate,
@@ -35,6 +36,7 @@ interface Wishes {
 }
 
 async function main(): Promise<void> {
+  goFirst('agent');
   optimiseLate();
   const wishes: Wishes = { release: false, agent: null, journal: null };
   const release = (): void => {

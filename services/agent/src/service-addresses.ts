@@ -256,12 +256,16 @@ export class ServiceAddresses {
   }
 
   /** The first announcement at once, the others in the background; a drop stops them. */
-  async announce(addresses: readonly string[], config: GroupConfig | null): Promise<Ended> {
+  async announce(
+    addresses: readonly string[],
+    config: GroupConfig | null,
+    times = announcements,
+  ): Promise<Ended> {
     const outcomes = await Promise.all(
       addresses.map(async (address): Promise<Ended> => {
         const device = await this.#deviceNow(address, config);
         if (device === null) return { kind: 'failed', says: noDevice(address) };
-        return this.#host.platform.neighbours.announce(address, device, announcements);
+        return this.#host.platform.neighbours.announce(address, device, times);
       }),
     );
     return firstFailure(outcomes);

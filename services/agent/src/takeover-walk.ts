@@ -168,7 +168,11 @@ export class TakeoverWalk {
     if (entered.kind === 'failed') return entered;
     // A renewal may have been confirmed since the step was ordered.
     const armed = this.#host.state().armed.find((a) => a.group === group && a.epoch === epoch);
-    return this.#parts.addresses.hold(group, epoch, wanted, config, armed?.goneBy ?? action.goneBy);
+    const { addresses } = this.#parts;
+    const ended = await addresses.hold(group, epoch, wanted, config, armed?.goneBy ?? action.goneBy);
+    // Clients wait for it. The step that repeats it, and tells when it fails, comes some turns of the loop later.
+    if (ended.kind === 'done') await addresses.announce(wanted, config, 1);
+    return ended;
   }
 
   /** S2. */

@@ -40,7 +40,8 @@ describe('an agent that is given a group', () => {
     expect(story.network.holders(serviceAddress)).toEqual(['a']);
     expect(host.endOf(serviceAddress)).toBeLessThan(host.now() + 4_400);
     expect(host.hosts.get('d3-main')).toEqual([serviceAddress]);
-    expect(host.announced).toEqual([serviceAddress]);
+    // Once with the address itself, and in the step that repeats it.
+    expect(host.announced).toEqual([serviceAddress, serviceAddress]);
     expect(host.ran('app-start')).toHaveLength(1);
     expect(host.ran('app-start')[0]?.env).toMatchObject({
       HOLDFAST_GROUP: 'd3',

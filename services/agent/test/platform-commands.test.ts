@@ -1,8 +1,8 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { getPriority, setPriority, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createCommands } from '../src/platform/linux/commands.ts';
-import { eventually } from './platform-namespace.ts';
+import { canMakeNamespaces as isRoot, eventually } from './platform-namespace.ts';
 
 describe('commands', () => {
   const commands = createCommands();
@@ -30,6 +30,19 @@ describe('commands', () => {
     expect(result).toMatchObject({ kind: 'exited', status: 3, signal: null });
     expect(result.output.split('\n').toSorted()).toEqual(['', 'err', 'out', 'owner']);
   });
+
+  (isRoot ? it : it.skip)(
+    'runs what people configured with the usual priority, not with our own',
+    async () => {
+      const before = getPriority();
+      setPriority(-5);
+      try {
+        expect((await shell('sleep 0.1; nice', 5000)).output.trim()).toBe('0');
+      } finally {
+        setPriority(before);
+      }
+    },
+  );
 
   it('keeps at most 4 KiB, the last ones', async () => {
     const result = await shell('seq 1 200000', 5000);

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +5,6 @@ import { choosePlatform } from '../src/platform/index.ts';
 import { createClock } from '../src/platform/linux/clock.ts';
 import { inNetwork, ipv6Octets, parseCidr } from '../src/platform/linux/cidr.ts';
 import type { ParsedCidr } from '../src/platform/linux/cidr.ts';
-import { createIpBatch } from '../src/platform/linux/ip-batch.ts';
 import { effectiveCapabilities, findLacks } from '../src/platform/linux/preflight.ts';
 import { createUnits, parseState } from '../src/platform/linux/systemd.ts';
 
@@ -87,49 +85,6 @@ describe('addresses with prefix lengths', () => {
     expect(ipv6Octets('fd77::100').toString('hex')).toBe(`fd77${'0'.repeat(25)}100`);
     expect(ipv6Octets('::ffff:10.0.0.1').toString('hex')).toBe(`${'0'.repeat(20)}ffff0a000001`);
     expect(ipv6Octets('1:2:3:4:5:6:7:8').toString('hex')).toBe('00010002000300040005000600070008');
-  });
-});
-
-describe('the long-lived ip', () => {
-  let folder: string;
-  let program: string;
-  beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'hfplat-'));
-    program = join(folder, 'ip');
-  });
-  afterEach(() => rmSync(folder, { recursive: true }));
-
-  it('is killed and given up when it does not answer, and fresh ones answer instead', async () => {
-    // Hangs in batch mode; answers otherwise.
-    writeFileSync(
-      program,
-      '#!/bin/sh\ncase "$*" in *-batch*) echo $$ > "$0.pid"; exec sleep 60;; *) echo "fresh $*";; esac\n',
-      { mode: 0o755 },
-    );
-    const batch = createIpBatch(program);
-    const began = performance.now();
-    expect((await batch.ask([['addr', 'show']], 300)).kind).toBe('lost');
-    expect(performance.now() - began).toBeLessThan(1500);
-    const pid = execFileSync('cat', [`${program}.pid`], { encoding: 'utf8' }).trim();
-    expect(() =>
-      execFileSync('grep', ['-q', 'sleep', `/proc/${pid}/cmdline`], { stdio: 'ignore' }),
-    ).toThrow();
-    expect(await batch.once([['addr', 'show']])).toEqual({
-      kind: 'answered',
-      lines: ['fresh -o addr show'],
-      refused: [],
-    });
-    batch.renew('the test is over');
-  });
-
-  it('is not started in a circle when it dies', async () => {
-    writeFileSync(program, `#!/bin/sh\necho started >> ${join(folder, 'log')}\nexit 1\n`, { mode: 0o755 });
-    const batch = createIpBatch(program);
-    for (let turn = 0; turn < 20; turn += 1)
-      expect((await batch.ask([['link', 'show']], 300)).kind).toBe('lost');
-    expect(execFileSync('grep', ['-c', 'started', join(folder, 'log')], { encoding: 'utf8' }).trim()).toMatch(
-      /^[12]$/,
-    );
   });
 });
 

@@ -1,7 +1,7 @@
 /** `node main.js --dir DIR`: the quorum process, started by `holdfast run`. */
 
 import { parseArgs } from 'node:util';
-import { describeProblem, openMemberDirectory, optimiseLate } from '@holdfast/wire/directory';
+import { describeProblem, goFirst, openMemberDirectory, optimiseLate } from '@holdfast/wire/directory';
 import { openLifeline } from './lifeline.ts';
 import { QuorumProcess, StartFailure } from './process.ts';
 
@@ -20,6 +20,7 @@ async function stop(status: number): Promise<void> {
   process.exit(status);
 }
 
+goFirst('quorum'); // and with it etcd
 optimiseLate();
 const lifeline = openLifeline(() => void stop(0));
 process.on('SIGTERM', () => void stop(0));

@@ -11,6 +11,10 @@ import { isMainThread } from 'node:worker_threads';
 /** Ten times as much as usual. What is really busy is optimised all the same, a little later. */
 const budgetBytes = 675_840;
 
+/** For processes that rest until the night on which they must be quick. */
 export function optimiseLate(): void {
-  if (isMainThread) setFlagsFromString(`--interrupt-budget=${String(budgetBytes)}`);
+  if (!isMainThread) return;
+  setFlagsFromString(`--interrupt-budget=${String(budgetBytes)}`);
+  // Otherwise what was not called for some time is forgotten, and a takeover would begin by compiling its own steps anew.
+  setFlagsFromString('--no-flush-bytecode');
 }

@@ -15,6 +15,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import { goAsUsual } from '@holdfast/wire/directory';
 import { did, failed, pause, type Did, type Limit } from './ended.ts';
 import { mountAt } from './mounts.ts';
 import type { Attached } from './nbd-client.ts';
@@ -33,6 +34,7 @@ export async function attachByNbdfuse(places: VolumePlaces, limit: Limit): Promi
   let ended = '';
   const said = openSync(`${places.folder}.log`, 'w', 0o600);
   const child = spawn('nbdfuse', [file, uri], { detached: true, stdio: ['ignore', said, said], cwd: '/' });
+  goAsUsual(child.pid);
   closeSync(said);
   child.on('error', (error) => (ended = `nbdfuse could not be started: ${error.message}`));
   child.on('exit', (status) => (ended = `nbdfuse ended with ${String(status)}: ${lastWords(places)}`));

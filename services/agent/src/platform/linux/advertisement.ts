@@ -21,22 +21,23 @@ const ROUTER = 0x80000000;
 const OVERRIDE = 0x20000000;
 const TARGET_LINK_ADDRESS = 2;
 
-export interface Link {
+/** Where it is sent from. */
+interface Place {
   readonly index: number;
   readonly linkAddress: string;
 }
 
 /** Sends the announcement once; `done` when the kernel took it. It is refused once the address is gone. */
-export function announceOnce(cidr: ParsedCidr, device: string, link: Link): Outcome {
+export function announceOnce(cidr: ParsedCidr, device: string, { index, ...link }: Place): Outcome {
   const linkAddress = Buffer.from(link.linkAddress.replaceAll(':', ''), 'hex');
   if (cidr.family === 'ipv4') {
     const octets = ipv4Octets(cidr.address);
     const packets = [REQUEST, REPLY].map((operation) => gratuitousArp(octets, linkAddress, operation));
-    return named(cidr, device, broadcast(link.index, ARP, octets, packets));
+    return named(cidr, device, broadcast(index, ARP, octets, packets));
   }
   const octets = ipv6Octets(cidr.address);
   const message = advertisement(octets, linkAddress, isRouter(device));
-  return named(cidr, device, sendIcmp6(link.index, octets, ipv6Octets('ff02::1'), message));
+  return named(cidr, device, sendIcmp6(index, octets, ipv6Octets('ff02::1'), message));
 }
 
 function named(cidr: ParsedCidr, device: string, outcome: Outcome): Outcome {

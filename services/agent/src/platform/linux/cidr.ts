@@ -57,7 +57,7 @@ export function ipv6Octets(address: string): Buffer {
   return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex');
 }
 
-/** Interface names the kernel allows and that mean nothing special to `ip -batch`. */
+/** Interface names that the kernel allows, and that are neither an option nor a path. */
 export function isDeviceName(device: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$/.test(device);
 }

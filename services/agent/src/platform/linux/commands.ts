@@ -5,11 +5,13 @@
  * C2. It is over when the program itself ends. A daemon that it left behind with our pipe in its hands is not waited
  *     for; the pipe is then read to nowhere, so that the daemon does not die of writing to it.
  * C3. The end of the output is kept, at most 4 KiB.
+ * C4. What people configured runs with the usual priority, not with that of this process.
  */
 import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
+import { goAsUsual } from '@holdfast/wire/directory';
 import type { CommandResult, Commands } from '../platform.ts';
 import { codeOf, messageOf } from './failure.ts';
 import { killTree } from './process-tree.ts';
@@ -29,13 +31,15 @@ export interface RunOptions {
   readonly interruptAfterMs?: number;
   /** How much of the end of its output is kept; default 4 KiB. */
   readonly outputMaxBytes?: number;
+  /** Not with our own priority but with the usual one (C4). */
+  readonly asUsual?: boolean;
   /** Answers as soon as the output satisfies this, with no status; the program may end by itself until the deadline. */
   readonly enough?: (output: string) => boolean;
 }
 
 export function createCommands(): Commands {
   return {
-    run: (argv, timeoutMs, env) => runProgram(argv, env === undefined ? { timeoutMs } : { timeoutMs, env }),
+    run: (argv, timeoutMs, env = {}) => runProgram(argv, { timeoutMs, env, asUsual: true }),
   };
 }
 
@@ -64,6 +68,7 @@ export async function runProgram(argv: readonly string[], options: RunOptions): 
   } catch (error) {
     return result('not-started', reasonNotStarted(program, error)); // such as an argument with a NUL in it
   }
+  if (options.asUsual === true) goAsUsual(child.pid);
   const output = new Tail(options.outputMaxBytes ?? OUTPUT_MAX_BYTES);
   const early = new Promise<CommandResult>((resolve) => {
     const keep = (chunk: Buffer): void => {

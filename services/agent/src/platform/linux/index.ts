@@ -1,15 +1,15 @@
 /**
- * Linux: iproute2, iputils and systemd behind the ports of ../platform.ts.
+ * Linux: netlink, iputils and systemd behind the ports of ../platform.ts.
  */
 import type { Platform } from '../platform.ts';
+import { createAddresses } from './addresses.ts';
 import { createClock } from './clock.ts';
 import { createCommands } from './commands.ts';
 import { createEcho } from './echo.ts';
 import { createHostsFile } from './hosts-file.ts';
-import { createIpBatch } from './ip-batch.ts';
-import { createAddresses } from './iproute.ts';
 import { createNames } from './names.ts';
 import { createNeighbours } from './neighbours.ts';
+import { createNetlink } from './netlink.ts';
 import { findLacks } from './preflight.ts';
 import type { Needs, Programs } from './preflight.ts';
 import { findProgram } from './programs.ts';
@@ -25,7 +25,6 @@ export interface LinuxOptions {
   readonly warn?: (says: string) => void;
 }
 
-/** Starts the long-lived `ip` at once, so that the first takeover does not wait for it. It ends with this process. */
 export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
   const programs: Programs = {
     ip: findProgram('ip'),
@@ -38,9 +37,9 @@ export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
   const warn = options.warn ?? ((says: string) => void process.stderr.write(`${says}\n`));
   const ip = programs.ip ?? '/usr/sbin/ip';
   const clock = createClock();
-  const batch = createIpBatch(ip);
-  const addresses = createAddresses(ip, batch, clock);
-  const neighbours = createNeighbours(batch, createIpBatch(ip), programs, warn);
+  const netlink = createNetlink();
+  const addresses = createAddresses(ip, netlink, clock);
+  const neighbours = createNeighbours(netlink, programs, warn);
   return {
     clock,
     addresses: {

@@ -1,51 +1,94 @@
 /**
- * Asks for an address through the kernel's neighbour table: forget what is known, have the kernel solicit
- * (`ip neigh replace ... use`), and look until an answer is in the table. For IPv4 and IPv6, without a process to start.
+ * Asks for an address through the kernel's neighbour table: forget what is known, have the kernel solicit (NTF_USE, as
+ * `ip neigh replace ... use` does), and look until an answer is in the table. For IPv4 and IPv6, without a process to start.
  *
  * It is not fooled by this host: a host does not answer its own solicitations, and answers from one of our own interfaces on
- * the same wire are left out (neighbours.ts).
+ * the same wire are left out (neighbours.ts). Sources: rtnetlink(7), Linux include/uapi/linux/neighbour.h.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sighting } from '../platform.ts';
-import { hostPrefix } from './cidr.ts';
+import { ipv4Octets, ipv6Octets } from './cidr.ts';
 import type { ParsedCidr } from './cidr.ts';
-import type { IpBatch } from './ip-batch.ts';
+import { hostOrder16, hostOrder32, readHost16 } from './libc.ts';
+import type { Link } from './links.ts';
+import { attribute, attributes, FLAG, NEIGHBOUR } from './netlink.ts';
+import type { Netlink } from './netlink.ts';
 
-const ASK_MS = 500;
 const LOOK_EVERY_MS = 2;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const NDA_DST = 1;
+const NDA_LLADDR = 2;
+const NTF_USE = 1;
+const NUD_INCOMPLETE = 0x01;
+const NUD_FAILED = 0x20;
+const NUD_NOARP = 0x40;
+const NUD_PERMANENT = 0x80;
+/** struct ndmsg. */
+const NEIGHBOUR_BYTES = 12;
+
+interface Neighbour {
+  readonly state: number;
+  /** Such as 52:54:00:00:00:01. */
+  readonly linkAddress: string | null;
+}
 
 /** Somebody's link-layer address, nobody within `waitMs`, or why that is not known. */
 export async function solicit(
-  batch: IpBatch,
+  netlink: Netlink,
   cidr: ParsedCidr,
-  device: string,
+  link: Link,
   waitMs: number,
 ): Promise<Sighting> {
-  const entry = [cidr.address, 'dev', device];
-  const look = ['neigh', 'show', 'to', hostPrefix(cidr), 'dev', device, 'nud', 'all'];
-  const known = await batch.ask([look], ASK_MS);
-  if (known.kind === 'lost') return { kind: 'unknown', says: known.says };
-  if (known.lines.some((line) => / (PERMANENT|NOARP)/.test(line))) {
-    return { kind: 'unknown', says: `${cidr.address} has a fixed entry in the neighbour table of ${device}` };
-  }
-  const forget = known.lines.length > 0 ? [['neigh', 'del', ...entry]] : [];
   const began = performance.now();
-  let answer = await batch.ask([...forget, ['neigh', 'replace', ...entry, 'use'], look], ASK_MS);
-  let sighting: Sighting | null = null;
-  while (sighting === null) {
-    if (answer.kind === 'lost') return { kind: 'unknown', says: answer.says };
-    if (answer.refused.length > 0) return { kind: 'unknown', says: answer.refused.join('; ') };
-    const line = answer.lines.find((text) => text.startsWith(`${cidr.address} `)) ?? '';
-    const linkAddress = / lladdr (\S+)/.exec(line)?.[1];
-    const left = waitMs - (performance.now() - began);
-    if (linkAddress !== undefined) sighting = { kind: 'somebody', linkAddress };
-    else if (left > 0) {
-      await sleep(Math.min(LOOK_EVERY_MS, left));
-      answer = await batch.ask([look], ASK_MS);
-    } else if (/ (INCOMPLETE|FAILED)/.test(line)) sighting = { kind: 'nobody' };
-    else sighting = { kind: 'unknown', says: `the kernel did not ask for ${cidr.address}: "${line}"` };
+  const ask = (type: number, flags: number, entryFlags = 0) =>
+    netlink.request(type, flags, neighbourInfo(cidr, link.index, entryFlags));
+  const look = (): Neighbour | null | string => {
+    const answer = ask(NEIGHBOUR.get, 0);
+    if (answer.kind === 'refused') return answer.code === 'ENOENT' ? null : answer.says;
+    return answer.messages.map(parseNeighbour)[0] ?? null;
+  };
+  const forget = (): void => void ask(NEIGHBOUR.drop, FLAG.acknowledge);
+
+  const known = look();
+  if (typeof known === 'string') return unknown(known);
+  if (known !== null && (known.state & (NUD_PERMANENT | NUD_NOARP)) !== 0)
+    return unknown(`${cidr.address} has a fixed entry in the neighbour table of ${link.device}`);
+  if (known !== null) forget();
+  const asked = ask(NEIGHBOUR.set, FLAG.acknowledge + FLAG.create + FLAG.replace, NTF_USE);
+  if (asked.kind === 'refused') return unknown(asked.says);
+  for (;;) {
+    const found = look();
+    if (typeof found === 'string') return unknown(found);
+    if (found !== null && found.linkAddress !== null)
+      return { kind: 'somebody', linkAddress: found.linkAddress };
+    const leftMs = waitMs - (performance.now() - began);
+    if (leftMs > 0) await sleep(Math.min(LOOK_EVERY_MS, leftMs));
+    else if (found !== null && (found.state & (NUD_INCOMPLETE | NUD_FAILED)) !== 0) {
+      forget(); // Otherwise the kernel goes on asking for 3 s.
+      return { kind: 'nobody' };
+    } else return unknown(`the kernel did not ask for ${cidr.address}`);
   }
-  // Otherwise the kernel goes on asking for 3 s.
-  if (sighting.kind === 'nobody') await batch.ask([['neigh', 'del', ...entry]], ASK_MS);
-  return sighting;
+}
+
+const unknown = (says: string): Sighting => ({ kind: 'unknown', says });
+
+function neighbourInfo(cidr: ParsedCidr, index: number, flags: number): Buffer {
+  const isIpv4 = cidr.family === 'ipv4';
+  const octets = isIpv4 ? ipv4Octets(cidr.address) : ipv6Octets(cidr.address);
+  return Buffer.concat([
+    Buffer.from([isIpv4 ? AF_INET : AF_INET6, 0, 0, 0]),
+    hostOrder32(index),
+    hostOrder16(0),
+    Buffer.from([flags, 0]),
+    attribute(NDA_DST, octets),
+  ]);
+}
+
+function parseNeighbour(message: Buffer): Neighbour {
+  const octets = attributes(message, NEIGHBOUR_BYTES).get(NDA_LLADDR);
+  return {
+    state: readHost16(message, 8),
+    linkAddress: octets?.length === 6 ? octets.toString('hex').replace(/..(?=.)/g, '$&:') : null,
+  };
 }

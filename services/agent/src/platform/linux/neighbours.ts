@@ -9,17 +9,16 @@
 import type { Cidr, Neighbours, Outcome, Sighting } from '../platform.ts';
 import * as arping from './arping.ts';
 import { announceOnce } from './advertisement.ts';
-import type { Link } from './advertisement.ts';
+import { readEntries } from './address-entry.ts';
 import { isDeviceName, parseCidr } from './cidr.ts';
-import type { IpBatch } from './ip-batch.ts';
+import { isRefused, readLink, readLinks } from './links.ts';
+import type { Link } from './links.ts';
+import type { Netlink } from './netlink.ts';
 import { solicit } from './neighbour-table.ts';
 
-const ASK_MS = 500;
 /** Repeats are spread over this time, closer together at its beginning. */
 const SPREAD_MS = 2000;
 const TIMES_MAX = 20;
-/** What was seen of the links so short ago need not be asked for again by an announcement. */
-const FRESH_MS = 1500;
 /** A repeat that comes later than this (this process was frozen) is not sent. */
 const STALE_MS = 500;
 
@@ -32,16 +31,11 @@ export interface LinuxNeighbours extends Neighbours {
   withdraw(address: Cidr): void;
 }
 
-interface LinkState extends Link {
-  readonly carrier: boolean;
-}
-
 const failed = (says: string): Outcome => ({ kind: 'failed', says });
 const unknown = (says: string): Sighting => ({ kind: 'unknown', says });
 
 export function createNeighbours(
-  batch: IpBatch,
-  linkBatch: IpBatch,
+  netlink: Netlink,
   programs: NeighbourPrograms,
   warn: (says: string) => void,
 ): LinuxNeighbours {
@@ -54,58 +48,46 @@ export function createNeighbours(
     repeats.delete(key);
   };
 
-  let seen: { readonly links: ReadonlyMap<string, LinkState>; readonly at: number } | null = null;
-
-  const links = async (): Promise<ReadonlyMap<string, LinkState> | string> => {
-    const at = performance.now();
-    const answer = await linkBatch.ask([['link', 'show']], ASK_MS);
-    const sure = answer.kind === 'lost' ? await linkBatch.once([['link', 'show']]) : answer;
-    if (sure.kind === 'lost') return sure.says;
-    seen = { links: parseLinks(sure.lines), at };
-    return seen.links;
-  };
-
-  const linksOfLate = (): Promise<ReadonlyMap<string, LinkState> | string> =>
-    seen !== null && performance.now() - seen.at < FRESH_MS ? Promise.resolve(seen.links) : links();
-
   return {
     withdraw,
     probe: async (address, device, waitMs) => {
       const cidr = parseCidr(address);
       if (cidr === null || !isDeviceName(device))
         return unknown(`${address} on ${device} can't be asked for`);
+      const links = readLinks(netlink);
+      if (isRefused(links)) return unknown(links.says);
+      const link = links.get(device);
+      if (link === undefined) return unknown(`there is no interface ${device}`);
       // Both are started before anything is awaited: the wait is the caller's time.
       const asked =
         cidr.family === 'ipv4' && programs.arping !== null
           ? [
-              solicit(batch, cidr, device, waitMs),
+              solicit(netlink, cidr, link, waitMs),
               arping.probe(programs.arping, cidr.address, device, waitMs),
             ]
-          : [solicit(batch, cidr, device, waitMs)];
-      const state = await links();
-      if (typeof state === 'string') return unknown(state);
-      const ours = new Set([...state.values()].map((link) => link.linkAddress));
+          : [solicit(netlink, cidr, link, waitMs)];
+      const ours = new Set([...links.values()].map(({ linkAddress }) => linkAddress));
       const sightings = await untilSomebody(asked, (seen) => !ours.has(seen.linkAddress));
       const somebody = sightings.find((seen) => seen.kind === 'somebody' && !ours.has(seen.linkAddress));
       if (somebody !== undefined) return somebody;
-      const link = state.get(device);
-      if (link === undefined) return unknown(`there is no interface ${device}`);
-      if (!link.carrier) return unknown(`${device} has no link`);
-      if (cidr.family === 'ipv6' && !(await canSolicit(batch, device))) {
+      if (!hasCarrier(netlink, device)) return unknown(`${device} has no link`);
+      if (cidr.family === 'ipv6' && !canSolicit(netlink, link))
         return unknown(`${device} has no link-local IPv6 address yet to ask from`);
-      }
       const nobody = sightings.find((seen) => seen.kind === 'nobody');
       return nobody ?? sightings.find((seen) => seen.kind === 'unknown') ?? { kind: 'nobody' };
     },
-    announce: async (address, device, times) => {
+    announce: (address, device, times) => {
       const cidr = parseCidr(address);
-      if (cidr === null || !isDeviceName(device)) return failed(`${address} on ${device} can't be announced`);
-      const state = await linksOfLate();
-      if (typeof state === 'string') return failed(state);
-      const link = state.get(device);
-      if (link === undefined) return failed(`there is no interface ${device}`);
+      if (cidr === null || !isDeviceName(device))
+        return Promise.resolve(failed(`${address} on ${device} can't be announced`));
+      const link = readLink(netlink, device);
+      if (isRefused(link)) return Promise.resolve(failed(link.says));
+      const from = link?.linkAddress ?? null;
+      if (link === undefined || from === null)
+        return Promise.resolve(failed(`there is no interface ${device} with a link-layer address`));
       withdraw(address);
-      const first = announceOnce(cidr, device, link);
+      const place = { index: link.index, linkAddress: from };
+      const first = announceOnce(cidr, device, place);
       const count = Math.min(times, TIMES_MAX);
       const began = performance.now();
       const timers: NodeJS.Timeout[] = [];
@@ -113,7 +95,7 @@ export function createNeighbours(
         const atMs = SPREAD_MS * (turn / (count - 1)) ** 2;
         const send = (): void => {
           if (performance.now() - began - atMs > STALE_MS) return;
-          const outcome = announceOnce(cidr, device, link);
+          const outcome = announceOnce(cidr, device, place);
           // Gone by itself meanwhile is no news.
           if (outcome.kind === 'failed' && repeats.get(cidr.address) === timers) warn(outcome.says);
         };
@@ -121,11 +103,11 @@ export function createNeighbours(
       }
       repeats.set(cidr.address, timers);
       if (first.kind === 'failed') withdraw(address);
-      return first;
+      return Promise.resolve(first);
     },
-    linkAddress: async (device) => {
-      const state = await links();
-      return typeof state === 'string' ? null : (state.get(device)?.linkAddress ?? null);
+    linkAddress: (device) => {
+      const link = isDeviceName(device) ? readLink(netlink, device) : undefined;
+      return Promise.resolve(link === undefined || isRefused(link) ? null : link.linkAddress);
     },
   };
 }
@@ -146,22 +128,17 @@ function untilSomebody(
   return Promise.race([all, first]);
 }
 
-/** Lines of `ip -o link show`: `2: eth0@if3: <BROADCAST,UP,LOWER_UP> mtu 1500 ...\    link/ether 52:54:00:00:00:01 brd ...`. */
-function parseLinks(lines: readonly string[]): ReadonlyMap<string, LinkState> {
-  const found = new Map<string, LinkState>();
-  for (const line of lines) {
-    const [, index, device, flags, linkAddress] =
-      /^(\d+): ([^:@\s]+)(?:@\S+)?: <([^>]*)>.*\slink\/\S+ ([0-9a-f:]{17})(?:\s|$)/.exec(line) ?? [];
-    if (index === undefined || device === undefined || flags === undefined || linkAddress === undefined)
-      continue;
-    found.set(device, { index: Number(index), linkAddress, carrier: flags.split(',').includes('LOWER_UP') });
-  }
-  return found;
+/** After the wait: a wire that was pulled meanwhile tells of nobody. */
+function hasCarrier(netlink: Netlink, device: string): boolean {
+  const link = readLink(netlink, device);
+  return link !== undefined && !isRefused(link) && link.carrier;
 }
 
 /** The kernel asks from the link-local address; without a usable one it stays silent. */
-async function canSolicit(batch: IpBatch, device: string): Promise<boolean> {
-  const answer = await batch.ask([['addr', 'show', 'dev', device, 'scope', 'link']], ASK_MS);
-  if (answer.kind === 'lost') return false;
-  return answer.lines.some((line) => line.includes('inet6 fe80:') && !/ (tentative|dadfailed)/.test(line));
+function canSolicit(netlink: Netlink, { index }: Link): boolean {
+  const entries = readEntries(netlink, 'ipv6');
+  if (isRefused(entries)) return false;
+  return entries.some(
+    (entry) => entry.index === index && entry.isLinkLocal && !entry.isTentative && !entry.isTaken,
+  );
 }

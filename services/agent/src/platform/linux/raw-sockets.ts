@@ -8,43 +8,19 @@
  *
  * Sources: packet(7), netdevice(7), raw(7), ipv6(7).
  */
-import { endianness } from 'node:os';
-import koffi, { type KoffiFunc } from 'koffi';
 import type { Outcome } from '../platform.ts';
+import { errno, errnoName, hostOrder16, hostOrder32, libc, networkOrder16, SOCK_CLOEXEC } from './libc.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
 const AF_PACKET = 17;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
-const SOCK_CLOEXEC = 0o2000000;
 const ICMPV6 = 58;
 const SOL_IPV6 = 41;
 const IPV6_MULTICAST_IF = 17;
 const IPV6_MULTICAST_HOPS = 18;
 const HOPS = 255;
-const little = endianness() === 'LE';
-
-interface Libc {
-  readonly socket: KoffiFunc<(domain: number, type: number, protocol: number) => number>;
-  readonly bind: KoffiFunc<(fd: number, address: Buffer, bytes: number) => number>;
-  readonly setsockopt: KoffiFunc<
-    (fd: number, level: number, name: number, value: Buffer, bytes: number) => number
-  >;
-  readonly sendto: KoffiFunc<
-    (fd: number, data: Buffer, bytes: number, flags: number, to: Buffer, toBytes: number) => number
-  >;
-  readonly close: KoffiFunc<(fd: number) => number>;
-}
-
-const library = koffi.load('libc.so.6');
-const libc: Libc = {
-  socket: library.func('int socket(int, int, int)'),
-  bind: library.func('int bind(int, const void*, unsigned int)'),
-  setsockopt: library.func('int setsockopt(int, int, int, const void*, unsigned int)'),
-  sendto: library.func('long sendto(int, const void*, size_t, int, const void*, unsigned int)'),
-  close: library.func('int close(int)'),
-};
 
 /** Sends frames of one EtherType to everybody on a link. */
 export function broadcast(
@@ -55,7 +31,7 @@ export function broadcast(
 ): Outcome {
   const own = bound(AF_INET, SOCK_DGRAM, 0, ipv4Socket(from)); // R1
   if (own.kind === 'failed') return own;
-  const packet = opened(AF_PACKET, SOCK_DGRAM, swapped(etherType));
+  const packet = opened(AF_PACKET, SOCK_DGRAM, networkOrder16(etherType));
   try {
     if (packet.kind === 'failed') return packet;
     const to = linkSocket(index, etherType);
@@ -106,8 +82,7 @@ function bound(domain: number, type: number, protocol: number, address: Buffer):
 }
 
 function trouble(call: string): { readonly kind: 'failed'; readonly says: string } {
-  const number = koffi.errno();
-  const name = Object.entries(koffi.os.errno).find(([, value]) => value === number)?.[0] ?? String(number);
+  const name = errnoName(errno());
   const means: Readonly<Record<string, string>> = {
     EPERM: ': raw sockets need CAP_NET_RAW',
     EADDRNOTAVAIL: ': the address is not on this host',
@@ -144,23 +119,4 @@ function linkSocket(index: number, etherType: number): Buffer {
   address.writeUInt8(6, 11);
   address.fill(0xff, 12, 18);
   return address;
-}
-
-function hostOrder16(value: number): Buffer {
-  const number = Buffer.alloc(2);
-  if (little) number.writeUInt16LE(value);
-  else number.writeUInt16BE(value);
-  return number;
-}
-
-function hostOrder32(value: number): Buffer {
-  const number = Buffer.alloc(4);
-  if (little) number.writeUInt32LE(value);
-  else number.writeUInt32BE(value);
-  return number;
-}
-
-/** htons. */
-function swapped(value: number): number {
-  return little ? ((value & 0xff) << 8) | (value >> 8) : value;
 }
