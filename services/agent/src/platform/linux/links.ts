@@ -14,7 +14,6 @@ const INFO_BYTES = 16;
 export interface Link {
   readonly index: number;
   readonly device: string;
-  /** Such as 52:54:00:00:00:01; null where an interface has none of 6 octets. */
   readonly linkAddress: string | null;
   /** Whether the wire is there. */
   readonly carrier: boolean;
@@ -49,13 +48,17 @@ export function isRefused(answer: object | undefined): answer is Refused {
 
 function parseLink(message: Buffer): Link {
   const found = attributes(message, INFO_BYTES);
-  const octets = found.get(IFLA_ADDRESS);
   return {
     index: readHost32(message, 4),
     device: text(found.get(IFLA_IFNAME) ?? Buffer.alloc(0)),
-    linkAddress: octets?.length === 6 ? octets.toString('hex').replace(/..(?=.)/g, '$&:') : null,
+    linkAddress: linkAddressOf(found.get(IFLA_ADDRESS)),
     carrier: (readHost32(message, 8) & IFF_LOWER_UP) !== 0,
   };
+}
+
+/** Such as 52:54:00:00:00:01; null for anything but 6 octets. */
+export function linkAddressOf(octets: Buffer | undefined): string | null {
+  return octets?.length === 6 ? octets.toString('hex').replace(/..(?=.)/g, '$&:') : null;
 }
 
 function linkInfo(index: number): Buffer {

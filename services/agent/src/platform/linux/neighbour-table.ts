@@ -10,6 +10,7 @@ import type { Sighting } from '../platform.ts';
 import { ipv4Octets, ipv6Octets } from './cidr.ts';
 import type { ParsedCidr } from './cidr.ts';
 import { hostOrder16, hostOrder32, readHost16 } from './libc.ts';
+import { linkAddressOf } from './links.ts';
 import type { Link } from './links.ts';
 import { attribute, attributes, FLAG, NEIGHBOUR } from './netlink.ts';
 import type { Netlink } from './netlink.ts';
@@ -29,7 +30,6 @@ const NEIGHBOUR_BYTES = 12;
 
 interface Neighbour {
   readonly state: number;
-  /** Such as 52:54:00:00:00:01. */
   readonly linkAddress: string | null;
 }
 
@@ -86,9 +86,8 @@ function neighbourInfo(cidr: ParsedCidr, index: number, flags: number): Buffer {
 }
 
 function parseNeighbour(message: Buffer): Neighbour {
-  const octets = attributes(message, NEIGHBOUR_BYTES).get(NDA_LLADDR);
   return {
     state: readHost16(message, 8),
-    linkAddress: octets?.length === 6 ? octets.toString('hex').replace(/..(?=.)/g, '$&:') : null,
+    linkAddress: linkAddressOf(attributes(message, NEIGHBOUR_BYTES).get(NDA_LLADDR)),
   };
 }
