@@ -45,3 +45,19 @@ it('and so are those that a comparison found to differ, and that take several fr
   acknowledge(forwarding, 3);
   expect([...forwarding.chunks()]).toEqual([]);
 });
+
+it('a barrier is not sent again before something else was', () => {
+  const { forwarding, sent } = begun();
+  forwarding.add(1, write(0, 512), 0, 0);
+  forwarding.barrier();
+  forwarding.barrier();
+  expect(sent.map((frame) => frame.kind === 'volume-writes' && frame.barrier)).toEqual([true]);
+  forwarding.add(2, write(1, 512), 1, 1);
+  forwarding.flush();
+  forwarding.barrier();
+  forwarding.barrier();
+  expect(sent.map((frame) => frame.kind === 'volume-writes' && frame.barrier)).toEqual([true, false, true]);
+  acknowledge(forwarding, 3);
+  forwarding.barrier();
+  expect(sent).toHaveLength(3);
+});

@@ -27,6 +27,8 @@ export class Forwarding {
   readonly #outstanding = new Outstanding();
   #batch: Batch;
   #number = 0;
+  /** The last frame that was a barrier. */
+  #barrier = 0;
   #scheduled = false;
   #received = 0;
   #durable = 0;
@@ -77,9 +79,10 @@ export class Forwarding {
     this.flush({ resync: true });
   }
 
-  /** Durable there, before anything that comes later is applied. */
+  /** Durable there, before anything that comes later is applied. Not again while the last frame says so. */
   barrier(): void {
-    if (!this.#batch.empty || this.#outstanding.undurable) this.flush({ barrier: true });
+    if (this.#batch.empty && (this.#barrier === this.#number || !this.#outstanding.undurable)) return;
+    this.flush({ barrier: true });
   }
 
   /**
@@ -138,6 +141,7 @@ export class Forwarding {
   /** `last`: of those that leave together. */
   #send({ changes, sequence, bytes, done }: Leaving, last: boolean, flags: Required<Flags>): void {
     this.#number += 1;
+    if (flags.barrier) this.#barrier = this.#number;
     this.#sentBytes += bytes;
     this.#outstanding.sent(this.#number, sequence, bytes, performance.now(), last);
     this.#connection.send({

@@ -1,7 +1,7 @@
 /**
  * Syncs of the store, shared: everybody who asks while one runs gets the next one, which covers all of them.
  *
- *   Y1  whoever is answered well asked before the sync began
+ *   Y1  whoever is answered well asked before the sync began, or nothing was written between its beginning and the asking
  *   Y2  after one that failed every later one fails: the system may have dropped what it could not write
  */
 
@@ -15,7 +15,7 @@ interface Asked {
 
 export interface SyncingPorts {
   readonly store: Store;
-  /** A sync begins that covers a client's flush: targets are to make the same durable. */
+  /** A client's flush is, or will be, covered by a sync: targets are to make the same durable. */
   readonly flushes: () => void;
   /** Y2, once. */
   readonly failed: (says: string) => void;
@@ -26,14 +26,35 @@ export class Syncing {
   #waiting: Asked[] = [];
   #running = false;
   #broken: Error | null = null;
+  #changes = 0;
+  /** Of the changes: those before the sync that began last. */
+  #covered = -1;
+  /** Y1. Who joined the sync that runs; null: none runs. */
+  #joined: Asked[] | null = null;
 
   constructor(ports: SyncingPorts) {
     this.#ports = ports;
   }
 
+  /** The store is not what it was: what runs does not cover it. */
+  changed(): void {
+    this.#changes += 1;
+  }
+
   /** For a client. */
   flush(done: (ok: boolean) => void): void {
-    this.#ask({ done, flush: true });
+    const asked = { done, flush: true };
+    if (this.#covered !== this.#changes) this.#ask(asked);
+    else {
+      this.#ports.flushes();
+      if (this.#joined !== null) this.#joined.push(asked);
+      else done(this.#broken === null);
+    }
+  }
+
+  /** A flush is expected (flush-pattern.ts). */
+  foresee(): void {
+    if (this.#covered !== this.#changes) this.#ask({ done: () => undefined, flush: true });
   }
 
   /** For us. Throws what made a sync fail, then and ever after. */
@@ -64,7 +85,10 @@ export class Syncing {
     while (this.#waiting.length > 0) {
       const asked = this.#waiting.splice(0);
       if (asked.some(({ flush }) => flush)) this.#ports.flushes();
+      this.#covered = this.#changes;
+      this.#joined = asked;
       const ok = await this.#sync();
+      this.#joined = null;
       for (const { done } of asked) done(ok);
     }
     this.#running = false;

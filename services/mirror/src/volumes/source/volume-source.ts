@@ -21,6 +21,7 @@ import { recordFlag, recordKind, type WriteRecord } from '../export/write-ring.t
 import { outcome } from '../nbd/protocol.ts';
 import type { Store } from '../store/store.ts';
 import { Answering, type SyncTerms } from './answering.ts';
+import { FlushPattern } from './flush-pattern.ts';
 import type { Greeting } from './greeting.ts';
 import { Growing } from './growing.ts';
 import { Syncing } from './syncing.ts';
@@ -65,6 +66,7 @@ export class VolumeSource {
   readonly #lines = new Map<string, VolumeLine>();
   readonly #timers: NodeJS.Timeout[];
   readonly #intake: Intake;
+  readonly #pattern = new FlushPattern();
   #sequence: number;
   #hold: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
@@ -99,6 +101,7 @@ export class VolumeSource {
     this.#growing = new Growing({
       ...{ store, ground, shared: this.shared },
       hangUp: () => {
+        this.#syncing.changed();
         for (const line of this.#lines.values()) line.hangUp(`${options.name} has become larger`);
       },
       says,
@@ -364,6 +367,7 @@ export class VolumeSource {
         return;
       case recordKind.unknown: {
         // Whatever is there now, nobody else has it.
+        this.#syncing.changed();
         const [first, last] = this.#ground.chunksOf(offset, length);
         for (const line of this.#lines.values()) line.unknown(first, last);
         return;
@@ -377,6 +381,8 @@ export class VolumeSource {
     const [first, last] = this.#ground.chunksOf(offset, length);
     this.#ground.hot.touch(offset, length);
     this.#sequence += 1;
+    this.#syncing.changed();
+    const flushNext = this.#pattern.wrote();
     const bare = (flags & recordFlag.bare) !== 0;
     for (const line of this.#lines.values()) {
       if (change.kind === 'write') line.wrote(length);
@@ -386,7 +392,11 @@ export class VolumeSource {
     if (answer === null) return;
     if (this.#failed !== '') answer(outcome.io);
     else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
-    else this.#answering.written(this.#sequence, answer);
+    else {
+      // Its answer waits for the targets: meanwhile the disks have time for what comes next.
+      if (flushNext && this.#answering.isSync) this.#syncing.foresee();
+      this.#answering.written(this.#sequence, answer);
+    }
   }
 
   #taken(): void {
@@ -398,6 +408,7 @@ export class VolumeSource {
 
   #flush(done: Done): void {
     const sequence = this.#sequence;
+    this.#pattern.flushed();
     this.#syncing.flush((ok) => {
       if (!ok || this.#failed !== '')
         done(outcome.io); // V4
