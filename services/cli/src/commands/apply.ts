@@ -77,7 +77,9 @@ async function syntaxErrors(text: string, name: string): Promise<string | null> 
   const lines = errors.slice(0, errorsMax).map((error: YAMLError) => {
     const { line, col } = lineCounter.linePos(error.pos[0]);
     const says =
-      error.code === 'MULTIPLE_DOCS' ? 'a second document begins; write one only, without ---' : error.message;
+      error.code === 'MULTIPLE_DOCS'
+        ? 'a second document begins; write one only, without ---'
+        : error.message;
     return `${name}: line ${line}, column ${col}: ${says}`;
   });
   const more = errors.length - lines.length;
