@@ -357,7 +357,9 @@ export class Agent implements Host {
   #useConfig(config: ClusterConfig, revision: Revision): void {
     this.journal.write('configured', { revision, groups: [...config.groups.keys()] });
     this.#walk.configured(config.groups.values());
+    const first = this.state().config === null;
     this.dispatch({ kind: 'configured', config, revision });
+    if (first) this.#names.attached(config.groups.values());
     // An identity may give one of our paths another address.
     void this.#heartbeats.bind();
   }

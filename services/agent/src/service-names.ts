@@ -49,6 +49,14 @@ export class ServiceNames {
     return names.setHostname(hostname);
   }
 
+  /** What a former agent took: whether the name server heard of it died with that agent. */
+  attached(configs: Iterable<GroupConfig>): void {
+    for (const config of configs) {
+      const holding = this.#host.state().groups.get(config.name)?.holding;
+      if (holding?.kind === 'active') this.#updateDns(config.name, holding.epoch, config);
+    }
+  }
+
   async giveUp(config: GroupConfig): Promise<Ended> {
     const { identity } = config;
     const { hostname } = identity;

@@ -22,6 +22,9 @@ const rowsMax = 512;
 const pathMax = 15;
 const mirrorsMax = 16;
 const bootIdMax = 64;
+/** Of what the rows of one heartbeat say together; each has room for the beginning of a sentence. */
+const saysRoom = 320;
+const saysMin = 80;
 /** A heartbeat is one datagram: the ends of two names are enough to find the files. */
 const hotNamedMax = 2;
 const hotNameMax = 60;
@@ -78,13 +81,20 @@ function toHeartbeat(beat: Heartbeat, wallMs: number): wire.Heartbeat {
     })),
     wallMs,
     diagnoses: beat.diagnoses.map(({ member, path, says }) => ({ member, path, says: says.slice(0, 120) })),
-    mirrors: (beat.mirrors ?? []).slice(0, mirrorsMax).map(toLive),
+    mirrors: toLiveRows((beat.mirrors ?? []).slice(0, mirrorsMax)),
   };
 }
 
-function toLive({ hot, export: exported = '', ...row }: LiveMirror): wire.LiveMirror {
+function toLiveRows(rows: readonly LiveMirror[]): wire.LiveMirror[] {
+  const saying = rows.filter(({ says }) => says !== '').length;
+  const saysMax = Math.max(saysMin, Math.floor(saysRoom / Math.max(1, saying)));
+  return rows.map((row) => toLive(row, saysMax));
+}
+
+function toLive({ hot, export: exported = '', ...row }: LiveMirror, saysMax: number): wire.LiveMirror {
+  const says = row.says.length > saysMax ? `${row.says.slice(0, saysMax - 1)}…` : row.says;
   const named = (hot?.named ?? []).slice(0, hotNamedMax).map((name) => name.slice(-hotNameMax));
-  return { ...row, says: row.says.slice(0, 80), export: exported, hot: hot?.count ?? 0, hotFiles: named };
+  return { ...row, says, export: exported, hot: hot?.count ?? 0, hotFiles: named };
 }
 
 /** Null for what no member of this version means. */

@@ -73,6 +73,16 @@ describe('a message', () => {
     expect(read.body === undefined ? null : fromBody(read.body)).toEqual(message);
   });
 
+  it('has room for a whole reason where one copy is in trouble, and for the beginning of each of four', () => {
+    const told = (says: readonly string[]): readonly string[] => {
+      const body = toBody({ ...beat, mirrors: says.map((text) => ({ ...row, says: text })) }, 1);
+      return body.$case === 'heartbeat' ? body.value.mirrors.map((mirror) => mirror.says) : [];
+    };
+    const reason = `${'/srv/d3 is not the folder that was mirrored. '.repeat(6)}Is its disk mounted?`;
+    expect(told(['', reason, ''])).toEqual(['', reason, '']);
+    expect(told([reason, reason, reason, reason])).toEqual(Array(4).fill(`${reason.slice(0, 79)}…`));
+  });
+
   it('loses rows that make no sense, and is refused when it makes none itself', () => {
     const value = wire.Heartbeat.fromPartial({
       sentAtMs: 1,

@@ -144,6 +144,11 @@ describe('apply', () => {
     const { status, err } = await run(cluster, ['apply', '-f', path]);
     expect(status).toBe(2);
     expect(err).toMatch(/^holdfast: .*cluster\.yaml: line 3, column 1: .*\]/);
+    const two = await run(cluster, ['apply', '-f', file('groups: {}\n---\ngroups: {}\n')]);
+    expect([two.status, two.err]).toEqual([
+      2,
+      `holdfast: ${path}: line 2, column 1: a second document begins; write one only, without ---\n`,
+    ]);
     expect(cluster.calls).toEqual([]);
   });
 

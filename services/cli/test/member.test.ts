@@ -180,6 +180,8 @@ describe('init', () => {
 
   it.each([
     [['--node', 'A', '--address', '127.0.0.1'], '--node: the member name "A"'],
+    [['--node', 'b', '--address', '0.0.0.0'], '--address: 0.0.0.0 is an address of "this network"'],
+    [['--node', 'b', '--address', 'fe80::1'], '--address: fe80::1 is a link-local address'],
     [['--node', 'b'], '--address is missing'],
     [['--node', 'b', '--address', '10.77.0.11/24'], 'Write it without the prefix: 10.77.0.11.'],
     [['--node', 'b', '--address', 'host'], 'Names are not looked up'],

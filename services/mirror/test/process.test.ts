@@ -134,6 +134,15 @@ describe('a mirror on one member', () => {
     await happened('open source 2');
   });
 
+  it('says why it takes no copy, to whoever asks', async () => {
+    sides.trouble = '"/srv/d3" is not there, or is no folder; make it first';
+    mirrors.order([order(target(1n, 'a')), order(source(1n), { mirror: 'd4/data' })]);
+    await until('it could not be opened', () => mirrors.absent('d3/data') !== '');
+    expect(mirrors.absent('d3/data')).toBe(sides.trouble);
+    // What is wrong with a source is nobody's business who wants to be one.
+    expect([mirrors.absent('d4/data'), mirrors.absent('d5/data')]).toEqual(['', '']);
+  });
+
   it('closes a source before it becomes a target, and the other way round', async () => {
     mirrors.order([order(source(1n))]);
     await happened('open source 1');

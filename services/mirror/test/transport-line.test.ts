@@ -119,8 +119,8 @@ describe.each(['always', 'never'] as const)('a line with encrypt: %s', (encrypt)
     expect(answer).toMatchObject({ kind: 'certificate', problem: { kind: 'wrong-member' } });
   });
 
-  test('refuses a mirror that nobody takes', async () => {
-    const listener = await target();
+  test('refuses a mirror that nobody takes, and says why if it knows', async () => {
+    const listener = await target({ absent: (mirror) => `${mirror} has no folder` });
     const connection = await source(to(listener.port, { encrypt }));
     const heard: Frame[] = [];
     const ends: Ended[] = [];
@@ -128,7 +128,9 @@ describe.each(['always', 'never'] as const)('a line with encrypt: %s', (encrypt)
     connection.onEnd((ended) => ends.push(ended));
     connection.send(helloOf('acme', 'anna', 'nothing/here'));
     await until('it is over', () => ends.length > 0);
-    expect(heard.filter((frame) => frame.kind === 'refuse')).toMatchObject([{ code: 'mirror' }]);
+    expect(heard.filter((frame) => frame.kind === 'refuse')).toMatchObject([
+      { code: 'mirror', says: 'the target takes no copy of nothing/here: nothing/here has no folder' },
+    ]);
     expect(ends).toMatchObject([{ kind: 'finished' }]);
     expect(listener.counters()).toMatchObject({ unknownMirror: 1, accepted: 0 });
   });

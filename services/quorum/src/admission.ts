@@ -3,7 +3,7 @@
  * transaction that adds the member, so that it admits exactly one.
  */
 
-import { keys } from '@holdfast/core';
+import { keys, parseAddress, unreachableMember, type ClusterConfig } from '@holdfast/core';
 import type { admin, members } from '@holdfast/proto';
 import {
   createToken,
@@ -72,6 +72,7 @@ export async function admit(
   store: Store,
   request: members.JoinRequest,
   wall: number,
+  config: ClusterConfig | null,
 ): Promise<Answer<members.JoinReply>> {
   const problem = nameProblem('member', request.node);
   if (problem !== null) return failure('invalid', problem);
@@ -80,7 +81,7 @@ export async function admit(
   const { role, revision } = proof.value;
   const known = await readMembers(store, storeMs);
   if (known.kind === 'unknown') return noStore(known.says);
-  const refusal = refuse(request, role, known.rows);
+  const refusal = refuseJoin(request, role, known.rows, config);
   if (refusal !== null) return refusal;
   const { authorityKey, record } = directory;
   if (authorityKey === null)
@@ -145,10 +146,12 @@ async function checkToken(
   return { kind: 'ok', value: { role: parsed.data.role, revision: row.modRevision } };
 }
 
-function refuse(
-  request: members.JoinRequest,
+/** Null: it may join. */
+export function refuseJoin(
+  request: Pick<members.JoinRequest, 'node' | 'role' | 'addresses'>,
   role: MemberRole,
   known: readonly MemberRow[],
+  config: ClusterConfig | null,
 ): Answer<never> | null {
   if (request.role !== '' && request.role !== role) {
     return failure('refused', `the token is for a ${role}, not for a ${request.role}`);
@@ -164,8 +167,26 @@ function refuse(
   for (const address of request.addresses) {
     const holder = known.find((m) => m.addresses.includes(address));
     if (holder !== undefined) return failure('invalid', `${address} is an address of ${holder.id} already`);
+    const unreachable = unreachableMember(address);
+    if (unreachable !== null) return failure('invalid', unreachable);
+    const group = groupAt(config, address);
+    if (group !== null)
+      return failure('invalid', `${address} is an address of the group ${group}; write the host's own`);
   }
   return null;
+}
+
+/** The group whose service address this is, whoever owns it. */
+function groupAt(config: ClusterConfig | null, address: string): string | null {
+  const wanted = canonical(address);
+  for (const { name, identity } of config?.groups.values() ?? [])
+    if (identity.mode === 'add' && identity.addresses.some((cidr) => canonical(cidr) === wanted)) return name;
+  return null;
+}
+
+function canonical(address: string): string {
+  const parsed = parseAddress(address.replace(/\/.*$/, ''));
+  return parsed.kind === 'ok' ? parsed.value.text : address;
 }
 
 function reply(

@@ -19,8 +19,8 @@ import {
 import type { admin } from '@holdfast/proto';
 import { bootMs } from '@holdfast/wire/directory';
 import { failure, type Answer } from '@holdfast/wire/rpc';
-import { parseDocument } from 'yaml';
 import type { QuorumService } from './service.ts';
+import { readYaml } from './yaml-text.ts';
 
 const storeMs = 2_000;
 const yamlBytesMax = 1024 * 1024;
@@ -31,12 +31,11 @@ export async function apply(
 ): Promise<Answer<admin.ApplyReply>> {
   const file = request.file === '' ? 'cluster.yaml' : request.file;
   if (request.yaml.length > yamlBytesMax) return failure('invalid', `${file}: is larger than 1 MiB`);
-  const document = parseDocument(request.yaml, { prettyErrors: true });
-  const broken = document.errors[0];
-  if (broken !== undefined) return failure('invalid', `${file}: ${broken.message}`);
+  const written = readYaml(request.yaml, file);
+  if (written.kind === 'invalid') return failure('invalid', written.says);
   const { view } = service.state;
   const members: Member[] = [...view.members.values()].map((held) => held.value);
-  const parsed = parseConfig(document.toJS({ maxAliasCount: 100 }), file, members);
+  const parsed = parseConfig(written.value, file, members);
   if (parsed.kind === 'invalid') return failure('invalid', parsed.errors.join('\n'));
   const before = view.config;
   const records = new Map([...view.groups].map(([name, held]) => [name, held.value]));

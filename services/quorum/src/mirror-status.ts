@@ -73,9 +73,7 @@ function mirrorStatus(scene: Scene, { kind, id, source, epoch, targets }: Shown)
     exported = live?.export ?? exported;
     const copy = copyTold(scene, id, target);
     const row = live === null ? toldRow(scene, id, epoch, target) : knownRow(live, copy);
-    // A heartbeat has room for the beginning of a sentence.
-    const says = copy?.says.startsWith(row.says) === true && row.says !== '' ? copy.says : row.says;
-    return [target, { ...row, says, ...notesOf(copy) }];
+    return [target, { ...row, says: wholeOf(row.says, copy?.says ?? ''), ...notesOf(copy) }];
   });
   return { kind, source, export: exported, targets: Object.fromEntries(rows) satisfies Targets };
 }
@@ -92,6 +90,12 @@ function liveRow(
   const live = scene.vantage.ears.get(source)?.mirrors.get(`${id} ${target}`);
   if (heard === null || live === undefined || live.row.epoch !== epoch) return null;
   return scene.now - heard < 5 * scene.heartbeatMs ? live.row : null;
+}
+
+/** A heartbeat may have room only for the beginning of a sentence, which the target itself told whole. */
+function wholeOf(says: string, told: string): string {
+  const beginning = says.endsWith('…') ? says.slice(0, -1) : says;
+  return beginning !== '' && told.startsWith(beginning) ? told : says;
 }
 
 type Notes = Pick<admin.MirrorTargetStatus, 'foreignChanges' | 'unprotected' | 'keptAside'>;

@@ -57,6 +57,12 @@ describe('a target of which its source sees that it is not there', () => {
     expect(shown({}, { state: 'diverged' })).toMatchObject({ state: 'diverged' });
   });
 
+  it('says whole what a heartbeat had no room for', () => {
+    const state = 'waiting' as const;
+    expect(shown({ state, says: `${copyOf.says.slice(0, 20)}…` }, {})).toMatchObject({ says: copyOf.says });
+    expect(shown({ state, says: 'something else…' }, {})).toMatchObject({ says: 'something else…' });
+  });
+
   it('is what its source sees otherwise', () => {
     expect(shown({}, { state: 'resync' })).toMatchObject({ state: 'disconnected', consistent: true });
     expect(shown({ state: 'replicating' }, {})).toMatchObject({ state: 'replicating' });

@@ -76,7 +76,11 @@ async function syntaxErrors(text: string, name: string): Promise<string | null> 
   if (errors.length === 0) return null;
   const lines = errors.slice(0, errorsMax).map((error: YAMLError) => {
     const { line, col } = lineCounter.linePos(error.pos[0]);
-    return `${name}: line ${line}, column ${col}: ${error.message}`;
+    const says =
+      error.code === 'MULTIPLE_DOCS'
+        ? 'a second document begins; write one only, without ---'
+        : error.message;
+    return `${name}: line ${line}, column ${col}: ${says}`;
   });
   const more = errors.length - lines.length;
   return [...lines, ...(more > 0 ? [`and ${more} more`] : [])].join('\n');

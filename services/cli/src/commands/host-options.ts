@@ -43,6 +43,9 @@ export async function hostFacts(options: HostOptions, needed: boolean): Promise<
         : 'Names are not looked up; write the address itself, such as 10.77.0.11.';
     return wrong(`--address: ${JSON.stringify(bad)} is not an IPv4 or IPv6 address`, fix);
   }
+  const { unreachableMember } = await import('@holdfast/core');
+  const unreachable = addresses.flatMap((address) => unreachableMember(address) ?? [])[0];
+  if (unreachable !== undefined) return wrong(`--address: ${unreachable}`);
   const twice = addresses.find((address, index) => addresses.indexOf(address) !== index);
   if (twice !== undefined) return wrong(`--address: ${twice} is given twice`);
   if (addresses.length > addressesMax) return wrong(`--address: at most ${addressesMax} addresses`);

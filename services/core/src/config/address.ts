@@ -82,6 +82,15 @@ export function specialKind(address: Address): string | null {
 }
 
 /** Whether both are in the same network of this prefix length. */
+/** Why other members could not reach a member at this address; null: they can. Loopback is for trying out on one host. */
+export function unreachableMember(text: string): string | null {
+  const address = parseAddress(text);
+  if (address.kind === 'invalid') return address.reason;
+  const kind = specialKind(address.value);
+  if (kind === null || kind.endsWith('loopback address')) return null;
+  return `${text} is ${kind}, at which other members can't reach this one; write an address of its own`;
+}
+
 export function inNetwork(a: Address, b: Address, prefix: number): boolean {
   if (a.family !== b.family) return false;
   const shift = BigInt(bits(a.family) - prefix);

@@ -9,7 +9,7 @@ export { configFromJson, configToJson } from './json.ts';
 export type { ConfigFromJsonResult, ConfigJson } from './json.ts';
 export { formatDuration, formatRate, formatSize, parseDuration, parseRate, parseSize } from './quantity.ts';
 export type { Parsed } from './quantity.ts';
-export { formatCidr, inNetwork, parseAddress, parseCidr } from './address.ts';
+export { formatCidr, inNetwork, parseAddress, parseCidr, unreachableMember } from './address.ts';
 export type { Address, Cidr } from './address.ts';
 export { formatWindow, isInWindow, parseWindow } from './window.ts';
 export { parseHostname, parseInterface, parseMemberName, parseName } from './text.ts';

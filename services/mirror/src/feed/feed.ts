@@ -4,10 +4,12 @@
  * C1. A barrier is a marker: an empty file with a number, made in a folder of ours on the same file system by the caller of
  *     barrier(). The kernel keeps the order of events (reader.ts, N2), and so do we: the listener hears everything from before
  *     the marker first.
- *     Where none can be made (a disk that is full, or went read-only), the reading itself is asked to get to its end.
+ *     Where none can be made (a disk that is full, went read-only, or does not answer), the reading itself is asked to get to
+ *     its end. Nobody waits for the disk but a thread of its own: whoever makes a file there may wait for ever.
  * C2. When changes were lost, a marker may have been among them: all open barriers answer false.
  */
-import { closeSync, existsSync, mkdirSync, openSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, unlinkSync } from 'node:fs';
+import { open, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { errorCode, errorText } from '@holdfast/wire/directory';
@@ -19,6 +21,7 @@ import { reasonOf } from './reason.ts';
 import type { Feed, FeedOptions, FeedStart } from './types.ts';
 
 const BARRIER_MS = 5000;
+const MARK_MS = 1000;
 const START_MS = 10_000;
 
 /** Whoever reads: a thread, or this one. */
@@ -38,6 +41,8 @@ class FanotifyFeed implements Feed {
   readonly #barriers = new Map<number, (known: boolean) => void>();
   #next = 1;
   #reading: Reading | null = null;
+  /** The disk does not answer whoever makes a marker. */
+  #stalled = false;
 
   constructor(options: FeedOptions) {
     this.#options = options;
@@ -71,21 +76,27 @@ class FanotifyFeed implements Feed {
         clearTimeout(timer);
         resolve(known);
       });
-      if (!this.#mark(number)) reading.ask(number);
+      void this.#mark(number).then((made) => {
+        if (!made && this.#reading === reading) reading.ask(number);
+      });
     });
   }
 
-  /** C1. False: the disk refuses it. */
-  #mark(number: number): boolean {
-    const marker = join(this.#options.markers, `${MARKER}${String(number)}`);
-    try {
-      closeSync(openSync(marker, 'wx', 0o600));
-      unlinkSync(marker);
-      return true;
-    } catch (error) {
-      if (errorCode(error) === '') throw error;
-      return false;
-    }
+  /** C1. False: the disk refuses it, or does not answer. */
+  async #mark(number: number): Promise<boolean> {
+    if (this.#stalled) return false;
+    const made = makeMarker(join(this.#options.markers, `${MARKER}${String(number)}`));
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => {
+        this.#stalled = true;
+        void made.finally(() => (this.#stalled = false));
+        resolve(false);
+      }, MARK_MS);
+    });
+    const answer = await Promise.race([made, late]);
+    clearTimeout(timer);
+    return answer;
   }
 
   async close(): Promise<void> {
@@ -208,6 +219,18 @@ class FanotifyFeed implements Feed {
   #answer(number: number, known: boolean): void {
     this.#barriers.get(number)?.(known);
     this.#barriers.delete(number);
+  }
+}
+
+async function makeMarker(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx', 0o600);
+    await file.close();
+    await unlink(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    return false;
   }
 }
 

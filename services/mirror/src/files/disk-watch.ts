@@ -87,7 +87,7 @@ export class DiskWatch {
 }
 
 /** D1. Empty when it could be done, or when that can't be told here. */
-async function written(folder: string): Promise<string> {
+export async function written(folder: string): Promise<string> {
   try {
     const file = await open(folder, withoutName | constants.O_RDWR, 0o600);
     try {

@@ -8,6 +8,7 @@ import { BlockRecords } from '../catalog/blocks.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import type { Catalog } from '../catalog/types.ts';
 import { createFeed } from '../feed/feed.ts';
+import { DiskProbe } from '../files/disk-probe.ts';
 import { DiskWatch } from '../files/disk-watch.ts';
 import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
@@ -37,6 +38,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
   const { path, record, credentials } = directory;
   const self = record.id;
   const says = (sentence: string): void => log.info('mirror', sentence);
+  const probe = new DiskProbe();
   /** Roots of the targets that are open here, by mirror. */
   const targets = new Map<string, string>();
 
@@ -60,6 +62,9 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const place = placeOf(order);
     if (place.kind === 'failed') return place;
     const { dir, root, selection } = place.side;
+    // Who takes over is not held up by a question.
+    if (role !== null && !(await probe.answers(root)))
+      return { kind: 'failed', says: `${root} can't be written: the disk does not answer` };
     const made = openOrNot(() => openCatalog(join(dir, 'catalog')));
     if (made.kind === 'failed') return made;
     const catalog = made.side;

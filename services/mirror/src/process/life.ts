@@ -54,8 +54,13 @@ async function run(directory: MemberDirectory, threads: SourceThreads): Promise<
   running = new MirrorProcess({
     directory,
     log,
-    listen: () =>
-      listen({ credentials, port: record.ports.mirror, says: (sentence) => log.warn('port', sentence) }),
+    listen: (absent) =>
+      listen({
+        credentials,
+        port: record.ports.mirror,
+        says: (sentence) => log.warn('port', sentence),
+        absent,
+      }),
     sides: (door) => {
       const ports = { directory, log, door };
       return sidesByKind({ files: fileSides(ports), volume: volumeSides(ports, threads) });

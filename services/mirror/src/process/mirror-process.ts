@@ -19,8 +19,8 @@ import type { Sides } from './side.ts';
 export interface MirrorProcessOptions {
   readonly directory: MemberDirectory;
   readonly log: Log;
-  /** Opens the port for sources of other members. */
-  readonly listen: () => Promise<Listened>;
+  /** Opens the port for sources of other members. `absent`: why a mirror takes no copy here. */
+  readonly listen: (absent: (mirror: string) => string) => Promise<Listened>;
   readonly sides: (door: Door) => Sides;
   /** A broken invariant: the process ends. */
   readonly fault: (error: unknown) => void;
@@ -86,7 +86,7 @@ export class MirrorProcess {
 
   /** P2. */
   async #listen(): Promise<void> {
-    const listened = await this.#options.listen();
+    const listened = await this.#options.listen((mirror) => this.#mirrors.absent(mirror));
     if (listened.kind === 'listening') {
       this.#port = listened.listener;
       this.#door.opened(listened.listener);

@@ -31,6 +31,12 @@ export class Mirrors {
     return [...this.#seats.values()].flatMap((seat) => seat.report() ?? []);
   }
 
+  /** Why a mirror takes no copy on this member, when it should; empty: it does, or nobody knows. */
+  absent(mirror: string): string {
+    const report = this.#seats.get(mirror)?.report();
+    return report?.kind === 'target' ? report.says : '';
+  }
+
   open({ mirror, epoch, forced }: { mirror: string; epoch: Epoch; forced: boolean }): Promise<Answered> {
     return this.#of(mirror, (seat) => seat.open(epoch, forced));
   }

@@ -241,7 +241,7 @@ class Port implements Listener {
     stranger.stop();
     this.#strangers.delete(stranger);
     if (refusal !== null || acceptor === undefined) {
-      const [code, says] = refusal ?? ['mirror', 'this mirror is not here'];
+      const [code, says] = refusal ?? ['mirror', this.#absent(frame.mirror)];
       line.send({ kind: 'refuse', code, says, epoch: 0n });
       line.close(says);
       this.#fault(code === 'mirror' ? 'unknownMirror' : 'garbage', stranger.socket, says);
@@ -252,6 +252,11 @@ class Port implements Listener {
     line.onEnd(() => undefined);
     line.startBeats();
     acceptor.accept(line, frame);
+  }
+
+  #absent(mirror: string): string {
+    const why = this.#options.absent?.(mirror) ?? '';
+    return `the target takes no copy of ${mirror}${why === '' ? ' now' : `: ${why}`}`;
   }
 
   #endedEarly(stranger: Stranger, ended: Ended): void {
@@ -318,8 +323,8 @@ function refusalOf(
   if (hello.member !== line.peer.id) {
     return ['cluster', `the hello is of ${hello.member}, the certificate of ${line.peer.id}`];
   }
-  if (acceptor === undefined) return ['mirror', `no mirror ${hello.mirror} takes a copy here`];
-  if (!line.encrypted && !acceptor.plain) return ['protocol', `${hello.mirror} is taken encrypted only`];
+  if (acceptor !== undefined && !line.encrypted && !acceptor.plain)
+    return ['protocol', `${hello.mirror} is taken encrypted only`];
   return null;
 }
 

@@ -411,6 +411,8 @@ export interface ListenOptions extends LineOptions {
   readonly helloMs?: number;
   /** One sentence for the log, about what was dropped. At most one a second. */
   readonly says?: (sentence: string) => void;
+  /** Why nobody takes connections of a mirror now, as far as it is known; else empty. Its source is told. */
+  readonly absent?: (mirror: string) => string;
 }
 
 /** What the listener does with a source that dials. */
