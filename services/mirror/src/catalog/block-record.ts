@@ -10,7 +10,8 @@
  *     header says in which life of the host it was written, and reaches the disk before anything else is written over
  *     a record of an earlier life.
  */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
+import { writeWhole } from '../os/whole-write.ts';
 
 export const blockBytes = 4_096;
 export const groupBlocks = 64;
@@ -95,10 +96,7 @@ export class BlockRecord {
   }
 
   write(group: number, rows: Buffer): void {
-    let done = 0;
-    while (done < rows.length) {
-      done += writeSync(this.#fd, rows, done, rows.length - done, headerBytes + group * rowBytes + done);
-    }
+    writeWhole(this.#fd, rows, headerBytes + group * rowBytes);
   }
 
   /** Forgets what lies beyond `groups` groups. */
@@ -142,8 +140,7 @@ export class BlockRecord {
     bytes.writeUIntBE(header.shrunkTo, 16, 6);
     bytes.writeUIntBE(header.shrunkAt, 22, 6);
     bytes.write(boot, bootAt, bootBytes, 'latin1');
-    let done = 0;
-    while (done < headerBytes) done += writeSync(this.#fd, bytes, done, headerBytes - done, done);
+    writeWhole(this.#fd, bytes, 0);
   }
 }
 

@@ -18,12 +18,13 @@
  *     stops no batch, and is no reason to compare.
  */
 
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { OpenEntry } from '../../os/open-entry.ts';
 import type { Tree } from '../../os/tree.ts';
 import { statOpen } from '../../os/stat.ts';
 import type { Stat } from '../../os/types.ts';
+import { writeWhole } from '../../os/whole-write.ts';
 import type { Attributes } from '../../transport/types.ts';
 import { type Batch, type Redo, nameOf } from './redo.ts';
 import { hasRoomFor } from './room-for-names.ts';
@@ -266,8 +267,7 @@ export class Applying {
 
   #fill(fd: number, attributes: Attributes, contents: Buffer): Stat {
     try {
-      let done = 0;
-      while (done < contents.length) done += writeSync(fd, contents, done);
+      writeWhole(fd, contents, 0);
       this.#finish(new OpenEntry(fd, null), attributes);
       return statOpen(fd, null);
     } finally {
@@ -362,7 +362,7 @@ export class Applying {
       let sliceEnd = performance.now() + sliceMs;
       for (const block of changedBlocks(list)) {
         if (block.contents === null) tree.punch(fd, block.offset, block.length);
-        else writeAt(fd, block.contents, block.offset);
+        else writeWhole(fd, block.contents, block.offset);
         failPoint('apply:block');
         if (performance.now() < sliceEnd) continue;
         await setImmediate();
@@ -466,9 +466,4 @@ export class Applying {
 
 function slotName(slot: number): Buffer {
   return Buffer.from(`slots/${String(slot)}`);
-}
-
-function writeAt(fd: number, bytes: Buffer, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }
