@@ -29,6 +29,7 @@ import type { SourceSelection } from './types.ts';
 import { Turns } from '../../turns.ts';
 
 const sweepMs = 8;
+/** Between two looks at the clock. */
 const lookEvery = 64;
 const walkEveryMsMin = 1_000;
 /** Without a feed, or while something can't be read, walks take at most this part of the time. */
@@ -296,20 +297,14 @@ export class Capture {
   }
 
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
-    const { catalog } = this.#options;
     // Folders before what is in them: a name means what it means since they moved.
     const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1));
     const wholes: Buffer[] = [];
-    for (let at = 0; at < paths.length; at += lookEvery) {
-      catalog.write(() => {
-        for (const [key, { whole }] of paths.slice(at, at + lookEvery)) {
-          const path = pathOfKey(key);
-          const observed = this.#tried(path, () => this.#looking.look(path));
-          if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
-        }
-      });
-      if (slice.isOver) await slice.turn();
-    }
+    await this.#inSlices(paths, slice, ([key, { whole }]) => {
+      const path = pathOfKey(key);
+      const observed = this.#tried(path, () => this.#looking.look(path));
+      if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
+    });
     for (const folder of wholes) if (!(await this.#scan(folder))) this.#unread();
   }
 
@@ -347,13 +342,26 @@ export class Capture {
       if (this.#walking !== null) return;
       const names = await this.#sweep(slice);
       if (names.length === 0) return;
-      for (let at = 0; at < names.length; at += lookEvery) {
-        catalog.write(() => {
-          for (const path of names.slice(at, at + lookEvery))
-            this.#tried(path, () => this.#looking.look(path));
-        });
-        if (slice.isOver) await slice.turn();
-      }
+      await this.#inSlices(names, slice, (path) => {
+        this.#tried(path, () => this.#looking.look(path));
+      });
+    }
+  }
+
+  /** One transaction for each slice: it ends with a sync of the disk, which others wait for, too. */
+  async #inSlices<T>(all: readonly T[], slice: Slice, use: (one: T) => void): Promise<void> {
+    const { tree, catalog } = this.#options;
+    for (let at = 0; at < all.length;) {
+      const some = (): void => {
+        do {
+          for (const one of all.slice(at, at + lookEvery)) use(one);
+          at += lookEvery;
+        } while (at < all.length && !slice.isOver);
+      };
+      catalog.write(() => {
+        tree.near(some);
+      });
+      if (slice.isOver) await slice.turn();
     }
   }
 
