@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { BlockRecords } from '../src/catalog/blocks.ts';
+import { laterThan } from '../src/catalog/noting.ts';
 import { blankRow, entryOf } from '../src/catalog/row.ts';
 import type { Entry } from '../src/catalog/types.ts';
 
@@ -99,7 +100,7 @@ describe('blocks of a big file', () => {
     await records.note(entryAt(9, 1, size), fd);
     // One target has this. Then it is written to, and sent to another one before that was noticed.
     writeSync(fd, Buffer.from('x'), 0, 1, 5 * block);
-    await records.note(entryAt(9, 1, size), fd, () => false);
+    await records.note(entryAt(9, 1, size), fd, () => laterThan(1));
 
     await records.note(entryAt(9, 2, size), fd);
 
@@ -110,17 +111,87 @@ describe('blocks of a big file', () => {
     await records.close();
   });
 
+  test('what was sent of a block, between noting it and noting it again, is told', async () => {
+    let id = 100;
+    const aPiece = fc.record({
+      bytes: fc.integer({ min: 1, max: 400_000 }),
+      is: fc.constantFrom('same', 'other', 'hole'),
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.integer({ min: 1, max: 2_200_000 }),
+        fc.boolean(),
+        fc.array(aPiece, { minLength: 1, maxLength: 12 }),
+        async (size, isSparse, pieces) => {
+          id += 1;
+          const records = new BlockRecords(join(dir, 'blocks'));
+          ftruncateSync(fd, 0);
+          ftruncateSync(fd, size);
+          if (!isSparse) writeSync(fd, Buffer.alloc(size, 7));
+          const contents = readFileSync(path);
+          await records.note(entryAt(id, 1, size), fd);
+          const copy = Buffer.from(contents);
+          const sent = records.sent(entryAt(id, 1, size), () => laterThan(5));
+          let at = 0;
+          for (const { bytes, is } of pieces) {
+            const length = Math.min(bytes, size - at);
+            if (is === 'other') copy.fill(9, at, at + length);
+            if (is === 'hole') {
+              copy.fill(0, at, at + length);
+              sent?.hole(at, length);
+            } else sent?.data(at, copy.subarray(at, at + length));
+            at += length;
+          }
+          expect(sent?.end()).toBe(true);
+
+          // It is what it was, with a later number.
+          const entry = entryAt(id, 8, size);
+          await records.note(entry, fd);
+          for (const { offset, length } of records.changedSince(entry, 5))
+            contents.copy(copy, offset, offset, offset + length);
+          expect(copy.equals(contents)).toBe(true);
+          await records.close();
+        },
+      ),
+      { numRuns: 60 },
+    );
+  }, 60_000);
+
+  test('what was sent as it was noted is not told again', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    const contents = Buffer.alloc(2_000_001, 7);
+    writeSync(fd, contents);
+    const entry = entryAt(10, 1, contents.length);
+    await records.note(entry, fd);
+    const sent = records.sent(entry, () => laterThan(5));
+    for (let at = 0; at < contents.length; at += 3_001) sent?.data(at, contents.subarray(at, at + 3_001));
+    expect([sent?.end(), records.changedSince(entry, 1)]).toEqual([true, []]);
+    await records.close();
+  });
+
+  test('a record that was made anew while something was sent is worth nothing', async () => {
+    const records = new BlockRecords(join(dir, 'blocks'));
+    ftruncateSync(fd, 10_000);
+    const entry = entryAt(11, 1, 10_000);
+    await records.note(entry, fd);
+    const sent = records.sent(entry, () => laterThan(5));
+    records.forget(11);
+    await records.note(entry, fd);
+    expect(sent?.end()).toBe(false);
+    await records.close();
+  });
+
   test('a new record is good for nothing before all of the file was noted', async () => {
     const entry = entryAt(8, 3, 4 * block);
     const contents = Buffer.alloc(4 * block, 1);
     const records = new BlockRecords(join(dir, 'blocks'));
-    const noting = records.begin(entry, () => true);
+    const noting = records.begin(entry, () => entry.sequence);
     expect([records.has(entry, 3), records.changedSince(entry, 3)]).toEqual([
       false,
       [{ offset: 0, length: 4 * block }],
     ]);
     // A second target gets the same file: who began first does not note to the end.
-    const second = records.begin(entry, () => true);
+    const second = records.begin(entry, () => entry.sequence);
     noting?.take(0, contents);
     noting?.end();
     expect([noting?.isWhole, records.has(entry, 3)]).toEqual([false, false]);
@@ -133,7 +204,7 @@ describe('blocks of a big file', () => {
   test('a file that gets a hole while it is sent is not noted', async () => {
     const entry = entryAt(8, 3, 2_000_000);
     const records = new BlockRecords(join(dir, 'blocks'));
-    const noting = records.begin(entry, () => true);
+    const noting = records.begin(entry, () => entry.sequence);
     noting?.take(0, Buffer.alloc(block, 1));
     noting?.end();
     expect([noting?.isWhole, records.has(entry, 3)]).toEqual([false, false]);
@@ -191,7 +262,7 @@ function entryAt(id: number, sequence: number, size: number): Entry {
 }
 
 function given(records: BlockRecords, entry: Entry, contents: Buffer): void {
-  const noting = records.begin(entry, () => true);
+  const noting = records.begin(entry, () => entry.sequence);
   for (let at = 0; at < contents.length; at += 524_288) noting?.take(at, contents.subarray(at, at + 524_288));
   noting?.end();
 }

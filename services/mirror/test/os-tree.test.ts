@@ -32,6 +32,58 @@ const write = (name: Buffer, text = 'contents'): void => {
 const names = (folder = ''): string[] =>
   here.tree.readFolder(path(folder)).map(({ name }) => name.toString('latin1'));
 
+describe('a name for what was made elsewhere', () => {
+  const give = (): { kind: string | undefined; leavesFolder: boolean } => {
+    const { stat, leavesFolder } = here.tree.give(path('made'), path('folder/name'));
+    return { kind: stat?.kind, leavesFolder };
+  };
+
+  beforeEach(() => {
+    here.tree.makeFolder(path('folder'), 0o755);
+    write(path('made'), 'new');
+  });
+
+  it('is new', () => {
+    expect(give()).toEqual({ kind: 'file', leavesFolder: false });
+    expect([names(), readFileSync(here.at('folder/name'), 'utf8')]).toEqual([['folder'], 'new']);
+  });
+
+  it('is that of a file, which is gone', () => {
+    write(path('folder/name'), 'old');
+    expect(give()).toEqual({ kind: 'file', leavesFolder: false });
+    expect([names(), readFileSync(here.at('folder/name'), 'utf8')]).toEqual([['folder'], 'new']);
+  });
+
+  it('is that of a folder, which is kept with all that is in it', () => {
+    here.tree.makeFolder(path('folder/name'), 0o755);
+    write(path('folder/name/inside'));
+    expect(give()).toEqual({ kind: 'file', leavesFolder: true });
+    expect([names('made'), readFileSync(here.at('folder/name'), 'utf8')]).toEqual([['inside'], 'new']);
+  });
+});
+
+describe('looks at one path after another', () => {
+  it('tell what they tell alone', () => {
+    const { tree } = here;
+    tree.makeFolder(path('folder'), 0o755);
+    for (const name of ['file', 'folder/one', 'folder/two']) write(path(name));
+    const all = ['', 'file', 'folder/one', 'folder/two', 'folder/none', 'none/one', 'file/one', 'folder'];
+    const alone = all.map((name) => tree.stat(path(name)));
+    expect(tree.near(() => all.map((name) => tree.stat(path(name))))).toEqual(alone);
+    expect(() => tree.near(() => tree.stat(path('folder/../file')))).toThrow('EINVAL');
+  });
+
+  it('see another folder of that name the next time', () => {
+    const { tree } = here;
+    tree.makeFolder(path('folder'), 0o755);
+    write(path('folder/one'));
+    expect(tree.near(() => tree.stat(path('folder/one')))?.kind).toBe('file');
+    tree.rename(path('folder'), path('before'));
+    tree.makeFolder(path('folder'), 0o755);
+    expect(tree.near(() => tree.stat(path('folder/one')))).toBeNull();
+  });
+});
+
 describe('what an entry is', () => {
   it('tells of each kind what Node tells', () => {
     const { tree } = here;

@@ -1,11 +1,11 @@
 /** What a source gets over: a session that failed, and a feed that lost changes, or ended. */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Dirty, type Told } from '../src/files/source/dirty.ts';
 import { Tree } from '../src/os/tree.ts';
-import { OsError, type ChildStat } from '../src/os/types.ts';
+import { OsError, type ChildStat, type Stat } from '../src/os/types.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
 
 jest.setTimeout(30_000);
@@ -151,6 +151,31 @@ test('so does one after a path was told that could not be looked at', async () =
   await pair.until(() => stat.mock.calls.length > 0, 'it was looked at');
   await pair.settle();
   stat.mockRestore();
+  expect(pair.differences()).toEqual([]);
+});
+
+test('a folder that can not be looked at is a reason, and is looked at again soon', async () => {
+  pair = await makePair({ prepare: (root) => mkdirSync(`${root}/folder`) });
+  await pair.settle();
+  const stat: (this: Tree, path: Buffer) => Stat | null = Reflect.get(Tree.prototype, 'stat');
+  const refused = jest.spyOn(Tree.prototype, 'stat').mockImplementation(function (this: Tree, path) {
+    if (path.toString() === 'folder' && this.root.toString() === pair.sourceRoot)
+      throw new OsError('EIO', 'statx', path);
+    return stat.call(this, path);
+  });
+  const walk = jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(() => {
+    throw new OsError('EIO', 'statChildren', null);
+  });
+  writeFileSync(pair.at('folder/new'), 'new');
+  await pair.until(() => /"folder" can't be read: .*EIO/.test(pair.source.state().says), 'it is told');
+  // What can be looked at meanwhile is no reason to be silent.
+  writeFileSync(pair.at('other'), 'other');
+  await pair.until(() => existsSync(`${pair.targetRoot}/other`), 'the rest goes on');
+  expect(pair.source.state().says).toMatch(/EIO/);
+  refused.mockRestore();
+  walk.mockRestore();
+  await pair.until(() => pair.source.state().says === '', 'everything was looked at');
+  await pair.until(() => pair.source.state().targets[0]?.behindMs === 0, 'nothing is unseen');
   expect(pair.differences()).toEqual([]);
 });
 

@@ -1,14 +1,17 @@
 /** Files that change while a source reads them, where nobody tells of it afterwards, or they are again what they were. */
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Tree } from '../src/os/tree.ts';
+import type { Segment } from '../src/os/types.ts';
 import { makePair, MirrorPair } from './mirror-pair.ts';
 
 jest.setTimeout(30_000);
 let pair: MirrorPair;
 let listener: FeedListener;
+/** Once, after a batch was read. */
+let onBarrier = (): void => undefined;
 
 afterEach(async () => {
   jest.restoreAllMocks();
@@ -20,7 +23,11 @@ const makeFeed = (one: FeedListener): Feed => {
   listener = one;
   return {
     start: () => Promise.resolve({ kind: 'watching' }),
-    barrier: () => Promise.resolve(true),
+    barrier: () => {
+      onBarrier();
+      onBarrier = () => undefined;
+      return Promise.resolve(true);
+    },
     close: () => Promise.resolve(),
   };
 };
@@ -68,6 +75,57 @@ test('a file that changed while it was read, and is again what it was before, is
   tell('state');
   await pair.settle();
   expect(readFileSync(`${pair.targetRoot}/state`, 'utf8').slice(0, 5)).toBe('bbbbb');
+  expect(pair.differences()).toEqual([]);
+});
+
+const mebibyte = 1 << 20;
+
+/** Writes a block in the middle of a large file; its time of change is a new one. */
+function writeBlock(root: string, letter: string): void {
+  const fd = openSync(`${root}/large`, 'r+');
+  writeSync(fd, Buffer.alloc(4_096, letter), 0, 4_096, mebibyte);
+  closeSync(fd);
+}
+
+test('a block that changed after it was noted, and is again what it was, is sent again', async () => {
+  pair = await makePair({
+    makeFeed,
+    settleMs: 0,
+    prepare: (root) => {
+      writeFileSync(`${root}/large`, Buffer.alloc(2 * mebibyte, 'a'));
+    },
+  });
+  await pair.settle();
+  // As it is cut into pieces to be read, after its blocks were noted.
+  let changed = false;
+  let cameBack = false;
+  const segments: (this: Tree, fd: number, from: number, most: number) => Segment[] = Reflect.get(
+    Tree.prototype,
+    'dataSegments',
+  );
+  jest.spyOn(Tree.prototype, 'dataSegments').mockImplementation(function (
+    this: Tree,
+    fd,
+    from = 0,
+    most = 0,
+  ) {
+    if (most === 1_024 && !changed) {
+      changed = true;
+      writeBlock(pair.sourceRoot, 'c');
+      onBarrier = () => {
+        writeBlock(pair.sourceRoot, 'b');
+        cameBack = true;
+      };
+    }
+    return segments.call(this, fd, from, most);
+  });
+  writeBlock(pair.sourceRoot, 'b');
+  tell('large');
+  await pair.until(() => cameBack, 'it was read');
+  await pair.settle();
+  tell('large');
+  await pair.settle();
+  expect(readFileSync(`${pair.targetRoot}/large`, 'latin1').slice(mebibyte, mebibyte + 5)).toBe('bbbbb');
   expect(pair.differences()).toEqual([]);
 });
 

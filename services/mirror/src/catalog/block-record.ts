@@ -10,7 +10,9 @@
  *     header says in which life of the host it was written, and reaches the disk before anything else is written over
  *     a record of an earlier life.
  */
-import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, readSync, statSync } from 'node:fs';
+import { dataSegments } from '../os/contents.ts';
+import { writeWhole } from '../os/whole-write.ts';
 
 export const blockBytes = 4_096;
 export const groupBlocks = 64;
@@ -37,6 +39,7 @@ export interface RecordHeader {
 
 export class BlockRecord {
   readonly #fd: number;
+  readonly #path: string;
   readonly #boot: string;
   header: RecordHeader | null;
 
@@ -54,6 +57,7 @@ export class BlockRecord {
     // 'a+' made it when missing, and would only append.
     closeSync(fd);
     this.#fd = openSync(path, 'r+');
+    this.#path = path;
     this.#boot = boot;
     this.header = this.#readHeader();
   }
@@ -95,10 +99,7 @@ export class BlockRecord {
   }
 
   write(group: number, rows: Buffer): void {
-    let done = 0;
-    while (done < rows.length) {
-      done += writeSync(this.#fd, rows, done, rows.length - done, headerBytes + group * rowBytes + done);
-    }
+    writeWhole(this.#fd, rows, headerBytes + group * rowBytes);
   }
 
   /** Forgets what lies beyond `groups` groups. */
@@ -107,9 +108,17 @@ export class BlockRecord {
     if (fstatSync(this.#fd).size > bytes) ftruncateSync(this.#fd, bytes);
   }
 
-  /** For finding what is not a hole in it (D2): byte ranges of the record belong to groups. */
-  get fd(): number {
-    return this.#fd;
+  /** First byte of the first group, from that of byte `from` of the file on, of which the record may know more than zeros (D2). */
+  nextRecorded(from: number): number {
+    const group = Math.floor(from / groupBytes);
+    const data = dataSegments(this.#fd, headerBytes + group * rowBytes, 1)[0]?.offset;
+    if (data === undefined) return Infinity;
+    return Math.max(group, Math.floor((data - headerBytes) / rowBytes)) * groupBytes;
+  }
+
+  /** Nobody forgot it since, or made it anew. */
+  get isThere(): boolean {
+    return statSync(this.#path, { throwIfNoEntry: false })?.ino === fstatSync(this.#fd).ino;
   }
 
   close(): void {
@@ -142,14 +151,8 @@ export class BlockRecord {
     bytes.writeUIntBE(header.shrunkTo, 16, 6);
     bytes.writeUIntBE(header.shrunkAt, 22, 6);
     bytes.write(boot, bootAt, bootBytes, 'latin1');
-    let done = 0;
-    while (done < headerBytes) done += writeSync(this.#fd, bytes, done, headerBytes - done, done);
+    writeWhole(this.#fd, bytes, 0);
   }
-}
-
-/** First group that a byte of the record belongs to. */
-export function groupOfRecordByte(offset: number): number {
-  return Math.max(0, Math.floor((offset - headerBytes) / rowBytes));
 }
 
 function codeOf(error: unknown): unknown {

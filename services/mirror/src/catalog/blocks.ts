@@ -2,7 +2,8 @@
  * Which blocks of big files changed since any sequence number, so that only these are sent.
  *
  * X1. Note before you read what you send. A record must never know contents that were not sent: what changes between noting
- *     and reading is found at the next noting, and is sent twice; the other way round it would never be sent.
+ *     and reading is found at the next noting, and is sent twice; the other way round it would never be sent. What is again at
+ *     the next noting what it was is found by holding what is sent against the record (sent-blocks.ts).
  * X2. Noting is sliced, so that the event loop turns every 10 ms, and costs no more memory than one span of 4 MiB.
  * X3. Groups of 256 KiB are compared first, at the speed of memory; only those that differ are hashed block by block. Holes are
  *     not read where the record knows of nothing but zeros.
@@ -16,10 +17,10 @@ import {
   blockBytes,
   groupBlocks,
   groupBytes,
-  groupOfRecordByte,
   rowBytes,
 } from './block-record.ts';
 import { Noting, spanGroups } from './noting.ts';
+import { SentBlocks } from './sent-blocks.ts';
 import type { Entry } from './types.ts';
 import { bootId } from '../os/boot-id.ts';
 import { dataSegments, syncFileSystem } from '../os/contents.ts';
@@ -29,7 +30,6 @@ const spanBytes = spanGroups * groupBytes;
 const sliceMs = 10;
 const folders = 256;
 const syncedSinglyMax = 8;
-const always = (): boolean => true;
 
 /** One folder of records, by catalog id. One user at a time. */
 export class BlockRecords {
@@ -63,10 +63,10 @@ export class BlockRecords {
     }
   }
 
-  /** Notes all blocks of an open file, as of the entry's number and size. X1. `holds`: see noting.ts. */
-  async note(entry: Entry, fd: number, holds: () => boolean = always): Promise<void> {
+  /** Notes all blocks of an open file, as of the entry's number and size. X1. `number`: see noting.ts. */
+  async note(entry: Entry, fd: number, number = (): number => entry.sequence): Promise<void> {
     const done = this.#turn.then(async () => {
-      await this.#note(entry, fd, holds);
+      await this.#note(entry, fd, number);
     });
     this.#turn = done.catch(() => undefined);
     await done;
@@ -76,8 +76,15 @@ export class BlockRecords {
    * Begins a noting that gets the very contents that are sent (X1), piece by piece; the caller ends it or gives it up. One
    * that was begun before for the same file is over. Null: note() is at this file.
    */
-  begin(entry: Entry, holds: () => boolean): Noting | null {
-    return this.#noted === entry.id ? null : this.#begin(entry, holds);
+  begin(entry: Entry, number: () => number): Noting | null {
+    return this.#noted === entry.id ? null : this.#begin(entry, number);
+  }
+
+  /** Of a file that was noted: gets what is sent of it, piece by piece, and the caller ends it. Null: it was forgotten. */
+  sent(entry: Entry, number: () => number): SentBlocks | null {
+    const record = this.#record(entry.id, false);
+    if (record === null) return null;
+    return new SentBlocks(record, entry.attributes.size, number);
   }
 
   /** Notes it, and answers what changed since: everything, when it was not noted by then. In order, in whole blocks. */
@@ -142,9 +149,9 @@ export class BlockRecords {
     }
   }
 
-  async #note(entry: Entry, fd: number, holds: () => boolean): Promise<void> {
+  async #note(entry: Entry, fd: number, number: () => number): Promise<void> {
     this.#noted = entry.id;
-    const noting = this.#begin(entry, holds);
+    const noting = this.#begin(entry, number);
     try {
       await this.#spans(noting, fd, entry.attributes.size);
       noting.end();
@@ -154,7 +161,7 @@ export class BlockRecords {
     }
   }
 
-  #begin(entry: Entry, holds: () => boolean): Noting {
+  #begin(entry: Entry, number: () => number): Noting {
     const { id } = entry;
     this.#notings.get(id)?.giveUp();
     if (!this.#folders.has(id % folders))
@@ -163,7 +170,7 @@ export class BlockRecords {
     const record = this.#record(id, true);
     if (record === null) throw new Error('a record of blocks could not be made');
     this.#open.add(id);
-    const noting = new Noting(record, entry, holds, () => {
+    const noting = new Noting(record, entry, number, () => {
       if (this.#notings.get(id) === noting) this.#notings.delete(id);
     });
     this.#notings.set(id, noting);
@@ -198,7 +205,7 @@ function segmentsSince(record: BlockRecord, header: RecordHeader, since: number,
   const regrown = header.shrunkAt > since ? Math.floor(header.shrunkTo / blockBytes) * blockBytes : Infinity;
   const rows = Buffer.alloc(spanGroups * rowBytes);
   const end = Math.min(size, regrown);
-  for (let at = nextRecorded(record, 0); at < end; at = nextRecorded(record, at + spanBytes)) {
+  for (let at = nextRecordedSpan(record, 0); at < end; at = nextRecordedSpan(record, at + spanBytes)) {
     record.read(at / groupBytes, rows);
     for (let block = 0; block < spanGroups * groupBlocks; block += 1) {
       const offset = at + block * blockBytes;
@@ -222,17 +229,12 @@ function add(segments: { offset: number; length: number }[], offset: number, len
 function nextSpan(record: BlockRecord, fd: number, from: number, size: number): number {
   if (from >= size) return size;
   const data = dataSegments(fd, from, 1)[0]?.offset ?? size;
-  return Math.min(Math.floor(data / spanBytes) * spanBytes, nextRecorded(record, from));
+  return Math.min(Math.floor(data / spanBytes) * spanBytes, nextRecordedSpan(record, from));
 }
 
-function nextRecorded(record: BlockRecord, from: number): number {
-  const at = Math.ceil(from / groupBytes);
-  const data = dataSegments(record.fd, at * rowBytes + headerOffset, 1)[0]?.offset;
-  if (data === undefined) return Infinity;
-  return Math.max(from, Math.floor((groupOfRecordByte(data) * groupBytes) / spanBytes) * spanBytes);
+function nextRecordedSpan(record: BlockRecord, from: number): number {
+  return Math.max(from, Math.floor(record.nextRecorded(from) / spanBytes) * spanBytes);
 }
-
-const headerOffset = 64;
 
 /** What is missing at the end (the file shrank meanwhile) is zeros; then it is found different at the next noting. */
 function readFully(fd: number, into: Buffer, offset: number): Buffer {

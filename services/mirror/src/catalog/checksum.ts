@@ -28,6 +28,21 @@ export function checksumText(checksum: bigint): string {
   return checksum.toString(16).padStart(16, '0');
 }
 
+/** Of one name: they count the same. */
+export function hashesAlike(a: EntryAttributes, b: EntryAttributes): boolean {
+  return (
+    a.mtimeNs === b.mtimeNs &&
+    a.mtimeS === b.mtimeS &&
+    a.size === b.size &&
+    a.mode === b.mode &&
+    a.uid === b.uid &&
+    a.gid === b.gid &&
+    a.kind === b.kind &&
+    a.deviceMajor === b.deviceMajor &&
+    a.deviceMinor === b.deviceMinor
+  );
+}
+
 function hashOf(name: Uint8Array, of: EntryAttributes): bigint {
   view.setUint16(0, kindCode(of.kind));
   view.setUint16(2, of.mode);

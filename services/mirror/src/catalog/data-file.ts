@@ -9,9 +9,10 @@
  * Source: struct MDB_page_header and MDB_meta in liblmdb/mdb.c of lmdb 3.5.
  */
 
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode } from '@holdfast/wire/directory';
+import { writeWhole } from '../os/whole-write.ts';
 import { damaged } from './trouble.ts';
 
 /** At least that of 126 readers, which is what lmdb asks for. */
@@ -36,8 +37,8 @@ export function prepareFiles(dir: string): void {
 function reserveLock(file: string): void {
   const fd = openSync(file, 'a', 0o600);
   try {
-    const missing = lockBytes - fstatSync(fd).size;
-    if (missing > 0) writeSync(fd, Buffer.alloc(missing));
+    const { size } = fstatSync(fd);
+    if (size < lockBytes) writeWhole(fd, Buffer.alloc(lockBytes - size), size);
   } finally {
     closeSync(fd);
   }

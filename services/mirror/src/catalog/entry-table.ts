@@ -4,9 +4,9 @@
  *
  * N1. An entry of the root's file system is in `inodes`; others are not, because their inode numbers mean something else.
  */
-import { minus, plus } from './checksum.ts';
+import { hashesAlike, minus, plus } from './checksum.ts';
 import { keyOfOne, keyOfPlace, keyOfTwo, rangeKey, rangeOfFolder, rootPlace } from './keys.ts';
-import { type Place, pathBy } from './place.ts';
+import { type Place, pathBy, pathIn } from './place.ts';
 import { type Row, decodeRow, encodeRow, rowId, rowIsFolder } from './row.ts';
 import type { Tables } from './tables.ts';
 import { rootId } from './types.ts';
@@ -24,6 +24,7 @@ export class EntryTable {
   /** The folder that was looked up last: most paths that come one after another share it. */
   #lastFolder: { readonly path: Buffer; readonly id: number } | null = null;
   #lastLive: number | null = null;
+  #lastPath: { readonly id: number; readonly path: Buffer } | null = null;
 
   constructor(tables: Tables) {
     this.#tables = tables;
@@ -55,7 +56,17 @@ export class EntryTable {
   }
 
   pathOf(id: number): Buffer | null {
-    return pathBy(id, (one) => this.placeOf(one));
+    const place = this.placeOf(id);
+    if (place === null || id === rootId) return pathBy(id, () => null);
+    const folder = this.#pathOfFolder(place.parent);
+    return folder === null ? null : pathIn(folder, place.name);
+  }
+
+  #pathOfFolder(id: number): Buffer | null {
+    if (this.#lastPath?.id === id) return this.#lastPath.path;
+    const path = pathBy(id, (one) => this.placeOf(one));
+    if (path !== null) this.#lastPath = { id, path };
+    return path;
   }
 
   /** Of a path's folder and of its name; null when the folder is not known. The root is in no folder. */
@@ -132,6 +143,7 @@ export class EntryTable {
     }
     buckets.addBytes(contentsNumber(before), -bytesOf(before));
     buckets.addBytes(contentsNumber(after), bytesOf(after));
+    if (hashesAlike(before, after)) return;
     state.checksum = plus(minus(state.checksum, before.name, before), after.name, after);
   }
 
@@ -153,6 +165,7 @@ export class EntryTable {
   forget(): void {
     this.#lastFolder = null;
     this.#lastLive = null;
+    this.#lastPath = null;
   }
 
   #folderAt(path: Buffer): number | null {

@@ -2,12 +2,13 @@
  * One noting of a big file's blocks (blocks.ts): takes its contents piece by piece, and writes down what differs from what
  * the record knows.
  *
- * N1. What is taken while the file is not the one that the entry tells of (`holds`) is of a later version: blocks that differ
- *     get a number between this one and the next. Whoever holds this number gets them with the next one, which the file has
- *     as soon as its change is noticed; with the number itself a target that holds it would never get them.
+ * N1. What is taken while the file is not the one that the entry tells of is of a later version: blocks that differ get a
+ *     number above all that any target may hold by now (`laterThan`). Each target gets them with the next one, which the file
+ *     has as soon as its change is noticed; with the entry's a target that holds it, or more, would never get them.
  * N2. Until its end a record that is new is good for no number. Whoever sent contents and could not note them to the end
  *     has the record forgotten: the next noting would compare with what another version had.
  */
+import { putBlockHash, putGroupHash } from './block-hash.ts';
 import {
   blockBytes,
   groupBlocks,
@@ -20,23 +21,19 @@ import {
   type RecordHeader,
 } from './block-record.ts';
 import type { Entry } from './types.ts';
-import { xxh64 } from '@node-rs/xxhash';
+
+/** N1. Between the last number that was given and the next one. */
+export const laterThan = (lastSequence: number): number => lastSequence + 0.5;
 
 /** Groups that are taken at once. */
 export const spanGroups = 16;
 /** What 6 bytes hold. */
 const numberMax = 2 ** 48 - 1;
-/** Two of 64 bits, because here XXH64 runs at 6 to 20 GB/s and the 128 bits of XXH3 at 1.2. */
-const secondSeed = 0x9e3779b97f4a7c15n;
-/** N1. */
-const later = 0.5;
-const zeros = Buffer.alloc(blockBytes);
 const rowsSpace = Buffer.alloc(spanGroups * rowBytes);
 /** The hashes of a group as a row has them, from `hashesAt` to its end. */
 const fresh = Buffer.alloc(rowBytes - hashesAt);
 const groupHashFreshAt = groupHashAt - hashesAt;
 const freshHashes = fresh.subarray(0, groupHashFreshAt);
-const noHashes = Buffer.alloc(groupHashFreshAt);
 const freshView = new DataView(fresh.buffer, fresh.byteOffset, fresh.length);
 const hashWords = hashBytes / Uint32Array.BYTES_PER_ELEMENT;
 const freshWords = new Uint32Array(fresh.buffer, fresh.byteOffset, groupBlocks * hashWords);
@@ -47,16 +44,16 @@ export class Noting {
   readonly #over: () => void;
   readonly #entry: Entry;
   readonly #header: RecordHeader;
-  readonly #holds: () => boolean;
+  readonly #number: () => number;
   #next = 0;
   #state: 'open' | 'ended' | 'given-up' = 'open';
 
-  /** `holds`: the open file is still the version of the entry. */
-  constructor(record: BlockRecord, entry: Entry, holds: () => boolean, over: () => void) {
+  /** `number`: the entry's while the open file is still its version, else N1. */
+  constructor(record: BlockRecord, entry: Entry, number: () => number, over: () => void) {
     this.record = record;
     this.#over = over;
     this.#entry = entry;
-    this.#holds = holds;
+    this.#number = number;
     const { sequence } = entry;
     const { size } = entry.attributes;
     const known = record.header === null || record.header.base === numberMax ? null : record.header;
@@ -93,7 +90,7 @@ export class Noting {
       return;
     }
     if (offset % groupBytes !== 0) throw new Error('a piece of a file begins within a group of blocks');
-    const isKnown = this.#holds();
+    const number = this.#number();
     const first = offset / groupBytes;
     const groups = Math.ceil(bytes.length / groupBytes);
     const rows = rowsSpace.subarray(0, groups * rowBytes);
@@ -102,7 +99,7 @@ export class Noting {
     let to = 0;
     for (let i = 0; i < groups; i += 1) {
       const row = rows.subarray(i * rowBytes, (i + 1) * rowBytes);
-      if (!this.#group(row, bytes.subarray(i * groupBytes, (i + 1) * groupBytes), isKnown)) continue;
+      if (!this.#group(row, bytes.subarray(i * groupBytes, (i + 1) * groupBytes), number)) continue;
       from = Math.min(from, i);
       to = i + 1;
     }
@@ -130,13 +127,11 @@ export class Noting {
   }
 
   /** True: it differs, and `row` says so now. */
-  #group(row: Buffer, bytes: Buffer, isKnown: boolean): boolean {
-    const { sequence } = this.#entry;
-    const number = isKnown ? sequence : sequence + later;
+  #group(row: Buffer, bytes: Buffer, number: number): boolean {
     fresh.fill(0);
     for (let at = 0, block = 0; at < bytes.length; at += blockBytes, block += 1)
-      putHash(block * hashBytes, bytes.subarray(at, at + blockBytes), zeros);
-    putHash(groupHashFreshAt, freshHashes, noHashes);
+      putBlockHash(freshView, block * hashBytes, bytes.subarray(at, at + blockBytes));
+    putGroupHash(freshView, groupHashFreshAt, freshHashes);
     if (fresh.compare(row, hashesAt) === 0) return false;
     const known = new Uint32Array(row.buffer, row.byteOffset + hashesAt, groupBlocks * hashWords);
     for (let block = 0; block < groupBlocks; block += 1)
@@ -149,14 +144,4 @@ export class Noting {
 function isSameHash(known: Uint32Array, at: number): boolean {
   for (let word = at; word < at + hashWords; word += 1) if (known[word] !== freshWords[word]) return false;
   return true;
-}
-
-/** Into `fresh`. Zeros have a hash of zeros (block-record.ts, D2). */
-function putHash(at: number, bytes: Buffer, none: Buffer): void {
-  const isZero =
-    bytes[0] === 0 &&
-    bytes[bytes.length - 1] === 0 &&
-    none.compare(bytes, 0, bytes.length, 0, bytes.length) === 0;
-  freshView.setBigUint64(at, isZero ? 0n : xxh64(bytes, 0n));
-  freshView.setBigUint64(at + 8, isZero ? 0n : xxh64(bytes, secondSeed));
 }

@@ -9,6 +9,17 @@ export interface Place {
 /** Folders in each other: half of the 4,096 bytes that a path may have. */
 export const depthMax = 2_048;
 const slash = Buffer.from('/');
+const slashByte = 0x2f;
+
+/** The path of what a folder has by this name. */
+export function pathIn(folder: Buffer, name: Buffer): Buffer {
+  if (folder.length === 0) return name;
+  const path = Buffer.allocUnsafe(folder.length + 1 + name.length);
+  folder.copy(path);
+  path[folder.length] = slashByte;
+  name.copy(path, folder.length + 1);
+  return path;
+}
 
 /** The path of an id; null when a folder above it is nowhere. */
 export function pathBy(id: number, placeOf: (id: number) => Place | null): Buffer | null {

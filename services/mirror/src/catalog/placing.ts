@@ -9,9 +9,9 @@
  * P3. What lay beneath a folder that is gone gets tombstones with the folder's number, or with its own when that is higher.
  */
 import { type EntryTable, GONE } from './entry-table.ts';
-import { type Place, pathBy } from './place.ts';
+import { type Place, pathBy, pathIn } from './place.ts';
 import { keyOfOne, keyOfTwo, rangeKey } from './keys.ts';
-import { type Row, decodeRow, encodeRow, kindCode, kindOfCode } from './row.ts';
+import { type Row, decodeRow, encodeRow, kindCode, kindOfCode, rowPlaced } from './row.ts';
 import type { Table } from './environment.ts';
 import type { Tables } from './tables.ts';
 import { type Tombstone, rootId } from './types.ts';
@@ -31,6 +31,13 @@ interface Former extends Place {
 export class Placing {
   readonly #tables: Tables;
   readonly #entries: EntryTable;
+  /** The path of the folder that was asked for last, at a number; good until something is written. */
+  #lastPath: {
+    readonly id: number;
+    readonly sequence: number;
+    readonly writes: number;
+    readonly path: Buffer;
+  } | null = null;
 
   constructor(tables: Tables, entries: EntryTable) {
     this.#tables = tables;
@@ -91,7 +98,19 @@ export class Placing {
 
   /** C3. */
   pathAt(id: number, sequence: number): Buffer | null {
-    return pathBy(id, (one) => this.#placeAt(one, sequence));
+    const place = id === rootId ? null : this.#placeAt(id, sequence);
+    if (place === null) return pathBy(id, () => null);
+    const folder = this.#folderAt(place.parent, sequence);
+    return folder === null ? null : pathIn(folder, place.name);
+  }
+
+  #folderAt(id: number, sequence: number): Buffer | null {
+    const { writes, isWriting } = this.#tables;
+    const last = this.#lastPath;
+    if (last?.id === id && last.sequence === sequence && last.writes === writes) return last.path;
+    const path = pathBy(id, (one) => this.#placeAt(one, sequence));
+    this.#lastPath = path === null || isWriting ? null : { id, sequence, writes, path };
+    return path;
   }
 
   tombstone(gone: number, id: number): Tombstone {
@@ -190,8 +209,8 @@ export class Placing {
   #placeAt(id: number, sequence: number): Place | null {
     const now = this.#entries.placeOf(id);
     if (now !== null) {
-      const bytes = this.#entries.rowAt(now.parent, now.name);
-      if (bytes !== null && bytes.placed <= sequence) return now;
+      const bytes = this.#entries.bytesAt(now.parent, now.name);
+      if (bytes !== null && rowPlaced(bytes) <= sequence) return now;
     }
     const range = {
       start: rangeKey(id, sequence),

@@ -51,6 +51,7 @@ const DIGEST = 8;
 const DEVICE = 16;
 const FOREIGN = 32;
 const idAt = 56;
+const placedAt = 72;
 const fixedBytes = 88;
 const digestBytes = 16;
 const views = new WeakMap<ArrayBufferLike, DataView>();
@@ -95,7 +96,7 @@ export function encodeRow(row: Row): Buffer {
   out.setFloat64(48, row.inode);
   out.setFloat64(idAt, row.id);
   out.setFloat64(64, row.sequence);
-  out.setFloat64(72, row.placed);
+  out.setFloat64(placedAt, row.placed);
   out.setFloat64(80, row.contents);
   let end = fixedBytes;
   if (device) {
@@ -133,7 +134,7 @@ export function decodeRow(bytes: Buffer, parent: number, name: Buffer): Row {
     ctimeS: view.getFloat64(at + 40),
     inode: view.getFloat64(at + 48),
     sequence: view.getFloat64(at + 64),
-    placed: view.getFloat64(at + 72),
+    placed: view.getFloat64(at + placedAt),
     contents: view.getFloat64(at + 80),
     deviceMajor: device ? view.getUint32(at + fixedBytes) : 0,
     deviceMinor: device ? view.getUint32(at + fixedBytes + 4) : 0,
@@ -148,6 +149,11 @@ export function decodeRow(bytes: Buffer, parent: number, name: Buffer): Row {
 /** The id alone. */
 export function rowId(bytes: Buffer): number {
   return viewOf(bytes).getFloat64(bytes.byteOffset + idAt);
+}
+
+/** The number of its place alone. */
+export function rowPlaced(bytes: Buffer): number {
+  return viewOf(bytes).getFloat64(bytes.byteOffset + placedAt);
 }
 
 export function rowIsFolder(bytes: Buffer): boolean {

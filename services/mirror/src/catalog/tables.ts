@@ -135,6 +135,11 @@ export class Tables {
     }
   }
 
+  /** What was read may change before the next change of `writes`. */
+  get isWriting(): boolean {
+    return this.#writing;
+  }
+
   /** L1, L3. A call within a call is part of the outer one. */
   write<T>(work: () => T): T {
     if (this.#writing) return work();

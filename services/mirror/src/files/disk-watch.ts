@@ -91,7 +91,7 @@ export async function written(folder: string): Promise<string> {
   try {
     const file = await open(folder, withoutName | constants.O_RDWR, 0o600);
     try {
-      await file.write(Buffer.alloc(probeBytes, 1));
+      await file.writeFile(Buffer.alloc(probeBytes, 1));
       await file.datasync();
     } finally {
       await file.close();

@@ -39,6 +39,7 @@ import {
 } from './libc.ts';
 import { OpenEntry } from './open-entry.ts';
 import { removeBeneath } from './removal.ts';
+import { NearFolder } from './near-folder.ts';
 import { fileSystemOf, statIn, statOpen } from './stat.ts';
 import {
   type ChildStat,
@@ -70,11 +71,18 @@ interface RenameOptions extends OtherTree {
   readonly existing?: 'replace' | 'keep' | 'exchange';
 }
 
+export interface Given {
+  /** Null: it is not there any more. */
+  readonly stat: Stat | null;
+  readonly leavesFolder: boolean;
+}
+
 export class Tree {
   /** Absolute, as it was opened. */
   readonly root: Buffer;
   readonly #root: number;
   #open = true;
+  #near: NearFolder | null = null;
 
   private constructor(root: Buffer, fd: number) {
     this.root = root;
@@ -110,10 +118,27 @@ export class Tree {
   stat(path: Buffer): Stat | null {
     try {
       if (path.length === 0) return statOpen(this.#fd(), path);
+      if (this.#near !== null) return this.#near.stat(path);
       return inParent(this.#fd(), path, 'stat', (folder, name) => statIn(folder, name, path));
     } catch (error) {
       if (error instanceof OsError && notThere.has(error.code)) return null;
       throw error;
+    }
+  }
+
+  /**
+   * Within `work`, which is synchronous and takes milliseconds, stat() leaves the folder of a path open for the next one: most
+   * paths that come one after another share it. Whoever moves that folder meanwhile is seen the next time.
+   */
+  near<T>(work: () => T): T {
+    if (this.#near !== null) return work();
+    const near = new NearFolder(this.#fd());
+    this.#near = near;
+    try {
+      return work();
+    } finally {
+      this.#near = null;
+      near.close();
     }
   }
 
@@ -192,6 +217,31 @@ export class Tree {
     this.#two(from, to, toTree, 'rename', (folder, name, toFolder, toName) =>
       libc.renameat2(folder, name, toFolder, toName, renameFlags[existing]),
     );
+  }
+
+  /**
+   * Gives the name `to` to what is at `from`, whatever has it. Where something had it, that is gone, but a folder, which is at
+   * `from` then. EINVAL where the file system can't exchange two names.
+   *
+   * No rename over a name: ext4 brings the contents to the disk within such a call (ext4(5), auto_da_alloc), of which somebody
+   * who has them in a log as well has no use.
+   */
+  give(from: Buffer, to: Buffer, { toTree = this }: OtherTree = {}): Given {
+    let stat: Stat | null = null;
+    let leavesFolder = false;
+    this.#two(from, to, toTree, 'give', (folder, name, toFolder, toName) => {
+      const exchanged = libc.renameat2(folder, name, toFolder, toName, renameFlags.exchange);
+      if (exchanged !== 0) {
+        if (errorCode() !== 'ENOENT') return exchanged;
+        const given = libc.renameat2(folder, name, toFolder, toName, renameFlags.replace);
+        if (given !== 0) return given;
+      }
+      stat = statIn(toFolder, toName, to);
+      if (exchanged !== 0 || libc.unlinkat(folder, name, 0) === 0) return 0;
+      leavesFolder = errorCode() === 'EISDIR';
+      return leavesFolder ? 0 : -1;
+    });
+    return { stat, leavesFolder };
   }
 
   /** One entry; a folder has to be empty (ENOTEMPTY). */

@@ -18,7 +18,8 @@ import type { Segment } from '../../os/types.ts';
 import type { Attributes, PartFile } from '../../transport/types.ts';
 import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
-import type { Noting } from '../../catalog/noting.ts';
+import { laterThan, type Noting } from '../../catalog/noting.ts';
+import type { SentBlocks } from '../../catalog/sent-blocks.ts';
 import type { BatchOutlet } from './outlet.ts';
 import { keyOf } from './path.ts';
 import type { BatchPlan, Made, SetFolder } from './plan.ts';
@@ -219,15 +220,19 @@ export class BatchWriter {
       const version = versionOf(entry);
       const part = parts.get(keyOf(path));
       const from = part?.version.equals(version) === true ? Math.min(part.bytes, size) : 0;
-      const holds = (): boolean => isSame(entry, statOpen(fd, place));
-      const noting = from === 0 && size >= patchBytesMin ? this.#noting(entry, fd, holds) : null;
+      const number = (): number => this.#numberOf(entry, fd, place);
+      const noting = from === 0 && size >= patchBytesMin ? this.#noting(entry, fd, number) : null;
       // Before anything is read that is sent (blocks.ts, X1).
-      if (noting === null && size >= patchBytesMin) await blocks.note(entry, fd, holds);
+      if (noting === null && size >= patchBytesMin) await blocks.note(entry, fd, number);
       const stream = this.#options.nextStream();
       await outlet.add({ kind: 'put', path, attributes, contents: empty, stream, version });
-      const bytes = await this.#noted(entry, noting, () =>
-        this.#ranges(fd, stream, [{ offset: from, length: size - from }], noting),
-      );
+      const rest = [{ offset: from, length: size - from }];
+      const bytes =
+        size < patchBytesMin
+          ? await this.#ranges(fd, stream, rest, null)
+          : await (noting === null
+              ? this.#compared(entry, fd, stream, rest)
+              : this.#noted(entry, noting, fd, stream));
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
       const heldStill = isSame(entry, statOpen(fd, place));
       if (!heldStill) this.#moved(entry, place);
@@ -238,22 +243,45 @@ export class BatchWriter {
   }
 
   /** One that gets what is sent as it is read; null: the file has holes, or somebody else notes it now. */
-  #noting(entry: Entry, fd: number, holds: () => boolean): Noting | null {
+  #noting(entry: Entry, fd: number, number: () => number): Noting | null {
     const [first] = this.#options.tree.dataSegments(fd, 0, 1);
     const isDense = first?.offset === 0 && first.length >= entry.attributes.size;
-    return isDense ? this.#options.blocks.begin(entry, holds) : null;
+    return isDense ? this.#options.blocks.begin(entry, number) : null;
+  }
+
+  /** Of what is noted of an open file (noting.ts, N1). */
+  #numberOf(entry: Entry, fd: number, place: Buffer): number {
+    return isSame(entry, statOpen(fd, place))
+      ? entry.sequence
+      : laterThan(this.#options.catalog.lastSequence);
   }
 
   /** B3: what was sent without being noted ends the record. */
-  async #noted<T>(entry: Entry, noting: Noting | null, send: () => Promise<T>): Promise<T> {
-    if (noting === null) return send();
+  async #noted(entry: Entry, noting: Noting, fd: number, stream: number): Promise<number> {
+    const { size } = entry.attributes;
     try {
-      const sent = await send();
-      if (noting.next === entry.attributes.size) noting.end();
+      const sent = await this.#ranges(fd, stream, [{ offset: 0, length: size }], {
+        data: (offset, bytes) => {
+          if (noting.next === offset) noting.take(offset, bytes);
+        },
+        hole: () => undefined,
+      });
+      if (noting.next === size) noting.end();
       if (!noting.isWhole) this.#options.blocks.forget(entry.id);
       return sent;
     } finally {
       noting.giveUp();
+    }
+  }
+
+  /** B3: what was noted before, and may have changed since. */
+  async #compared(entry: Entry, fd: number, stream: number, ranges: readonly Segment[]): Promise<number> {
+    const { blocks, catalog } = this.#options;
+    const sent = blocks.sent(entry, () => laterThan(catalog.lastSequence));
+    try {
+      return await this.#ranges(fd, stream, ranges, sent);
+    } finally {
+      if (sent?.end() !== true) blocks.forget(entry.id);
     }
   }
 
@@ -265,11 +293,11 @@ export class BatchWriter {
     const fd = tree.openRead(place);
     try {
       const attributes = attributesOf(entry, empty, tree.extended(fd));
-      await blocks.note(entry, fd, () => isSame(entry, statOpen(fd, place)));
+      await blocks.note(entry, fd, () => this.#numberOf(entry, fd, place));
       const ranges = made.kind === 'patch' ? blocks.changedSince(entry, made.since) : made.ranges;
       const stream = this.#options.nextStream();
       await outlet.add({ kind: 'patch', path, attributes, stream });
-      const bytes = await this.#ranges(fd, stream, ranges);
+      const bytes = await this.#compared(entry, fd, stream, ranges);
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
       if (!isSame(entry, statOpen(fd, place))) this.#moved(entry, place);
       else this.#confirm(entry, null, readAtMs, ranges.length > 0);
@@ -283,18 +311,19 @@ export class BatchWriter {
     fd: number,
     stream: number,
     ranges: readonly Segment[],
-    noting: Noting | null = null,
+    record: Sent | null,
   ): Promise<number> {
     let bytes = 0;
     for (const { offset, length } of ranges) {
       for (const piece of pieces(this.#options.tree, fd, offset, offset + length)) {
         if (piece.isHole) {
+          record?.hole(piece.offset, piece.length);
           await this.#options.outlet.frame(
             { kind: 'hole', stream, offset: piece.offset, length: piece.length },
             32,
           );
         } else {
-          await this.#data(fd, stream, piece, noting);
+          await this.#data(fd, stream, piece, record);
         }
         bytes += piece.length;
       }
@@ -302,14 +331,14 @@ export class BatchWriter {
     return bytes;
   }
 
-  async #data(fd: number, stream: number, { offset, length }: Segment, noting: Noting | null): Promise<void> {
+  async #data(fd: number, stream: number, { offset, length }: Segment, record: Sent | null): Promise<void> {
     const { outlet, slice } = this.#options;
     for (let done = 0; done < length;) {
       if (slice.isOver) await slice.turn();
       const contents = spares.take(Math.min(dataBytes, length - done));
       readWhole(fd, contents, offset + done);
       const bytes = contents.length;
-      if (noting?.next === offset + done) noting.take(offset + done, contents);
+      record?.data(offset + done, contents);
       await outlet.frame(
         { kind: 'data', stream, offset: offset + done, contents, done: spare(contents) },
         bytes,
@@ -343,6 +372,9 @@ export class BatchWriter {
     this.confirmed.push({ id: entry.id, sequence: entry.sequence, digest, readAtMs, changed });
   }
 }
+
+/** Gets what is sent, before it is. */
+type Sent = Pick<SentBlocks, 'data' | 'hole'>;
 
 interface Piece extends Segment {
   readonly isHole: boolean;

@@ -9,7 +9,8 @@
  * C4. A feed that ended is made again; without a feed everything is walked on a short period.
  * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
  *     something, more was told than fits, or what was told could not be looked at; and since the former life's last word,
- *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind.
+ *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind. What could not
+ *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
  */
 
@@ -28,9 +29,10 @@ import type { SourceSelection } from './types.ts';
 import { Turns } from '../../turns.ts';
 
 const sweepMs = 8;
+/** Between two looks at the clock. */
 const lookEvery = 64;
 const walkEveryMsMin = 1_000;
-/** Without a feed, a walk takes at most this part of the time. */
+/** Without a feed, or while something can't be read, walks take at most this part of the time. */
 const walkShare = 10;
 const feedRetryMs = 5_000;
 const catalogRetryMs = 1_000;
@@ -69,6 +71,9 @@ export class Capture {
   #walking: Promise<void> | null = null;
   #walkWanted = false;
   #walked = false;
+  #walkTookMs = 0;
+  /** C5: since the last walk began. */
+  #allRead = true;
   #timer: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
   #closed = false;
@@ -292,21 +297,15 @@ export class Capture {
   }
 
   async #lookAt(told: ReadonlyMap<string, Told>, slice: Slice): Promise<void> {
-    const { catalog } = this.#options;
     // Folders before what is in them: a name means what it means since they moved.
     const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1));
     const wholes: Buffer[] = [];
-    for (let at = 0; at < paths.length; at += lookEvery) {
-      catalog.write(() => {
-        for (const [key, { whole }] of paths.slice(at, at + lookEvery)) {
-          const path = pathOfKey(key);
-          const observed = this.#tried(path, () => this.#looking.look(path));
-          if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
-        }
-      });
-      if (slice.isOver) await slice.turn();
-    }
-    for (const folder of wholes) if (!(await this.#scan(folder))) this.#unseen();
+    await this.#inSlices(paths, slice, ([key, { whole }]) => {
+      const path = pathOfKey(key);
+      const observed = this.#tried(path, () => this.#looking.look(path));
+      if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
+    });
+    for (const folder of wholes) if (!(await this.#scan(folder))) this.#unread();
   }
 
   /** A folder with everything beneath it; the root is empty. False: not everything was seen. */
@@ -321,7 +320,8 @@ export class Capture {
         signal: this.#stopped.signal,
       });
       const [unreadable] = scanned.unreadable;
-      this.#says = unreadable === undefined ? '' : cantRead(unreadable.path, unreadable.code);
+      if (unreadable !== undefined) this.#says = cantRead(unreadable.path, unreadable.code);
+      else if (from.length === 0) this.#says = '';
       return scanned.complete;
     } catch (error) {
       if (!isTrouble(error)) throw error;
@@ -335,18 +335,33 @@ export class Capture {
     const { catalog } = this.#options;
     for (;;) {
       catalog.write(() => {
-        this.#looking.lookAtFolders();
+        this.#looking.lookAtFolders((path, look) => {
+          this.#tried(path, look);
+        });
       });
       if (this.#walking !== null) return;
       const names = await this.#sweep(slice);
       if (names.length === 0) return;
-      for (let at = 0; at < names.length; at += lookEvery) {
-        catalog.write(() => {
-          for (const path of names.slice(at, at + lookEvery))
-            this.#tried(path, () => this.#looking.look(path));
-        });
-        if (slice.isOver) await slice.turn();
-      }
+      await this.#inSlices(names, slice, (path) => {
+        this.#tried(path, () => this.#looking.look(path));
+      });
+    }
+  }
+
+  /** One transaction for each slice: it ends with a sync of the disk, which others wait for, too. */
+  async #inSlices<T>(all: readonly T[], slice: Slice, use: (one: T) => void): Promise<void> {
+    const { tree, catalog } = this.#options;
+    for (let at = 0; at < all.length;) {
+      const some = (): void => {
+        do {
+          for (const one of all.slice(at, at + lookEvery)) use(one);
+          at += lookEvery;
+        } while (at < all.length && !slice.isOver);
+      };
+      catalog.write(() => {
+        tree.near(some);
+      });
+      if (slice.isOver) await slice.turn();
     }
   }
 
@@ -364,15 +379,21 @@ export class Capture {
   /** A path that can't be looked at is looked at again by the next walk (C5). */
   #tried<T>(path: Buffer, look: () => T): T | null {
     try {
-      const value = look();
-      this.#says = '';
-      return value;
+      return look();
     } catch (error) {
       if (!isTrouble(error)) throw error;
       this.#says = cantRead(path, String(error));
-      this.#unseen();
+      this.#unread();
       return null;
     }
+  }
+
+  /** C5. */
+  #unread(): void {
+    this.#unseen();
+    if (!this.#allRead) return;
+    this.#allRead = false;
+    if (this.#walking === null && !this.#closed) this.#arm();
   }
 
   /** Looks at everything; one walk at a time, and another one when something was lost meanwhile. */
@@ -386,6 +407,7 @@ export class Capture {
     this.#timer = null;
     const begun = performance.now();
     this.#dirty.forgetOverflow();
+    this.#allRead = true;
     this.#walking = this.#walkAll().finally(() => {
       this.#walking = null;
       if (this.#closed) return;
@@ -395,7 +417,8 @@ export class Capture {
         return;
       }
       this.#soon();
-      this.#arm(performance.now() - begun);
+      this.#walkTookMs = performance.now() - begun;
+      this.#arm();
     });
   }
 
@@ -414,6 +437,7 @@ export class Capture {
     const { catalog, changed } = this.#options;
     const before = catalog.lastSequence;
     const complete = await this.#scan(pathOfKey(''));
+    if (!complete) this.#allRead = false;
     if (this.#closed || !complete) return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
@@ -426,15 +450,17 @@ export class Capture {
     changed();
   }
 
-  /** C4. */
-  #arm(tookMs: number): void {
+  /** C4, C5. */
+  #arm(): void {
     const { scanEveryMs } = this.#options;
-    const everyMs = this.#watching
-      ? scanEveryMs
-      : Math.min(scanEveryMs, Math.max(walkEveryMsMin, tookMs * walkShare));
-    this.#timer = setTimeout(() => {
-      this.#walk();
-    }, everyMs);
+    const soonMs = Math.min(scanEveryMs, Math.max(walkEveryMsMin, this.#walkTookMs * walkShare));
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(
+      () => {
+        this.#walk();
+      },
+      this.#watching && this.#allRead ? scanEveryMs : soonMs,
+    );
   }
 }
 

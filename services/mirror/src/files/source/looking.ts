@@ -62,15 +62,17 @@ export class Looking {
     }
   }
 
-  /** V2. Within a write() of the catalog. */
-  lookAtFolders(): void {
+  /** V2. Within a write() of the catalog. `tried`: gets over what the disk refuses. */
+  lookAtFolders(tried: (path: Buffer, look: () => void) => void): void {
     const folders = this.#folders;
     this.#folders = new Set();
     const { tree, catalog } = this.#options;
     for (const key of folders) {
       const path = Buffer.from(key, 'latin1');
       const lookedAtMs = Date.now();
-      catalog.observe(path, this.#selected(path, tree.stat(path)), lookedAtMs);
+      tried(path, () => {
+        catalog.observe(path, this.#selected(path, tree.stat(path)), lookedAtMs);
+      });
     }
   }
 

@@ -8,8 +8,8 @@
  *     third step a slot that is empty proves that it was placed. Everything else replaces what is there.
  * A2  A later step begins after the marker of the former one was set (Staging, S1), because it makes names that doing the
  *     former one again would take away.
- * A3  What gets a name in the tree is whole and has its attributes before, by a rename from the staging folder. Only
- *     while the copy is not consistent anyway, new small files are written in place.
+ * A3  What gets a name in the tree is whole and has its attributes before, by a rename from the staging folder, or an exchange
+ *     with what is there. Only while the copy is not consistent anyway, new small files are written in place.
  * A4  A file that has names which are no part of the mirror is never written in place: its own copy takes its name.
  * A5  A tree that others changed never stops a batch: what can't be done there is counted, and the copy is compared.
  * A6  What is written to in place is looked at once more when it is open: its name may have gone to another file, or to a
@@ -18,34 +18,29 @@
  *     stops no batch, and is no reason to compare.
  */
 
-import { closeSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { OpenEntry } from '../../os/open-entry.ts';
-import type { Tree } from '../../os/tree.ts';
 import { statOpen } from '../../os/stat.ts';
 import type { Stat } from '../../os/types.ts';
+import { writeWhole } from '../../os/whole-write.ts';
 import type { Attributes } from '../../transport/types.ts';
 import { type Batch, type Redo, nameOf } from './redo.ts';
 import { hasRoomFor } from './room-for-names.ts';
 import { type Names, Sharing } from './sharing.ts';
 import { stagedName } from './staging.ts';
-import type { Staging } from './staging.ts';
 import { changedBlocks } from './stream.ts';
+import { clearTemporary, giveTemporary, makeTemporary, temporary } from './temporary.ts';
+import type { TemporaryGround } from './temporary.ts';
 import { codeOf, isMisfit, isRefusedName } from './trouble.ts';
 
 /** Between turns of the event loop. */
 const sliceMs = 8;
-const temporary = Buffer.from('t');
 const canOwn = process.getuid?.() === 0;
 const stepOf = { move: 0, remove: 0, place: 2, put: 2, 'hard-link': 2, patch: 2, set: 3 } as const;
 const steps = [0, 1, 2, 3] as const;
 
-export interface Ground extends Names {
-  /** Of the staging folder (Staging, tree). */
-  readonly stage: Tree;
-  readonly staging: Staging;
-  readonly failPoint: (name: string) => void;
-}
+export type Ground = Names & TemporaryGround;
 
 export class Applying {
   /** In the log; null: nothing of it is ever done again, and no marker is set. */
@@ -239,7 +234,7 @@ export class Applying {
   }
 
   #putSmall(operation: Extract<Redo, { kind: 'put' }>): void {
-    const { tree, stage, failPoint } = this.#ground;
+    const { failPoint } = this.#ground;
     const { path, attributes, contents } = operation;
     if (!this.batch.consistent) {
       const fd = this.#newFile(path);
@@ -248,10 +243,10 @@ export class Applying {
         return;
       }
     }
-    this.#fill(this.#temporaryFile(), attributes, contents);
+    this.#fill(makeTemporary(this.#ground), attributes, contents);
     failPoint('apply:written');
-    this.#clear(path, false);
-    stage.rename(temporary, path, { toTree: tree });
+    const stat = giveTemporary(this.#ground, path);
+    if (stat !== null) this.stats.set(operation, stat);
   }
 
   /** Null: something has that name. */
@@ -266,8 +261,7 @@ export class Applying {
 
   #fill(fd: number, attributes: Attributes, contents: Buffer): Stat {
     try {
-      let done = 0;
-      while (done < contents.length) done += writeSync(fd, contents, done);
+      writeWhole(fd, contents, 0);
       this.#finish(new OpenEntry(fd, null), attributes);
       return statOpen(fd, null);
     } finally {
@@ -301,7 +295,7 @@ export class Applying {
 
   #putSpecial(path: Buffer, attributes: Attributes): void {
     const { tree, stage } = this.#ground;
-    if (stage.stat(temporary) !== null) stage.remove(temporary);
+    clearTemporary(this.#ground);
     const { kind, mode, deviceMajor, deviceMinor } = attributes;
     if (kind === 'link') stage.makeLink(temporary, attributes.link);
     else if (kind === 'fifo') stage.makeFifo(temporary, mode);
@@ -336,7 +330,7 @@ export class Applying {
     }
     const there = tree.stat(path);
     if (there?.inode === from.inode && there.dev === from.dev) return;
-    if (stage.stat(temporary) !== null) stage.remove(temporary);
+    clearTemporary(this.#ground);
     tree.hardLink(to, temporary, { toTree: stage });
     this.#clear(path, false);
     stage.rename(temporary, path, { toTree: tree });
@@ -362,7 +356,7 @@ export class Applying {
       let sliceEnd = performance.now() + sliceMs;
       for (const block of changedBlocks(list)) {
         if (block.contents === null) tree.punch(fd, block.offset, block.length);
-        else writeAt(fd, block.contents, block.offset);
+        else writeWhole(fd, block.contents, block.offset);
         failPoint('apply:block');
         if (performance.now() < sliceEnd) continue;
         await setImmediate();
@@ -400,7 +394,7 @@ export class Applying {
     if (!this.#sharing.isShared(there)) return;
     const from = tree.openRead(path);
     try {
-      const to = this.#temporaryFile();
+      const to = makeTemporary(this.#ground);
       try {
         tree.cloneOrCopy(from, to);
       } finally {
@@ -410,17 +404,6 @@ export class Applying {
       closeSync(from);
     }
     stage.rename(temporary, path, { toTree: tree });
-  }
-
-  #temporaryFile(): number {
-    const { stage } = this.#ground;
-    try {
-      return stage.createFile(temporary, 0o600);
-    } catch (error) {
-      if (codeOf(error) !== 'EEXIST') throw error;
-      stage.remove(temporary);
-      return stage.createFile(temporary, 0o600);
-    }
   }
 
   /** Owner before extended attributes before mode, because each of them changes the next; times at last. */
@@ -466,9 +449,4 @@ export class Applying {
 
 function slotName(slot: number): Buffer {
   return Buffer.from(`slots/${String(slot)}`);
-}
-
-function writeAt(fd: number, bytes: Buffer, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }

@@ -254,7 +254,7 @@ export class Commits {
       const done =
         (await this.#persist(() => applying.run(), Infinity)) &&
         (await this.#persist(async () => {
-          const found = await records.record(number, staged.batch);
+          const found = await records.record(number, staged.batch, applying.stats);
           if (found !== 'agrees') sums = found;
           // Before anything is told: this may have to be tried again.
           if (applying.misfits.length > 0 || sums === 'differs') records.distrust();

@@ -23,10 +23,10 @@ import {
   mkdirSync,
   openSync,
   readSync,
-  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { xxh3 } from '@node-rs/xxhash';
+import { writeWhole } from '../../os/whole-write.ts';
 
 const magic = 0x48_66_4c_31;
 /** magic u32, kind u32, generation u64, number u64, length u32, reserved u32, checksum u64 */
@@ -141,7 +141,7 @@ export class Log {
   /** What lies behind the place of the next record is never read again, once the next sync() resolved. */
   erase(): void {
     const { fd, end } = this.#segments[this.#active];
-    if (fstatSync(fd).size > end) writeAll(fd, Buffer.alloc(headerBytes), end);
+    if (fstatSync(fd).size > end) writeWhole(fd, Buffer.alloc(headerBytes), end);
   }
 
   /** Everything is applied and synced: the file that is written begins anew, so that it stays small. */
@@ -177,8 +177,8 @@ export class Log {
     header.writeBigUInt64BE(BigInt(number), 16);
     header.writeUInt32BE(payload.length, 24);
     header.writeBigUInt64BE(checksumOf(header, payload), 32);
-    writeAll(segment.fd, payload, segment.end + headerBytes);
-    writeAll(segment.fd, header, segment.end);
+    writeWhole(segment.fd, payload, segment.end + headerBytes);
+    writeWhole(segment.fd, header, segment.end);
     segment.end += headerBytes + payload.length;
   }
 
@@ -237,9 +237,4 @@ function readSegment(segment: Segment): LogRecord[] {
 
 function checksumOf(header: Buffer, payload: Buffer): bigint {
   return xxh3.xxh64(payload, xxh3.xxh64(header.subarray(0, 32)));
-}
-
-function writeAll(fd: number, bytes: Buffer, position: number): void {
-  let done = 0;
-  while (done < bytes.length) done += writeSync(fd, bytes, done, bytes.length - done, position + done);
 }

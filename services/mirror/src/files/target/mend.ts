@@ -8,8 +8,9 @@
  *     by the others when that one is gone or was replaced.
  */
 
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, readSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
+import { writeWhole } from '../../os/whole-write.ts';
 import type { Ground } from './applying.ts';
 import type { Batch, Redo } from './redo.ts';
 import { changedBlocks } from './stream.ts';
@@ -119,7 +120,7 @@ function mendOne(ground: Ground, path: Buffer, content: Content): void {
   try {
     if (content.kind === 'put') {
       if (holds(fd, content.contents)) return;
-      writeSync(fd, content.contents, 0, content.contents.length, 0);
+      writeWhole(fd, content.contents, 0);
       ftruncateSync(fd, content.contents.length);
     } else {
       if (stage.stat(Buffer.from(`s-${String(content.staged)}`)) === null) return;
@@ -128,7 +129,7 @@ function mendOne(ground: Ground, path: Buffer, content: Content): void {
         ftruncateSync(fd, content.attributes.size);
         for (const block of changedBlocks(list)) {
           if (block.contents === null) tree.punch(fd, block.offset, block.length);
-          else writeSync(fd, block.contents, 0, block.contents.length, block.offset);
+          else writeWhole(fd, block.contents, block.offset);
         }
       } finally {
         closeSync(list);

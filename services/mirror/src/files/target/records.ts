@@ -45,10 +45,12 @@ export interface Standing {
   readonly consistent: boolean;
 }
 
-/** With what its files were found to be when they were made. */
+/** What files were found to be when they got their names, by the operation that made them. */
+type Stats = ReadonlyMap<Redo, Stat>;
+
 export interface CopiedBatch {
   readonly staged: { readonly batch: Batch };
-  readonly stats: ReadonlyMap<Redo, Stat>;
+  readonly stats: Stats;
 }
 
 export interface EqualEntry {
@@ -138,10 +140,10 @@ export class Records {
     this.#catalog.recordPut(root, onDisk(stat), stat, this.#catalog.lastSequence, false);
   }
 
-  /** R1. After the batch was applied; what the disk has now is recorded with it. Can be repeated. */
-  async record(number: number, batch: Batch): Promise<Agreement['kind']> {
+  /** R1. After the batch was applied; what the disk has now is recorded with it. Can be repeated. `stats`: so that they need no other look. */
+  async record(number: number, batch: Batch, stats?: Stats): Promise<Agreement['kind']> {
     const catalog = this.#catalog;
-    if (number > this.applied) await this.#recordBatch(number, batch);
+    if (number > this.applied) await this.#recordBatch(number, batch, stats);
     while (!catalog.sweep(performance.now() + sweepMs)) await setImmediate();
     this.settle(batch.operations);
     return number === this.applied ? this.agree(batch.operations) : 'agrees';
@@ -180,7 +182,7 @@ export class Records {
     return isKnown ? toldSum(this.#catalog.checksum, apart) : unknownChecksum;
   }
 
-  async #recordBatch(number: number, batch: Batch): Promise<void> {
+  async #recordBatch(number: number, batch: Batch, stats?: Stats): Promise<void> {
     const catalog = this.#catalog;
     const sequence = Math.max(batch.sequence, catalog.lastSequence);
     const { operations } = batch;
@@ -189,13 +191,13 @@ export class Records {
     const taken = new Map<number, number>();
     for (let at = 0; at + slice < operations.length; at += slice) {
       catalog.write(() => {
-        this.#recordAll(operations.slice(at, at + slice), sequence, taken);
+        this.#recordAll(operations.slice(at, at + slice), sequence, taken, stats);
       });
       await setImmediate();
     }
     const rest = slice === 0 ? 0 : Math.floor(Math.max(0, operations.length - 1) / slice) * slice;
     this.#write(() => {
-      this.#recordAll(operations.slice(rest), sequence, taken);
+      this.#recordAll(operations.slice(rest), sequence, taken, stats);
       this.#reach(batch, sequence, number, own);
     });
     this.#wasOwner = own !== null;
@@ -378,12 +380,7 @@ export class Records {
   }
 
   /** `stats`: what is known of files already. */
-  #recordAll(
-    operations: readonly Redo[],
-    sequence: number,
-    taken: Map<number, number>,
-    stats?: ReadonlyMap<Redo, Stat>,
-  ): void {
+  #recordAll(operations: readonly Redo[], sequence: number, taken: Map<number, number>, stats?: Stats): void {
     for (const operation of operations) this.#recordOne(operation, sequence, taken, stats?.get(operation));
   }
 
