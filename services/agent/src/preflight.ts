@@ -229,6 +229,7 @@ function commandsOf(group: GroupConfig): readonly (readonly [string, readonly st
     switch (runs.kind) {
       case 'systemd':
         return [];
+      case 'ocf':
       case 'attach':
       case 'mount':
         return [];
