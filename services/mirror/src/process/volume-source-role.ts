@@ -18,6 +18,7 @@ import type { VolumeSource } from '../volumes/source/volume-source.ts';
 import type { SharedFile } from '../volumes/store/file-store.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import { ExportTrouble } from './export-trouble.ts';
+import { meantTargets } from './meant.ts';
 import type { Lines } from './source-role.ts';
 import type { ThreadedExport } from './threaded-export.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
@@ -173,11 +174,12 @@ export class VolumeSourceSide implements SourceSide {
       : verifyBlocks(this.#source, members, run.repair, ports);
   }
 
-  /** A sentence when there is no such target. */
-  #meant({ target }: MirrorRun): readonly MemberId[] | string {
-    const all = this.#source.rows().map((one) => one.target);
-    if (target === '') return all.length === 0 ? `${this.#mirror} has no target` : all;
-    return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
+  #meant(run: MirrorRun): readonly MemberId[] | string {
+    return meantTargets(
+      this.#mirror,
+      run,
+      this.#source.rows().map((one) => one.target),
+    );
   }
 }
 
