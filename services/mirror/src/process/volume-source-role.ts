@@ -23,6 +23,7 @@ import type { Lines } from './source-role.ts';
 import type { ThreadedExport } from './threaded-export.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
+import { resyncBlocks } from './volume-resync-run.ts';
 import { verifyBlocks } from './volume-verify-runs.ts';
 
 export interface VolumeSourcePorts {
@@ -135,7 +136,7 @@ export class VolumeSourceSide implements SourceSide {
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     switch (run.kind) {
       case 'resync':
-        return this.#resync(run);
+        return this.#resync(run, ports);
       case 'verify':
         return this.#verify(run, ports);
       case 'list':
@@ -159,12 +160,11 @@ export class VolumeSourceSide implements SourceSide {
     this.#ports.kept.close();
   }
 
-  #resync(run: MirrorRun): Answered {
+  async #resync(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const members = this.#meant(run);
-    if (typeof members === 'string') return wrong(members);
-    for (const member of members) this.#source.resync(member);
-    const says = `${this.#mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
-    return { kind: 'done', says };
+    return typeof members === 'string'
+      ? wrong(members)
+      : resyncBlocks(this.#source, this.#mirror, members, ports);
   }
 
   async #verify(run: MirrorRun, ports: RunPorts): Promise<Answered> {
