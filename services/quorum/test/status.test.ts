@@ -56,6 +56,15 @@ describe('the resources of a group', () => {
     });
   });
 
+  it('do not run before their server says so: one that was added may not have been started', () => {
+    const resources = { app: 'running', web: 'running' } as const;
+    const says = 'held: start mail: exit status 5';
+    expect(resourcesOf({ state: 'active', says, resources })?.['mail']).toEqual({
+      state: 'stopped',
+      says: '',
+    });
+  });
+
   it('tell nothing that was said of something else', () => {
     const resources = { app: 'failed', mail: 'running', web: 'running' } as const;
     expect(resourcesOf({ state: 'releasing', says: 'olga asked for it', resources })?.['app']?.says).toBe('');
