@@ -31,7 +31,7 @@ beforeEach(() => {
   process.env['OCF_ROOT'] = dir;
   mkdirSync(join(dir, 'resource.d', 'heartbeat'), { recursive: true });
   writeFileSync(join(dir, 'resource.d', 'heartbeat', 'Dummy'), agent, { mode: 0o755 });
-  const runs = new CommandRuns('a', createCommands(), () => Promise.resolve());
+  const runs = new CommandRuns('a', createCommands(), () => Promise.resolve([]));
   resources = new Resources({} as Platform, runs, dir);
 });
 afterEach(() => {

@@ -44,7 +44,7 @@ function safeMessage(text: string): string {
   const kept = lines.findIndex((line) => (left -= encodedBytes(line) + newlineBytes) < 0);
   if (kept === -1) return lines.join('\n');
   const [first = ''] = lines;
-  if (kept === 0) return [...first.slice(0, messageBytesMax / characterBytesMax)].join('');
+  if (kept === 0) return first.slice(0, messageBytesMax / characterBytesMax).replace(/[\uD800-\uDBFF]$/, '');
   return [...lines.slice(0, kept), `${lines.length - kept} more like these are not shown`].join('\n');
 }
 

@@ -1,7 +1,7 @@
 /** What of a message arrives at the other end. */
 import { toStatus } from '../src/rpc-status.ts';
 
-const detailsOf = (message: string): string => toStatus({ kind: 'invalid', message }).details ?? '';
+const detailsOf = (message: string): string => toStatus({ kind: 'invalid', message }).details;
 const line = (n: number): string => `cluster.yaml: groups.g${n}.outage: "5" has no unit; write 5s`;
 const lines = (count: number): string[] => Array.from({ length: count }, (_, n) => line(n));
 
@@ -19,7 +19,7 @@ describe('the message of a refusal', () => {
 
   it('has no half of a character, however long one line is', () => {
     const shown = detailsOf('é\u{1F600}'.repeat(5_000));
-    expect(shown).toMatch(/^(é|\u{1F600})+.?$/u);
+    expect(shown).toMatch(/^(é|\u{1F600})+$/u);
     expect(encodeURI(shown).length).toBeLessThan(6_000);
     expect(detailsOf('a\uD800b')).toBe('a\uFFFDb');
   });
