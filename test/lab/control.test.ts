@@ -129,6 +129,9 @@ describe('what people command', () => {
       const ended = await world.operate('w', 'switchover', 'd3', '--to', standby);
       expect(ended).toMatchObject({ status: 1, ended: { outcome: 'rolled-back' } });
       expect(ended.ended?.reason).toMatch(/beforeRelease/);
+      expect(ended.ended?.steps).toMatchObject([
+        { name: 'hook beforeRelease 1', server: owner, outcome: 'failed' },
+      ]);
       await world.active('d3', owner, 5_000);
       await world.client.answeredBy(web, owner, 5_000);
       expect(world.client.longestGapMs(web, beganMs)).toBeLessThan(1_000);

@@ -201,6 +201,7 @@ export class Agent implements Host {
     this.#preflight = new Preflight(this, {
       services,
       addresses,
+      names,
       clocks,
       guard,
       mirrors,

@@ -22,6 +22,7 @@ import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
 import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
+import type { ServiceNames } from './service-names.ts';
 
 const everyMs = 60_000;
 /** Whoever mends something, or waits for what is starting, looks again soon. */
@@ -36,6 +37,7 @@ const problemsMax = 200;
 export interface PreflightParts {
   readonly services: QuorumServices;
   readonly addresses: ServiceAddresses;
+  readonly names: ServiceNames;
   readonly clocks: ClockWatch;
   readonly guard: GuardLink | null;
   readonly mirrors: MirrorLink | null;
@@ -107,6 +109,7 @@ export class Preflight {
       ...found.flat(),
       ...this.#guardProblems(groups),
       ...this.#mirrorProblems(),
+      ...this.#nameProblems(),
       ...this.#parts.ports().map((says) => this.#problem('port', says, freePort)),
       ...this.#watchdogProblems(state, groups),
       ...this.#certificateProblems(),
@@ -186,6 +189,12 @@ export class Preflight {
     return [this.#problem('certificate', says, newCertificate(this.#host.self))];
   }
 
+  #nameProblems(): Problem[] {
+    return [...this.#parts.names.untold].map(([group, says]) =>
+      this.#problem(`${group}/dns`, `the name server does not know that ${group} is here: ${says}`, knowing),
+    );
+  }
+
   #watchdogProblems(state: AgentState, groups: readonly GroupConfig[]): Problem[] {
     const device = state.config?.servers.get(state.self)?.watchdog ?? null;
     if (device === null || groups.length === 0) return [];
@@ -214,6 +223,7 @@ export class Preflight {
   }
 }
 
+const knowing = 'look at the name server and identity.dns; it is tried again by itself';
 const freePort = 'stop the process that has the port (ss -lntup shows it); it is tried again by itself';
 
 /** Nobody renews a certificate in place. */
@@ -229,6 +239,7 @@ function commandsOf(group: GroupConfig): readonly (readonly [string, readonly st
     switch (runs.kind) {
       case 'systemd':
         return [];
+      case 'ocf':
       case 'attach':
       case 'mount':
         return [];

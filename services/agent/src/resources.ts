@@ -1,9 +1,10 @@
-/** Starts, stops and looks at the resources of a group: commands, systemd units, and what volumes bring. */
+/** Starts, stops and looks at the resources of a group: commands, systemd units, OCF agents, and what volumes bring. */
 
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Ended, GroupId, ResourceConfig, ResourceState } from '@holdfast/core';
 import type { CommandResult, Platform } from './platform/platform.ts';
 import { outcomeOf, type CommandPurpose, type CommandRuns } from './command-runs.ts';
+import { ocfAnswer, ocfProgram } from './ocf.ts';
 import { commandsOf, type CommandResource, type ResourceCommands } from './volumes/commands.ts';
 
 const askAgainMs = 250;
@@ -126,8 +127,14 @@ export class Resources {
 
 /** What our own program says is a sentence, which needs no command line before it. */
 function outcome(runs: ResourceConfig['runs'], argv: readonly string[], result: CommandResult): Ended {
-  const ended = outcomeOf(argv, result);
   const said = result.output.trim();
+  if (runs.kind === 'ocf') {
+    const action = argv.at(-1) ?? '';
+    return result.kind === 'exited' && result.status !== null && result.status !== 0
+      ? { kind: 'failed', says: ocfAnswer(runs, action, result.status, said.slice(-saidMax)) }
+      : outcomeOf([ocfProgram(runs), action], result);
+  }
+  const ended = outcomeOf(argv, result);
   const isOurs = runs.kind === 'attach' || runs.kind === 'mount';
   if (ended.kind === 'done' || !isOurs || result.kind !== 'exited' || said === '') return ended;
   return { kind: 'failed', says: said.slice(-saidMax) };

@@ -29,11 +29,17 @@ export class ServiceNames {
   #own: OwnName;
   /** By group: the update that is wanted now. A newer one ends the older. */
   readonly #updates = new Map<GroupId, AbortController>();
+  readonly #untold = new Map<GroupId, string>();
 
   constructor(host: Host, directory: string, own: OwnName) {
     this.#host = host;
     this.#file = new DurableRecord(statePath(directory, 'hostname'));
     this.#own = own;
+  }
+
+  /** Groups that are here, and why the name server does not know it yet. */
+  get untold(): ReadonlyMap<GroupId, string> {
+    return this.#untold;
   }
 
   async take(group: GroupId, epoch: Epoch, config: GroupConfig): Promise<Ended> {
@@ -61,6 +67,7 @@ export class ServiceNames {
     const { identity } = config;
     const { hostname } = identity;
     this.#updates.get(config.name)?.abort();
+    this.#untold.delete(config.name);
     if (hostname === null) return { kind: 'done' };
     const { names } = this.#host.platform;
     const entry = await names.remove(hostname);
@@ -83,6 +90,7 @@ export class ServiceNames {
 
   #updateDns(group: GroupId, epoch: Epoch, config: GroupConfig): void {
     this.#updates.get(group)?.abort();
+    this.#untold.delete(group);
     const { dns, hostname } = config.identity;
     if (dns === null || hostname === null) return;
     const mine = new AbortController();
@@ -107,13 +115,22 @@ export class ServiceNames {
     signal: AbortSignal,
     update: () => Promise<Ended>,
   ): Promise<void> {
+    // What is untold is of a later update then.
+    const isOver = (): boolean => signal.aborted;
     for (let waitMs = dnsRetryMs, failed = false; ; waitMs = Math.min(2 * waitMs, dnsRetryMsMax)) {
-      if (signal.aborted || !holdsNow(this.#host.state(), group, epoch)) return;
+      if (isOver()) return;
+      if (!holdsNow(this.#host.state(), group, epoch)) {
+        this.#untold.delete(group);
+        return;
+      }
       const ended = await update();
+      if (isOver()) return;
       if (ended.kind === 'done') {
+        this.#untold.delete(group);
         if (failed) this.#host.note(group, 'dns-updated', 'the name server was told after all');
         return;
       }
+      this.#untold.set(group, ended.says);
       if (!failed) this.#host.note(group, 'dns-failed', `${ended.says}; it is tried again`);
       failed = true;
       // Interrupted when the update is not wanted any more; the next turn sees it.

@@ -277,6 +277,7 @@ describe('an agent whose renewals are not answered', () => {
     await b.kill();
     refuse();
     await until('a refused', () => (story.quorum.reportOf('a', 'd3')?.releaseRefused ?? '') !== '');
+    expect(story.quorum.reportOf('a', 'd3')?.steps).toMatchObject([{ server: 'a', outcome: 'failed' }]);
     given('a', 5n);
     await b.restart();
     await until(

@@ -67,7 +67,12 @@ describe('a watchdog', () => {
   });
 });
 
-async function found(watchdog: WatchdogState, ports: readonly string[] = [], certificateDays = 900) {
+async function found(
+  watchdog: WatchdogState,
+  ports: readonly string[] = [],
+  certificateDays = 900,
+  untold: ReadonlyMap<string, string> = new Map(),
+) {
   const member = (id: string) => ({ id, role: 'server' as const, addresses: ['10.77.0.11'], voter: true });
   const yaml = {
     servers: { a: { watchdog: '/dev/watchdog' } },
@@ -96,6 +101,7 @@ async function found(watchdog: WatchdogState, ports: readonly string[] = [], cer
   };
   const parts = {
     addresses: { deviceOf: () => Promise.resolve('eth0') },
+    names: { untold },
     clocks: { troubles: () => [] },
     guard: null,
     mirrors: null,
@@ -109,6 +115,17 @@ describe('preflight', () => {
   it('finds nothing where the watchdog resets before anybody takes over', async () => {
     expect(await found({ kind: 'usable', timeoutMs: 15_000 })).toEqual([]);
     expect(await found({ kind: 'usable', timeoutMs: null })).toEqual([]);
+  });
+
+  it('names a group whose name the name server was not told', async () => {
+    const untold = new Map([['d3', 'nsupdate: no answer from 10.77.0.53']]);
+    expect(await found({ kind: 'usable', timeoutMs: null }, [], 900, untold)).toEqual([
+      {
+        ...{ name: 'd3/dns', server: 'a' },
+        says: 'the name server does not know that d3 is here: nsupdate: no answer from 10.77.0.53',
+        fix: 'look at the name server and identity.dns; it is tried again by itself',
+      },
+    ]);
   });
 
   it('names a watchdog that counts for too long, with what it may count', async () => {

@@ -36,7 +36,7 @@ describe('an operation that is waited for', () => {
       ),
     );
     expect(cluster.requests('startOperation')).toEqual([
-      { kind: 'switchover', target: 'd3', to: 'b', force: false, dryRun: false },
+      { kind: 'switchover', target: 'd3', to: 'b', force: false, dryRun: false, by: '' },
     ]);
   });
 
@@ -127,7 +127,7 @@ describe('an operation that is waited for', () => {
     expect(status).toBe(0);
     expect(out).toContain('release of d3 from a (op-7)');
     expect(cluster.requests('startOperation')).toEqual([
-      { kind: 'release', target: 'd4', to: '', force: true, dryRun: false },
+      { kind: 'release', target: 'd4', to: '', force: true, dryRun: false, by: '' },
     ]);
   });
 

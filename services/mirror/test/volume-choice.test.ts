@@ -238,7 +238,7 @@ describe('mirror processes, whose group was given away by force', () => {
         anna.start();
         await anna.until('it says so again', () => stateOf(anna) === 'diverged');
         expect(anna.contents().equals(before)).toBe(true);
-        expect(await bert.resync()).toMatchObject({ kind: 'done' });
+        expect(await bert.resync()).toMatchObject({ kind: 'failed', as: 'failed' });
         expect(await anna.resync()).toMatchObject({ kind: 'done', settled: true });
         await anna.until('it is in step', () => stateOf(anna) === 'replicating');
         expect(anna.contents().equals(bert.contents())).toBe(true);

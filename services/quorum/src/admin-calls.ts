@@ -101,7 +101,7 @@ async function start(
 ): Promise<Answer<admin.StartOperationReply>> {
   const wanted = commandOf(request);
   if (wanted === null) return failure('invalid', `"${request.kind}" is not an operation`);
-  const by = call.peer.id;
+  const by = askedBy(request, call);
   const result = await service.command(wanted, by, request.dryRun);
   switch (result.kind) {
     case 'accepted':
@@ -122,8 +122,14 @@ async function start(
       if (result.leader === null || result.leader === around.directory.record.id) {
         return failure('unreachable', 'nobody leads the cluster at the moment; try again');
       }
-      return around.forward(result.leader, request);
+      return around.forward(result.leader, { ...request, by });
   }
+}
+
+/** Operators speak for themselves only. */
+function askedBy({ by }: admin.StartOperationRequest, { peer }: MemberCall): string {
+  const passesOn = peer.role === 'server' || peer.role === 'witness';
+  return passesOn && by !== '' ? by : peer.id;
 }
 
 function commandOf(request: admin.StartOperationRequest): QuorumCommand | null {

@@ -7,6 +7,8 @@
  *   C2  a list of what diverged is of every member that can be asked; who could not is said
  *   C3  a resync with one target is told to that target, too: one that refuses a replaced root takes it for a person's word, and so
  *       does one that waits for the choice of a side, with which all is said
+ *   C4  a group's mirror and its copies elsewhere are one mirror of the source, and each goes by its own name here: what is
+ *       ordered of one of them does not concern the targets of the others
  */
 import type { ClusterConfig, MemberId, MirrorId, QuorumState } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
@@ -49,8 +51,8 @@ export async function runMirror(
   const config = state.view.config?.value ?? null;
   const place = config === null ? null : placeOf(config, state, request);
   if (place === null) return failure('not-found', noMirror(config, request.mirror));
-  const { mirror, target } = place;
-  const asked = { ...request, mirror, target };
+  const { mirror, target, targets } = place;
+  const asked = { ...request, mirror, target, targets: [...targets] };
   if (kind === 'resync' || kind === 'verify') {
     if (place.source === null) return failure('unsafe', `${mirror} has no source at the moment`);
     if (kind === 'resync' && target !== '' && target !== place.source) {
@@ -75,6 +77,8 @@ export async function runMirror(
 interface Place {
   readonly mirror: MirrorId;
   readonly target: string;
+  /** C4. Empty: every one. */
+  readonly targets: readonly MemberId[];
   /** Null: nobody owns the group. */
   readonly source: MemberId | null;
   /** Everybody who has or may have had a copy. */
@@ -89,7 +93,10 @@ function placeOf(
 ): Place | null {
   const copy = config.mirrors.get(mirror);
   if (copy?.from.kind === 'server')
-    return { mirror, target, source: copy.from.server, members: [copy.from.server, ...copy.to] };
+    return {
+      ...{ mirror, target, targets: [], source: copy.from.server },
+      members: [copy.from.server, ...copy.to],
+    };
   const id = copy?.from.kind === 'group' ? `${copy.from.group}/${copy.from.mirror}` : mirror;
   const [name = '', of = ''] = id.split('/');
   const group = config.groups.get(name);
@@ -101,7 +108,9 @@ function placeOf(
   );
   const members = [...new Set([...group.servers, ...outside.flatMap(({ to }) => to)])];
   const only = copy !== undefined && target === '' && copy.to.length === 1 ? (copy.to[0] ?? '') : target;
-  return { mirror: id, target: only, source, members };
+  const own = copy?.to ?? group.servers.filter((server) => server !== source);
+  const targets = only !== '' || outside.length === 0 ? [] : own;
+  return { mirror: id, target: only, targets, source, members };
 }
 
 function noMirror(config: ClusterConfig | null, mirror: string): string {
@@ -186,9 +195,10 @@ async function runHere(
   call.signal.addEventListener('abort', stop, { once: true });
   try {
     if (!(await connected)) return failure('unreachable', `no mirror process runs on ${around.self}`);
-    const { kind, mirror, target, repair, path, to, writable } = request;
+    const { kind, mirror, target, targets, repair, path, to, writable } = request;
     let sending: Promise<unknown> = Promise.resolve();
-    const answer = await link.run({ kind, mirror, target, repair, path, to, writable }, runMs, (row) => {
+    const run: MirrorRun = { kind, mirror, target, targets, repair, path, to, writable };
+    const answer = await link.run(run, runMs, (row) => {
       sending = sending.then(() => send({ member: around.self, what: rowMessage(row) }));
     });
     await sending;

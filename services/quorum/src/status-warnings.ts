@@ -70,7 +70,9 @@ function votesOf(
   if (quorum.spareVotes > 0) return [];
   const sick = Object.entries(quorum.members).flatMap(([id, m]) => (m.voter && !m.healthy ? [id] : []));
   return warning(
-    'no spare vote: one more failure and nothing can be decided',
+    2 * (voters - sick.length) > voters
+      ? 'no spare vote: one more failure and nothing can be decided'
+      : 'nothing can be decided until a majority is back',
     sick.length === 0 ? 'add members until there are three votes' : `bring ${sick.join(' and ')} back`,
   );
 }

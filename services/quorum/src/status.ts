@@ -213,8 +213,7 @@ function objectivesOf(c: Case): admin.ObjectivesStatus {
 function resourcesOf(c: Case, config: GroupConfig, owner: string): Record<string, admin.ResourceStatus> {
   const report = c.scene.view.renewals.get(owner)?.value.groups.find((g) => g.group === config.name);
   const current = report !== undefined && report.epoch === c.record?.ownership.epoch ? report : undefined;
-  const stateOf = (name: string): string =>
-    current?.resources[name] ?? (current?.state === 'active' ? 'running' : 'stopped');
+  const stateOf = (name: string): string => current?.resources[name] ?? 'stopped';
   // An active owner tells why the first that failed did.
   const failed = config.resources.find((r) => stateOf(r.name) === 'failed')?.name;
   const why = current?.state === 'active' ? current.says : '';

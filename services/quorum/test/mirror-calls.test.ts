@@ -24,11 +24,12 @@ const yaml = {
   },
   mirrors: {
     offsite: { from: { group: 'd3', mirror: 'data' }, to: ['c'], root: '/backup/d3' },
+    far: { from: { group: 'd3', mirror: 'data' }, to: ['c', 'e'], root: '/far/d3' },
     home: { from: { server: 'b', files: { root: '/srv/x' } }, to: ['c'] },
   },
 };
 
-const members = ['a', 'b', 'c'].map((id, index) => ({
+const members = ['a', 'b', 'c', 'e'].map((id, index) => ({
   id,
   role: 'server' as const,
   addresses: [`10.77.0.1${index}`],
@@ -172,13 +173,25 @@ describe('an order for a mirror', () => {
   it('finds mirrors without a failover, and a copy of a group by the name of the group', async () => {
     await run('a', 'a', { kind: 'verify', mirror: 'offsite' });
     expect(asked.at(-1)).toMatchObject({ mirror: 'd3/data', target: 'c' });
+    await run('a', 'a', { kind: 'verify', mirror: 'far' });
+    expect(asked.at(-1)).toMatchObject({ mirror: 'd3/data', target: '', targets: ['c', 'e'] });
     await run('w', 'a', { kind: 'verify', mirror: 'home' });
     expect(passed).toEqual(['verify to b as b']);
   });
 
+  it("concerns the targets of the group, and not those of the group's copies elsewhere", async () => {
+    await run('a', 'a', { kind: 'verify' });
+    expect(asked.at(-1)).toMatchObject({ mirror: 'd3/data', target: '', targets: ['b'] });
+    await run('a', 'a', { kind: 'resync', target: 'b' });
+    expect(asked.at(-1)).toMatchObject({ target: 'b', targets: [] });
+  });
+
   it('names the mirrors there are when it is of none, and says when nobody is the source', async () => {
     expect((await run('a', 'a', { kind: 'verify', mirror: 'd3/date' })).answer).toMatchObject({
-      error: { kind: 'not-found', message: 'there is no mirror d3/date; mirrors: d3/data, offsite, home' },
+      error: {
+        kind: 'not-found',
+        message: 'there is no mirror d3/date; mirrors: d3/data, offsite, far, home',
+      },
     });
     expect((await run('a', null, { kind: 'resync' })).answer).toMatchObject({ error: { kind: 'unsafe' } });
     expect((await run('a', 'a', { kind: 'explode' })).answer).toMatchObject({ error: { kind: 'invalid' } });
@@ -198,7 +211,7 @@ describe('an order for a mirror', () => {
     ]);
     expect(replies.at(-1)?.what).toEqual({
       $case: 'done',
-      value: { says: 'not asked: c: it is off' },
+      value: { says: 'not asked: c: it is off; e: it is off' },
     });
   });
 
@@ -208,7 +221,9 @@ describe('an order for a mirror', () => {
     others = { b: [reply('b', { $case: 'done', value: { says: 'orders.db is in /tmp on b' } })] };
     const found = await run('a', 'a', { kind: 'restore', path: 'orders.db', to: '/tmp' });
     expect(found.answer.kind).toBe('ok');
-    others = { b: [failure('not-found', 'b keeps nothing')], c: [failure('not-found', 'c keeps nothing')] };
+    others = Object.fromEntries(
+      ['b', 'c', 'e'].map((m) => [m, [failure('not-found', `${m} keeps nothing`)]]),
+    );
     const missing = await run('a', 'a', { kind: 'restore', path: 'orders.db', to: '/tmp' });
     expect(missing.answer).toMatchObject({ error: { kind: 'not-found' } });
   });

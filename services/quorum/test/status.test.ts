@@ -1,12 +1,14 @@
-/** What `status` tells of a group's resources. */
+/** What `status` tells of a group's resources, and of the votes. */
 import {
   newQuorum,
   parseConfig,
+  sceneOf,
   type GroupRecord,
   type GroupReport,
   type RenewalRecord,
 } from '@holdfast/core';
 import { statusOf } from '../src/status.ts';
+import { statusWarnings } from '../src/status-warnings.ts';
 
 const members = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
@@ -54,8 +56,43 @@ describe('the resources of a group', () => {
     });
   });
 
+  it('do not run before their server says so: one that was added may not have been started', () => {
+    const resources = { app: 'running', web: 'running' } as const;
+    const says = 'held: start mail: exit status 5';
+    expect(resourcesOf({ state: 'active', says, resources })?.['mail']).toEqual({
+      state: 'stopped',
+      says: '',
+    });
+  });
+
   it('tell nothing that was said of something else', () => {
     const resources = { app: 'failed', mail: 'running', web: 'running' } as const;
     expect(resourcesOf({ state: 'releasing', says: 'olga asked for it', resources })?.['app']?.says).toBe('');
+  });
+});
+
+describe('the votes', () => {
+  const warned = (healthy: readonly string[]): readonly string[] => {
+    const three = ['a', 'b', 'w'].map((id) => ({
+      ...{ id, role: 'server' as const, addresses: ['10.77.0.1'], voter: true },
+    }));
+    const state = newQuorum('a', false, 1, 0);
+    const rows = three.map(({ id }) => [id, { healthy: healthy.includes(id), voter: true }] as const);
+    const quorum = {
+      ...{ healthy: healthy.length > 1, leader: 'a', members: Object.fromEntries(rows) },
+      spareVotes: Math.max(0, healthy.length - 2),
+    };
+    return statusWarnings(state, sceneOf(state, 1_000), three, quorum, false).map(
+      ({ says, fix }) => `${says}: ${fix}`,
+    );
+  };
+
+  it('are warned of when none is to spare, and otherwise when too few are left', () => {
+    expect(warned(['a', 'b', 'w'])).toEqual([]);
+    expect(warned(['a', 'b'])).toEqual([
+      'no spare vote: one more failure and nothing can be decided: bring w back',
+    ]);
+    expect(warned(['a'])).toEqual(['nothing can be decided until a majority is back: bring b and w back']);
+    expect(warned([])).toEqual(['nothing can be decided until a majority is back: bring a and b and w back']);
   });
 });

@@ -102,6 +102,8 @@ const run = z.object({
   mirror: name,
   /** Empty: every target. The path of blocks of a volume is their offset in decimal digits. */
   target: z.string().max(127),
+  /** With an empty target only these; empty or not said: every one. */
+  targets: z.array(name).max(256).readonly().optional(),
   repair: z.boolean(),
   path,
   to: path,

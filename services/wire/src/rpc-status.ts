@@ -8,7 +8,8 @@ import type { WireError, WireErrorKind } from './wire-error.ts';
 
 const kindKey = 'holdfast-error';
 const problemKey = 'holdfast-certificate';
-const messageLengthMax = 2000;
+/** As gRPC writes it: percent-encoded (its PROTOCOL-HTTP2.md, grpc-message). */
+const messageBytesMax = 5000;
 
 const codes: Readonly<Record<WireErrorKind, status>> = {
   unreachable: status.UNAVAILABLE,
@@ -36,9 +37,21 @@ const isPlainKind = (text: string): text is Exclude<WireErrorKind, 'certificate'
   text !== 'certificate' && Object.hasOwn(codes, text);
 const isProblem = (text: string): text is CertificateProblemKind => Object.hasOwn(problems, text);
 
-/** Headers are bounded, and a lone surrogate would make grpc-js throw. */
-const safeMessage = (text: string): string =>
-  Buffer.from(text.slice(0, messageLengthMax), 'utf8').toString('utf8');
+/** Headers are bounded, and a lone surrogate would make grpc-js throw. Many errors are lines: whole ones are kept. */
+function safeMessage(text: string): string {
+  const lines = Buffer.from(text, 'utf8').toString('utf8').split('\n');
+  let left = messageBytesMax;
+  const kept = lines.findIndex((line) => (left -= encodedBytes(line) + newlineBytes) < 0);
+  if (kept === -1) return lines.join('\n');
+  const [first = ''] = lines;
+  if (kept === 0) return first.slice(0, messageBytesMax / characterBytesMax).replace(/[\uD800-\uDBFF]$/, '');
+  return [...lines.slice(0, kept), `${lines.length - kept} more like these are not shown`].join('\n');
+}
+
+const newlineBytes = 3;
+/** Of one UTF-16 unit. */
+const characterBytesMax = 9;
+const encodedBytes = (line: string): number => encodeURI(line).length;
 
 export function toStatus(error: WireError): StatusObject {
   const metadata = new Metadata();

@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import type { GroupId, ResourceConfig, ResourceKind } from '@holdfast/core';
+import { ocfCommands } from '../ocf.ts';
 
 export interface ResourceCommands {
   readonly start: readonly string[];
@@ -26,6 +27,7 @@ const fenceMsMax = 2_500;
 export function commandsOf(dir: string, group: GroupId, resource: CommandResource): ResourceCommands {
   const { runs, startTimeoutMs, stopTimeoutMs } = resource;
   if (runs.kind === 'command') return { ...runs, fence: runs.stop };
+  if (runs.kind === 'ocf') return ocfCommands(resource.name, runs);
   const limits = {
     start: startTimeoutMs,
     stop: stopTimeoutMs,
@@ -44,7 +46,7 @@ export function commandsOf(dir: string, group: GroupId, resource: CommandResourc
   return { start: call('start'), stop: call('stop'), fence: call('fence'), status: call('status') };
 }
 
-function argumentsOf(runs: Exclude<CommandKind, { kind: 'command' }>): readonly string[] {
+function argumentsOf(runs: Exclude<CommandKind, { kind: 'command' | 'ocf' }>): readonly string[] {
   switch (runs.kind) {
     case 'attach':
       return ['--method', runs.method];

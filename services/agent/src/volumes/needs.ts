@@ -1,9 +1,10 @@
-/** What this host lacks to attach and to mount a volume, for the preflight. */
+/** What this host lacks to run a resource: to attach and to mount a volume, an OCF agent. For the preflight. */
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ResourceKind } from '@holdfast/core';
 import type { Lack } from '../platform/platform.ts';
+import { ocfLack } from '../ocf.ts';
 import { searchPath } from './tools.ts';
 
 /** Programs, and the Debian package of each. */
@@ -26,6 +27,10 @@ export function lacksOf(runs: ResourceKind): readonly Lacking[] {
     case 'command':
     case 'systemd':
       return [];
+    case 'ocf': {
+      const lack = ocfLack(runs);
+      return lack === null ? [] : [lack];
+    }
     case 'attach':
       return runs.method === 'nbd-client'
         ? [...lackingPrograms(['nbd-client']), ...lackingDriver('/sys/block/nbd0', 'nbd')]

@@ -40,6 +40,7 @@ export const emptyRequest: admin.RunMirrorRequest = {
   to: '',
   member: '',
   writable: false,
+  targets: [],
 };
 
 /** `waitMs`: how long the end is waited for. */

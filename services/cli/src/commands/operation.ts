@@ -28,7 +28,7 @@ export async function operation(
   const wait = await durationOption('--wait', options.wait, waitMsDefault);
   if (wait.kind === 'error') return wait;
   const { to = '', force = false, dryRun = false } = options;
-  const request = { kind, target, to, force, dryRun };
+  const request = { kind, target, to, force, dryRun, by: '' };
   return withCluster(context, async (client) => {
     const started = await ask(client.startOperation(request), `${kind} ${target}`);
     if (started.kind === 'error') return explained(client, request, started.error);

@@ -50,7 +50,7 @@ export type Holding =
 export interface Active {
   readonly kind: 'active';
   readonly epoch: Epoch;
-  /** The steps of the takeover. */
+  /** The steps of the takeover, or of the release that was refused since. */
   readonly done: readonly StepRecord[];
   /** On the way to what a new configuration wants, while all that stays goes on; null: nothing is to be done. */
   readonly change: Change | null;

@@ -329,7 +329,7 @@ function releasingFailed(
     return {
       group: {
         ...g,
-        holding: { kind: 'active', epoch: h.epoch, done: [], change: null },
+        holding: { kind: 'active', epoch: h.epoch, done: advance(h, record).done, change: null },
         releaseRefused: says,
       },
       actions: [
@@ -339,16 +339,16 @@ function releasingFailed(
     };
   }
   if (step.kind === 'drain-mirrors' && step.to !== null && h.then === 'fenced' && !forced)
-    return resume(g, h.epoch, says, here);
+    return resume(g, advance(h, record), says, here);
   if (step.kind === 'stop' || step.kind === 'drop-addresses') return startFence(g, says, here);
   return skip(g, h, record, here);
 }
 
 /** The copy could not be brought in step, and the addresses are still here: the resources start again, and all stays. */
-function resume(g: GroupState, epoch: Epoch, says: string, here: Here): Moved {
+function resume(g: GroupState, { epoch, done }: Releasing, says: string, here: Here): Moved {
   // What one mirror holds back since it was drained goes on, though another one could not be.
   const steps = takeoverSteps(here.config).filter((s) => s.kind === 'start' || s.kind === 'open-mirrors');
-  const walk = acquiring(epoch, steps, here);
+  const walk = { ...acquiring(epoch, steps, here), done };
   const moved = runCurrent({ ...g, holding: walk, releaseRefused: says, drained: [] }, walk, here);
   return {
     group: moved.group,

@@ -187,6 +187,11 @@ function kindFacts(runs: ResourceKind): readonly (readonly [string, string | nul
   switch (runs.kind) {
     case 'systemd':
       return [['systemd', runs.unit]];
+    case 'ocf':
+      return [
+        ['ocf.agent', `${runs.provider}:${runs.type}`],
+        ...Object.entries(runs.parameters).map(([name, value]) => [`ocf.parameters.${name}`, value] as const),
+      ];
     case 'command':
       return [
         ['command.start', argvText(runs.start)],

@@ -144,6 +144,12 @@ const resource: z.ZodType<ResourceConfig> = z.object({
   runs: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('command'), start: argv, stop: argv, status: argv.nullable() }),
     z.object({ kind: z.literal('systemd'), unit: text }),
+    z.object({
+      kind: z.literal('ocf'),
+      provider: text,
+      type: text,
+      parameters: z.record(z.string(), z.string()),
+    }),
     z.object({ kind: z.literal('attach'), mirror: text, method: z.enum(['nbd-client', 'nbdfuse']) }),
     z.object({
       kind: z.literal('mount'),

@@ -12,6 +12,7 @@ export const limits = {
   hooksPerPoint: 16,
   arguments: 128,
   argumentLength: 4_096,
+  ocfParameters: 64,
   nameLength: 63,
   pathLength: 4_096,
   failoversPerHour: 100,

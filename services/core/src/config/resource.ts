@@ -3,6 +3,7 @@
 import { readArgv } from './command.ts';
 import { limits, limitsMs } from './limits.ts';
 import { attachResources, readMount } from './mount.ts';
+import { readOcf } from './ocf.ts';
 import type { Fields, Place } from './place.ts';
 import { readDuration, readFields, readList, readWhole, readWith, warn, wrong } from './place.ts';
 import { formatDuration, quote } from './quantity.ts';
@@ -11,8 +12,8 @@ import { parseName, parseUnit } from './text.ts';
 import type { MirrorConfig, ResourceConfig, ResourceKind } from './types.ts';
 
 const example = '{ name: app, systemd: app.service }';
-const later = ['ocf', 'windowsService'];
-const kinds = ['command', 'systemd', 'mount'];
+const later = ['windowsService'];
+const kinds = ['command', 'systemd', 'ocf', 'mount'];
 
 /** What the resources of a group depend on. */
 interface Around {
@@ -39,7 +40,7 @@ export function readResources(place: Place, around: Around): readonly ResourceCo
 }
 
 function readResource(place: Place, { stopMs, mirrors }: Around): ResourceConfig | null {
-  const known = ['name', 'command', 'systemd', 'mount', 'monitor', 'startTimeout', 'stopTimeout'];
+  const known = ['name', ...kinds, 'monitor', 'startTimeout', 'stopTimeout'];
   const fields = readFields(place, known, example, later);
   if (fields === null) return null;
   const name = readWith(fields.at('name'), parseName, 'name: app');
@@ -70,6 +71,7 @@ function readKind(fields: Fields, mirrors: readonly MirrorConfig[]): ResourceKin
   const command = fields.at('command');
   const systemd = fields.at('systemd');
   const mount = fields.at('mount');
+  const ocf = fields.at('ocf');
   const written = kinds.filter((kind) => fields.at(kind).raw !== undefined);
   if (written.length > 1) {
     wrong(
@@ -79,6 +81,7 @@ function readKind(fields: Fields, mirrors: readonly MirrorConfig[]): ResourceKin
     return null;
   }
   if (mount.raw !== undefined) return readMount(mount, mirrors);
+  if (ocf.raw !== undefined) return readOcf(ocf);
   if (systemd.raw !== undefined) {
     const unit = readWith(systemd, parseUnit, 'a unit such as app.service');
     return unit === null ? null : { kind: 'systemd', unit };

@@ -203,6 +203,13 @@ export type ResourceKind =
       readonly status: readonly string[] | null;
     }
   | { readonly kind: 'systemd'; readonly unit: string }
+  /** An agent of the Linux-HA world. */
+  | {
+      readonly kind: 'ocf';
+      readonly provider: string;
+      readonly type: string;
+      readonly parameters: Readonly<Record<string, string>>;
+    }
   /** A device of one of the group's volumes. */
   | { readonly kind: 'attach'; readonly mirror: string; readonly method: AttachMethod }
   /** A file system on such a device. */

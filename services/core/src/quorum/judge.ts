@@ -378,7 +378,9 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   const refused = refusalTold(c, own);
   if (refused !== null) return callOff(c, own, op, `${owner} refused: ${refused}`, mine?.steps ?? []);
   const blocker = to === null ? null : assess(scene, config, record, to).blocker;
-  if (blocker !== null) return callOff(c, own, op, blocker, mine?.steps ?? []);
+  // Those of one that is still active are of an earlier operation.
+  const done = mine?.state === 'releasing' ? mine.steps : [];
+  if (blocker !== null) return callOff(c, own, op, blocker, done);
   const says = mine === null || mine.says === '' || mine.says === record?.reason ? '' : ` (${mine.says})`;
   const targetSilentAt = to === null ? Infinity : heardAt(scene, to) + config.rules.suspectMs;
   const reason = `${owner} is releasing ${config.name} to ${to ?? 'nobody'}: ${record?.reason ?? ''}${says}`;

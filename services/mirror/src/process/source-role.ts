@@ -16,6 +16,7 @@ import { runResync, runVerify } from './comparison-runs.ts';
 import { Dialing } from './dialing.ts';
 import { isOfOffHost } from './off-host.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
+import { meantTargets } from './meant.ts';
 import type { Answered, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 
 export interface SourceRolePorts {
@@ -86,11 +87,12 @@ export class SourceRoleSide implements SourceSide {
     await this.#ports.closed();
   }
 
-  /** A sentence when there is no such target. */
-  #meant({ target }: MirrorRun): readonly MemberId[] | string {
-    const all = this.#source.state().targets.map((one) => one.target);
-    if (target === '') return all.length === 0 ? `${this.#mirror} has no target` : all;
-    return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
+  #meant(run: MirrorRun): readonly MemberId[] | string {
+    return meantTargets(
+      this.#mirror,
+      run,
+      this.#source.state().targets.map((one) => one.target),
+    );
   }
 }
 

@@ -18,10 +18,12 @@ import type { VolumeSource } from '../volumes/source/volume-source.ts';
 import type { SharedFile } from '../volumes/store/file-store.ts';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import { ExportTrouble } from './export-trouble.ts';
+import { meantTargets } from './meant.ts';
 import type { Lines } from './source-role.ts';
 import type { ThreadedExport } from './threaded-export.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
+import { resyncBlocks } from './volume-resync-run.ts';
 import { verifyBlocks } from './volume-verify-runs.ts';
 
 export interface VolumeSourcePorts {
@@ -134,7 +136,7 @@ export class VolumeSourceSide implements SourceSide {
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     switch (run.kind) {
       case 'resync':
-        return this.#resync(run);
+        return this.#resync(run, ports);
       case 'verify':
         return this.#verify(run, ports);
       case 'list':
@@ -158,12 +160,11 @@ export class VolumeSourceSide implements SourceSide {
     this.#ports.kept.close();
   }
 
-  #resync(run: MirrorRun): Answered {
+  async #resync(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const members = this.#meant(run);
-    if (typeof members === 'string') return wrong(members);
-    for (const member of members) this.#source.resync(member);
-    const says = `${this.#mirror} is compared as a whole with ${members.join(', ')}; status shows how far it is`;
-    return { kind: 'done', says };
+    return typeof members === 'string'
+      ? wrong(members)
+      : resyncBlocks(this.#source, this.#mirror, members, ports);
   }
 
   async #verify(run: MirrorRun, ports: RunPorts): Promise<Answered> {
@@ -173,11 +174,12 @@ export class VolumeSourceSide implements SourceSide {
       : verifyBlocks(this.#source, members, run.repair, ports);
   }
 
-  /** A sentence when there is no such target. */
-  #meant({ target }: MirrorRun): readonly MemberId[] | string {
-    const all = this.#source.rows().map((one) => one.target);
-    if (target === '') return all.length === 0 ? `${this.#mirror} has no target` : all;
-    return all.includes(target) ? [target] : `${target} is no target of ${this.#mirror}`;
+  #meant(run: MirrorRun): readonly MemberId[] | string {
+    return meantTargets(
+      this.#mirror,
+      run,
+      this.#source.rows().map((one) => one.target),
+    );
   }
 }
 
