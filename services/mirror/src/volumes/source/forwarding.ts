@@ -53,6 +53,16 @@ export class Forwarding {
     return this.#outstanding.oldestMs;
   }
 
+  /** When the oldest was sent that is not durable there; null: everything is. */
+  get undurableMs(): number | null {
+    return this.#outstanding.undurableMs;
+  }
+
+  /** When the oldest was sent that somebody may wait for; null: nothing. */
+  get unansweredMs(): number | null {
+    return this.#outstanding.unansweredMs;
+  }
+
   /** The last write that the target has received, and the last that it has durable. */
   get received(): number {
     return this.#received;
@@ -79,7 +89,7 @@ export class Forwarding {
 
   /** Durable there, before anything that comes later is applied. */
   barrier(): void {
-    if (!this.#batch.empty || this.#outstanding.undurable) this.flush({ barrier: true });
+    if (!this.#batch.empty || this.undurableMs !== null) this.flush({ barrier: true });
   }
 
   /**
@@ -139,7 +149,8 @@ export class Forwarding {
   #send({ changes, sequence, bytes, done }: Leaving, last: boolean, flags: Required<Flags>): void {
     this.#number += 1;
     this.#sentBytes += bytes;
-    this.#outstanding.sent(this.#number, sequence, bytes, performance.now(), last);
+    const { barrier } = flags;
+    this.#outstanding.sent({ number: this.#number, sequence, bytes, atMs: performance.now(), barrier }, last);
     this.#connection.send({
       kind: 'volume-writes',
       number: this.#number,
