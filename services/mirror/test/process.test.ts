@@ -222,6 +222,26 @@ describe('a mirror on one member', () => {
     expect(sides.events).not.toContain('promote 4');
   });
 
+  it('is no source with a copy that is not complete, though its order was taken away meanwhile', async () => {
+    sides.consistent = false;
+    mirrors.order([order(target(1n, 'a'))]);
+    await happened('open target of a');
+    mirrors.order([]);
+    await happened('release d3/data');
+    await until('it says why, and what to do', () => {
+      mirrors.order([order(source(4n))]);
+      const [report] = mirrors.reports();
+      return /is not complete\. .* take over\..* holdfast mirror resync d3\/data/.test(report?.says ?? '');
+    });
+    expect(sides.events).not.toContain('open source 4');
+    // A person means it as it is.
+    const run = { kind: 'resync', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
+    const ports = { row: () => undefined, signal: new AbortController().signal };
+    expect(await mirrors.run({ run }, ports)).toMatchObject({ kind: 'done' });
+    await happened('open source 4');
+    expect(sides.events).not.toContain('promote 4');
+  });
+
   it('keeps a volume open while it changes its mode, and opens it anew on another device', async () => {
     mirrors.order([order(source(1n), { dataset: volume })]);
     await happened('open source 1');

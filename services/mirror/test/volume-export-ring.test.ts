@@ -142,6 +142,26 @@ describe('an export', () => {
     expect(taken.slice(1).map(({ offset }) => offset)).toEqual([0, extentBytes]);
   });
 
+  it('asks for what waits behind others as well, so that it is made hot together, and once for each word', () => {
+    const answers = [asked(0), asked(extentBytes), asked(2 * extentBytes)];
+    intake.catchUp();
+    const all = [0, extentBytes, 2 * extentBytes].map((offset) => [recordKind.warm, offset]);
+    expect(taken.map(({ kind, offset }) => [kind, offset])).toEqual(all);
+    volume.look();
+    intake.catchUp();
+    expect(taken).toHaveLength(3);
+    // The last one found no room.
+    memory.hot[0] = memory.hot[1] = 1;
+    intake.warmed();
+    volume.look();
+    intake.catchUp();
+    expect(taken.at(-1)).toMatchObject({ kind: recordKind.warm, offset: 2 * extentBytes });
+    memory.hot[2] = 1;
+    intake.warmed();
+    volume.look();
+    expect(answers.map(({ came }) => came)).toEqual([outcome.done, outcome.done, outcome.done]);
+  });
+
   it('asks for an extent again that cooled before its turn came', () => {
     const answer = asked(0);
     intake.catchUp();

@@ -107,6 +107,26 @@ describe('a volume that becomes larger', () => {
     expect(source.rows()[0]?.says).not.toMatch(/it stays/);
   });
 
+  it('stays as it is after a restart, too', async () => {
+    const first = await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    const bytes = randomBytes(4_096);
+    expect(await submit(first, writeOf(before - 4_096, bytes, true))).toBe(outcome.done);
+    await anna.source?.close();
+    anna.disk.limit('volume', after - 4_096);
+    for (const host of [anna, bert]) host.sizeBytes = after;
+    const source = await anna.openSource(1n, [bert]);
+    source.setSize(after);
+    await until('it says so', () => /it stays at .* bytes/.test(source.rows()[0]?.says ?? ''));
+    expect(exportedBy(source).sizeBytes).toBe(before);
+    // A target that is opened anew is one, and may be taken over to.
+    await bert.target?.close();
+    await bert.openTarget();
+    await inStep(anna, bert);
+    expect(bert.contents().equals(anna.contents())).toBe(true);
+    expect(bert.contents().subarray(-4_096).equals(bytes)).toBe(true);
+  });
+
   it('a smaller size is none', async () => {
     const source = await anna.openSource(1n, [bert]);
     source.setSize(4_096);

@@ -1,6 +1,14 @@
 /** Where a volume lies on its member, and when an image is made. */
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, rmSync, unlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ThreadedExport } from '../src/process/threaded-export.ts';
@@ -62,6 +70,43 @@ it('one that is missing later is a disk that is missing', async () => {
   unlinkSync(order.dataset.path);
   expect(await openTargetPlace(home, order)).toMatchObject({ kind: 'failed' });
   expect(existsSync(order.dataset.path)).toBe(false);
+});
+
+describe('a device', () => {
+  const sized = (sizeBytes: number): VolumeOrder => ({ ...order, dataset: { ...order.dataset, sizeBytes } });
+  beforeEach(() => {
+    // By its path it is one, and is never made.
+    order = { ...order, dataset: { ...order.dataset, path: `/dev/..${join(folder, 'device')}` } };
+    writeFileSync(join(folder, 'device'), Buffer.alloc(1_500_000));
+  });
+
+  it('that is smaller than its volume is not opened, and why is said', async () => {
+    const place = await openTargetPlace(home, sized(2_097_152));
+    expect(place).toMatchObject({
+      kind: 'failed',
+      says: expect.stringMatching(/make the device larger/) as string,
+    });
+  });
+
+  it('goes on as large as the volume was, when that is to become larger than it is, and with the new size when it is', async () => {
+    close(await opened());
+    const place = await openTargetPlace(home, sized(2_097_152));
+    if (place.kind === 'failed') throw new Error(place.says);
+    expect(place.side.ground.sizeBytes).toBe(1_048_576);
+    expect(place.side.small).toMatch(/has 1500000 bytes, and the volume is to have 2097152/);
+    close(place.side);
+    truncateSync(join(folder, 'device'), 2_097_152);
+    const larger = await openTargetPlace(home, sized(2_097_152));
+    if (larger.kind === 'failed') throw new Error(larger.says);
+    expect([larger.side.ground.sizeBytes, larger.side.small]).toEqual([2_097_152, '']);
+    close(larger.side);
+  });
+
+  it('that became smaller than the volume was is not opened', async () => {
+    close(await opened());
+    truncateSync(join(folder, 'device'), 4_096);
+    expect(await openTargetPlace(home, order)).toMatchObject({ kind: 'failed' });
+  });
 });
 
 it('what a resync left unfinished is taken back before a mirror that was taken away comes back as a source', async () => {

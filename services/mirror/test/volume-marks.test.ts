@@ -162,6 +162,7 @@ describe('two members', () => {
       catchUp: () => undefined,
       still: (work) => work(),
       urgent: () => false,
+      lossMs: () => Infinity,
       progressed: () => undefined,
       says: () => undefined,
     });

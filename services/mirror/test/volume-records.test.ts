@@ -5,9 +5,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noStamp } from '../src/volumes/bitmap/peer-bitmap.ts';
 import { Slots } from '../src/volumes/bitmap/slots.ts';
+import { runBlocks } from '../src/process/volume-divergence-runs.ts';
 import { KeptBlocks, type KeptContents } from '../src/volumes/divergence/kept-blocks.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { FileStore } from '../src/volumes/store/file-store.ts';
+import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import { Chance } from './random-files.ts';
 import { chunkBytes, heat, until, volumeBytes } from './volume-hosts.ts';
@@ -144,6 +146,60 @@ describe('what was kept aside', () => {
     },
   );
 
+  describe('and is damaged', () => {
+    const entryBytes = 48 + blockBytes;
+    let disk: PowerCutDisk;
+    beforeEach(async () => {
+      disk = new PowerCutDisk();
+      await new KeptBlocks(disk, roomBytes).keep([piece(0), piece(1), piece(2)], 1n, 0);
+    });
+    const list = async (kept: KeptBlocks): Promise<string> => {
+      const run = { kind: 'list', mirror: 'd3/disk', target: '', repair: false, path: '', to: '' } as const;
+      const answered = await runBlocks(kept, run, 'anna', { row: () => undefined });
+      return answered.kind === 'done' ? answered.says : JSON.stringify(answered);
+    };
+
+    it.each([
+      ['its contents', entryBytes + 100, /4096 bytes at 8192 of epoch 1/],
+      ['its length', entryBytes + 18, /bytes at 8192 of epoch 1/],
+      ['its header', entryBytes, /4144 bytes from 4144 of the file/],
+    ])('%s: it is named, and what lies behind it is there', async (_what, at, named) => {
+      disk.open('kept').write(Buffer.from([7]), at);
+      const kept = new KeptBlocks(disk, roomBytes);
+      expect([0, 1, 2].map((block) => isThere(kept, block))).toEqual([true, false, true]);
+      expect(await list(kept)).toMatch(/^damaged on anna/);
+      expect(await list(kept)).toMatch(named);
+      // It goes when it is discarded, and nothing else does; what is added is found.
+      await kept.keep([piece(3)], 2n, 0);
+      await kept.discardDamaged(kept.damaged);
+      const next = new KeptBlocks(disk, roomBytes);
+      expect([0, 1, 2, 3].map((block) => isThere(next, block))).toEqual([true, false, true, true]);
+      expect(await list(next)).toBe('');
+    });
+
+    it('the last one: it is named, until what is added lies there', async () => {
+      disk.open('kept').write(Buffer.from([7]), 2 * entryBytes + 100);
+      const kept = new KeptBlocks(disk, roomBytes);
+      expect(await list(kept)).toMatch(/4096 bytes at 16384 of epoch 1/);
+      await kept.keep([piece(3)], 2n, 0);
+      const next = new KeptBlocks(disk, roomBytes);
+      expect([isThere(next, 1), isThere(next, 3), await list(next)]).toEqual([true, true, '']);
+    });
+
+    it('it is discarded by its offset, and by --all', async () => {
+      disk.open('kept').write(Buffer.from([7]), entryBytes + 100);
+      const kept = new KeptBlocks(disk, roomBytes);
+      const terms = { mirror: 'd3/disk', target: '', repair: false, to: '' };
+      const ports = { row: (): undefined => undefined };
+      const restored = await runBlocks(kept, { ...terms, kind: 'restore', path: '8192' }, 'anna', ports);
+      expect(restored).toMatchObject({ kind: 'failed', says: expect.stringMatching(/is damaged/) as string });
+      await runBlocks(kept, { ...terms, kind: 'discard', path: '8192' }, 'anna', ports);
+      expect(await list(new KeptBlocks(disk, roomBytes))).toBe('');
+      await runBlocks(kept, { ...terms, kind: 'discard', path: '' }, 'anna', ports);
+      expect(disk.exists('kept')).toBe(false);
+    });
+  });
+
   it('is there when everything before it is discarded while it is added', async () => {
     const disk = new PowerCutDisk();
     const kept = new KeptBlocks(disk, roomBytes);
@@ -155,6 +211,61 @@ describe('what was kept aside', () => {
     await Promise.all([added, discarded]);
     const next = new KeptBlocks(disk, roomBytes);
     expect([isThere(next, 0), isThere(next, 1)]).toEqual([false, true]);
+  });
+});
+
+describe('what a sync that failed left in the cache', () => {
+  const ranges = [{ offset: 8 * blockBytes, length: 2 * blockBytes }];
+
+  /** With a record of the failure, as a target opens its disk anew. */
+  async function reopened(disk: PowerCutDisk, failed: boolean): Promise<Overwriting> {
+    const store = disk.open('volume');
+    const ground = await VolumeGround.open(disk, store, volumeBytes, chunkBytes, heat);
+    if (failed) await ground.save({ failures: ground.record.failures + 1 });
+    const kept = new KeptBlocks(disk, roomBytes);
+    const room = { undoBytesMax: () => roomBytes, nowMs: () => 0, says: () => undefined };
+    const overwriting = new Overwriting({ ground, store, snapshots: null, kept, ...room });
+    if (overwriting.active) return overwriting;
+    const history = [{ epoch: 1n, sequence: 5 }];
+    await ground.save({ epoch: 1n, history, consistent: true });
+    await overwriting.begin(await ground.peer('anna'), 5);
+    return overwriting;
+  }
+
+  it('is no way back before it is durable', async () => {
+    const disk = new PowerCutDisk();
+    disk.format('volume', volumeBytes);
+    const before = randomBytes(volumeBytes);
+    const volume = disk.open('volume');
+    volume.write(before, 0);
+    await volume.sync();
+    const first = await reopened(disk, false);
+    disk.fail('undo', 'EIO', 1);
+    await expect(first.save(ranges)).rejects.toThrow('EIO');
+    first.close();
+    const second = await reopened(disk, true);
+    expect(await second.save(ranges)).toBe('');
+    volume.write(randomBytes(2 * blockBytes), 8 * blockBytes);
+    await volume.sync();
+    disk.powerCut(() => 0);
+    await (await reopened(disk, false)).rollBack();
+    const after = Buffer.alloc(volumeBytes);
+    disk.open('volume').read(after, 0);
+    expect(after.equals(before)).toBe(true);
+  });
+
+  it('is not what was kept aside', async () => {
+    const disk = new PowerCutDisk();
+    const one = { offset: 0, length: blockBytes, contents: randomBytes(blockBytes) };
+    const two = { ...one, offset: 4 * blockBytes };
+    const kept = new KeptBlocks(disk, roomBytes);
+    await kept.keep([one], 1n, 0);
+    disk.fail('kept', 'EIO', 1);
+    await expect(kept.keep([two], 1n, 0)).rejects.toThrow('EIO');
+    kept.close();
+    await new KeptBlocks(disk, roomBytes).keep([two], 1n, 0);
+    disk.powerCut(() => 0);
+    expect(new KeptBlocks(disk, roomBytes).list().map(({ offset }) => offset)).toEqual([0, two.offset]);
   });
 });
 

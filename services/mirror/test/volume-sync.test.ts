@@ -17,6 +17,7 @@ import {
 
 const flush = { kind: 'flush' } as const;
 const quietMs = 150;
+const limitMs = 10_000;
 const later = (ms: number): Promise<'waits'> => new Promise((next) => setTimeout(() => next('waits'), ms));
 
 let anna: VolumeHost;
@@ -67,6 +68,52 @@ describe('in sync mode', () => {
     bert.mend();
     expect(await Promise.all([written, flushed])).toEqual([outcome.done, outcome.done]);
     expect(bert.contents().subarray(0, 512).equals(bytes)).toBe(true);
+  });
+
+  it('a target whose disk hangs while its line lives is waited for, and then gone on without, loudly', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 1_000 });
+    const go = bert.disk.stall('volume');
+    expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+    const flushed = submit(source, flush);
+    expect(await Promise.race([flushed, later(quietMs)])).toBe('waits');
+    expect(await Promise.race([flushed, later(limitMs)])).toBe(outcome.done);
+    expect(source.rows()[0]).toMatchObject({ state: 'waiting' });
+    expect(source.rows()[0]?.says).toMatch(/its disk may hang; writes go on without it/);
+    expect(anna.says.join()).toMatch(/bert is not in step: writes go on without it/);
+    // Nobody waits for it any more, and it catches up when its disk goes on.
+    expect(await submit(source, writeOf(8_192, randomBytes(512), true))).toBe(outcome.done);
+    expect(source.rows()[0]?.behindBytes).toBeGreaterThan(0);
+    go();
+    await inStep(anna, bert);
+    expect(bert.contents().equals(anna.contents())).toBe(true);
+  });
+
+  it('a target whose disk hangs is waited for until it goes on, where that is wanted, and status says so', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'block', targetLossMs: 500 });
+    const go = bert.disk.stall('volume');
+    const flushed = submit(source, writeOf(0, randomBytes(512), true));
+    await until('it is missed', () => source.rows()[0]?.state === 'waiting');
+    expect(source.rows()[0]?.says).toMatch(/its disk may hang; writes wait for it/);
+    expect(await Promise.race([flushed, later(quietMs)])).toBe('waits');
+    go();
+    expect(await flushed).toBe(outcome.done);
+    await inStep(anna, bert);
+  });
+
+  it('a disk that hangs at the mark that ends a resync is one, too', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 500 });
+    bert.cut();
+    await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+    // One more sync goes well: that with which the resync begins.
+    const go = bert.disk.stall('volume', 1);
+    bert.mend();
+    await until('it is back', () => source.rows()[0]?.state === 'resync');
+    const flushed = submit(source, writeOf(0, randomBytes(512), true));
+    expect(await Promise.race([flushed, later(limitMs)])).toBe(outcome.done);
+    expect(source.rows()[0]?.state).not.toBe('replicating');
+    go();
+    await inStep(anna, bert);
+    expect(bert.contents().equals(anna.contents())).toBe(true);
   });
 
   it('from the moment a first copy may count as in step nothing is answered without it', async () => {

@@ -3,7 +3,8 @@
  *
  *   M1  at most one role is open at a time; the next is opened when the one before is closed
  *   M2  a copy that was a target is opened before it is a source, at one epoch, and that is on disk before the first
- *       frame is sent. One that is not complete is opened only when that is forced
+ *       frame is sent. One that is not complete is opened only when that is forced, also where its mirror was taken away
+ *       meanwhile, or a person says that it is meant as it is
  *   M3  a source is closed when its grant ends, whether or not anybody says so
  *   M4  whatever can't be opened is tried again, ever more slowly, and says why
  *   M5  one change at a time; an order that comes meanwhile is looked at afterwards
@@ -66,6 +67,8 @@ export class Seat {
   #delayMs: number = retryMs.first;
   #says = '';
   #closing = false;
+  /** Why it is no source: its copy is not complete (M2). */
+  #incomplete = false;
   readonly #rootTimer: NodeJS.Timeout;
 
   constructor(order: MirrorOrder, ports: SeatPorts) {
@@ -139,7 +142,9 @@ export class Seat {
     return this.#turns.next(async () => {
       if (this.#now.kind !== 'closed') return failed(`${this.#order.mirror} was opened just now: try again`);
       const answered =
-        (await this.#ports.sides.confirm?.(this.#order)) ?? failed('it does not work here now');
+        this.#incomplete && this.#order.role.kind === 'source'
+          ? await this.#goOn()
+          : ((await this.#ports.sides.confirm?.(this.#order)) ?? failed('it does not work here now'));
       if (answered.kind === 'failed' && this.#says !== '')
         return { ...answered, says: `${answered.says}: ${this.#says}` };
       this.#look();
@@ -147,18 +152,34 @@ export class Seat {
     });
   }
 
-  /** `forget`: its order was taken away, so that a later one begins anew. */
+  /** M2. What is not complete is meant to be as it is. */
+  async #goOn(): Promise<Answered> {
+    const says = await this.#write({ kind: 'none' });
+    if (says !== null) return failed(says);
+    return { kind: 'done', says: `${this.#order.mirror} goes on with what is here, as it is` };
+  }
+
+  /** `forget`: its order was taken away, so that a later one begins anew; but a copy that is not complete stays one. */
   async close(forget: boolean): Promise<void> {
     this.#closing = true;
     clearInterval(this.#rootTimer);
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#turns.next(async () => {
+      const mayForget = forget && (await this.#isWhole());
       await this.#shut(forget ? 'over' : 'restart');
       if (!forget) return;
-      const says = [this.#ports.sides.release(this.#order), await this.#write({ kind: 'none' })];
+      const forgotten = mayForget ? await this.#write({ kind: 'none' }) : null;
+      const says = [this.#ports.sides.release(this.#order), forgotten];
       for (const why of says)
         if (why !== null && why !== '') this.#ports.says(`${this.#order.mirror}: ${why}`);
     });
+  }
+
+  /** False: it was a target, and its copy is not complete, or that is not known. */
+  async #isWhole(): Promise<boolean> {
+    const record = await this.#read();
+    if (typeof record === 'string' || record.kind !== 'target') return true;
+    return this.#now.kind === 'target' && this.#now.side.consistent;
   }
 
   #look(): void {
@@ -243,7 +264,11 @@ export class Seat {
     if (typeof record === 'string') return record;
     if (record.kind !== 'source' || record.epoch !== role.epoch) {
       const opened = await this.#open(role.epoch, false);
-      if (opened.kind === 'failed') return opened.says;
+      if (opened.kind === 'failed') {
+        if (!this.#incomplete) return opened.says;
+        await this.#shut();
+        return `${opened.says}. ${remedy(this.#order.mirror)}`;
+      }
     }
     const grantUntil = (): number | null =>
       this.#order.role.kind === 'source' ? this.#order.role.grantUntil : 0;
@@ -264,6 +289,7 @@ export class Seat {
 
   async #open(epoch: Epoch, forced: boolean): Promise<Answered> {
     const { mirror } = this.#order;
+    this.#incomplete = false;
     const record = await this.#read();
     if (typeof record === 'string') return failed(record);
     if (record.kind === 'source' && record.epoch === epoch) {
@@ -291,8 +317,8 @@ export class Seat {
     const now = this.#now;
     if (now.kind !== 'target') throw new Error('a copy that was opened as a target is not one');
     now.side.change(this.#order, null);
-    if (!now.side.consistent && !forced)
-      return failed(`the copy of ${this.#order.mirror} here is not complete`);
+    this.#incomplete = !now.side.consistent && !forced;
+    if (this.#incomplete) return failed(`the copy of ${this.#order.mirror} here is not complete`);
     const promoted = await now.side.promote(epoch);
     // M7: whoever asks again finds it opened anew.
     if (promoted.kind !== 'failed' || this.#lost() !== '') await this.#shut();
@@ -358,6 +384,10 @@ function fixedOf({ dataset, keepMaxBytes }: MirrorOrder): string {
 }
 
 const sizeOf = ({ dataset }: MirrorOrder): number => (dataset.kind === 'volume' ? dataset.sizeBytes : 0);
+
+const remedy = (mirror: string): string =>
+  `If another server has a complete copy, let that one take over. Only if this one is meant to be as it is: holdfast mirror ` +
+  `resync ${mirror} goes on with it, and every copy becomes like it`;
 
 function failed(says: string): Answered {
   return { kind: 'failed', as: 'failed', says };

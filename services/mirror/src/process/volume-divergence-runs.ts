@@ -4,13 +4,16 @@ import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:f
 import { join } from 'node:path';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
-import type { KeptBlocks, KeptRange } from '../volumes/divergence/kept-blocks.ts';
+import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
+import type { Damaged, KeptRange } from '../volumes/divergence/kept-log.ts';
 import type { OwnRange } from '../volumes/target/choice.ts';
 import type { DivergenceRun } from './divergence-runs.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are not listed at once; the answer says how many there are. */
 const rowsMax = 50_000;
+/** More of what is damaged is counted, not named. */
+const namedMax = 10;
 
 /** `self`: this member, which keeps them. `store`: null when it never kept any. `apart`: what was not kept aside yet. */
 export async function runBlocks(
@@ -24,7 +27,8 @@ export async function runBlocks(
   if (run.kind === 'list') {
     for (const range of [...all, ...apart].slice(0, rowsMax)) row(rowOf(range, self));
     const more = all.length + apart.length - rowsMax;
-    return done(more > 0 ? `there are ${more} more on ${self}` : '');
+    const says = [more > 0 ? `there are ${more} more on ${self}` : '', damagedSays(store, self)];
+    return done(says.filter((sentence) => sentence !== '').join('; '));
   }
   if (run.kind === 'discard' && run.path === '') {
     await store?.discard(null);
@@ -33,9 +37,13 @@ export async function runBlocks(
   if (!/^\d{1,15}$/.test(run.path))
     return { kind: 'failed', as: 'invalid', says: `${run.path} is no offset; the list has them` };
   const meant = all.filter(({ offset }) => offset === Number(run.path));
+  const lost = (store?.damaged ?? []).filter(({ range }) => range?.offset === Number(run.path));
   const unkept = apart.filter(({ offset }) => offset === Number(run.path));
   if (run.kind === 'show') for (const range of [...meant, ...unkept]) row(rowOf(range, self));
-  if (meant.length === 0 || store === null) {
+  if (lost.length > 0 && run.kind === 'discard') await store?.discardDamaged(lost);
+  else if (lost.length > 0 && meant.length === 0)
+    return { kind: 'failed', as: 'failed', says: `${self}: ${lost.map(nameOf).join(', ')} is damaged` };
+  if ((meant.length === 0 && lost.length === 0) || store === null) {
     if (unkept.length === 0)
       return { kind: 'failed', as: 'not-found', says: `${self} keeps nothing that begins at ${run.path}` };
     if (run.kind === 'show') return done('');
@@ -82,6 +90,19 @@ function writeAll(fd: number, contents: Buffer, at: number): void {
   for (let sent = 0; sent < contents.length;)
     sent += writeSync(fd, contents, sent, contents.length - sent, at + sent);
 }
+
+/** Empty: nothing is. */
+function damagedSays(store: KeptBlocks | null, self: string): string {
+  const all = store?.damaged ?? [];
+  if (all.length === 0) return '';
+  const more = all.length > namedMax ? `, and ${all.length - namedMax} more` : '';
+  return `damaged on ${self}, and not to be had back: ${all.slice(0, namedMax).map(nameOf).join(', ')}${more}`;
+}
+
+const nameOf = ({ at, bytes, range }: Damaged): string =>
+  range === null
+    ? `what lies in ${String(bytes)} bytes from ${String(at)} of the file of it`
+    : `${String(range.length)} bytes at ${String(range.offset)} of epoch ${range.epoch.toString()}`;
 
 const done = (says: string): Answered => ({ kind: 'done', says });
 

@@ -6,6 +6,8 @@
  *       and an owner does not open it until a person confirms that it is meant so
  *   H2  what a resync left unfinished is taken back before a source opens. Who takes over has done that when promoted, but a
  *       mirror that was taken away meanwhile and comes back was not
+ *   H3  a device that is smaller than the volume is meant to be by now is opened with the size that the volume had on it (ground.ts,
+ *       G4): it goes on as it would have without a restart
  */
 
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
@@ -52,6 +54,8 @@ export interface VolumePlace {
   readonly lost: string;
   /** Why nothing is believed of what was known; empty: it is the store that it was. */
   readonly stranger: string;
+  /** H3. What to tell; empty: it is as large as it is meant to be. */
+  readonly small: string;
 }
 
 /** Of the file system of the records, unless it is said how much. */
@@ -70,13 +74,19 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
     try {
       const disk = new FolderDisk(folder);
       const ground = await VolumeGround.open(disk, store, sizeBytes, granularityBytes);
+      const small = ground.sizeBytes < sizeBytes ? tooSmall(order.dataset, store.sizeBytes) : '';
+      if (!store.has(ground.sizeBytes)) {
+        ground.close();
+        store.close();
+        return { kind: 'failed', says: tooSmall(order.dataset, store.sizeBytes) };
+      }
       const { likeness } = ground.record;
       const why = likeness === null ? '' : strangerSays(likeness, store, store.name);
       const stranger = why === '' ? '' : `${path} is not what was mirrored: ${why}`;
       const snapshots = ImageSnapshot.of(store, path);
       if (stranger === '') await noteLikeness(ground, store);
       const lost = stranger === '' ? await settleWayBack(ground, snapshots) : '';
-      return { kind: 'open', side: { store, snapshots, disk, ground, lost, stranger } };
+      return { kind: 'open', side: { store, snapshots, disk, ground, lost, stranger, small } };
     } catch (error) {
       store.close();
       throw error;
@@ -89,7 +99,7 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
 /** H1. */
 export async function openTargetPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<VolumePlace>> {
   const place = await openPlace(home, order);
-  if (place.kind === 'open' && place.side.stranger !== '') await beginAnew(place.side, order);
+  if (place.kind === 'open' && place.side.stranger !== '') await beginAnew(place.side);
   return place;
 }
 
@@ -102,7 +112,7 @@ export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promis
   try {
     if (stranger === '')
       return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
-    await beginAnew(place.side, order);
+    await beginAnew(place.side);
     return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.path} on ${self} as it is` };
   } finally {
     ground.close();
@@ -110,8 +120,8 @@ export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promis
   }
 }
 
-function beginAnew({ ground, store }: VolumePlace, { dataset }: VolumeOrder): Promise<void> {
-  return ground.forgetWhatWas(likenessOf(store, dataset.sizeBytes, store.name));
+function beginAnew({ ground, store }: VolumePlace): Promise<void> {
+  return ground.forgetWhatWas(likenessOf(store, ground.sizeBytes, store.name));
 }
 
 /** Of the store as it is now. Costs a sync when it has changed. */
@@ -174,6 +184,7 @@ export async function openSource(
       wakeExport: () => exporting.wake(),
       says,
     });
+    made.setSize(order.dataset.sizeBytes); // H3
     return await VolumeSourceSide.open(order.mirror, role.epoch, made, {
       ...{ lines, exporting, kept, says },
       file: store.shared,
@@ -209,7 +220,8 @@ export function notSource(self: string, mirror: string): Answered {
 }
 
 /** A sentence when it can't be used. `known`: there was a volume here, so that one that is missing is a disk that is missing. */
-function openStore({ path, sizeBytes }: VolumeDataset, known: boolean): FileStore | string {
+function openStore(dataset: VolumeDataset, known: boolean): FileStore | string {
+  const { path, sizeBytes } = dataset;
   const isDevice = path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
   const make = !isDevice && !known;
   if (make) mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
@@ -219,10 +231,14 @@ function openStore({ path, sizeBytes }: VolumeDataset, known: boolean): FileStor
     store.resize(sizeBytes);
     return store;
   }
+  if (known) return store; // H3
   const has = store.sizeBytes;
   store.close();
-  return `${path} has ${has} bytes, and the volume ${sizeBytes}; make the device larger, or write a smaller size`;
+  return tooSmall(dataset, has);
 }
+
+const tooSmall = ({ path, sizeBytes }: VolumeDataset, has: number): string =>
+  `${path} has ${has} bytes, and the volume is to have ${sizeBytes}; make the device larger, or write a smaller size`;
 
 function refusal(stranger: string, mirror: string): string {
   return (

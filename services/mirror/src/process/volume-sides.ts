@@ -36,9 +36,10 @@ export function volumeSides(
   const target: Sides<VolumeDataset>['target'] = async (order, role) => {
     const place = await openTargetPlace(home, order);
     if (place.kind === 'failed') return place;
-    const { disk, ground, store, lost, stranger } = place.side;
+    const { disk, ground, store, lost, stranger, small } = place.side;
     if (stranger !== '') says(`${order.mirror}: ${stranger}; everything is compared`);
     if (lost !== '') says(`${order.mirror}: ${lost}`);
+    if (small !== '') says(`${order.mirror}: ${small}`);
     let blocks: KeptBlocks | null = null;
     try {
       blocks = new KeptBlocks(disk, roomFor(home, order));
@@ -53,7 +54,7 @@ export function volumeSides(
   };
 
   const targetOn = (
-    { store, snapshots, disk, ground, lost, stranger }: VolumePlace,
+    { store, snapshots, disk, ground, lost, stranger, small }: VolumePlace,
     blocks: KeptBlocks,
     order: VolumeOrder,
     role: TargetRole | null,
@@ -71,18 +72,19 @@ export function volumeSides(
       kept: blocks,
       ordered: () => ordered,
       undoBytesMax: roomBytes,
-      warning: stranger === '' ? lost : stranger,
-      gone: () =>
-        store.isAt(order.dataset.path)
-          ? ''
-          : `${order.dataset.path} is not what was opened any more: it was replaced`,
+      warning: [stranger === '' ? lost : stranger, small].filter((text) => text !== '').join('; '),
+      gone: () => {
+        const { path: at, sizeBytes } = order.dataset;
+        if (!store.isAt(at)) return `${at} is not what was opened any more: it was replaced`;
+        return small !== '' && store.has(sizeBytes) ? `${at} has become larger` : '';
+      },
       noteLikeness: () => noteLikeness(ground, store),
       nowMs: Date.now,
       says,
     });
-    const { mirror, dataset } = order;
+    const { mirror } = order;
     const offHost = new OffHost({
-      ...{ mirror, self, store, sizeBytes: dataset.sizeBytes, disk },
+      ...{ mirror, self, store, sizeBytes: ground.sizeBytes, disk },
       overlayBytesMax: () => roomBytes,
       ...{ socketPath: offHostSocketOf(path, mirror), atRest: () => made.atRest(), says },
     });

@@ -5,6 +5,8 @@
  *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap
  *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
  *   G3  records of another store than the one that is there are never believed (store/likeness.ts): forgetWhatWas()
+ *   G4  a store that is smaller than the volume is meant to be by now has the size that the volume had here before: it grows when
+ *       the store does
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
@@ -53,6 +55,8 @@ export interface VolumeRecord {
   readonly failures: number;
   /** What the volume is recognised by; null: nobody looked yet. */
   readonly likeness: Likeness | null;
+  /** Of the volume, when it was opened here last; null: not known. */
+  readonly sizeBytes: number | null;
 }
 
 /** Where it is, there was a volume. */
@@ -77,6 +81,7 @@ const schema = z.strictObject({
   suspect: z.boolean().default(false),
   failures: z.number().default(0),
   likeness: likenessShape.nullable().default(null),
+  sizeBytes: z.number().nullable().default(null),
 });
 
 const blank: VolumeRecord = {
@@ -90,6 +95,7 @@ const blank: VolumeRecord = {
   suspect: false,
   failures: 0,
   likeness: null,
+  sizeBytes: null,
 };
 
 export class VolumeGround {
@@ -103,20 +109,24 @@ export class VolumeGround {
   #record: VolumeRecord = blank;
   #turn: Promise<void> = Promise.resolve();
 
-  private constructor(disk: Disk, sizeBytes: number, chunkBytes: number, heat: Heat) {
+  private constructor(disk: Disk, volume: Store, wantedBytes: number, chunkBytes: number, heat: Heat) {
     this.disk = disk;
-    this.#sizeBytes = sizeBytes;
     this.chunkBytes = chunkBytes;
     this.#store = disk.open(groundRecord);
     this.#slots = new Slots(this.#store, recordBytes);
     const bytes = this.#slots.read();
     if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
+    const sizeBytes = volume.sizeBytes >= wantedBytes ? wantedBytes : (this.#record.sizeBytes ?? wantedBytes); // G4
+    this.#sizeBytes = sizeBytes;
     this.hot = HotExtents.open(disk, sizeBytes, heat);
     for (const peer of this.#record.peers)
       this.#peers.set(peer, new PeerBitmap(disk, peer, sizeBytes, chunkBytes));
   }
 
-  /** Throws what the disk says. `volume`: what a former life wrote to it may be in the system's cache only. */
+  /**
+   * Throws what the disk says. `volume`: what a former life wrote to it may be in the system's cache only. `sizeBytes`: as it is
+   * meant to be (G4).
+   */
   static async open(
     disk: Disk,
     volume: Store,
@@ -124,9 +134,10 @@ export class VolumeGround {
     chunkBytes: number,
     heat: Heat = usualHeat,
   ): Promise<VolumeGround> {
-    const ground = new VolumeGround(disk, sizeBytes, chunkBytes, heat);
+    const ground = new VolumeGround(disk, volume, sizeBytes, chunkBytes, heat);
     try {
       await ground.#fold(volume);
+      if (ground.record.sizeBytes !== ground.sizeBytes) await ground.save({ sizeBytes: ground.sizeBytes });
     } catch (error) {
       ground.close();
       throw error;
@@ -204,7 +215,7 @@ export class VolumeGround {
     const peers = [...this.#peers.keys()];
     await this.save({
       ...{ history: [], consistent: false, ownEpoch: null, choice: null, peers: [], undoTo: null },
-      ...{ suspect: false, failures: 0, likeness },
+      ...{ suspect: false, failures: 0, likeness, sizeBytes: this.#sizeBytes },
     });
     for (const peer of this.#peers.values()) peer.close();
     this.#peers.clear();
@@ -216,6 +227,7 @@ export class VolumeGround {
     this.#sizeBytes = Math.max(this.#sizeBytes, sizeBytes);
     this.hot.grow(sizeBytes);
     await Promise.all([...this.#peers.values()].map((peer) => peer.grow(sizeBytes)));
+    await this.save({ sizeBytes: this.#sizeBytes });
   }
 
   /** Chunks of a range: the first and the last. */

@@ -1,32 +1,30 @@
 /**
- * What a former owner wrote and nobody had, before the source's blocks go over it: a log of ranges with their contents.
+ * What a former owner wrote and nobody had, before the source's blocks go over it: a log of ranges with their contents
+ * (kept-log.ts).
  *
- *   entry     magic u32, flags u8 (1 zeros, 2 discarded), 3 spare, offset u48, length u48, epoch u64, time u48, 2 spare,
- *             checksum u64, contents unless zeros
- *
- *   K1  keep() resolves when everything is durable
+ *   K1  keep() resolves when everything is durable. When that failed nothing of it is there: what is read back might not be on
+ *       the disk, and would not be kept again
  *   K2  the contents together stay below `maxBytes`; whoever adds asks `fits` first
  *   K3  nothing goes except by discard(), which a person calls: neither what is added meanwhile, nor what lies behind what
- *       goes. An entry without its contents would end the log, so it is marked durably before they go
+ *       goes. An entry without its contents would seem damaged, so it is marked durably before they go
+ *   K4  what is damaged is named, and hides nothing else
  */
 
-import { xxh3 } from '@node-rs/xxhash';
 import type { Epoch } from '@holdfast/core';
+import { errorCode } from '@holdfast/wire/directory';
 import type { Disk, Store } from '../store/store.ts';
+import {
+  discardDamaged,
+  entryOf,
+  headerBytes,
+  markDiscarded,
+  readKept,
+  type Damaged,
+  type KeptEntry,
+  type KeptRange,
+} from './kept-log.ts';
 
 const name = 'kept';
-const magic = 0x48664b70;
-const headerBytes = 48;
-const checksumAt = 40;
-const entryBytesMax = 1_048_576;
-const flags = { zeros: 1, discarded: 2 } as const;
-
-export interface KeptRange {
-  readonly offset: number;
-  readonly length: number;
-  readonly epoch: Epoch;
-  readonly modifiedMs: number;
-}
 
 export interface KeptContents {
   readonly offset: number;
@@ -35,16 +33,12 @@ export interface KeptContents {
   readonly contents: Buffer | null;
 }
 
-interface Entry extends KeptRange {
-  readonly at: number;
-  readonly stored: number;
-}
-
 export class KeptBlocks {
   /** May be changed at any time. */
   maxBytes: number;
   readonly #disk: Disk;
-  #entries: Entry[] = [];
+  #entries: readonly KeptEntry[] = [];
+  #damaged: readonly Damaged[] = [];
   /** What list() says, until that changes. */
   #listed: readonly KeptRange[] | null = null;
   #store: Store | null = null;
@@ -57,7 +51,8 @@ export class KeptBlocks {
     this.maxBytes = maxBytes;
     if (!disk.exists(name)) return;
     try {
-      this.#read(this.#open());
+      const { entries, damaged, end } = readKept(this.#open());
+      [this.#entries, this.#damaged, this.#end] = [entries, damaged, end];
     } catch (error) {
       this.close();
       throw error;
@@ -68,9 +63,14 @@ export class KeptBlocks {
     return this.list().reduce((sum, { length }) => sum + length, 0);
   }
 
-  /** Of list(). */
+  /** Of list(), and of what is damaged. */
   get count(): number {
-    return this.list().length;
+    return this.list().length + this.#damaged.length;
+  }
+
+  /** K4. */
+  get damaged(): readonly Damaged[] {
+    return this.#damaged;
   }
 
   /** K2. */
@@ -79,21 +79,27 @@ export class KeptBlocks {
   }
 
   /** K1. A range that is kept of this epoch already is not kept again: what was first is what existed only here. */
-  async keep(contents: Iterable<KeptContents>, epoch: Epoch, nowMs: number): Promise<void> {
+  async keep(pieces: Iterable<KeptContents>, epoch: Epoch, nowMs: number): Promise<void> {
+    const store = this.#open();
+    const before = this.#end;
     this.#adding += 1;
     try {
-      const store = this.#open();
-      const added: Entry[] = [];
-      for (const one of contents) {
-        if (
-          this.#entries.some((e) => e.epoch === epoch && e.offset === one.offset && e.length === one.length)
-        )
+      // What was being written when a former life ended.
+      if (store.sizeBytes > before) store.resize(before);
+      this.#damaged = this.#damaged.filter(({ at }) => at < before);
+      const added: KeptEntry[] = [];
+      for (const { offset, length, contents } of pieces) {
+        const range = { offset, length, epoch, modifiedMs: nowMs };
+        if (this.#entries.some((e) => e.epoch === epoch && e.offset === offset && e.length === length))
           continue;
-        added.push(this.#append(store, one, epoch, nowMs));
+        added.push(this.#append(store, range, contents));
       }
       await store.sync();
-      this.#entries.push(...added);
+      this.#entries = [...this.#entries, ...added];
       this.#listed = null;
+    } catch (error) {
+      this.#takeBack(store, before);
+      throw error;
     } finally {
       this.#adding -= 1;
     }
@@ -131,21 +137,29 @@ export class KeptBlocks {
   /** K3. Null: everything. Durable when it resolves. */
   async discard(range: KeptRange | null): Promise<void> {
     const gone = range === null ? this.#entries : this.#of(range);
+    await this.#discard(gone, range === null ? this.#damaged : []);
+  }
+
+  /** K3, K4. */
+  discardDamaged(gone: readonly Damaged[]): Promise<void> {
+    return this.#discard([], gone);
+  }
+
+  async #discard(gone: readonly KeptEntry[], lost: readonly Damaged[]): Promise<void> {
     this.#entries = this.#entries.filter((entry) => !gone.includes(entry));
+    this.#damaged = this.#damaged.filter((one) => !lost.includes(one));
     this.#listed = null;
-    if (this.#entries.length === 0 && this.#adding === 0) {
+    if (this.count === 0 && this.#adding === 0) {
       this.close();
       this.#disk.remove(name);
       this.#end = 0;
       return;
     }
     const store = this.#open();
-    for (const { at } of gone) {
-      const header = Buffer.alloc(headerBytes);
-      store.read(header, at);
-      header[4] = (header[4] ?? 0) | flags.discarded;
-      store.write(header, at);
-    }
+    for (const entry of gone) markDiscarded(store, entry);
+    for (const one of lost) if (one.at < this.#end) discardDamaged(store, one);
+    // With nothing behind it.
+    if (this.#adding === 0 && store.sizeBytes > this.#end) store.resize(this.#end);
     await store.sync(); // K3
     if (this.#store !== store) return; // Everything was discarded meanwhile.
     for (const { at, stored } of gone) if (stored > 0) store.zero(at + headerBytes, stored, true);
@@ -157,7 +171,7 @@ export class KeptBlocks {
     this.#store = null;
   }
 
-  #of({ offset, length, epoch }: KeptRange): Entry[] {
+  #of({ offset, length, epoch }: KeptRange): KeptEntry[] {
     return this.#entries.filter(
       (entry) => entry.epoch === epoch && entry.offset >= offset && entry.offset < offset + length,
     );
@@ -168,51 +182,23 @@ export class KeptBlocks {
     return this.#store;
   }
 
-  #append(store: Store, { offset, length, contents }: KeptContents, epoch: Epoch, nowMs: number): Entry {
-    const bytes = contents ?? Buffer.alloc(0);
-    const header = Buffer.alloc(headerBytes);
-    header.writeUInt32BE(magic, 0);
-    header[4] = contents === null ? flags.zeros : 0;
-    header.writeUIntBE(offset, 8, 6);
-    header.writeUIntBE(length, 14, 6);
-    header.writeBigUInt64BE(epoch, 20);
-    header.writeUIntBE(nowMs, 28, 6);
-    header.writeBigUInt64BE(checksumOf(header, bytes), checksumAt);
+  #append(store: Store, range: KeptRange, contents: Buffer | null): KeptEntry {
+    const bytes = entryOf(range, contents);
     const at = this.#end;
-    store.write(header, at);
-    store.write(bytes, at + headerBytes);
-    this.#end += headerBytes + bytes.length;
-    return { offset, length, epoch, modifiedMs: nowMs, at, stored: bytes.length };
+    store.write(bytes, at);
+    this.#end += bytes.length;
+    return { ...range, at, stored: bytes.length - headerBytes };
   }
 
-  /** Up to the first entry that is not whole: nobody was told that it is kept. */
-  #read(store: Store): void {
-    const header = Buffer.alloc(headerBytes);
-    while (this.#end + headerBytes <= store.sizeBytes) {
-      store.read(header, this.#end);
-      const length = header.readUIntBE(14, 6);
-      const bits = header.readUInt8(4);
-      const stored = (bits & flags.zeros) !== 0 ? 0 : length;
-      if (header.readUInt32BE(0) !== magic || length > entryBytesMax) return;
-      if (this.#end + headerBytes + stored > store.sizeBytes) return;
-      const discarded = (bits & flags.discarded) !== 0;
-      const contents = Buffer.alloc(stored);
-      store.read(contents, this.#end + headerBytes);
-      if (!discarded && header.readBigUInt64BE(checksumAt) !== checksumOf(header, contents)) return;
-      if (!discarded)
-        this.#entries.push({
-          offset: header.readUIntBE(8, 6),
-          length,
-          epoch: header.readBigUInt64BE(20),
-          modifiedMs: header.readUIntBE(28, 6),
-          at: this.#end,
-          stored,
-        });
-      this.#end += headerBytes + stored;
+  /** K1. Beside others that are being added it stays, and is kept twice at worst. */
+  #takeBack(store: Store, end: number): void {
+    if (this.#adding > 1) return;
+    this.#end = end;
+    try {
+      store.resize(end);
+    } catch (error) {
+      // The disk takes nothing any more, and said so already.
+      if (errorCode(error) === '') throw error;
     }
   }
-}
-
-function checksumOf(header: Buffer, contents: Buffer): bigint {
-  return xxh3.xxh64(contents, xxh3.xxh64(header.subarray(0, checksumAt)));
 }

@@ -9,6 +9,7 @@
  *   E3  local writes have the order of their records
  *   E4  what can't be done now waits, in order, and is looked at again whenever the source says something; what waits is
  *       bounded by what clients may have pending (nbd/session.ts, N2)
+ *   E5  whoever waits behind others has asked for its extents, too: they are made hot together
  */
 
 import { copyShared } from '../../os/shared-copy.ts';
@@ -68,6 +69,8 @@ export class ExportedVolume implements Volume {
   #waiting: Waiting[] = [];
   #looking = false;
   #news = 0;
+  /** The last word of the source on what is hot, after which everybody who waits has asked. */
+  #warmed = 0;
 
   constructor(ports: ExportedPorts) {
     this.#ports = ports;
@@ -117,6 +120,7 @@ export class ExportedVolume implements Volume {
     this.#tickets.take();
     while (this.#waiting[0] !== undefined && this.#goesOn(this.#waiting[0])) this.#waiting.shift();
     if (this.#waiting.length === 0) this.#shared.store(word.exportWaits, 0);
+    else this.#askAgain();
     this.#looking = false;
   }
 
@@ -152,10 +156,30 @@ export class ExportedVolume implements Volume {
 
   #wait(waiting: Waiting): void {
     this.#waiting.push(waiting);
-    if (this.#waiting.length > 1) return;
+    if (this.#waiting.length > 1) {
+      this.#askAhead(waiting);
+      return;
+    }
     this.#shared.store(word.exportWaits, 1);
     // What it waits for may have come just before that.
     this.look();
+  }
+
+  /** E5, after each word of the source on what is hot: some may be cold still, or again. */
+  #askAgain(): void {
+    const warmed = this.#shared.load(word.warmed);
+    if (warmed === this.#warmed) return;
+    this.#warmed = warmed;
+    for (const waiting of this.#waiting.slice(1)) this.#askAhead(waiting);
+  }
+
+  /** E5. Not for a large one, which goes in pieces. */
+  #askAhead({ change }: Waiting): void {
+    if (change === null || change.length > this.#writeBytesMax) return;
+    const { offset, length } = change;
+    this.#section((bits) => {
+      if (bits === 0 && !this.#isHot(offset, length)) this.#warm(change, offset, length);
+    });
   }
 
   #goesOn({ change, done }: Waiting): boolean {

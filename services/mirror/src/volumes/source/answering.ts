@@ -3,7 +3,7 @@
  *
  *   W1  async: nobody. sync: every target in step has received a write, and has a flush durable
  *   W2  sync, and a target was lost: writes wait for it for `targetLossMs`, and then go on (continue) or go on waiting (block),
- *       which is said
+ *       which is said. The time begins with the oldest that it did not answer, whether its line ended or its disk hangs
  *   W3  whom a person paused, or who never had a complete copy that somebody could go on with, is not lost; and nobody ever waits for
  *       a copy elsewhere, with which nobody takes over
  *   W4  from the moment the mark that ends its resync is under way, nothing is answered that a target lacks: it may call itself
@@ -60,6 +60,11 @@ export class Answering {
 
   get isSync(): boolean {
     return this.#terms.mode === 'sync';
+  }
+
+  /** After so long without an answer a target is lost (W2). Infinity: nobody waits. */
+  get lossMs(): number {
+    return this.isSync ? this.#terms.targetLossMs : Infinity;
   }
 
   /** In mode sync also while no target is in step: one that comes into step has everything that was answered before. */

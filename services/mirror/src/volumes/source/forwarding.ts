@@ -55,6 +55,16 @@ export class Forwarding {
     return this.#outstanding.oldestMs;
   }
 
+  /** When the oldest was sent that is not durable there; null: everything is. */
+  get undurableMs(): number | null {
+    return this.#outstanding.undurableMs;
+  }
+
+  /** When the oldest was sent that somebody may wait for; null: nothing. */
+  get unansweredMs(): number | null {
+    return this.#outstanding.unansweredMs;
+  }
+
   /** The last write that the target has received, and the last that it has durable. */
   get received(): number {
     return this.#received;
@@ -81,7 +91,7 @@ export class Forwarding {
 
   /** Durable there, before anything that comes later is applied. Not again while the last frame says so. */
   barrier(): void {
-    if (this.#batch.empty && (this.#barrier === this.#number || !this.#outstanding.undurable)) return;
+    if (this.#batch.empty && (this.#barrier === this.#number || this.undurableMs === null)) return;
     this.flush({ barrier: true });
   }
 
@@ -143,7 +153,8 @@ export class Forwarding {
     this.#number += 1;
     if (flags.barrier) this.#barrier = this.#number;
     this.#sentBytes += bytes;
-    this.#outstanding.sent(this.#number, sequence, bytes, performance.now(), last);
+    const { barrier } = flags;
+    this.#outstanding.sent({ number: this.#number, sequence, bytes, atMs: performance.now(), barrier }, last);
     this.#connection.send({
       kind: 'volume-writes',
       number: this.#number,

@@ -18,6 +18,8 @@ export interface LinePorts {
   readonly still: <T>(work: () => T) => T;
   /** Somebody waits for the targets with every write. */
   readonly urgent: () => boolean;
+  /** After so long without an answer a target is lost for whoever waits. Infinity: nobody does. */
+  readonly lossMs: () => number;
   /** Something arrived, or nothing more will: whoever waits looks again. */
   readonly progressed: () => void;
   readonly says: (sentence: string) => void;

@@ -11,12 +11,20 @@ interface Sent {
   readonly atMs: number;
 }
 
+interface Undurable {
+  readonly number: number;
+  readonly sequence: number;
+  readonly atMs: number;
+  /** Somebody waits until it is durable. */
+  readonly barrier: boolean;
+}
+
 export class Outstanding {
   #open = new Set<number>();
   #closed: { readonly number: number; readonly chunks: ReadonlySet<number> }[] = [];
   #unreceived: Sent[] = [];
   #firstUnreceived = 0;
-  #undurable: { readonly number: number; readonly sequence: number }[] = [];
+  #undurable: Undurable[] = [];
   #firstUndurable = 0;
   #bytes = 0;
 
@@ -25,9 +33,18 @@ export class Outstanding {
     return this.#bytes;
   }
 
-  /** Frames that are not durable there. */
-  get undurable(): boolean {
-    return this.#firstUndurable < this.#undurable.length;
+  /** When the oldest frame was sent that is not durable there; null: all are. */
+  get undurableMs(): number | null {
+    return this.#undurable[this.#firstUndurable]?.atMs ?? null;
+  }
+
+  /** When the oldest of what somebody may wait for was sent: a frame that was not received, or a barrier that is not durable. */
+  get unansweredMs(): number | null {
+    for (let at = this.#firstUndurable; at < this.#undurable.length; at += 1) {
+      const one = this.#undurable[at];
+      if (one?.barrier === true) return Math.min(one.atMs, this.oldestMs ?? Infinity);
+    }
+    return this.oldestMs;
   }
 
   /** When the oldest frame was sent that the target has not received; null: there is none. */
@@ -40,9 +57,9 @@ export class Outstanding {
   }
 
   /** `all`: the chunks that were added so far are in this frame or before it; otherwise the next ones carry some of them. */
-  sent(number: number, sequence: number, bytes: number, atMs: number, all: boolean): void {
+  sent({ number, sequence, bytes, atMs, barrier }: Sent & Undurable, all: boolean): void {
     this.#unreceived.push({ number, sequence, bytes, atMs });
-    this.#undurable.push({ number, sequence });
+    this.#undurable.push({ number, sequence, atMs, barrier });
     this.#bytes += bytes;
     if (!all || this.#open.size === 0) return;
     this.#closed.push({ number, chunks: this.#open });

@@ -7,11 +7,13 @@
  *   L3  what is under way is bounded, and nobody is slowed by it: a target that has more than `hardBytes` under way, or more than
  *       `softBytes` for longer than `congestedMs`, falls back to the bitmap
  *   L4  what the store holds after a write that failed nobody knows: a target in step is not, until that is compared
- *   L5  it catches up by itself when everything that was under way has arrived and the service leaves it room (catching-up.ts)
+ *   L5  it catches up by itself when everything that was under way is durable there and the service leaves it room (catching-up.ts)
+ *   L6  one that is there and does not answer is lost after `targetLossMs`, and falls back to the bitmap: its disk hangs, and its line
+ *       would never end
  */
 
 import { randomBytes } from 'node:crypto';
-import type { MirrorRow, MirrorState } from '@holdfast/core';
+import type { MirrorRow } from '@holdfast/core';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { BeatFacts, Connection, Frame } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
@@ -22,10 +24,12 @@ import { CatchingUp } from './catching-up.ts';
 import { Comparing } from './comparing.ts';
 import { Forwarding } from './forwarding.ts';
 import { greet } from './greeting.ts';
+import { stateOf, type Phase } from './line-phase.ts';
 import type { LinePorts } from './line-ports.ts';
 import { pause } from './pause.ts';
 import { Rate } from './rate.ts';
 import { Resyncing } from './resyncing.ts';
+import { Silence } from './silence.ts';
 import { verify, type Comparison, type Verification } from './verifying.ts';
 
 const softBytes = 33_554_432;
@@ -33,18 +37,6 @@ const hardBytes = 67_108_864;
 const congestedMs = 500;
 const lookMs = 100;
 const queuePieces = 8;
-
-type Phase =
-  | { readonly kind: 'apart' }
-  | { readonly kind: 'joining' }
-  | {
-      readonly kind: 'resync';
-      readonly resyncing: Resyncing;
-      readonly totalBytes: number;
-      mark: number | null;
-    }
-  | { readonly kind: 'in-step'; readonly sinceMs: number }
-  | { readonly kind: 'waiting' };
 
 export class VolumeLine {
   readonly member: string;
@@ -61,6 +53,7 @@ export class VolumeLine {
   /** It said in this life how its copy stands. */
   #met = false;
   #congestedSinceMs: number | null = null;
+  readonly #silence = new Silence();
   readonly #catchingUp = new CatchingUp(performance.now());
   /** Since when it is not in step; null: it is. */
   #apartSinceMs: number | null = performance.now();
@@ -210,7 +203,7 @@ export class VolumeLine {
     const resync = phase.kind === 'resync';
     return {
       target: this.member,
-      state: this.#state(),
+      state: stateOf(phase, this.#target.paused !== null, this.#first && !this.#consistent),
       consistent: this.#consistent,
       behindBytes,
       behindMs: behindBytes > 0 && oldestMs !== null ? Math.max(0, Math.round(nowMs - oldestMs)) : 0,
@@ -229,21 +222,6 @@ export class VolumeLine {
     this.hangUp(says);
     await this.#running;
     this.#ports.progressed();
-  }
-
-  #state(): MirrorState {
-    if (this.#target.paused !== null) return 'paused';
-    switch (this.#phase.kind) {
-      case 'apart':
-      case 'joining':
-        return 'disconnected';
-      case 'resync':
-        return this.#first && !this.#consistent ? 'initial-copy' : 'resync';
-      case 'in-step':
-        return 'replicating';
-      case 'waiting':
-        return 'waiting';
-    }
   }
 
   /** In a resync what is dirty anyway need not travel twice. */
@@ -381,7 +359,8 @@ export class VolumeLine {
     this.#ports.catchUp();
     if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing || this.#forwarding === null)
       return;
-    this.#phase.mark = this.#forwarding.markInStep(this.#ports.sequence());
+    const number = this.#forwarding.markInStep(this.#ports.sequence());
+    this.#phase.mark = { number, atMs: performance.now() };
   }
 
   /** Empty, or why the connection can't go on. */
@@ -401,7 +380,7 @@ export class VolumeLine {
       this.#catchingUp.drained(performance.now());
     if (this.#phase.kind === 'resync') {
       const { mark, resyncing } = this.#phase;
-      if (mark !== null && ack.durable >= mark) this.#nowInStep();
+      if (mark !== null && ack.durable >= mark.number) this.#nowInStep();
       else resyncing.pump();
     }
     this.#ports.progressed();
@@ -427,12 +406,25 @@ export class VolumeLine {
     this.#rate.look(this.#forwarding?.sentBytes ?? 0, nowMs);
     this.#catchingUp.look(nowMs);
     if (this.#phase.kind === 'waiting') {
-      const due = this.#underWayBytes === 0 && this.#catchingUp.isDue(nowMs); // L5
+      const due = this.#forwarding?.undurableMs === null && this.#catchingUp.isDue(nowMs); // L5
       if (due && this.#connection !== null) this.#resyncNow();
     } else if (this.#phase.kind === 'in-step') {
       this.#catchingUp.inStepSince(this.#phase.sinceMs, nowMs);
       this.#judge(nowMs);
-    } else if (this.#phase.kind === 'resync') this.#phase.resyncing.pump();
+      this.#listen(0, nowMs);
+    } else if (this.#phase.kind === 'resync') {
+      this.#phase.resyncing.pump();
+      if (this.#phase.mark !== null) this.#listen(this.#phase.mark.atMs, nowMs);
+    }
+  }
+
+  /** L6. */
+  #listen(fromMs: number, nowMs: number): void {
+    if (this.#forwarding === null) return;
+    const lossMs = this.elsewhere ? Infinity : this.#ports.lossMs();
+    const sinceMs = this.#silence.look(this.#forwarding, fromMs, nowMs, lossMs);
+    if (sinceMs !== null)
+      this.#fall('it is there, and does not answer what it is sent: its disk may hang', sinceMs);
   }
 
   /** L3. */
@@ -447,12 +439,12 @@ export class VolumeLine {
   }
 
   /** To the bitmap, on the same connection. */
-  #fall(says: string): void {
+  #fall(says: string, sinceMs = performance.now()): void {
     if (this.#phase.kind !== 'in-step' && this.#phase.kind !== 'resync') return;
     this.#fold();
     this.#phase = { kind: 'waiting' };
     this.#waitingSays = says;
-    this.#apartSinceMs ??= performance.now();
+    this.#apartSinceMs ??= sinceMs;
     this.#catchingUp.fell(this.#underWayBytes, performance.now());
     this.#ports.says(`${this.member} is behind: ${says}`);
     this.#ports.progressed();
@@ -468,10 +460,10 @@ export class VolumeLine {
   #apart(): void {
     this.#fold();
     const was = this.#phase.kind;
+    this.#apartSinceMs ??= this.#forwarding?.unansweredMs ?? performance.now();
     this.#connection = null;
     this.#forwarding = null;
     this.#phase = { kind: 'apart' };
-    this.#apartSinceMs ??= performance.now();
     if (was === 'in-step') this.#ports.says(`${this.member} is out of step: ${this.#says}`);
     this.#ports.progressed();
   }

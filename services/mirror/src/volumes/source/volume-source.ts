@@ -324,6 +324,7 @@ export class VolumeSource {
       catchUp: () => this.#intake.catchUp(),
       still: (work) => this.#intake.still(work),
       urgent: () => this.#answering.isSync,
+      lossMs: () => this.#answering.lossMs,
       progressed: () => this.#release(),
       says: this.#options.says,
     });

@@ -116,6 +116,12 @@ export class FileStore implements Store {
     return this.#sizeBytes;
   }
 
+  /** Whether it has so many bytes by now: a device may have become larger while it is open. */
+  has(sizeBytes: number): boolean {
+    if (this.#device) this.#sizeBytes = checked(libc.lseek(this.#fd, 0, seekEnd), 'lseek', null);
+    return this.#sizeBytes >= sizeBytes;
+  }
+
   read(into: Uint8Array, offset: number): void {
     let done = 0;
     while (done < into.length) {
@@ -179,8 +185,7 @@ export class FileStore implements Store {
 
   resize(sizeBytes: number): void {
     if (this.#device) {
-      this.#sizeBytes = checked(libc.lseek(this.#fd, 0, seekEnd), 'lseek', null);
-      if (sizeBytes > this.#sizeBytes) throw new OsError('ENOSPC', 'a device of this size', null);
+      if (!this.has(sizeBytes)) throw new OsError('ENOSPC', 'a device of this size', null);
       return;
     }
     ftruncateSync(this.#fd, sizeBytes);

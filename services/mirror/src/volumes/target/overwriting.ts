@@ -216,6 +216,6 @@ export class Overwriting {
 
   #resume(name: LogName): UndoLog {
     const { ground, store } = this.#ports;
-    return UndoLog.resume(ground.disk, name, store, ground.sizeBytes);
+    return UndoLog.resume(ground.disk, name, store, ground.sizeBytes, ground.record.failures > 0);
   }
 }

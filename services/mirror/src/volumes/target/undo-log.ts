@@ -6,6 +6,7 @@
  *
  *   U1  blocks are overwritten only after save() and sync(): the log holds each block once, as it was at the beginning
  *   U2  an entry that is not whole was not synced, so that nothing was overwritten that it would tell of; it ends the log
+ *   U3  where the disk failed since, what is read back of it may not be on it: it is written again, and durable with the next sync
  */
 
 import { xxh3 } from '@node-rs/xxhash';
@@ -55,10 +56,11 @@ export class UndoLog implements WayBack {
     return new UndoLog(disk, name, volume, sizeBytes);
   }
 
-  /** The one that a former life began. */
-  static resume(disk: Disk, name: LogName, volume: Store, sizeBytes: number): UndoLog {
+  /** The one that a former life began. `distrusted`: U3. */
+  static resume(disk: Disk, name: LogName, volume: Store, sizeBytes: number, distrusted: boolean): UndoLog {
     const log = new UndoLog(disk, name, volume, sizeBytes);
     for (const entry of log.entries()) {
+      if (distrusted) log.#write(entry, log.#end);
       const last = Math.floor((entry.offset + entry.length - 1) / blockBytes);
       for (let block = Math.floor(entry.offset / blockBytes); block <= last; block += 1)
         log.#saved.add(block);
@@ -150,17 +152,22 @@ export class UndoLog implements WayBack {
     const length = Math.min(this.#sizeBytes, toBlock * blockBytes) - offset;
     for (let block = fromBlock; block < toBlock; block += 1) this.#saved.add(block);
     const zeros = this.#volume.segments(offset, length).length === 0;
-    const contents = zeros ? Buffer.alloc(0) : readRange(this.#volume, offset, length, this.#buffer);
+    const contents = zeros ? null : readRange(this.#volume, offset, length, this.#buffer);
+    this.#write({ offset, length, contents }, this.#end);
+    this.#end += headerBytes + (contents?.length ?? 0);
+    this.#contentBytes += length;
+  }
+
+  #write({ offset, length, contents }: UndoEntry, at: number): void {
+    const stored = contents ?? Buffer.alloc(0);
     const header = Buffer.alloc(headerBytes);
     header.writeUInt32BE(magic, 0);
-    header[4] = zeros ? zerosFlag : 0;
+    header[4] = contents === null ? zerosFlag : 0;
     header.writeUIntBE(offset, 8, 6);
     header.writeUIntBE(length, 14, 6);
-    header.writeBigUInt64BE(checksumOf(header, contents), 20);
-    this.#log.write(header, this.#end);
-    this.#log.write(contents, this.#end + headerBytes);
-    this.#end += headerBytes + contents.length;
-    this.#contentBytes += length;
+    header.writeBigUInt64BE(checksumOf(header, stored), 20);
+    this.#log.write(header, at);
+    this.#log.write(stored, at + headerBytes);
   }
 }
 
