@@ -33,7 +33,7 @@ export interface Damaged {
   readonly range: KeptRange | null;
 }
 
-export interface KeptLog {
+interface KeptLog {
   readonly entries: readonly KeptEntry[];
   readonly damaged: readonly Damaged[];
   /** Where the next entry goes. */
@@ -41,7 +41,7 @@ export interface KeptLog {
 }
 
 export const headerBytes = 48;
-export const entryBytesMax = 1_048_576;
+const entryBytesMax = 1_048_576;
 const magic = 0x48664b70;
 const checksumAt = 40;
 const flags = { zeros: 1, discarded: 2 } as const;

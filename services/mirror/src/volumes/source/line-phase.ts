@@ -4,7 +4,7 @@ import type { MirrorState } from '@holdfast/core';
 import type { Resyncing } from './resyncing.ts';
 
 /** The frame that ends a resync, and when it was sent. */
-export interface Mark {
+interface Mark {
   readonly number: number;
   readonly atMs: number;
 }

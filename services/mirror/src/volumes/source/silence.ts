@@ -8,7 +8,7 @@
  */
 
 /** When the oldest was sent that has no answer (forwarding.ts); null: there is none. */
-export interface Unanswered {
+interface Unanswered {
   /** Of what somebody may wait for. */
   readonly unansweredMs: number | null;
   readonly undurableMs: number | null;
