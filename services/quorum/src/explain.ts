@@ -9,6 +9,7 @@ import {
   removedGroup,
   sceneOf,
   seconds,
+  serverDownAt,
   wayOut,
   type Candidate,
   type Case,
@@ -74,7 +75,8 @@ function ifDied(c: Case, server: string, owner: string | null): string {
       others.length === 0 ? 'no standby would be left' : `${others.join(', ')} would still stand by`;
     return `${owner} keeps ${c.config.name}; ${left}`;
   }
-  const later = c.scene.now + Math.max(rules.outageMs, rules.waitMs) + 1;
+  // It may have been silent for some time already.
+  const later = Math.max(c.scene.now, serverDownAt(c.scene, server, c.config)) + 1;
   const judged = judge({
     ...c,
     scene: { ...c.scene, now: later, vantage: aged(c, server, later), view: renewed(c, server, later) },
