@@ -10,6 +10,7 @@ const shared = {
 export default {
   maxWorkers: 2,
   testTimeout: 60_000,
+  testSequencer: '<rootDir>/scripts/long-first.cjs',
   projects: [
     {
       ...shared,

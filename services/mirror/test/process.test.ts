@@ -186,6 +186,20 @@ describe('a mirror on one member', () => {
     await happened('open source 1');
   });
 
+  it('tells what lies here once it is open, and before its first orders that nothing is known', async () => {
+    const run = { kind: 'list', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
+    const ports = { row: () => undefined, signal: new AbortController().signal };
+    expect(await mirrors.run({ run }, ports)).toMatchObject({
+      kind: 'failed',
+      as: 'failed',
+      says: expect.stringContaining('just started') as string,
+    });
+    mirrors.order([order(target(1n, 'a'))]);
+    expect(await mirrors.run({ run }, ports)).toMatchObject({ kind: 'done' });
+    // By the open copy, which knows more.
+    expect(sides.events).not.toContain('kept of d3/data');
+  });
+
   it('goes on without its agent until the grant ends, and not longer', async () => {
     mirrors.order([order(source(1n, 1_060))]);
     await happened('open source 1');

@@ -17,6 +17,7 @@ export const volumeBytes = 1_048_576;
 export const chunkBytes = 16_384;
 const limitMs = 20_000;
 export const grantMs = 1_000;
+const renewMs = 50;
 /** In which a disk that failed is opened anew. */
 const reopenMs = 5;
 /** Little enough that extents cool all the time. */
@@ -54,6 +55,9 @@ export class VolumeHost {
   readonly #made = new Map<string, ConnectionPair>();
   /** What a life that is over would still do does not happen. */
   #life = 1;
+  /** Whether renewals are confirmed. */
+  renewing = true;
+  #renewals = 0;
 
   constructor(name: string, terms: HostTerms = {}) {
     this.name = name;
@@ -75,7 +79,15 @@ export class VolumeHost {
     const options = this.#options(epoch, targets);
     this.source = await VolumeSource.open(store, ground, { ...options, wakeExport: () => wake() });
     wake = this.#serve(this.source, store);
+    this.#renewSometimes(this.source);
     return this.source;
+  }
+
+  #renewSometimes(source: VolumeSource): void {
+    const timer = setInterval(() => {
+      if (this.source !== source) clearInterval(timer);
+      else if (this.renewing) this.renew();
+    }, renewMs).unref();
   }
 
   /** As the thread of clients does it; here it is the same one. Answers what wakes it. */
@@ -173,6 +185,12 @@ export class VolumeHost {
     this.#lines.clear();
   }
 
+  /** A renewal is confirmed: its grant ends a little later. */
+  renew(): void {
+    this.#renewals += 1;
+    this.source?.grant(grantMs + this.#renewals / 1e6);
+  }
+
   /** What is sent to it is not looked at until what is answered is called. */
   stall(): () => void {
     for (const line of this.#lines) line.target.hold();
@@ -203,6 +221,7 @@ export class VolumeHost {
   async close(): Promise<void> {
     await this.source?.close();
     await this.target?.close();
+    this.source = null;
     this.cut();
   }
 

@@ -58,6 +58,18 @@ describe('in sync mode', () => {
     expect(source.rows()[0]?.behindBytes).toBeGreaterThan(0);
   });
 
+  it('a lost target is not gone on without before a grant comes that is younger than the loss', async () => {
+    const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 100 });
+    // Whoever is cut off from everybody is confirmed by nobody.
+    anna.renewing = false;
+    bert.cut();
+    const written = submit(source, writeOf(0, randomBytes(512)));
+    expect(await Promise.race([written, later(800)])).toBe('waits');
+    expect(source.rows()[0]?.says).toMatch(/writes wait for it/);
+    anna.renew();
+    expect(await written).toBe(outcome.done);
+  });
+
   it('a lost target is waited for until it is back, where that is wanted', async () => {
     const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
     bert.cut();
@@ -159,7 +171,8 @@ describe('in sync mode', () => {
     const source = await pair({ mode: 'sync', onTargetLoss: 'block' });
     bert.cut();
     const written = submit(source, writeOf(0, randomBytes(512)));
-    anna.nowMs = grantMs;
+    anna.renewing = false;
+    anna.nowMs = grantMs + 1;
     expect(await written).toBe(outcome.shutdown);
     expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.shutdown);
     expect(await submit(source, flush)).toBe(outcome.shutdown);

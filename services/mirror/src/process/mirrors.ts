@@ -15,6 +15,8 @@ export class Mirrors {
   readonly #seats = new Map<string, Seat>();
   readonly #leaving = new Map<string, Promise<void>>();
   #closed = false;
+  /** Before the first orders nothing is known of any mirror, and so not that there is nothing of it here. */
+  #ordered = false;
 
   constructor(ports: SeatPorts) {
     this.#ports = ports;
@@ -22,6 +24,7 @@ export class Mirrors {
 
   order(orders: readonly MirrorOrder[]): void {
     if (this.#closed) return;
+    this.#ordered = true;
     for (const [mirror, seat] of this.#seats)
       if (!orders.some((order) => order.mirror === mirror)) this.#leave(mirror, seat);
     for (const order of orders) this.#seat(order);
@@ -46,6 +49,10 @@ export class Mirrors {
   }
 
   run({ run }: Omit<Request<'run'>, 'id' | 'type'>, ports: RunPorts): Promise<Answered> {
+    if (!this.#ordered) {
+      const says = 'the mirror process has just started, and knows of no mirror yet: ask again';
+      return Promise.resolve({ kind: 'failed', as: 'failed', says });
+    }
     return this.#of(run.mirror, (seat) => seat.run(run, ports));
   }
 

@@ -14,6 +14,7 @@
  */
 
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BootMs, Epoch, MemberId, MirrorOrder, MirrorReport } from '@holdfast/core';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { readRole, writeRole, type RoleRecord } from './role-record.ts';
@@ -46,6 +47,8 @@ type Now =
 const retryMs = { first: 200, most: 5_000 } as const;
 const timerMsMax = 2 ** 31 - 1;
 const rootPeriodMs = 1_000;
+/** A disk may hang. */
+const openingMs = 2_000;
 
 /** `d3/data` as the name of a folder. */
 export const folderOf = (mirror: string): string => encodeURIComponent(mirror);
@@ -127,6 +130,9 @@ export class Seat {
   }
 
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
+    // What is about to be opened knows more than what is kept.
+    if (this.#now.kind === 'closed')
+      await Promise.race([this.#turns.idle(), delay(openingMs, null, { ref: false })]);
     const now = this.#now;
     if (now.kind !== 'closed') return now.side.run(run, ports);
     const { kind } = this.#order.role;

@@ -8,6 +8,8 @@
  *       a copy elsewhere, with which nobody takes over
  *   W4  from the moment the mark that ends its resync is under way, nothing is answered that a target lacks: it may call itself
  *       in step, and be taken over to, before its source hears so
+ *   W5  nobody is gone on without before a grant came that is younger than the loss: who is cut off from everybody gets none, is
+ *       taken over from, and must not have answered what nobody else has
  */
 
 import { outcome } from '../nbd/protocol.ts';
@@ -38,6 +40,8 @@ export interface AnsweringTarget {
 type Done = (outcome: number) => void;
 
 const nothing = -1;
+/** What was granted before the loss may be so long on its way here. */
+const grantMs = 250;
 
 export class Answering {
   readonly #targets: () => readonly AnsweringTarget[];
@@ -46,6 +50,9 @@ export class Answering {
   readonly #durable = new Answers();
   readonly #told = new Map<string, string>();
   #terms: SyncTerms;
+  #grantUntilMs = -Infinity;
+  /** When the latest grant came. */
+  #grantedMs = -Infinity;
 
   constructor(terms: SyncTerms, targets: () => readonly AnsweringTarget[], says: (sentence: string) => void) {
     this.#terms = terms;
@@ -56,6 +63,12 @@ export class Answering {
   /** For what waits, too. */
   set terms({ mode, onTargetLoss, targetLossMs }: SyncTerms) {
     this.#terms = { mode, onTargetLoss, targetLossMs };
+  }
+
+  /** Boot time until which the source may act; Infinity: it needs nobody's word. */
+  granted(untilMs: number): void {
+    if (untilMs > this.#grantUntilMs) this.#grantedMs = untilMs === Infinity ? Infinity : performance.now();
+    this.#grantUntilMs = untilMs;
   }
 
   get isSync(): boolean {
@@ -110,12 +123,14 @@ export class Answering {
     return least;
   }
 
-  /** W2, W3. */
+  /** W2, W3, W5. */
   #without({ apartSinceMs, binds }: AnsweringTarget): number {
     const { onTargetLoss, targetLossMs } = this.#terms;
     if (!binds) return Infinity;
     if (onTargetLoss === 'block') return nothing;
-    return performance.now() - (apartSinceMs ?? 0) >= targetLossMs ? Infinity : nothing;
+    const lostMs = apartSinceMs ?? 0;
+    const isOver = performance.now() - lostMs >= targetLossMs && this.#grantedMs >= lostMs + grantMs; // W5
+    return isOver ? Infinity : nothing;
   }
 
   #tell(): void {

@@ -84,6 +84,7 @@ export class VolumeSource {
     this.#options = options;
     const says = (sentence: string): void => options.says(`${options.name}: ${sentence}`);
     this.#answering = new Answering(options, () => [...this.#lines.values()], says);
+    this.#answering.granted(options.grantUntilMs);
     this.#sequence = ground.sequence;
     this.#syncing = new Syncing({
       store,
@@ -221,6 +222,7 @@ export class VolumeSource {
   /** Boot time. Clients see it at once. */
   grant(untilMs: number): void {
     this.shared.grant(untilMs);
+    this.#answering.granted(untilMs);
   }
 
   /** For what waits, too. */
