@@ -4,7 +4,8 @@
  * while it leads, the death of a server costs no election, and when it dies itself both servers are there to promise.
  *
  *   D1  only a leader hands over, only from a server to a witness that votes, is heard on every path, and is near
- *   D2  it was so at several looks in a row: a witness that comes and goes is not given anything
+ *   D2  it was heard at several looks in a row: a witness that comes and goes is not given anything. Near is whose shortest
+ *       round trip of these is: the longer ones are those of a busy host, not of the line
  */
 
 import { heardOnPath, type MemberId, type QuorumState } from '@holdfast/core';
@@ -28,33 +29,61 @@ export interface EtcdSeats {
   readonly endpointOf: (member: MemberId) => string | null;
 }
 
-/** The first witness that could lead (D1); null: there is none, or this member is a witness itself. */
-export function worthyWitness(state: QuorumState, heartbeatMs: number, now: number): MemberId | null {
+/** A witness that is heard, and how far away it seems now. */
+export interface HeardWitness {
+  readonly member: MemberId;
+  /** Null: not known yet. */
+  readonly rttMs: number | null;
+}
+
+/** The first witness that is heard as D1 wants it; null: there is none, or this member is a witness itself. */
+export function heardWitness(state: QuorumState, heartbeatMs: number, now: number): HeardWitness | null {
   if (state.witness) return null;
   for (const { value: member } of state.view.members.values()) {
     if (member.role !== 'witness' || !member.voter || member.id === state.self) continue;
     const heard = [...member.addresses.keys()].map((path) => heardOnPath(state.vantage, member.id, path));
-    const silent = heard.some((at) => at === null || now - at >= beatsMissed * heartbeatMs);
+    if (heard.some((at) => at === null || now - at >= beatsMissed * heartbeatMs)) continue;
     const paths = [...(state.vantage.ears.get(member.id)?.paths.values() ?? [])];
-    if (!silent && paths.some(({ rttMs }) => rttMs !== null && rttMs < nearMs)) return member.id;
+    const rtts = paths.flatMap(({ rttMs }) => rttMs ?? []);
+    return { member: member.id, rttMs: rtts.length === 0 ? null : Math.min(...rtts) };
   }
   return null;
 }
 
+/** D2. */
+export class SteadyWitness {
+  #member: MemberId | null = null;
+  /** Of its latest looks. */
+  #rtts: readonly number[] = [];
+
+  /** Who may lead by this look and those before it; null: nobody yet. */
+  look(heard: HeardWitness | null): MemberId | null {
+    if (heard?.member !== this.#member) this.#rtts = [];
+    this.#member = heard?.member ?? null;
+    if (heard === null) return null;
+    this.#rtts = [...this.#rtts, heard.rttMs ?? Infinity].slice(-looksMin);
+    return this.#rtts.length === looksMin && Math.min(...this.#rtts) < nearMs ? heard.member : null;
+  }
+
+  /** It was asked: it is looked at anew. */
+  forget(): void {
+    this.#rtts = [];
+  }
+}
+
 export class EtcdLeader {
   readonly #seats: EtcdSeats;
-  #seen: { readonly witness: MemberId | null; readonly looks: number } = { witness: null, looks: 0 };
+  readonly #steady = new SteadyWitness();
 
   constructor(seats: EtcdSeats) {
     this.#seats = seats;
   }
 
   /** To be called on a period. Resolves to a sentence when the leader was handed over, or could not be. */
-  async look(witness: MemberId | null): Promise<string | null> {
-    const looks = witness !== null && witness === this.#seen.witness ? this.#seen.looks + 1 : 1;
-    this.#seen = { witness, looks };
-    if (witness === null || looks < looksMin) return null; // D2
-    this.#seen = { witness, looks: 0 };
+  async look(heard: HeardWitness | null): Promise<string | null> {
+    const witness = this.#steady.look(heard);
+    if (witness === null) return null;
+    this.#steady.forget();
     const { self, tls, ownStatus, endpointOf } = this.#seats;
     const [own, its] = [endpointOf(self), endpointOf(witness)];
     if (own === null || its === null) return null;

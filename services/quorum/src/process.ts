@@ -33,7 +33,7 @@ import { admit } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
 import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
-import { EtcdLeader, worthyWitness } from './etcd-leader.ts';
+import { EtcdLeader, heardWitness } from './etcd-leader.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { checkPorts, checkProgram } from './etcd/preflight.ts';
@@ -411,7 +411,7 @@ export class QuorumProcess {
     const state = this.service?.state;
     if (state === undefined || this.closing) return;
     const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
-    const says = await leader.look(worthyWitness(state, heartbeatMs, bootMs()));
+    const says = await leader.look(heardWitness(state, heartbeatMs, bootMs()));
     if (says === null) return;
     this.log.info('etcd-leader', says);
     this.journal.write('etcd-leader', { says });
