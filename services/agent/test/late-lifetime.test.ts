@@ -1,7 +1,6 @@
 /** A lifetime counts from the call (A2): a process that stood still in between must not give an address more time. */
 import { createAddresses } from '../src/platform/linux/addresses.ts';
-import { createNetlink, type Netlink } from '../src/platform/linux/netlink.ts';
-import { attributes, REQUEST } from '../src/platform/linux/netlink.ts';
+import { attributes, createNetlink, REQUEST, type Netlink } from '../src/platform/linux/netlink.ts';
 
 const IFA_CACHEINFO = 6;
 

@@ -4,7 +4,7 @@
  */
 import { setPriority } from 'node:os';
 
-/** As far before ordinary programs (0) as a guard is before this (-14). */
+/** Before ordinary programs (0), and behind the guard (-14). */
 const niceness = -10;
 const usualNiceness = 0;
 
@@ -20,7 +20,7 @@ export function goFirst(name: string): void {
   }
 }
 
-/** For a program of other people's, or one that moves data: not before others. Called as soon as it was started, so that what it starts inherits it. */
+/** For a program of other people's, or one that moves data. Called as soon as it was started, so that what it starts inherits it. */
 export function goAsUsual(pid: number | undefined): void {
   if (pid === undefined) return; // it could not be started
   try {

@@ -81,7 +81,6 @@ export function specialKind(address: Address): string | null {
   return null;
 }
 
-/** Whether both are in the same network of this prefix length. */
 /** Why other members could not reach a member at this address; null: they can. Loopback is for trying out on one host. */
 export function unreachableMember(text: string): string | null {
   const address = parseAddress(text);
@@ -91,6 +90,7 @@ export function unreachableMember(text: string): string | null {
   return `${text} is ${kind}, at which other members can't reach this one; write an address of its own`;
 }
 
+/** Whether both are in the same network of this prefix length. */
 export function inNetwork(a: Address, b: Address, prefix: number): boolean {
   if (a.family !== b.family) return false;
   const shift = BigInt(bits(a.family) - prefix);

@@ -1,9 +1,10 @@
 /** What a person asks of the blocks that diverged: list, show, restore, discard; by offset. */
 
-import { closeSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
+import { writeWhole } from '../os/whole-write.ts';
 import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import type { Damaged, KeptRange } from '../volumes/divergence/kept-log.ts';
 import type { OwnRange } from '../volumes/target/choice.ts';
@@ -72,7 +73,7 @@ function restore(store: KeptBlocks, ranges: readonly KeptRange[], folder: string
       try {
         ftruncateSync(fd, length);
         for (const piece of store.contentsOf(range))
-          if (piece.contents !== null) writeAll(fd, piece.contents, piece.offset - offset);
+          if (piece.contents !== null) writeWhole(fd, piece.contents, piece.offset - offset);
         fsyncSync(fd);
       } finally {
         closeSync(fd);
@@ -84,11 +85,6 @@ function restore(store: KeptBlocks, ranges: readonly KeptRange[], folder: string
     return { kind: 'failed', as: 'failed', says: `${self}: ${errorText(error)}` };
   }
   return done(`${files.join(', ')} on ${self}`);
-}
-
-function writeAll(fd: number, contents: Buffer, at: number): void {
-  for (let sent = 0; sent < contents.length;)
-    sent += writeSync(fd, contents, sent, contents.length - sent, at + sent);
 }
 
 /** Empty: nothing is. */

@@ -4,14 +4,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import { SocketAddress } from 'node:net';
-import { inNetwork, ipv4Octets, ipv6Octets, isDeviceName } from './cidr.ts';
+import { inNetwork, isDeviceName, octetsOf } from './cidr.ts';
 import type { ParsedCidr } from './cidr.ts';
-import { hostOrder32, readHost32 } from './libc.ts';
+import { AF_INET, AF_INET6, hostOrder32, readHost32 } from './libc.ts';
 import { attribute, attributes, FLAG, REQUEST } from './netlink.ts';
 import type { Netlink, NetlinkAnswer } from './netlink.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_CACHEINFO = 6;
@@ -118,9 +116,6 @@ function parsedOf(octets: Buffer, bits: number): ParsedCidr {
   const groups = octets.toString('hex').replace(/(.{4})(?=.)/g, '$1:');
   return { family: 'ipv6', address: new SocketAddress({ address: groups, family: 'ipv6' }).address, bits };
 }
-
-const octetsOf = ({ family, address }: ParsedCidr): Buffer =>
-  family === 'ipv4' ? ipv4Octets(address) : ipv6Octets(address);
 
 function numberOf(family: ParsedCidr['family'] | undefined): number {
   if (family === undefined) return 0;

@@ -57,6 +57,10 @@ export function ipv6Octets(address: string): Buffer {
   return Buffer.from(groups.map((group) => group.padStart(4, '0')).join(''), 'hex');
 }
 
+/** Of an address of either family, in the order of the network. */
+export const octetsOf = ({ family, address }: ParsedCidr): Buffer =>
+  family === 'ipv4' ? ipv4Octets(address) : ipv6Octets(address);
+
 /** Interface names that the kernel allows, and that are neither an option nor a path. */
 export function isDeviceName(device: string): boolean {
   return /^[A-Za-z0-9_][A-Za-z0-9_.:-]{0,14}$/.test(device);

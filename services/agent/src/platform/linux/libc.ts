@@ -2,6 +2,8 @@
 import { endianness } from 'node:os';
 import koffi, { type KoffiFunc } from 'koffi';
 
+export const AF_INET = 2;
+export const AF_INET6 = 10;
 export const SOCK_CLOEXEC = 0o2000000;
 const little = endianness() === 'LE';
 

@@ -7,17 +7,15 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Sighting } from '../platform.ts';
-import { ipv4Octets, ipv6Octets } from './cidr.ts';
+import { octetsOf } from './cidr.ts';
 import type { ParsedCidr } from './cidr.ts';
-import { hostOrder16, hostOrder32, readHost16 } from './libc.ts';
+import { AF_INET, AF_INET6, hostOrder16, hostOrder32, readHost16 } from './libc.ts';
 import { linkAddressOf } from './links.ts';
 import type { Link } from './links.ts';
 import { attribute, attributes, FLAG, NEIGHBOUR } from './netlink.ts';
 import type { Netlink } from './netlink.ts';
 
 const LOOK_EVERY_MS = 2;
-const AF_INET = 2;
-const AF_INET6 = 10;
 const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NTF_USE = 1;
@@ -74,14 +72,12 @@ export async function solicit(
 const unknown = (says: string): Sighting => ({ kind: 'unknown', says });
 
 function neighbourInfo(cidr: ParsedCidr, index: number, flags: number): Buffer {
-  const isIpv4 = cidr.family === 'ipv4';
-  const octets = isIpv4 ? ipv4Octets(cidr.address) : ipv6Octets(cidr.address);
   return Buffer.concat([
-    Buffer.from([isIpv4 ? AF_INET : AF_INET6, 0, 0, 0]),
+    Buffer.from([cidr.family === 'ipv4' ? AF_INET : AF_INET6, 0, 0, 0]),
     hostOrder32(index),
     hostOrder16(0),
     Buffer.from([flags, 0]),
-    attribute(NDA_DST, octets),
+    attribute(NDA_DST, octetsOf(cidr)),
   ]);
 }
 

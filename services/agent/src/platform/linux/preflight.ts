@@ -23,7 +23,7 @@ export interface Programs {
 }
 
 const PACKAGES: readonly (readonly [keyof Programs, string, string, keyof Needs | null])[] = [
-  ['ip', 'iproute2', 'no address can be set or dropped', null],
+  ['ip', 'iproute2', "the guard can't drop an address", null],
   ['arping', 'iputils-arping', "whether somebody else has an IPv4 address can't be asked", null],
   ['ping', 'iputils-ping', "a silent path can't be diagnosed", null],
   ['nsupdate', 'bind9-dnsutils', "names can't be updated in the DNS", 'dns'],

@@ -9,10 +9,18 @@
  * Sources: packet(7), netdevice(7), raw(7), ipv6(7).
  */
 import type { Outcome } from '../platform.ts';
-import { errno, errnoName, hostOrder16, hostOrder32, libc, networkOrder16, SOCK_CLOEXEC } from './libc.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  errno,
+  errnoName,
+  hostOrder16,
+  hostOrder32,
+  libc,
+  networkOrder16,
+  SOCK_CLOEXEC,
+} from './libc.ts';
 
-const AF_INET = 2;
-const AF_INET6 = 10;
 const AF_PACKET = 17;
 const SOCK_DGRAM = 2;
 const SOCK_RAW = 3;
