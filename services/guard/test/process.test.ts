@@ -90,8 +90,12 @@ describe('the guard process', () => {
     const script = `
       import { connect } from 'node:net';
       const socket = connect(${JSON.stringify(socket)});
-      socket.write(${JSON.stringify(`${JSON.stringify({ type: 'arm', id: 1, watchdog: null, groups: [armed] })}\n`)});
-      socket.on('data', () => process.stdout.write('armed'));
+      const armed = ${JSON.stringify(armed)};
+      // Its deadline counts from now: on a busy machine the start of this process takes longer than that.
+      const startedMs = Date.now() - ${String(Date.now())};
+      const order = { ...armed, fenceAtMs: armed.fenceAtMs + startedMs, doneByMs: armed.doneByMs + startedMs };
+      socket.write(JSON.stringify({ type: 'arm', id: 1, watchdog: null, groups: [order] }) + '\\n');
+      socket.once('data', () => process.stdout.write('armed'));
       setInterval(() => {}, 1000);`;
     const agent = spawn(process.execPath, ['--input-type=module', '-e', script]);
     processes.push(agent);

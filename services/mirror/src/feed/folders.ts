@@ -7,8 +7,10 @@
  * D2. At most CACHE_MAX answers; beyond, all are forgotten.
  * D3. A path that is too long for the kernel to tell (4,096 bytes with what is above the root) is told as the whole of the
  *     nearest folder above it that has a shorter one.
+ * D4. While a file system gives the number of a folder that is gone to a new one, Linux says ENOMEM of its handle: it is asked
+ *     again until the new one is there. A system that really has no memory says so to the end.
  *
- * Sources: open_by_handle_at(2), proc(5).
+ * Sources: open_by_handle_at(2), proc(5); iget_locked() in fs/inode.c, ext4_iget() in fs/ext4/inode.c.
  */
 import { readlinkSync } from 'node:fs';
 import {
@@ -32,6 +34,10 @@ const HEAD_BYTES = 8;
 const LEVELS_MAX = 1_000_000;
 const dots = cText('..');
 const SLASH = Buffer.from('/');
+
+/** D4. */
+const busy = { triesMax: 100, everyMs: 1 } as const;
+const bell = new Int32Array(new SharedArrayBuffer(4));
 
 /** What opening a handle says when the folder is gone; its parent's event tells that. */
 const gone = new Set(['ESTALE', 'ENOENT']);
@@ -95,12 +101,8 @@ export class Folders {
 
   /** Undefined: gone, and not worth remembering, because the number may be used again. */
   #resolved(handle: Buffer): Folder | null | undefined {
-    const fd = libc.openByHandleAt(this.#fd, handle, O_PATH | O_CLOEXEC);
-    if (fd < 0) {
-      const code = errorCode();
-      if (gone.has(code)) return undefined;
-      throw new OsError(code, 'open_by_handle_at', null);
-    }
+    const fd = this.#open(handle);
+    if (fd === null) return undefined;
     try {
       if (statOpen(fd, null).nlink === 0) return undefined;
       const nearest = nearestPath(fd);
@@ -109,6 +111,18 @@ export class Folders {
       return { path, exact: nearest.exact };
     } finally {
       libc.close(fd);
+    }
+  }
+
+  /** Null: gone. */
+  #open(handle: Buffer): number | null {
+    for (let tries = 1; ; tries += 1) {
+      const fd = libc.openByHandleAt(this.#fd, handle, O_PATH | O_CLOEXEC);
+      if (fd >= 0) return fd;
+      const code = errorCode();
+      if (gone.has(code)) return null;
+      if (code !== 'ENOMEM' || tries === busy.triesMax) throw new OsError(code, 'open_by_handle_at', null);
+      Atomics.wait(bell, 0, 0, busy.everyMs); // D4
     }
   }
 
