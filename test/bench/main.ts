@@ -68,6 +68,10 @@ async function main(): Promise<number> {
     say(`${planned.says}\n\n${usage}`);
     return 2;
   }
+  if (planned.kind === 'help') {
+    process.stdout.write(usage);
+    return 0;
+  }
   const { plan } = planned;
   setTimeout(() => {
     say(`the benchmark did not end within ${plan.limitMs / 60_000} minutes`);

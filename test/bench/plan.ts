@@ -93,7 +93,9 @@ export const usage = `usage: scripts/bench failover|mirror|volume [--runs N] [--
 `;
 
 export type PlanResult =
-  { readonly kind: 'ok'; readonly plan: Plan } | { readonly kind: 'wrong'; readonly says: string };
+  | { readonly kind: 'ok'; readonly plan: Plan }
+  | { readonly kind: 'help' }
+  | { readonly kind: 'wrong'; readonly says: string };
 
 const benchmarks = ['failover', 'mirror', 'volume'] as const;
 type Benchmark = (typeof benchmarks)[number];
@@ -117,8 +119,10 @@ export function planOf(argv: readonly string[]): PlanResult {
         json: { type: 'string' },
         only: { type: 'string' },
         outage: { type: 'string', default: '3' },
+        help: { type: 'boolean', short: 'h', default: false },
       },
     });
+    if (values.help) return { kind: 'help' };
     const [benchmark, ...more] = positionals;
     if (!isBenchmark(benchmark) || more.length > 0)
       return wrong(`"${positionals.join(' ')}" is no benchmark; those there are: ${benchmarks.join(', ')}`);

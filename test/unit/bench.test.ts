@@ -165,6 +165,7 @@ describe('the words of the benchmark', () => {
     expect(planOf(['mirror', '--only', 'lag,small'])).toMatchObject({
       plan: { benchmark: 'mirror', runs: 3, parts: ['small', 'lag'] },
     });
+    expect(planOf(['failover', '--help'])).toEqual({ kind: 'help' });
     expect(planOf(['mirror', '--quick'])).toMatchObject({ plan: { benchmark: 'mirror', runs: 1 } });
   });
 
