@@ -3,6 +3,7 @@ import type { Figure, Peer } from '../figure.ts';
 import { series, tellError, type Say, type Series } from '../series.ts';
 import { against, figureOf } from './blank.ts';
 import { compareSides, copyTree, dropCopy } from './copying.ts';
+import { copiesByCp } from './disk-alone.ts';
 import type { Ground } from './ground.ts';
 import { needRsync, startRsync } from './rsync.ts';
 import type { Tree } from './tree.ts';
@@ -28,6 +29,7 @@ export async function initialCopy(
   const tree = plant(ground.fresh('a', id));
   const peers = await rsyncCopies(ground, tree, wanted, runs, say);
   const [rsync] = peers;
+  const alone = await copiesByCp(ground, tree, runs, say);
   const notes: string[] = [];
   let ours: Series<number> = { values: [], lost: 0 };
   try {
@@ -52,7 +54,18 @@ export async function initialCopy(
   }
   ground.discard(tree.files, tree.root);
   const goal = rsync === undefined ? { goal: { unknown: '' }, mustReach: '' } : against(rsync, factor);
-  return [figureOf({ id, name, unit: 's', ...goal, values: ours.values, lost: ours.lost, peers, notes })];
+  return [
+    figureOf({
+      id,
+      name,
+      unit: 's',
+      ...goal,
+      values: ours.values,
+      lost: ours.lost,
+      peers: [...peers, alone],
+      notes,
+    }),
+  ];
 }
 
 export const firstLine = (error: unknown): string => tellError(error).split('\n')[0] ?? '';

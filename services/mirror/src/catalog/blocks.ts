@@ -17,10 +17,12 @@ import {
   blockBytes,
   groupBlocks,
   groupBytes,
+  hashBytes,
+  hashesAt,
   rowBytes,
 } from './block-record.ts';
 import { Noting, spanGroups } from './noting.ts';
-import { SentBlocks } from './sent-blocks.ts';
+import { SentBlocks, type BlockSent } from './sent-blocks.ts';
 import type { Entry } from './types.ts';
 import { bootId } from '../os/boot-id.ts';
 import { dataSegments, syncFileSystem } from '../os/contents.ts';
@@ -30,6 +32,9 @@ const spanBytes = spanGroups * groupBytes;
 const sliceMs = 10;
 const folders = 256;
 const syncedSinglyMax = 8;
+
+/** Whether a target has a block, by its place among the blocks, as its hash is on record, whatever its number says. */
+export type Holds = (block: number, hash: Buffer) => boolean;
 
 /** One folder of records, by catalog id. One user at a time. */
 export class BlockRecords {
@@ -81,10 +86,10 @@ export class BlockRecords {
   }
 
   /** Of a file that was noted: gets what is sent of it, piece by piece, and the caller ends it. Null: it was forgotten. */
-  sent(entry: Entry, number: () => number): SentBlocks | null {
+  sent(entry: Entry, number: () => number, sent: BlockSent | null = null): SentBlocks | null {
     const record = this.#record(entry.id, false);
     if (record === null) return null;
-    return new SentBlocks(record, entry.attributes.size, number);
+    return new SentBlocks(record, entry.attributes.size, number, sent);
   }
 
   /** Notes it, and answers what changed since: everything, when it was not noted by then. In order, in whole blocks. */
@@ -93,15 +98,15 @@ export class BlockRecords {
     return this.changedSince(entry, since);
   }
 
-  /** Of the last noting. */
-  changedSince(entry: Entry, since: number): Segment[] {
+  /** Of the last noting, without what the target holds. */
+  changedSince(entry: Entry, since: number, holds: Holds | null = null): Segment[] {
     const { size } = entry.attributes;
     const record = this.#record(entry.id, false);
     try {
       const header = record?.header ?? null;
       if (record === null || header === null || header.base > since)
         return size === 0 ? [] : [{ offset: 0, length: size }];
-      return segmentsSince(record, header, since, size);
+      return segmentsSince(record, header, { since, size, holds });
     } finally {
       record?.close();
     }
@@ -200,7 +205,11 @@ export class BlockRecords {
   }
 }
 
-function segmentsSince(record: BlockRecord, header: RecordHeader, since: number, size: number): Segment[] {
+function segmentsSince(
+  record: BlockRecord,
+  header: RecordHeader,
+  { since, size, holds }: { since: number; size: number; holds: Holds | null },
+): Segment[] {
   const segments: { offset: number; length: number }[] = [];
   const regrown = header.shrunkAt > since ? Math.floor(header.shrunkTo / blockBytes) * blockBytes : Infinity;
   const rows = Buffer.alloc(spanGroups * rowBytes);
@@ -211,8 +220,11 @@ function segmentsSince(record: BlockRecord, header: RecordHeader, since: number,
       const offset = at + block * blockBytes;
       if (offset >= end) break;
       const row = Math.floor(block / groupBlocks) * rowBytes;
-      if (rows.readDoubleBE(row + (block % groupBlocks) * 8) > since)
-        add(segments, offset, Math.min(blockBytes, size - offset));
+      const inRow = block % groupBlocks;
+      if (rows.readDoubleBE(row + inRow * 8) <= since) continue;
+      const hashAt = row + hashesAt + inRow * hashBytes;
+      if (holds?.(offset / blockBytes, rows.subarray(hashAt, hashAt + hashBytes)) === true) continue;
+      add(segments, offset, Math.min(blockBytes, size - offset));
     }
   }
   if (regrown < size) add(segments, regrown, size - regrown);

@@ -24,10 +24,14 @@ const zeros = Buffer.alloc(blockBytes);
 const unknown = Buffer.alloc(hashBytes, 0xff);
 const none = -1;
 
+/** A block that is sent whole, by its place among the blocks: its hash, which is good for this call, and its number on record. */
+export type BlockSent = (block: number, hash: Buffer, number: number) => void;
+
 export class SentBlocks {
   readonly #record: BlockRecord;
   readonly #size: number;
   readonly #number: () => number;
+  readonly #sent: BlockSent | null;
   readonly #row = Buffer.alloc(rowBytes);
   readonly #view = new DataView(this.#row.buffer, this.#row.byteOffset, rowBytes);
   readonly #hash = Buffer.alloc(hashBytes);
@@ -42,10 +46,11 @@ export class SentBlocks {
   #partAt = none;
 
   /** `size`: of the version that is sent. `number`: above all that a target may hold now. */
-  constructor(record: BlockRecord, size: number, number: () => number) {
+  constructor(record: BlockRecord, size: number, number: () => number, sent: BlockSent | null = null) {
     this.#record = record;
     this.#size = size;
     this.#number = number;
+    this.#sent = sent;
   }
 
   /** S1. Pieces come in order. */
@@ -122,10 +127,12 @@ export class SentBlocks {
     const hashAt = hashesAt + block * hashBytes;
     if (bytes === null) unknown.copy(this.#hash);
     else putBlockHash(this.#hashView, 0, bytes);
-    if (this.#hash.compare(this.#row, hashAt, hashAt + hashBytes) === 0) return;
-    this.#row.writeDoubleBE(this.#number(), block * 8);
-    this.#hash.copy(this.#row, hashAt);
-    this.#differs = true;
+    if (this.#hash.compare(this.#row, hashAt, hashAt + hashBytes) !== 0) {
+      this.#row.writeDoubleBE(this.#number(), block * 8);
+      this.#hash.copy(this.#row, hashAt);
+      this.#differs = true;
+    }
+    if (bytes !== null) this.#sent?.(at / blockBytes, this.#hash, this.#row.readDoubleBE(block * 8));
   }
 
   #read(group: number): void {

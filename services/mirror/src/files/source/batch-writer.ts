@@ -19,7 +19,8 @@ import type { Attributes, PartFile } from '../../transport/types.ts';
 import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
 import { laterThan, type Noting } from '../../catalog/noting.ts';
-import type { SentBlocks } from '../../catalog/sent-blocks.ts';
+import type { BlockSent, SentBlocks } from '../../catalog/sent-blocks.ts';
+import type { AheadOfBatch } from './ahead.ts';
 import type { BatchOutlet } from './outlet.ts';
 import { keyOf } from './path.ts';
 import type { BatchPlan, Made, SetFolder } from './plan.ts';
@@ -61,6 +62,8 @@ export interface WriterOptions {
   readonly outlet: BatchOutlet;
   readonly slice: Slice;
   readonly readings: Readings;
+  /** Null: the target's number tells nothing of blocks. */
+  readonly ahead: AheadOfBatch | null;
   /** Files of which the target holds the beginning, by key of their path. */
   readonly parts: ReadonlyMap<string, PartFile>;
   /** Where an entry is on the disk now; null: nowhere. */
@@ -122,6 +125,7 @@ export class BatchWriter {
         return;
       case 'hard-link':
         this.#options.blocks.forget(made.entry.id);
+        this.#options.ahead?.replaced(made.entry.id);
         if (this.#left.has(keyOf(made.to))) this.#leave(made, made.path);
         else await outlet.add({ kind: 'hard-link', path: made.path, to: made.to });
         return;
@@ -169,7 +173,8 @@ export class BatchWriter {
   }
 
   async #put(path: Buffer, place: Buffer, entry: Entry): Promise<void> {
-    const { tree, blocks } = this.#options;
+    const { tree, blocks, ahead } = this.#options;
+    ahead?.replaced(entry.id);
     // B3.
     if (entry.attributes.size < patchBytesMin) blocks.forget(entry.id);
     if (entry.attributes.kind !== 'file') {
@@ -275,9 +280,15 @@ export class BatchWriter {
   }
 
   /** B3: what was noted before, and may have changed since. */
-  async #compared(entry: Entry, fd: number, stream: number, ranges: readonly Segment[]): Promise<number> {
+  async #compared(
+    entry: Entry,
+    fd: number,
+    stream: number,
+    ranges: readonly Segment[],
+    told: BlockSent | null = null,
+  ): Promise<number> {
     const { blocks, catalog } = this.#options;
-    const sent = blocks.sent(entry, () => laterThan(catalog.lastSequence));
+    const sent = blocks.sent(entry, () => laterThan(catalog.lastSequence), told);
     try {
       return await this.#ranges(fd, stream, ranges, sent);
     } finally {
@@ -287,17 +298,19 @@ export class BatchWriter {
 
   /** Only what changed. */
   async #patch(made: Extract<Made, { kind: 'patch' | 'ranges' }>, place: Buffer): Promise<void> {
-    const { tree, blocks, outlet } = this.#options;
+    const { tree, blocks, outlet, ahead } = this.#options;
     const { entry, path } = made;
     const readAtMs = Date.now();
     const fd = tree.openRead(place);
     try {
       const attributes = attributesOf(entry, empty, tree.extended(fd));
       await blocks.note(entry, fd, () => this.#numberOf(entry, fd, place));
-      const ranges = made.kind === 'patch' ? blocks.changedSince(entry, made.since) : made.ranges;
+      const holds = ahead?.holds(entry.id) ?? null;
+      const ranges = made.kind === 'patch' ? blocks.changedSince(entry, made.since, holds) : made.ranges;
       const stream = this.#options.nextStream();
       await outlet.add({ kind: 'patch', path, attributes, stream });
-      const bytes = await this.#compared(entry, fd, stream, ranges);
+      const told = ahead?.patched(entry.id, ranges, entry.attributes.size) ?? null;
+      const bytes = await this.#compared(entry, fd, stream, ranges, told);
       await outlet.frame({ kind: 'stream-end', stream, bytes }, 16);
       if (!isSame(entry, statOpen(fd, place))) this.#moved(entry, place);
       else this.#confirm(entry, null, readAtMs, ranges.length > 0);

@@ -153,6 +153,7 @@ export class Copying {
       checksum: unknownChecksum,
       history: comparing ? [] : history(sequence),
       readings: new Map(),
+      ahead: null,
       heldBytesMax: 0,
       placeOf: ({ entry }) => catalog.pathOf(entry.id),
     });

@@ -6,9 +6,12 @@
  *     moment. What changed meanwhile is planned anew, with what is new, as long as nothing went out; for at most settleMs.
  *     Then it is closed all the same, and names what never held still (hot).
  * Y3. After a batch with hot files the next ones wait only a moment for them, so that one busy file does not delay others.
+ * Y4. A big file that is being written to is looked through when it has rested for a tenth of the time that this takes, or as
+ *     long as Y2 waits: what is written while it is looked through is looked for once more.
  */
 
 import type { Change } from '../../catalog/types.ts';
+import { Ahead } from './ahead.ts';
 import type { Readings } from './batch-writer.ts';
 import { allChanges } from './copying.ts';
 import { keyOf, pathOfKey } from './path.ts';
@@ -22,6 +25,9 @@ const heldBytesMax = 8 << 20;
 const batchesUnderWay = 2;
 const hotPatienceMs = 50;
 const planAttempts = 3;
+/** Y4. A file of less than 20 MiB need not rest. */
+const restedBytesPerMs = 4 << 20;
+const restMsMin = 5;
 /** A batch with more is not staged as a whole; everything is compared instead. */
 export const consistentEntriesMax = 150_000;
 
@@ -48,6 +54,7 @@ export class Replicating {
   #from: number;
   #first: FirstBatch;
   #patienceMs: number;
+  readonly #ahead = new Ahead();
 
   constructor(ground: SessionGround, from: number, first: FirstBatch) {
     this.#ground = ground;
@@ -80,6 +87,7 @@ export class Replicating {
       const planned = await this.#plan();
       if (planned.sequence <= this.#from && !this.#first.always && this.#first.wanted.length === 0) return;
       const { plan, sequence, checksum } = planned;
+      if (await this.#rested(plan, until)) continue;
       const batch = await readBatch(this.#ground, {
         plan,
         consistent: true,
@@ -87,6 +95,7 @@ export class Replicating {
         checksum,
         history: history(sequence),
         readings,
+        ahead: this.#ahead,
         heldBytesMax,
         placeOf: ({ path, entry }) => catalog.pathOf(entry.id) ?? path,
       });
@@ -100,6 +109,15 @@ export class Replicating {
       this.#closed(sequence, touched.length > 0);
       return;
     }
+  }
+
+  /** Y4. True: it was waited for, and the plan is of yesterday. */
+  async #rested(plan: BatchPlan, until: number): Promise<boolean> {
+    const restMs = restMsOf(plan, Date.now());
+    const endMs = performance.now() + restMs;
+    if (restMs < restMsMin || endMs > until) return false;
+    for (let left = restMs; left > 0; left = endMs - performance.now()) await this.#ground.link.sleep(left);
+    return true;
   }
 
   /** Y3. */
@@ -172,6 +190,19 @@ function atOnce<T>(work: Generator<undefined, T>): T {
     const step = work.next();
     if (step.done === true) return step.value;
   }
+}
+
+/** Y4: how long it is too early, at this time of the wall clock. */
+function restMsOf(plan: BatchPlan, wallMs: number): number {
+  let restMs = 0;
+  for (const made of plan.made) {
+    if (made.kind !== 'patch') continue;
+    const { attributes, ctimeS, ctimeNs } = made.entry;
+    const quietMs = wallMs - (ctimeS * 1_000 + ctimeNs / 1e6);
+    // The clock may have been set back.
+    if (quietMs >= 0) restMs = Math.max(restMs, attributes.size / restedBytesPerMs - quietMs);
+  }
+  return restMs;
 }
 
 /** Where the contents of a batch were read. */

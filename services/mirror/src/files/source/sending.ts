@@ -1,6 +1,7 @@
 /** One batch on its way: from its plan to its commit. */
 
 import { unknownChecksum, type History } from '@holdfast/core';
+import type { Ahead } from './ahead.ts';
 import { BatchOutlet } from './outlet.ts';
 import type { BatchPlan } from './plan.ts';
 import type { SessionGround } from './session-ground.ts';
@@ -16,6 +17,8 @@ export interface BatchTerms {
   readonly checksum: string;
   readonly history: History;
   readonly readings: Readings;
+  /** Null: the target's number tells nothing of blocks. */
+  readonly ahead: Ahead | null;
   /** Bytes that may wait for what was read to be judged; 0: everything goes out at once. */
   readonly heldBytesMax: number;
   readonly placeOf: WriterOptions['placeOf'];
@@ -40,6 +43,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
   const { consistent, sequence, checksum, history } = terms;
   const outlet = new BatchOutlet(link.outlet, terms.heldBytesMax);
   const number = link.nextNumber();
+  const ahead = terms.ahead?.batch(sequence) ?? null;
   await outlet.frame({ kind: 'begin', number, consistent }, 16);
   const writer = new BatchWriter({
     tree: ground.tree,
@@ -48,6 +52,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
     outlet,
     slice: ground.slice,
     readings: terms.readings,
+    ahead,
     parts: ground.parts,
     placeOf: terms.placeOf,
     nextStream: () => link.nextStream(),
@@ -77,6 +82,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
         hot: hot.slice(0, hotMax),
         history,
       });
+      ahead?.committed();
     },
   };
 }
