@@ -41,6 +41,13 @@ describe('the house rules', () => {
     expect(files.filter((file) => own.test(text(file))).map(named)).toEqual([]);
   });
 
+  it('no file refers to a document that is not here', () => {
+    const elsewhere = /\b(design|contract|product|faults|style)\.md\b|\bthe design\b|\(design[,:]/;
+    const told = files.filter((file) => /\.(ts|js|mjs|cjs|md|proto|yaml|sh)$/.test(file));
+    const others = told.filter((file) => file !== fileURLToPath(import.meta.url));
+    expect(others.filter((file) => elsewhere.test(text(file))).map(named)).toEqual([]);
+  });
+
   it('no file is named after a place for everything', () => {
     const vague = /(^|[-.])(util|utils|common|manager|helper|helpers|misc)([-.]|$)/;
     expect(sources.filter((file) => vague.test(basename(file))).map(named)).toEqual([]);

@@ -1,5 +1,5 @@
 /**
- * The invariants of design.md section 4, in true time, checked at the very event that could break one: an address that
+ * The invariants of docs/guarantees.md, in true time, checked at the very event that could break one: an address that
  * is set, a resource that starts, a step, a transaction, a host that thaws. Between two such events nothing can change,
  * so this is as good as a check after every event.
  *
