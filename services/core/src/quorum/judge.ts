@@ -2,10 +2,11 @@
  * What should become of one group now, and why. Pure and complete: called after every event, for every group, by
  * every quorum service; only the leader's judgement is carried out.
  *
- *   J1  a change of owner needs one of: the owner is down (node.ts), or its own word that it is fenced
+ *   J1  a change of owner needs one of: the owner is down (node.ts); its own word that it is fenced; or its own fresh word that
+ *       it began nothing at its epoch, while its renewal did not change for the longer of outage and G (docs/adr/0015)
  *   J2  at most one operation per group; the record itself carries it, so a new leader goes on with it
- *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
  *   J3  maintenance and observe-only explain, and begin nothing: a question that nobody answered was not begun
+ *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
  *   J5  what a person denied is not asked for again before something has changed: denial.ts
  */
 
@@ -168,7 +169,7 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   const never = neverBegan(scene, config, owner, epoch);
   if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
-  if (!active) return well(c, own, downFrom);
+  if (!active) return well(c, own, Math.min(downFrom, never ?? Infinity));
   const over = denialOver(c, own);
   if (over !== null) return over;
   if (rest !== null) return resting(well(c, own, downFrom), rest);
@@ -272,7 +273,7 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   };
 }
 
-/** J1, by silence. */
+/** J1: it is down, or never began. */
 function failOver(c: Case, own: Owned | Releasing, because: string | null = null): Judgement {
   const { scene, config, record } = c;
   const { owner, epoch } = own;
