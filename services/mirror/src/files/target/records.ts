@@ -459,7 +459,7 @@ export class Records {
     return statThere(this.#tree, path);
   }
 
-  /** R4. */
+  /** R5. */
   #write<T>(work: () => T): T {
     const [standing, noted] = [this.#standing, this.#note];
     try {
