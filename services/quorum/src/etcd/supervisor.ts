@@ -1,9 +1,9 @@
 /**
  * Runs the etcd process of a voting member, and restarts it when it dies.
  *
- * V1: etcd outlives us. It is in a session of its own and writes its log itself, so a restart of the quorum service,
- *     or its SIGKILL, costs no leader. The next start takes the running etcd over, or replaces it when it runs with
- *     other arguments. It is found by its data directory, so no pid file can be stale.
+ * V1: etcd outlives a quorum service that dies (a crash, SIGKILL): it is in a session of its own and writes its log itself,
+ *     so that costs no leader. The next start takes the running etcd over, or replaces it when it runs with other
+ *     arguments; it is found by its data directory, so no pid file can be stale. An orderly end takes etcd with it (stop).
  * V2: never two etcd processes on one data directory, and never a new cluster on a lost one (see preflight.ts).
  * V3: data is never deleted.
  * V4: restarts go on for ever, 0.5 to 30 s apart, each with its reason; a member that was removed from the cluster is
@@ -35,7 +35,7 @@ export interface RunningEtcd {
   pid(): number | null;
   /** Ends etcd and the supervision. Idempotent. */
   stop(deadlineMs: number): Promise<'stopped' | 'killed' | 'still-there'>;
-  /** Ends the supervision and leaves etcd running, to be taken over by the next start. */
+  /** Ends the supervision as the death of this process would, and leaves etcd running: for tests. */
   release(): void;
 }
 
@@ -134,17 +134,6 @@ async function supervise(state: Supervision, given: EtcdOptions, on: EtcdEvents)
     await pause(restartMs, over);
     restartMs = Math.min(restartMs * 2, restartMsMax);
   }
-}
-
-/** Ends an etcd that runs on the data directory without a supervisor, as after an uninstall. */
-export async function stopLeftoverEtcd(
-  dataDir: string,
-  deadlineMs: number,
-  binary = 'etcd',
-): Promise<number> {
-  const leftovers = etcdsOn(resolve(dataDir), binary);
-  await Promise.all(leftovers.map((leftover) => endProcess(leftover.id, deadlineMs)));
-  return leftovers.length;
 }
 
 /** One life: taken over, or started after all checks. */
