@@ -106,6 +106,16 @@ describe('the house rules', () => {
     expect(broken).toEqual([]);
   });
 
+  it('every decision is in the index, under its number and title', () => {
+    const index = text(join(root, 'docs/adr/README.md'));
+    const pages = documents.filter((file) => /^docs\/adr\/\d{4}-/.test(named(file)));
+    const lines = pages.map((file) => {
+      const [number = '', title = ''] = text(file).split('\n', 1)[0]?.replace('# ', '').split(/\. (.*)/) ?? [];
+      return `- [${number}](${basename(file)}). ${title}`;
+    });
+    expect(lines.filter((line) => !index.includes(line))).toEqual([]);
+  });
+
   it('every heading that a link names is there', () => {
     const anchorsOf = (file: string): Set<string> =>
       new Set(
