@@ -5,7 +5,7 @@ import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';
 import { assess, blockers, candidates, lossClause } from './candidates.ts';
-import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
+import { stretchedWaitMsFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, give, releaseTo } from './changes.ts';
 import type { Commanded } from './commanded.ts';
@@ -142,7 +142,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const downFrom = serverDownAt(scene, own.owner, config);
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
-  const safeFrom = force ? renewedAt + patienceFor(scene, own.owner, config) : downFrom;
+  const safeFrom = force ? renewedAt + stretchedWaitMsFor(scene, own.owner, config) : downFrom;
   const unasked = notAsked(scene, config, own.owner, to);
   if (scene.now >= safeFrom && unasked !== null) return refused(unasked);
   if (scene.now >= safeFrom) {
