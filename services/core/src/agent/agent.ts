@@ -120,7 +120,7 @@ class Turn {
         this.renewed(event);
         return;
       case 'hint':
-        // O5: the proof that there is still stands.
+        // O5 (ownership.ts): the proof that there is still stands.
         this.see(event.groups, event.revision, this.state.renewal.proof);
         return;
       case 'step-ended':
@@ -232,7 +232,7 @@ class Turn {
     );
     const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
     this.state.renewal = renewal;
-    if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5
+    if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5 (promises.ts)
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
     this.actions.push({ kind: 'note', group: null, what: 'impostor', reason: impostor });
@@ -287,7 +287,7 @@ class Turn {
     return { state: this.state, actions, wakeAt: next, reason: this.reason };
   }
 
-  /** H3: configurations that waited come into force where nothing is under way any more. */
+  /** H3 (holding.ts): configurations that waited come into force where nothing is under way any more. */
   private adopt(): void {
     const strangers: GroupConfig[] = [];
     for (const { group: name, next } of this.state.groups.values()) {

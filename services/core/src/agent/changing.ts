@@ -29,7 +29,7 @@ import {
 
 const retryMs = 10_000;
 
-/** Whether a configuration that waits may be gone on with now (H3, N4). */
+/** Whether a configuration that waits may be gone on with now (H3 of holding.ts, N4). */
 export function isAtRest({ holding, next }: GroupState): boolean {
   switch (holding.kind) {
     case 'idle':

@@ -4,10 +4,11 @@
  *
  *   P1  a promise is binding in memory before it is written, and given only after it is on disk
  *   P2  a full set counts from just before the request was sent; it may come when others were sent since
+ *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
+ *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2
+ *       of holding.ts)
  *   P5  those are asked who are servers of the group by the newest configuration, or were when the store was last told:
  *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts)
- *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
- *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2)
  */
 
 import type { GroupConfig } from '../config/types.ts';

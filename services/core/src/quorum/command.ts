@@ -61,7 +61,7 @@ function plannedMove(
 ): Commanded {
   const { config } = c;
   if (own.kind !== 'owned') return refused(`nobody owns ${config.name} now: there is nothing to move`);
-  const told = refusalTold(c, own); // F2
+  const told = refusalTold(c, own); // F2 (refusal.ts)
   if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
   const preferred = config.servers[0];
   const others = candidates(c.scene, config, c.record).filter((s) => s.server !== own.owner);
@@ -155,7 +155,7 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   }
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
   if (alive && own.kind === 'owned') {
-    const told = refusalTold(c, own); // F2
+    const told = refusalTold(c, own); // F2 (refusal.ts)
     if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
     if (behind !== null && !force)
       return refused(`${to} can't take over without loss: ${behind}; --force does it`);

@@ -55,7 +55,7 @@ export function dissolve(scene: Scene, record: GroupRecord, wall: WallMs): Chang
   });
   if (own.kind === 'unowned')
     return own.lastOwner === null ? null : next('forgotten', { ...own, lastOwner: null });
-  // J4 holds to the end.
+  // J4 (judge.ts) holds to the end.
   const former = own.kind === 'owned' ? own.after : undefined;
   if (former !== undefined && !renewedAsFenced(scene, former.server, group, former.epoch)) return null;
   const asked = op?.kind === 'release' && op.by !== 'holdfast' ? op : null;

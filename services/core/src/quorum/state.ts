@@ -27,7 +27,7 @@ export interface QuorumState {
   readonly nextBeatAt: BootMs;
   readonly beats: number;
   readonly relayed: boolean;
-  /** It is asked to end: it leads no more (L3). */
+  /** It is asked to end: it leads no more (L3 of leadership.ts). */
   readonly leaving: boolean;
   /** When the store last answered, and since when it has not. */
   readonly storeAnsweredAt: BootMs | null;
