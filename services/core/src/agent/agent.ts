@@ -40,7 +40,6 @@ import {
   agentDraft,
   follow,
   groupsOf,
-  heartbeatMsOf,
   mayExit,
   paceOf,
   pathsBetween,
@@ -49,7 +48,8 @@ import {
   type AgentState,
   type AgentStep,
 } from './state.ts';
-import { identityMoved } from './step.ts';
+import { heartbeatMsOf } from '../pace.ts';
+import { identityMoved } from '../step.ts';
 import { fenceCommandOf, type Here, type Moved } from './here.ts';
 import { mirrorNews, ordering, sameCast, watchData } from './mirroring.ts';
 import { dutiesFrom, wakeAt } from './wake.ts';

@@ -15,7 +15,7 @@ import type { StepRecord } from '../records.ts';
 import type { Active, Change, GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { startMonitoring } from './resources.ts';
-import { identityAddresses, takeoverSteps, type TakeoverStep } from './step.ts';
+import { identityAddresses, takeoverSteps, type TakeoverStep } from '../step.ts';
 import {
   advance,
   atFirst,

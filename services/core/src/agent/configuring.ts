@@ -8,7 +8,7 @@ import { heldEpoch, type GroupState } from './holding.ts';
 import { openNow } from './mirroring.ts';
 import { resumeMonitoring } from './resources.ts';
 import type { AgentState, OwnAddress } from './state.ts';
-import { identityAddresses, spareAddress } from './step.ts';
+import { identityAddresses, spareAddress } from '../step.ts';
 
 /** Asked for this often, at the pace of the spare address: somebody may have been in the way. */
 const ownTriesMax = 6;

@@ -22,7 +22,7 @@ import { groupDraft, heldEpoch, type Acquiring, type GroupState } from './holdin
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
 import { resting } from './resting.ts';
-import { isReleasedAtOnce } from './step.ts';
+import { isReleasedAtOnce } from '../step.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**

@@ -22,7 +22,7 @@ import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
 import type { AgentState } from './state.ts';
-import { otherServers } from './step.ts';
+import { otherServers } from '../step.ts';
 
 /** As many as fit into F at half of R: older ones entitle to nothing any more. */
 const roundsMax = 8;

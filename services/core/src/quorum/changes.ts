@@ -12,7 +12,7 @@ import type {
   Ownership,
   StepRecord,
 } from '../records.ts';
-import { isReleasedAtOnce } from '../agent/step.ts';
+import { isReleasedAtOnce } from '../step.ts';
 import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { dataHolder } from './copies.ts';

@@ -1,6 +1,6 @@
 /** What operators command: one operation per group, checked against the same rules as everything automatic. */
 
-import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
+import { stepName, releaseSteps, takeoverSteps } from '../step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';

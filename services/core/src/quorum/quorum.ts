@@ -8,7 +8,7 @@
  *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */
 
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import { encode } from '../codec.ts';
 import type { GroupConfig } from '../config/types.ts';
 import type { Draft } from '../draft.ts';

@@ -8,7 +8,7 @@
  *   X3  by force the owner goes on whatever its hooks say; who takes what the group had waits for its word all the same
  */
 
-import { releaseSteps, stepName } from '../agent/step.ts';
+import { releaseSteps, stepName } from '../step.ts';
 import type { GroupId, MemberId, WallMs } from '../names.ts';
 import type { EndedOperation, GroupRecord, Operation, Ownership } from '../records.ts';
 import type { Change } from './case.ts';

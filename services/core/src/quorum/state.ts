@@ -1,6 +1,6 @@
 /** The state of a quorum service, and the scenes and cases that are judged from it. */
 
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
