@@ -130,14 +130,10 @@ class Turn {
         this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
         return;
       case 'monitored':
-        this.move(event.group, (g, here) =>
-          monitored(g, here.config, event.resource, event.run, event.state, event.says, this.now),
-        );
+        this.move(event.group, (g, here) => monitored(g, event, here));
         return;
       case 'restarted':
-        this.move(event.group, (g, here) =>
-          restarted(g, here.config, event.resource, event.run, event.ended, this.now),
-        );
+        this.move(event.group, (g, here) => restarted(g, event, here));
         return;
       case 'promise-kept':
         this.actions.push(...promiseKept(event, this.pathsTo(event.to)));

@@ -93,7 +93,7 @@ function plannedMove(
     kind === 'failback' ? `${by} asked for the failback to ${to}` : `${by} asked for the switchover to ${to}`;
   return {
     kind: 'do',
-    judgement: chosen(c, releaseTo(c, own, to, kind, reason, by), to, by),
+    judgement: chosen(c, releaseTo(c, own, { to, kind, reason, by }), to, by),
     steps: moveSteps(c, own.owner, to),
   };
 }
@@ -130,29 +130,22 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const forced = although === null ? '' : `; forced although ${although}`;
   const loss = `${forced}${lossClause([target], to)}`;
   const steps = moveSteps(c, null, to);
-  const wanted = (reason: string) => ({ ...begin('failover', owner, to, reason), by, forced: force });
-  if (own.kind === 'unowned') {
-    const reason = `${by} gave ${config.name} to ${to}${loss}`;
-    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
-  }
-  if (saysFenced(scene, own.owner, config.name, own.epoch) !== null) {
-    const reason = `${by} gave ${config.name} to ${to}: ${own.owner} is fenced${loss}`;
-    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
-  }
+  const given = (reason: string, stale: MemberId | null = null): Commanded => {
+    const wanted = { ...begin('failover', owner, to, reason), by, forced: force };
+    const judgement = give(c, { to, epoch: own.epoch + 1n, wanted, phase: 'failing-over', stale });
+    return { kind: 'do', judgement, steps };
+  };
+  if (own.kind === 'unowned') return given(`${by} gave ${config.name} to ${to}${loss}`);
+  if (saysFenced(scene, own.owner, config.name, own.epoch) !== null)
+    return given(`${by} gave ${config.name} to ${to}: ${own.owner} is fenced${loss}`);
   const downFrom = serverDownAt(scene, own.owner, config);
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
   const safeFrom = force ? renewedAt + stretchedWaitMsFor(scene, own.owner, config) : downFrom;
   const unasked = notAsked(scene, config, own.owner, to);
   if (scene.now >= safeFrom && unasked !== null) return refused(unasked);
-  if (scene.now >= safeFrom) {
-    const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
-    return {
-      kind: 'do',
-      judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over', own.owner),
-      steps,
-    };
-  }
+  if (scene.now >= safeFrom)
+    return given(`${by} ordered the failover from ${own.owner} to ${to}${loss}`, own.owner);
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
   if (alive && own.kind === 'owned') {
     const told = refusalTold(c, own); // F2 (refusal.ts)
@@ -160,9 +153,10 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
     if (behind !== null && !force)
       return refused(`${to} can't take over without loss: ${behind}; --force does it`);
     const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
+    const release = { to, kind: 'switchover', reason, by, forced: although !== null } as const;
     return {
       kind: 'do',
-      judgement: chosen(c, releaseTo(c, own, to, 'switchover', reason, by, although !== null), to, by),
+      judgement: chosen(c, releaseTo(c, own, release), to, by),
       steps: moveSteps(c, own.owner, to),
     };
   }
@@ -194,7 +188,14 @@ function decideApproval(c: Case, approve: boolean, by: string): Commanded {
   if (unasked !== null) return refused(unasked);
   const reason = `${op.reason}; approved by ${by}`;
   const wanted = { ...begin('failover', own.owner, op.to, reason), by };
-  const next = give(c, op.to, own.epoch + 1n, wanted, 'failing-over', fenced ? null : own.owner, null);
+  const next = give(c, {
+    to: op.to,
+    epoch: own.epoch + 1n,
+    wanted,
+    phase: 'failing-over',
+    stale: fenced ? null : own.owner,
+    before: null,
+  });
   const same = next.change?.record.operation ?? null;
   if (next.change === null || same === null) return invalid('it does not wait for approval');
   // It stays the operation that was asked about.

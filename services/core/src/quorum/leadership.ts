@@ -39,14 +39,20 @@ export function leads(view: StoreView, self: MemberId, incarnation: number): boo
   return leader?.member === self && leader.incarnation === incarnation && leader.left !== true;
 }
 
+/** Who may try to become leader. */
+interface Aspirant {
+  readonly self: MemberId;
+  readonly incarnation: number;
+  readonly witness: boolean;
+  /** Since when it looks on. */
+  readonly since: BootMs;
+}
+
 /** When this service may try to become leader; null while it leads. Witnesses go first: they own nothing that dies. */
 export function candidateAt(
   view: StoreView,
-  self: MemberId,
-  incarnation: number,
+  { self, incarnation, witness, since }: Aspirant,
   pace: LeaderPace,
-  witness: boolean,
-  since: BootMs,
   heardAt: (member: MemberId) => BootMs,
 ): BootMs | null {
   if (leads(view, self, incarnation)) return null;

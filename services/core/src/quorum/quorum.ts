@@ -377,10 +377,10 @@ class Turn {
   }
 
   private candidateAt(): BootMs | null {
-    const { view, self, incarnation, witness, since, vantage } = this.state;
+    const { view, vantage } = this.state;
     const pace = this.pace();
     const heardAt = (member: MemberId) => lastHeard(vantage, member, pace.heartbeatMs, this.now);
-    return candidateAt(view, self, incarnation, pace, witness, since, heardAt);
+    return candidateAt(view, this.state, pace, heardAt);
   }
 
   private note(group: GroupId | null, what: string, reason: string): void {
