@@ -50,7 +50,7 @@ const goodLifeMs = 60_000;
 const settleMs = 3_000;
 const replaceMs = 5_000;
 const boundLogEveryMs = 10_000;
-const logBytesMaxDefault = 4 * 1024 * 1024;
+const logBytesMax = 4 * 1024 * 1024;
 
 /** From a process that runs to the sentence of how it ended. */
 interface Life {
@@ -205,7 +205,7 @@ async function launch(options: EtcdOptions): Promise<Life | EtcdFailure> {
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     mkdirSync(dirname(options.logFile), { recursive: true });
-    boundLog(options.logFile, options.logBytesMax ?? logBytesMaxDefault);
+    boundLog(options.logFile, logBytesMax);
     fd = openSync(options.logFile, 'a', 0o640);
   } catch (error) {
     return { kind: 'data-unreadable', says: `can't prepare etcd's data and log: ${errorText(error)}` };
@@ -277,7 +277,7 @@ function ownEndpoint(options: EtcdOptions): string {
 }
 
 function bound(options: EtcdOptions, on: EtcdEvents): void {
-  const says = boundLog(options.logFile, options.logBytesMax ?? logBytesMaxDefault);
+  const says = boundLog(options.logFile, logBytesMax);
   if (says !== null) on.warned(says);
 }
 
