@@ -16,6 +16,13 @@ module.exports = {
       to: { pathNot: ['^services/core/src', 'node_modules/zod'] },
     },
     {
+      name: 'loops-apart',
+      severity: 'error',
+      comment: 'what both loops need is beside them, and neither knows of the other',
+      from: { path: '^services/core/src/(quorum|agent)/' },
+      to: { path: '^services/core/src/(quorum|agent)/', pathNot: ['^services/core/src/$1/'] },
+    },
+    {
       name: 'guard-is-alone',
       severity: 'error',
       comment: 'the guard must work when everything else is broken',

@@ -83,6 +83,7 @@ export const usage = `usage: scripts/bench failover|mirror|volume [--runs N] [--
   mirror        how fast and how exactly data is copied, beside rsync and lsyncd
   volume        how fast a replicated volume is, beside nbdkit with a plain file
 
+  --outage SECONDS  failover: the short outage (3)
   --runs N      runs of each figure (failover: 20, of the default outage of 35 s 5; mirror and volume: 3)
   --quick       the short form for every commit: few runs, small copies
   --check       exit status 1 when any figure misses what it must reach; without it only those of safety count

@@ -41,6 +41,13 @@ describe('the house rules', () => {
     expect(files.filter((file) => own.test(text(file))).map(named)).toEqual([]);
   });
 
+  it('no file refers to a document that is not here', () => {
+    const elsewhere = /\b(design|contract|product|faults|style)\.md\b|\bthe design\b|\(design[,:]/;
+    const told = files.filter((file) => /\.(ts|js|mjs|cjs|md|proto|yaml|sh)$/.test(file));
+    const others = told.filter((file) => file !== fileURLToPath(import.meta.url));
+    expect(others.filter((file) => elsewhere.test(text(file))).map(named)).toEqual([]);
+  });
+
   it('no file is named after a place for everything', () => {
     const vague = /(^|[-.])(util|utils|common|manager|helper|helpers|misc)([-.]|$)/;
     expect(sources.filter((file) => vague.test(basename(file))).map(named)).toEqual([]);
@@ -73,6 +80,27 @@ describe('the house rules', () => {
     expect(found.sort()).toEqual([...allowed.keys()].sort());
   });
 
+  it('a label in a comment is explained in the header of its file, or comes with the file that explains it', () => {
+    const labelsOf = (words: string): string[] =>
+      [...words.matchAll(/(?<![\w/-])([A-Z]\d{1,2})(?![\w-])/g)].map(([, label = '']) => label);
+    // Those of docs/guarantees.md, and an engine for JavaScript.
+    const known = (label: string): boolean => /^I\d/.test(label) || label === 'V8';
+    const lost = sources
+      .filter((file) => /^services\/\w+\/src\/.*\.ts$/.test(named(file)))
+      .flatMap((file) => {
+        const explained = new Set(labelsOf(text(file).split('*/')[0] ?? ''));
+        return text(file)
+          .split('\n')
+          .map((line) => /\/\/.*|^\s*\/?\*.*/.exec(line)?.[0] ?? '')
+          .flatMap((comment, at) => {
+            if (/[\w-]+\.(ts|md)\b|docs\/adr/.test(comment)) return [];
+            const unexplained = labelsOf(comment).filter((label) => !known(label) && !explained.has(label));
+            return unexplained.map((label) => `${named(file)}:${at + 1}: ${label}`);
+          });
+      });
+    expect(lost).toEqual([]);
+  });
+
   it('nothing is left to do later, and no check is switched off', () => {
     const excuse = new RegExp(
       ['TO' + 'DO', 'FIX' + 'ME', 'eslint-' + 'disable', '@ts-' + '(ignore|expect-error|nocheck)'].join('|'),
@@ -97,6 +125,20 @@ describe('the house rules', () => {
         .map((target) => `${named(file)}: ${target}`),
     );
     expect(broken).toEqual([]);
+  });
+
+  it('every decision is in the index, under its number and title', () => {
+    const index = text(join(root, 'docs/adr/README.md'));
+    const pages = documents.filter((file) => /^docs\/adr\/\d{4}-/.test(named(file)));
+    const lines = pages.map((file) => {
+      const [number = '', title = ''] =
+        text(file)
+          .split('\n', 1)[0]
+          ?.replace('# ', '')
+          .split(/\. (.*)/) ?? [];
+      return `- [${number}](${basename(file)}). ${title}`;
+    });
+    expect(lines.filter((line) => !index.includes(line))).toEqual([]);
   });
 
   it('every heading that a link names is there', () => {

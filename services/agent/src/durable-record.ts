@@ -3,8 +3,8 @@
  *
  *   W1  one write at a time; changes during a write are written together by the next
  *   W2  `done` is said only after a write that has the change is on the disk
- *   W4  what may be written later is written with what comes before that, and by `close` at the latest
  *   W3  a write that failed is tried again, because what is in memory holds all the same
+ *   W4  what may be written later is written with what comes before that, and by `close` at the latest
  */
 
 import { readFile } from 'node:fs/promises';

@@ -4,9 +4,9 @@
  *   L1  only what was remembered in this same boot of the host, and is armed at the guard for the same epoch with its
  *       deadline still to come, goes on
  *   L2  what was remembered in this boot and the guard does not vouch for is fenced first: its service may still run
+ *   L3  a promise of another boot counts as given now: how long ago it was can't be told
  *   L4  an epoch that was on the disk ahead of time was seen only where the guard was armed for it. Else it may have begun,
  *       so it is fenced first as in L2 and never begins again, but nobody is refused a promise for it (memory.ts, M3)
- *   L3  a promise of another boot counts as given now: how long ago it was can't be told
  */
 
 import type { AgentEvent, BootMs, ClusterConfig, Epoch, GroupId, HeldBefore, MemberId } from '@holdfast/core';

@@ -201,7 +201,7 @@ export class Performer {
       const holding = state.groups.get(group)?.holding;
       const config = groupConfig(state, group);
       const holds = holding !== undefined && heldEpoch(holding) !== null;
-      // O1 of the spare: an owner has given it up. And what it owns is not its own.
+      // An owner has given its spare up, and what it owns is not its own.
       if (holds && (kind === 'keep-spare' || addresses.addressesOf(config).includes(address))) return;
       const ended = await addresses.keepSpare(group, address, config);
       const says = ended.kind === 'failed' ? `${address}: ${ended.says}` : '';

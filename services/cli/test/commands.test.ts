@@ -60,7 +60,7 @@ describe('the command line', () => {
   });
 
   it('prints its version', async () => {
-    expect((await run(new FakeCluster(), ['version'])).out).toMatch(/^holdfast \d+\.\d+\.\d+\n$/);
+    expect((await run(new FakeCluster(), ['version'])).out).toMatch(/^holdfast \d+\.\d+\.\d+(-dev)?\n$/);
     expect((await run(new FakeCluster(), ['--version'])).status).toBe(0);
   });
 });

@@ -28,14 +28,15 @@ export type * from './heartbeat.ts';
 export * from './vantage.ts';
 
 export { stepAgent } from './agent/agent.ts';
-export { heartbeatMsOf, newAgent, paceOf } from './agent/state.ts';
+export { newAgent, paceOf } from './agent/state.ts';
+export { heartbeatMsOf } from './pace.ts';
 export type { AgentIdentity, AgentState, AgentStep } from './agent/state.ts';
 export type { AgentAction, AgentEvent, ArmedGroup, Ended, HeldBefore, RenewAnswer } from './agent/events.ts';
 export { heldEpoch } from './agent/holding.ts';
 export { waitsForProof } from './agent/ownership.ts';
 export type { GroupState, Holding } from './agent/holding.ts';
-export { identityAddresses, releaseSteps, spareAddress, stepName, takeoverSteps } from './agent/step.ts';
-export type { TakeoverStep } from './agent/step.ts';
+export { identityAddresses, releaseSteps, spareAddress, stepName, takeoverSteps } from './step.ts';
+export type { TakeoverStep } from './step.ts';
 
 export { stepQuorum, watchedPrefix } from './quorum/quorum.ts';
 export { caseOf, newQuorum, sceneOf } from './quorum/state.ts';

@@ -1,8 +1,12 @@
 /**
  * Start here. The two questions that everything else serves:
  *
- *   When is a server taken over from?        -> downAt, below; asked by the leader (quorum/judge.ts)
- *   Why do two servers never own one address? -> mayActUntil, below; asked by every owner (agent/holding.ts)
+ *   When is a server taken over from?
+ *     - it is down: downAt, below; serverDownAt (quorum/scene.ts) asks it for the leader's judge (quorum/judge.ts, J1)
+ *     - at its own word: that its epoch is fenced (saysFenced), or that it never began (neverBegan), both in quorum/scene.ts
+ *     One that is heard and well, and whose service network is dead or whose service fails, releases first (quorum/trouble.ts).
+ *   Why do two servers never own one address?
+ *     - mayActUntil, below: every owner stops there (agent/ownership.ts), the guard and the kernel by goneBy (agent/arming.ts)
  *
  * They meet in one inequality. Let `s` be the owner's boot time just before it sent a renewal that was later
  * confirmed committed.
@@ -25,10 +29,12 @@
  * The parts, in reading order:
  *   time.ts           F, S, G and the others, derived from the outage
  *   vantage.ts        who is heard, by whom, on which path
- *   agent/agent.ts    the loop of a server: renew, hold, acquire, release, fence
- *   quorum/quorum.ts  the loop of a quorum service: commit renewals, lead, judge, change owners
+ *   agent/agent.ts    the loop of a server: renew, hold, acquire, release, fence; agent/ownership.ts is one group of it
+ *   agent/promises.ts what an owner lives on that reaches no quorum service
+ *   quorum/quorum.ts  the loop of a quorum service: commit renewals, lead, change owners; quorum/judge.ts decides
  *
- * Both loops are pure: (state, event, now) => { state, actions, wakeAt, reason }.
+ * Both loops are pure: (state, event, now) => { state, actions, wakeAt, reason }. The quorum's is given wall time as well, for
+ * what people read and for failback windows.
  */
 
 import type { BootMs } from './names.ts';

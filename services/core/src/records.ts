@@ -153,7 +153,7 @@ export interface RenewalRecord {
    * that a shorter outage can't be applied behind an owner's back.
    */
   readonly waits: Readonly<Record<GroupId, number>>;
-  /** It begins nothing while a former owner lets go: earlier versions don't know of that. */
+  /** It begins nothing while a former owner lets go. Absent: version 0.1.0, which does not know of that. */
   readonly awaitsFormer?: boolean | undefined;
   /** The newest configuration that everything here agrees with. Absent: an older version, which does not tell. */
   readonly actsUnder?: Revision | undefined;

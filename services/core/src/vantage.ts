@@ -152,7 +152,7 @@ export function isRoutine(
   const at = ear?.paths.get(path)?.at;
   if (ear === undefined || at === undefined || now - at > 1.5 * heartbeatMs) return false;
   if (ear.leaving !== beat.leaving || ear.bootId !== (beat.bootId ?? null)) return false;
-  // Mirrors are sent to them.
+  // A source dials its targets at these addresses (mirror/roles.ts).
   if (ear.addresses !== beat.addresses && ear.addresses.join() !== beat.addresses.join()) return false;
   if (ear.claims === beat.groups) return true;
   return (

@@ -75,6 +75,31 @@ describe('a leader', () => {
     expect(w.reason()).toContain('takes g1 up again');
   });
 
+  describe('whose owner is heard and does not renew', () => {
+    function heardAlone(w: Leader, untilMs: number): void {
+      for (let now = 1_600; now < untilMs; now += 1_000) {
+        for (const server of ['a', 'b']) w.hears(server, now);
+        w.renewed('b', renewal('b', { counter: now }), 30n + BigInt(now), now);
+      }
+    }
+
+    it('takes over from one that never began, an outage after its last renewal and not a moment later', () => {
+      const w = leader(rows(renewal('a'))); // A owns epoch 4, and tells nothing of it
+      heardAlone(w, 36_000);
+      expect(w.changes()).toEqual([]);
+      expect(w.wakesAt()).toBeLessThanOrEqual(36_000);
+      w.tell({ kind: 'wake' }, 36_000);
+      expect(w.changes()[0]?.puts[0]?.value).toContain('"owner":"b"');
+      expect(w.reason()).toContain('a is heard and does not renew');
+    });
+
+    it('leaves one alone that began', () => {
+      const w = leader();
+      heardAlone(w, 90_000);
+      expect(w.changes()).toEqual([]);
+    });
+  });
+
   it('gives nothing to a server whose renewal is of an earlier boot than its voice', () => {
     const w = leader();
     withoutA(w, 34_000);

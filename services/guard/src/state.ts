@@ -97,7 +97,7 @@ export const initialState: State = {
   watchdog: { kind: 'off' },
 };
 
-/** Why the guard must stay, or null. D5. */
+/** Why the guard must stay, or null. D5 (dead-man.ts). */
 export function busyWith(state: State): string | null {
   for (const [group, phase] of state.groups) {
     if (phase.kind === 'armed') return `group ${group} is armed`;

@@ -40,7 +40,6 @@ export type LabStatus =
       readonly rootless: boolean;
       /** True when it goes with the process that made it. */
       readonly tied: boolean;
-      readonly canPartition: boolean;
       readonly hosts: readonly HostStatus[];
       /** Directions in which frames are lost. */
       readonly partitions: readonly {
@@ -89,7 +88,6 @@ async function readStatus(canonical: string): Promise<LabStatus> {
         createdAt: state.createdAt,
         rootless: state.rootless,
         tied: isTiedLab(canonical),
-        canPartition: state.drop !== 'none',
         hosts: await Promise.all(state.hosts.map((host) => hostStatus(canonical, mark, state, host))),
         partitions: state.blocks,
       };

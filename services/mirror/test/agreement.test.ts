@@ -183,35 +183,6 @@ test(
 );
 
 test(
-  'a copy of an earlier version, which noted nothing of sums, goes on without being compared',
-  async () => {
-    const mirror = await inStep();
-    const asBefore = (catalog: Catalog): void => {
-      const { notes } = catalog.meta;
-      const noted: unknown = JSON.parse(notes[note] ?? '', (key, value: unknown) =>
-        ['apart', 'comparedMs', 'distrusted'].includes(key) ? undefined : value,
-      );
-      catalog.setMeta({ notes: { ...notes, [note]: JSON.stringify(noted) } });
-    };
-    // What it left out then, nobody counted.
-    await mirror.restartTarget(() => {
-      tamper(mirror.targetCatalog, 'two');
-      asBefore(mirror.targetCatalog);
-    });
-    writeFileSync(mirror.at('four'), 'four');
-    await mirror.settle();
-    expect([doubts(mirror), mirror.target.state().consistent]).toEqual([[], true]);
-    expect(apart(mirror)).not.toBe(0n);
-    // From here on it has to stay so.
-    tamper(mirror.targetCatalog, 'one');
-    writeFileSync(mirror.at('five'), 'five');
-    await mirror.until(() => doubts(mirror).length > 0, 'it is found');
-    await expectMended(mirror);
-  },
-  limitMs,
-);
-
-test(
   'what a target leaves out makes no difference, and hides none',
   async () => {
     const mirror = await inStep();

@@ -58,7 +58,7 @@ describe('the staging folder beside the root', () => {
     expect(readdirSync(stage.root).sort()).toEqual(['a', 'large']);
   });
 
-  test('takes over what an earlier version staged inside, with the times of the root as they were', async () => {
+  test('takes over what was staged inside once it can be beside, with the times of the root as they were', async () => {
     stage = await openInside();
     const { source } = await stage.dial();
     await source.batch(1, [put('one', 'one')]);

@@ -4,12 +4,13 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EtcdTls } from '../src/etcd/endpoints.ts';
 import type { EtcdFailure } from '../src/etcd/failure.ts';
 import type { EtcdOptions } from '../src/etcd/flags.ts';
-import { startEtcd, stopLeftoverEtcd, type EtcdEvents, type RunningEtcd } from '../src/etcd/supervisor.ts';
+import { endProcess, etcdsOn } from '../src/etcd/process.ts';
+import { startEtcd, type EtcdEvents, type RunningEtcd } from '../src/etcd/supervisor.ts';
 
 export interface Fixture {
   readonly dir: string;
@@ -63,6 +64,13 @@ export function createFixture(): Fixture {
       rmSync(dir, { recursive: true, force: true });
     },
   };
+}
+
+/** Ends an etcd that runs on the data directory without a supervisor. */
+export async function stopLeftoverEtcd(dataDir: string, deadlineMs: number): Promise<number> {
+  const leftovers = etcdsOn(resolve(dataDir), 'etcd');
+  await Promise.all(leftovers.map((leftover) => endProcess(leftover.id, deadlineMs)));
+  return leftovers.length;
 }
 
 const noEvents: EtcdEvents = { died() {}, started() {}, warned() {} };

@@ -19,8 +19,16 @@ import type { EtcdOptions } from '../src/etcd/flags.ts';
 import { boundLog, logTail } from '../src/etcd/log-file.ts';
 import { statusOf } from '../src/etcd/members.ts';
 import { isAlive, processOf } from '../src/etcd/process.ts';
-import { startEtcd, stopLeftoverEtcd } from '../src/etcd/supervisor.ts';
-import { clientOf, createFixture, pidOf, recordEvents, until, type Fixture } from './etcd-fixture.ts';
+import { startEtcd } from '../src/etcd/supervisor.ts';
+import {
+  clientOf,
+  createFixture,
+  pidOf,
+  recordEvents,
+  stopLeftoverEtcd,
+  until,
+  type Fixture,
+} from './etcd-fixture.ts';
 
 let fixture: Fixture;
 beforeAll(() => {

@@ -402,7 +402,7 @@ export class AgentShell {
     const before = machine.resources.get(`${group}/${resource}`);
     steps.onHost(sim.random.between(50, 400), () => {
       const now = machine.resources.get(`${group}/${resource}`);
-      // A fence that came in between killed it (X3).
+      // A fence that came in between killed it (X3 of steps.ts).
       const stillHeld = this.around
         .guard()
         ?.vouchesFor()

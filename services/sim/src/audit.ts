@@ -1,5 +1,5 @@
 /**
- * The invariants of design.md section 4, in true time, checked at the very event that could break one: an address that
+ * The invariants of docs/guarantees.md, in true time, checked at the very event that could break one: an address that
  * is set, a resource that starts, a step, a transaction, a host that thaws. Between two such events nothing can change,
  * so this is as good as a check after every event.
  *
@@ -150,7 +150,7 @@ export class Audit implements Witnesses {
     this.sim.fail('I3', `${machine.id}: ${what} of ${group} went ${lateMs.toFixed(1)} ms after s + F + S`);
   }
 
-  /** A3: the deadline itself wakes the loop. `awakeSince`: true time since when the process ran without a pause. */
+  /** A3 (core's agent/agent.ts): the deadline itself wakes the loop. `awakeSince`: true time since when the process ran without a pause. */
   fences(machine: Machine, config: GroupConfig, epoch: Epoch, awakeSince: number): void {
     const proof = this.ledger(machine).proofOf(config.name, epoch);
     if (proof === null || this.frozenGroups.has(config.name)) return;
@@ -160,7 +160,7 @@ export class Audit implements Witnesses {
     this.sim.fail('I3', `${machine.id}: the fence of ${config.name} began ${lateMs.toFixed(1)} ms late`);
   }
 
-  /** H1: what an agent believes to hold, it may hold. */
+  /** H1 (core's agent/holding.ts): what an agent believes to hold, it may hold. */
   believes(machine: Machine, state: AgentState): void {
     for (const g of state.groups.values()) {
       const { kind } = g.holding;

@@ -7,7 +7,7 @@ import { EventQueue } from './queue.ts';
 import { Random } from './random.ts';
 
 export interface Violation {
-  /** I1 to I11 of the design, or the name of a story's expectation. */
+  /** I1 to I11 of docs/guarantees.md, or the name of a story's expectation. */
   readonly invariant: string;
   readonly says: string;
   readonly atMs: number;

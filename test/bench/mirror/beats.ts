@@ -9,7 +9,7 @@ import { firstLine } from './initial-copy.ts';
 import { plantMixed } from './tree.ts';
 
 const lookMs = 100;
-/** The period of renewals with this outage (design: 3 s for an outage of 35 s, in proportion). */
+/** The period of renewals with this outage (docs/guarantees.md: 3 s for an outage of 35 s, in proportion). */
 const renewMs = Math.round((3_000 * outageMs) / 35_000);
 
 /** A program on the host: the age of the last renewal that was confirmed, at every look, as /health tells it. */

@@ -10,7 +10,7 @@
  * Parent to child: on Windows, where there are no signals, {"type":"release"} and {"type":"keep"}. Elsewhere signals:
  *   agent    SIGTERM  release: give up every group in order, disarm the guard, exit 0
  *            SIGHUP   keep: exit 0 at once and touch nothing; the guard stays armed, the next agent re-attaches
- *   mirror   SIGTERM  end every lane in order, with a clean mark on disk, exit 0
+ *   mirror   SIGTERM  close every role in order, with a clean mark on disk, exit 0
  *   quorum   SIGTERM  stop, and its etcd with it, exit 0
  *   guard    has no lifeline: it outlives everything. SIGTERM ends it only while nothing is armed
  *

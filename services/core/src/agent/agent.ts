@@ -40,7 +40,6 @@ import {
   agentDraft,
   follow,
   groupsOf,
-  heartbeatMsOf,
   mayExit,
   paceOf,
   pathsBetween,
@@ -49,7 +48,8 @@ import {
   type AgentState,
   type AgentStep,
 } from './state.ts';
-import { identityMoved } from './step.ts';
+import { heartbeatMsOf } from '../pace.ts';
+import { identityMoved } from '../step.ts';
 import { fenceCommandOf, type Here, type Moved } from './here.ts';
 import { mirrorNews, ordering, sameCast, watchData } from './mirroring.ts';
 import { dutiesFrom, wakeAt } from './wake.ts';
@@ -120,7 +120,7 @@ class Turn {
         this.renewed(event);
         return;
       case 'hint':
-        // O5: the proof that there is still stands.
+        // O5 (ownership.ts): the proof that there is still stands.
         this.see(event.groups, event.revision, this.state.renewal.proof);
         return;
       case 'step-ended':
@@ -130,14 +130,10 @@ class Turn {
         this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
         return;
       case 'monitored':
-        this.move(event.group, (g, here) =>
-          monitored(g, here.config, event.resource, event.run, event.state, event.says, this.now),
-        );
+        this.move(event.group, (g, here) => monitored(g, event, here));
         return;
       case 'restarted':
-        this.move(event.group, (g, here) =>
-          restarted(g, here.config, event.resource, event.run, event.ended, this.now),
-        );
+        this.move(event.group, (g, here) => restarted(g, event, here));
         return;
       case 'promise-kept':
         this.actions.push(...promiseKept(event, this.pathsTo(event.to)));
@@ -232,7 +228,7 @@ class Turn {
     );
     const impostor = renewal.impostor !== this.state.renewal.impostor ? renewal.impostor : null;
     this.state.renewal = renewal;
-    if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5
+    if (proof !== null) this.state.groups = askedSince(this.state, proof.asks); // P5 (promises.ts)
     if (event.answer.kind !== 'no-answer') this.see(event.answer.groups, event.answer.revision, proof);
     if (impostor === null) return;
     this.actions.push({ kind: 'note', group: null, what: 'impostor', reason: impostor });
@@ -287,7 +283,7 @@ class Turn {
     return { state: this.state, actions, wakeAt: next, reason: this.reason };
   }
 
-  /** H3: configurations that waited come into force where nothing is under way any more. */
+  /** H3 (holding.ts): configurations that waited come into force where nothing is under way any more. */
   private adopt(): void {
     const strangers: GroupConfig[] = [];
     for (const { group: name, next } of this.state.groups.values()) {

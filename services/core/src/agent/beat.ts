@@ -6,7 +6,8 @@ import type { GroupReport } from '../records.ts';
 import { diagnose } from './diagnosis.ts';
 import { liveAt } from './copies.ts';
 import type { Vantage } from '../vantage.ts';
-import { heartbeatMsOf, pathsBetween, reportsOf, type AgentState } from './state.ts';
+import { heartbeatMsOf } from '../pace.ts';
+import { pathsBetween, reportsOf, type AgentState } from './state.ts';
 
 /** What all of them tell is made once; only the echo differs. */
 export function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, path: number) => Heartbeat {

@@ -15,7 +15,7 @@ import type { StepRecord } from '../records.ts';
 import type { Active, Change, GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { startMonitoring } from './resources.ts';
-import { identityAddresses, takeoverSteps, type TakeoverStep } from './step.ts';
+import { identityAddresses, takeoverSteps, type TakeoverStep } from '../step.ts';
 import {
   advance,
   atFirst,
@@ -29,7 +29,7 @@ import {
 
 const retryMs = 10_000;
 
-/** Whether a configuration that waits may be gone on with now (H3, N4). */
+/** Whether a configuration that waits may be gone on with now (H3 of holding.ts, N4). */
 export function isAtRest({ holding, next }: GroupState): boolean {
   switch (holding.kind) {
     case 'idle':

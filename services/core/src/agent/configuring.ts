@@ -8,7 +8,7 @@ import { heldEpoch, type GroupState } from './holding.ts';
 import { openNow } from './mirroring.ts';
 import { resumeMonitoring } from './resources.ts';
 import type { AgentState, OwnAddress } from './state.ts';
-import { identityAddresses, spareAddress } from './step.ts';
+import { identityAddresses, spareAddress } from '../step.ts';
 
 /** Asked for this often, at the pace of the spare address: somebody may have been in the way. */
 const ownTriesMax = 6;
@@ -56,7 +56,7 @@ export function actsUnder(
 
 /**
  * What is under way, or runs, was begun with the configuration before: in that, it stays in force until the new one is
- * adopted (H3). Who serves, by which rules, and what people want holds at once.
+ * adopted (H3 of holding.ts). Who serves, by which rules, and what people want holds at once.
  */
 function inForce({ config, groups, self }: Now, newest: ClusterConfig): ClusterConfig {
   const mixed = [...newest.groups].map(([name, group]): readonly [GroupId, GroupConfig] => {
@@ -103,7 +103,7 @@ export function strip(
   const { addresses, names } = strangersOf(state, groups, leaving);
   const spared = heldThings(state);
   if (names.length === 0 && state.stripped) return { state: {}, actions: [] };
-  // A1 holds for addresses that a new configuration names, too: nothing begins before they are gone.
+  // A1 (agent.ts) holds for addresses that a new configuration names, too: nothing begins before they are gone.
   return {
     state: { stripped: false, stripping: state.stripping + 1 },
     actions: [{ kind: 'strip', addresses, groups: names, spared }],

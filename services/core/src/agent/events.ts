@@ -16,7 +16,7 @@ import type {
   RenewalRecord,
   ResourceState,
 } from '../records.ts';
-import type { TakeoverStep } from './step.ts';
+import type { TakeoverStep } from '../step.ts';
 
 export type Ended = { readonly kind: 'done' } | { readonly kind: 'failed'; readonly says: string };
 

@@ -16,7 +16,7 @@ import type { Entitlement } from '../node.ts';
 import type { GroupRecord, GroupReport, ResourceState, StepRecord } from '../records.ts';
 import type { HeldBefore } from './events.ts';
 import type { Failures } from './resting.ts';
-import { stepName, type TakeoverStep } from './step.ts';
+import { stepName, type TakeoverStep } from '../step.ts';
 
 export type Holding =
   | { readonly kind: 'idle' }

@@ -5,11 +5,11 @@
  *       and a renewal of our own entitles us
  *   O2  whatever shows that another epoch rules makes us fence at once
  *   O3  a release is refused only before its point of no return; a stop that fails goes to the guard
+ *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  *   O5  the renewal may be older than the record: whoever takes the group away from us again waits for G after it last
  *       saw a renewal of ours change, so what that renewal entitles us to is over by then (docs/adr/0015)
  *   O6  where the record names a former owner that may still be letting go, its own word is waited for: that it is fenced
  *       at that epoch, which stays true for ever (docs/adr/0023)
- *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
  */
 
 import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
@@ -22,7 +22,7 @@ import { groupDraft, heldEpoch, type Acquiring, type GroupState } from './holdin
 import type { Here, Moved } from './here.ts';
 import type { Proof } from './renewal.ts';
 import { resting } from './resting.ts';
-import { isReleasedAtOnce } from './step.ts';
+import { isReleasedAtOnce } from '../step.ts';
 import { acquire, declareFenced, runCurrent, startFence, startRelease, stay } from './walk.ts';
 
 /**

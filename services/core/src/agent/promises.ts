@@ -4,10 +4,11 @@
  *
  *   P1  a promise is binding in memory before it is written, and given only after it is on disk
  *   P2  a full set counts from just before the request was sent; it may come when others were sent since
+ *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
+ *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2
+ *       of holding.ts)
  *   P5  those are asked who are servers of the group by the newest configuration, or were when the store was last told:
  *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts)
- *   P3  a server that knows of a later epoch, or holds anything of the group, does not promise
- *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2)
  */
 
 import type { GroupConfig } from '../config/types.ts';
@@ -21,7 +22,7 @@ import { heldEpoch, type GroupState } from './holding.ts';
 import { entitle } from './ownership.ts';
 import type { Here, Moved } from './here.ts';
 import type { AgentState } from './state.ts';
-import { otherServers } from './step.ts';
+import { otherServers } from '../step.ts';
 
 /** As many as fit into F at half of R: older ones entitle to nothing any more. */
 const roundsMax = 8;

@@ -5,10 +5,9 @@
 
 import type { GroupConfig, ResourceConfig } from '../config/types.ts';
 import type { BootMs } from '../names.ts';
-import type { ResourceState } from '../records.ts';
-import type { AgentAction, Ended } from './events.ts';
+import type { AgentAction, AgentEvent } from './events.ts';
 import type { GroupState, ResourceHealth } from './holding.ts';
-import type { Moved } from './here.ts';
+import type { Here, Moved } from './here.ts';
 
 /** A restart stops counting after this long. */
 const restartCountsForMs = 600_000;
@@ -67,12 +66,8 @@ export function nextMonitor(g: GroupState, config: GroupConfig): BootMs | null {
 
 export function monitored(
   g: GroupState,
-  config: GroupConfig,
-  name: string,
-  run: number,
-  state: ResourceState,
-  says: string,
-  now: BootMs,
+  { resource: name, run, state, says }: Extract<AgentEvent, { kind: 'monitored' }>,
+  { config, now }: Here,
 ): Moved {
   const found = waitingFor(g, config, name, run, 'monitor');
   if (found === null) return { group: g, actions: [] };
@@ -113,11 +108,8 @@ export function monitored(
 
 export function restarted(
   g: GroupState,
-  config: GroupConfig,
-  name: string,
-  run: number,
-  ended: Ended,
-  now: BootMs,
+  { resource: name, run, ended }: Extract<AgentEvent, { kind: 'restarted' }>,
+  { config, now }: Here,
 ): Moved {
   const found = waitingFor(g, config, name, run, 'restart');
   if (found === null) return { group: g, actions: [] };

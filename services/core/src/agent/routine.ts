@@ -8,7 +8,8 @@ import { hear, isRoutine } from '../vantage.ts';
 import { pinged } from './diagnosis.ts';
 import type { AgentEvent } from './events.ts';
 import { mirrorNews } from './mirroring.ts';
-import { agentDraft, heartbeatMsOf, type AgentState, type AgentStep } from './state.ts';
+import { heartbeatMsOf } from '../pace.ts';
+import { agentDraft, type AgentState, type AgentStep } from './state.ts';
 
 /** Null: the event may decide something, and takes a whole turn. */
 export function takeRoutine(state: AgentState, event: AgentEvent, now: BootMs): AgentStep | null {

@@ -8,8 +8,9 @@ import type { AgentAction } from './events.ts';
 import type { GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
 import { heardHere } from '../vantage.ts';
-import { heartbeatMsOf, type AgentState } from './state.ts';
-import { identityAddresses } from './step.ts';
+import { heartbeatMsOf } from '../pace.ts';
+import type { AgentState } from './state.ts';
+import { identityAddresses } from '../step.ts';
 
 const triesMax = 5;
 const retryMs = 1_000;

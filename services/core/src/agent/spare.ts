@@ -8,7 +8,7 @@ import type { BootMs } from '../names.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
-import { spareAddress } from './step.ts';
+import { spareAddress } from '../step.ts';
 
 /** The spare is looked after this often: setting it is idempotent, and somebody may have been in the way. */
 export const spareEveryMs = 5_000;

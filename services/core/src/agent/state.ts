@@ -192,20 +192,6 @@ export function paceOf(state: Pick<AgentState, 'config' | 'self' | 'groups'>): R
   return { renewMs, attemptMs };
 }
 
-/** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
-export function heartbeatMsOf(config: ClusterConfig | null): number {
-  if (config === null) return slowestBeatMs;
-  const known = beats.get(config);
-  if (known !== undefined) return known;
-  const ms = Math.min(slowestBeatMs, ...[...config.groups.values()].map((g) => g.rules.heartbeatMs));
-  beats.set(config, ms);
-  return ms;
-}
-
-/** Asked for at every heartbeat that is heard. */
-const beats = new WeakMap<ClusterConfig, number>();
-const slowestBeatMs = 1_000;
-
 /** The groups that this server is a server of. */
 export function groupsOf(state: Pick<AgentState, 'config' | 'self'>): readonly GroupConfig[] {
   return [...(state.config?.groups.values() ?? [])].filter((g) => g.servers.includes(state.self));

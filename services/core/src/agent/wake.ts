@@ -6,7 +6,7 @@ import { nextAsk } from './promises.ts';
 import { renewalDeadline, type Account } from './renewal.ts';
 import { nextMonitor } from './resources.ts';
 import { paceOf, type AgentState } from './state.ts';
-import { spareAddress } from './step.ts';
+import { spareAddress } from '../step.ts';
 
 /** All but heartbeats and pings, which are sent without another thought. Null when only an event can change anything. */
 export function dutiesFrom(state: AgentState, account: Account, proofWanted: boolean): BootMs | null {

@@ -27,7 +27,7 @@ import {
   stepName,
   takeoverSteps,
   type TakeoverStep,
-} from './step.ts';
+} from '../step.ts';
 
 export const stay = (group: GroupState): Moved => ({ group, actions: [] });
 export const probeRetryMs = 1_000;

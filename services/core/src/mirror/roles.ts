@@ -79,7 +79,7 @@ function groupOrder(
   return order(id, mirror.dataset, chained.root, chained, role);
 }
 
-/** O1, O2. */
+/** O1, O2 (orders.ts). */
 function heldRole(
   cast: Cast,
   g: GroupState,

@@ -1,10 +1,10 @@
 /**
  * Who could take a group over, and what stands in the way of each of the others, in words.
  *
- *   C1  a candidate is heard and renews; a commanded leader that slept can do no harm, but a dead candidate would
- *       and its renewal must be of the boot that is heard, or an old one would hide that it was down
- *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
+ *   C1  a candidate is heard and renews: a commanded leader that slept can do no harm, but a dead candidate would. Its
+ *       renewal must be of the boot that is heard, or an old one would hide that it was down
  *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
+ *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
  *   C4  of several that could, one that would lose clearly more is passed over, whatever the order of preference
  */
 

@@ -12,7 +12,7 @@ import type {
   Ownership,
   StepRecord,
 } from '../records.ts';
-import { isReleasedAtOnce } from '../agent/step.ts';
+import { isReleasedAtOnce } from '../step.ts';
 import { clusterMs } from './cluster-clock.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { dataHolder } from './copies.ts';
@@ -201,17 +201,24 @@ export function stay(
   return { phase, reason, change: null, wakeAt, warnings };
 }
 
+/** A planned move away from an owner; `to` null: to nobody. */
+interface Release {
+  readonly to: MemberId | null;
+  readonly kind: OperationKind;
+  readonly reason: string;
+  readonly by?: string;
+  readonly forced?: boolean;
+}
+
 /** Asks the owner to release, as one operation. Also what operators command. */
 export function releaseTo(
   c: Case,
   own: Extract<Ownership, { kind: 'owned' }>,
-  to: MemberId | null,
-  kind: OperationKind,
-  reason: string,
-  by = 'holdfast',
-  forced = false,
+  { to, kind, reason, by = 'holdfast', forced = false }: Release,
 ): Judgement {
-  if (to !== null && !forced && mayHandOver(c, own)) return handOver(c, own, to, kind, reason, by);
+  if (to !== null && !forced && mayHandOver(c, own)) {
+    return handOver(c, own, { ...begin(kind, own.owner, to, reason), by, to });
+  }
   const ownership: Ownership = { kind: 'releasing', owner: own.owner, epoch: own.epoch, to };
   const op = operation(c, { ...begin(kind, own.owner, to, reason), phase: 'releasing', by, forced });
   return change('releasing', kind, withOwnership(c, ownership, op, reason));
@@ -235,13 +242,10 @@ function mayHandOver(c: Case, { owner, epoch }: Extract<Ownership, { kind: 'owne
 function handOver(
   c: Case,
   own: Extract<Ownership, { kind: 'owned' }>,
-  to: MemberId,
-  kind: OperationKind,
-  reason: string,
-  by: string,
+  wanted: Wanted & { readonly to: MemberId },
 ): Judgement {
-  const op = operation(c, { ...begin(kind, own.owner, to, reason), by });
-  const given = givenTo(c, to, own.epoch + 1n, op, reason);
+  const { to, kind, reason } = wanted;
+  const given = givenTo(c, to, own.epoch + 1n, operation(c, wanted), reason);
   const after = { server: own.owner, epoch: own.epoch };
   const ownership: Ownership = { kind: 'owned', owner: to, epoch: own.epoch + 1n, after };
   return change('failing-over', kind, { ...given, ownership });
@@ -283,21 +287,20 @@ export function begin(
   return { kind, phase: 'acquiring', from, to, by: 'holdfast', forced: false, reason, steps: [] };
 }
 
-/** Gives the group to `to`; whatever operation was under way ends as failed. */
-export function give(
-  c: Case,
-  to: MemberId,
-  epoch: bigint,
-  wanted: Wanted,
-  phase: Judgement['phase'],
-  stale: MemberId | null = null,
-  endedBefore = ended(c, c.record?.operation ?? null, 'failed', wanted.reason, []),
-): Judgement {
-  return change(
-    phase,
-    wanted.kind,
-    givenTo(c, to, epoch, operation(c, wanted), wanted.reason),
-    endedBefore,
-    stale,
-  );
+interface Gift {
+  readonly to: MemberId;
+  readonly epoch: Epoch;
+  readonly wanted: Wanted;
+  readonly phase: Phase;
+  /** Whose renewal was judged stale. */
+  readonly stale?: MemberId | null;
+  /** What becomes of the operation that was under way; by itself it ends as failed. */
+  readonly before?: EndedOperation | null;
+}
+
+/** Gives the group to `to`. */
+export function give(c: Case, { to, epoch, wanted, phase, stale = null, before }: Gift): Judgement {
+  const { kind, reason } = wanted;
+  const undone = before === undefined ? ended(c, c.record?.operation ?? null, 'failed', reason, []) : before;
+  return change(phase, kind, givenTo(c, to, epoch, operation(c, wanted), reason), undone, stale);
 }

@@ -1,11 +1,11 @@
 /** What operators command: one operation per group, checked against the same rules as everything automatic. */
 
-import { stepName, releaseSteps, takeoverSteps } from '../agent/step.ts';
+import { stepName, releaseSteps, takeoverSteps } from '../step.ts';
 import type { MemberId } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { notAsked } from './asked.ts';
 import { assess, blockers, candidates, lossClause } from './candidates.ts';
-import { patienceFor, saysFenced, seconds, serverDownAt } from './scene.ts';
+import { stretchedWaitMsFor, saysFenced, seconds, serverDownAt } from './scene.ts';
 import type { Case, Judgement } from './case.ts';
 import { begin, give, releaseTo } from './changes.ts';
 import type { Commanded } from './commanded.ts';
@@ -61,7 +61,7 @@ function plannedMove(
 ): Commanded {
   const { config } = c;
   if (own.kind !== 'owned') return refused(`nobody owns ${config.name} now: there is nothing to move`);
-  const told = refusalTold(c, own); // F2
+  const told = refusalTold(c, own); // F2 (refusal.ts)
   if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
   const preferred = config.servers[0];
   const others = candidates(c.scene, config, c.record).filter((s) => s.server !== own.owner);
@@ -93,7 +93,7 @@ function plannedMove(
     kind === 'failback' ? `${by} asked for the failback to ${to}` : `${by} asked for the switchover to ${to}`;
   return {
     kind: 'do',
-    judgement: chosen(c, releaseTo(c, own, to, kind, reason, by), to, by),
+    judgement: chosen(c, releaseTo(c, own, { to, kind, reason, by }), to, by),
     steps: moveSteps(c, own.owner, to),
   };
 }
@@ -130,39 +130,33 @@ function forcedMove(c: Case, own: Ownership, wish: MemberId | null, force: boole
   const forced = although === null ? '' : `; forced although ${although}`;
   const loss = `${forced}${lossClause([target], to)}`;
   const steps = moveSteps(c, null, to);
-  const wanted = (reason: string) => ({ ...begin('failover', owner, to, reason), by, forced: force });
-  if (own.kind === 'unowned') {
-    const reason = `${by} gave ${config.name} to ${to}${loss}`;
-    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
-  }
-  if (saysFenced(scene, own.owner, config.name, own.epoch) !== null) {
-    const reason = `${by} gave ${config.name} to ${to}: ${own.owner} is fenced${loss}`;
-    return { kind: 'do', judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over'), steps };
-  }
+  const given = (reason: string, stale: MemberId | null = null): Commanded => {
+    const wanted = { ...begin('failover', owner, to, reason), by, forced: force };
+    const judgement = give(c, { to, epoch: own.epoch + 1n, wanted, phase: 'failing-over', stale });
+    return { kind: 'do', judgement, steps };
+  };
+  if (own.kind === 'unowned') return given(`${by} gave ${config.name} to ${to}${loss}`);
+  if (saysFenced(scene, own.owner, config.name, own.epoch) !== null)
+    return given(`${by} gave ${config.name} to ${to}: ${own.owner} is fenced${loss}`);
   const downFrom = serverDownAt(scene, own.owner, config);
   const renewedAt = scene.view.renewals.get(own.owner)?.changedAt ?? -Infinity;
   // Force shortens the outage, never G: until then the owner may still be acting.
-  const safeFrom = force ? renewedAt + patienceFor(scene, own.owner, config) : downFrom;
+  const safeFrom = force ? renewedAt + stretchedWaitMsFor(scene, own.owner, config) : downFrom;
   const unasked = notAsked(scene, config, own.owner, to);
   if (scene.now >= safeFrom && unasked !== null) return refused(unasked);
-  if (scene.now >= safeFrom) {
-    const reason = `${by} ordered the failover from ${own.owner} to ${to}${loss}`;
-    return {
-      kind: 'do',
-      judgement: give(c, to, own.epoch + 1n, wanted(reason), 'failing-over', own.owner),
-      steps,
-    };
-  }
+  if (scene.now >= safeFrom)
+    return given(`${by} ordered the failover from ${own.owner} to ${to}${loss}`, own.owner);
   const alive = downFrom - scene.now > config.rules.outageMs - config.rules.suspectMs;
   if (alive && own.kind === 'owned') {
-    const told = refusalTold(c, own); // F2
+    const told = refusalTold(c, own); // F2 (refusal.ts)
     if (told !== null) return refused(`${own.owner} refused just now (${told}); ask again in a moment`);
     if (behind !== null && !force)
       return refused(`${to} can't take over without loss: ${behind}; --force does it`);
     const reason = `${by} ordered the failover to ${to}; ${own.owner} is alive and releases first${loss}`;
+    const release = { to, kind: 'switchover', reason, by, forced: although !== null } as const;
     return {
       kind: 'do',
-      judgement: chosen(c, releaseTo(c, own, to, 'switchover', reason, by, although !== null), to, by),
+      judgement: chosen(c, releaseTo(c, own, release), to, by),
       steps: moveSteps(c, own.owner, to),
     };
   }
@@ -194,7 +188,14 @@ function decideApproval(c: Case, approve: boolean, by: string): Commanded {
   if (unasked !== null) return refused(unasked);
   const reason = `${op.reason}; approved by ${by}`;
   const wanted = { ...begin('failover', own.owner, op.to, reason), by };
-  const next = give(c, op.to, own.epoch + 1n, wanted, 'failing-over', fenced ? null : own.owner, null);
+  const next = give(c, {
+    to: op.to,
+    epoch: own.epoch + 1n,
+    wanted,
+    phase: 'failing-over',
+    stale: fenced ? null : own.owner,
+    before: null,
+  });
   const same = next.change?.record.operation ?? null;
   if (next.change === null || same === null) return invalid('it does not wait for approval');
   // It stays the operation that was asked about.

@@ -41,7 +41,7 @@ export function failbackDue(c: Case): Failback | null {
     // B3, B4
     return waits(`for a person (${person.why}): use holdfast failback ${config.name}`);
   const candidate = assess(scene, config, record, preferred);
-  const blocker = candidate.blocker ?? candidate.failed ?? notInStep(scene, config, record, preferred); // C3
+  const blocker = candidate.blocker ?? candidate.failed ?? notInStep(scene, config, record, preferred); // C3 (candidates.ts)
   if (blocker !== null) return waits(`because ${blocker}`);
   if (config.failbackWindow !== null && !insideWindow(config.failbackWindow, wall))
     return waits('for its window', scene.now + lookAgainMs);

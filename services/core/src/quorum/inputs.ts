@@ -1,7 +1,7 @@
 /** What a decision was made from, at a glance, for whoever reads its event. All of it is kept by decision.ts. */
 
 import type { BootMs, GroupId } from '../names.ts';
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import { lastHeard } from '../vantage.ts';
 import type { QuorumState } from './state.ts';
 

@@ -2,10 +2,11 @@
  * What should become of one group now, and why. Pure and complete: called after every event, for every group, by
  * every quorum service; only the leader's judgement is carried out.
  *
- *   J1  a change of owner needs one of: the owner is down (node.ts), or its own word that it is fenced
+ *   J1  a change of owner needs one of: the owner is down (node.ts); its own word that it is fenced; or its own fresh word that
+ *       it began nothing at its epoch, while its renewal did not change for the longer of outage and G (docs/adr/0015)
  *   J2  at most one operation per group; the record itself carries it, so a new leader goes on with it
- *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
  *   J3  maintenance and observe-only explain, and begin nothing: a question that nobody answered was not begun
+ *   J4  nothing else becomes of a group while its former owner may still be letting go (former.ts)
  *   J5  what a person denied is not asked for again before something has changed: denial.ts
  */
 
@@ -134,7 +135,8 @@ function judgeUnowned(c: Case, own: Extract<Ownership, { kind: 'unowned' }>): Ju
   if (waits !== null) return waits;
   const others = own.lastOwner === null || to === own.lastOwner ? '' : `: ${blockerOf(all, own.lastOwner)}`;
   const reason = `${to} takes ${c.config.name} up${others}${lossUnlessLast(c, all, to)}`;
-  return give(c, to, own.epoch + 1n, begin('start', own.lastOwner, to, reason), 'starting');
+  const wanted = begin('start', own.lastOwner, to, reason);
+  return give(c, { to, epoch: own.epoch + 1n, wanted, phase: 'starting' });
 }
 
 /** Whoever had the data last loses nothing of it. */
@@ -151,7 +153,8 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   const op = c.record?.operation ?? null;
   const rest = restAfterRefusal(c, own);
   if (!config.servers.includes(owner) && op === null && rest === null) {
-    return releaseTo(c, own, null, 'release', `${owner} is no longer a server of ${config.name}`);
+    const reason = `${owner} is no longer a server of ${config.name}`;
+    return releaseTo(c, own, { to: null, kind: 'release', reason });
   }
   const fenced = saysFenced(scene, owner, config.name, epoch);
   if (fenced !== null) return reassign(c, own, fenced);
@@ -168,7 +171,7 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   const never = neverBegan(scene, config, owner, epoch);
   if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
-  if (!active) return well(c, own, downFrom);
+  if (!active) return well(c, own, Math.min(downFrom, never ?? Infinity));
   const over = denialOver(c, own);
   if (over !== null) return over;
   if (rest !== null) return resting(well(c, own, downFrom), rest);
@@ -235,8 +238,11 @@ function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judg
   const all = plannedCandidates(c.scene, c.config, c.record).filter((s) => s.server !== own.owner);
   const to = choose(all);
   const leaving = c.scene.view.renewals.get(own.owner)?.value.leaving === true;
-  if (leaving && to !== undefined) return releaseTo(c, own, to, 'switchover', why);
-  if (leaving) return releaseTo(c, own, null, 'release', `${why}; nobody can take over: ${blockers(all)}`);
+  if (leaving && to !== undefined) return releaseTo(c, own, { to, kind: 'switchover', reason: why });
+  if (leaving) {
+    const reason = `${why}; nobody can take over: ${blockers(all)}`;
+    return releaseTo(c, own, { to: null, kind: 'release', reason });
+  }
   const held = heldByMoves(c);
   if (to !== undefined && held === null) return leaveInTrouble(c, own, to, why, false);
   const judged = well(c, own, downFrom);
@@ -256,7 +262,7 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   const dead = path !== null && c.scene.now >= path.from ? leaveDeadPath(c, own, path) : null;
   if (dead?.kind === 'leave') return dead.judgement;
   const back = failbackDue(c);
-  if (back?.kind === 'now') return releaseTo(c, own, back.to, 'failback', back.reason);
+  if (back?.kind === 'now') return releaseTo(c, own, { to: back.to, kind: 'failback', reason: back.reason });
   const times = [judged.wakeAt, path?.from ?? null, back?.at ?? null];
   const future = times.filter((t): t is BootMs => t !== null && t > c.scene.now);
   const reason = [
@@ -272,7 +278,7 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
   };
 }
 
-/** J1, by silence. */
+/** J1: it is down, or never began. */
 function failOver(c: Case, own: Owned | Releasing, because: string | null = null): Judgement {
   const { scene, config, record } = c;
   const { owner, epoch } = own;
@@ -299,7 +305,7 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
   // It was dying while it released: what a person forced is forced still.
   const forced = op?.forced === true && op.to === to;
   const begun = { ...begin('failover', owner, to, reason), forced };
-  return give(c, to, epoch + 1n, begun, 'failing-over', owner);
+  return give(c, { to, epoch: epoch + 1n, wanted: begun, phase: 'failing-over', stale: owner });
 }
 
 /** J1, by the owner's own word: nothing need be waited for. */
@@ -353,15 +359,8 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
     if (op === null) return stay('blocked', why, null, [held]);
     return change('blocked', 'held', withOwnership(c, own, null, why), failed);
   }
-  return give(
-    c,
-    to,
-    epoch + 1n,
-    begin(kind, owner, to, reason),
-    kind === 'start' ? 'starting' : 'failing-over',
-    null,
-    failed,
-  );
+  const phase = kind === 'start' ? 'starting' : 'failing-over';
+  return give(c, { to, epoch: epoch + 1n, wanted: begin(kind, owner, to, reason), phase, before: failed });
 }
 
 // -- releasing -------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@
  *
  *   L1  the leader beats; who has not seen the beat change for a while, on its own clock, may take over: soon when
  *       nobody hears its member either, after three beats when it is heard
- *   L3  one that is asked to end lets go by a record that the others see at once, and leads no more
  *   L2  a leader that hears nobody, itself included, is blind and lets go
+ *   L3  one that is asked to end lets go by a record that the others see at once, and leads no more
  */
 
 import { encode } from '../codec.ts';
@@ -13,13 +13,13 @@ import { keys } from '../keys.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import type { Txn } from '../store.ts';
 import { beatText, clusterMs } from './cluster-clock.ts';
+import { silentHeartbeats } from './scene.ts';
 import type { StoreView } from './view.ts';
 
-const leftPatienceMs = 50;
+const leftHeadStartMs = 50;
 /** Long enough for a witness, which goes first, to commit that it leads. */
-const patienceMs = 500;
-/** Heartbeats without a sound of the leader's member, by anybody, and beats without a change. */
-const silentHeartbeats = 3;
+const headStartMs = 500;
+/** Of the leader, without a change, after which its member need only be silent (silentHeartbeats), too. */
 const silentBeats = 1.5;
 
 export interface LeaderPace {
@@ -39,27 +39,33 @@ export function leads(view: StoreView, self: MemberId, incarnation: number): boo
   return leader?.member === self && leader.incarnation === incarnation && leader.left !== true;
 }
 
+/** Who may try to become leader. */
+interface Aspirant {
+  readonly self: MemberId;
+  readonly incarnation: number;
+  readonly witness: boolean;
+  /** Since when it looks on. */
+  readonly since: BootMs;
+}
+
 /** When this service may try to become leader; null while it leads. Witnesses go first: they own nothing that dies. */
 export function candidateAt(
   view: StoreView,
-  self: MemberId,
-  incarnation: number,
+  { self, incarnation, witness, since }: Aspirant,
   pace: LeaderPace,
-  witness: boolean,
-  since: BootMs,
   heardAt: (member: MemberId) => BootMs,
 ): BootMs | null {
   if (leads(view, self, incarnation)) return null;
-  const patience = witness ? 0 : patienceMs;
-  if (view.leader === null) return since + patience;
+  const headStart = witness ? 0 : headStartMs;
+  if (view.leader === null) return since + headStart;
   // L3. Witnesses first all the same; a tie costs one of the two a failed compare.
-  if (view.leader.value.left === true) return view.leader.changedAt + (witness ? 0 : leftPatienceMs);
+  if (view.leader.value.left === true) return view.leader.changedAt + (witness ? 0 : leftHeadStartMs);
   const beatAt = Math.max(view.leader.changedAt, view.beat?.changedAt ?? -Infinity);
   const silentAt = Math.max(
     beatAt + silentBeats * pace.beatMs,
     heardAt(view.leader.value.member) + silentHeartbeats * pace.heartbeatMs,
   );
-  return Math.min(beatAt + pace.deadMs, silentAt) + patience;
+  return Math.min(beatAt + pace.deadMs, silentAt) + headStart;
 }
 
 export function takeLeadership(view: StoreView, self: MemberId, incarnation: number, now: BootMs): Txn {

@@ -2,7 +2,7 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPath, heardOnPaths, servicePath, silentBeats, waitMsFor, type Scene } from './scene.ts';
+import { heardOnPath, heardOnPaths, servicePath, silentHeartbeats, waitMsFor, type Scene } from './scene.ts';
 
 /** So long after a silence a server may be heard on one path and not yet on the other. */
 const returnBeats = 3;
@@ -27,11 +27,11 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   const at = heardOnPath(scene, owner, servicePath);
   const anywhereAt = heardOnPaths(scene, owner);
   // Silent everywhere is not a dead service network: that is for the outage rule.
-  if (at === null || anywhereAt === null || scene.now - anywhereAt >= silentBeats * scene.heartbeatMs)
+  if (at === null || anywhereAt === null || scene.now - anywhereAt >= silentHeartbeats * scene.heartbeatMs)
     return null;
   const better = config.servers.filter((s) => {
     const theirs = s === owner ? null : heardOnPath(scene, s, servicePath);
-    return theirs !== null && scene.now - theirs < silentBeats * scene.heartbeatMs;
+    return theirs !== null && scene.now - theirs < silentHeartbeats * scene.heartbeatMs;
   });
   // A takeover may only just have brought an address to this network: give it as long as anybody.
   const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;

@@ -10,7 +10,7 @@ import {
   heardOnPath,
   heardOnPaths,
   servicePath,
-  silentBeats,
+  silentHeartbeats,
   type Presence,
   type Scene,
   type WellSince,
@@ -23,7 +23,7 @@ export function lookAround(before: Presence, scene: Scene, groups: readonly Grou
   for (const { servers } of groups) {
     for (const server of servers) {
       const heardAt = heardOnPaths(scene, server);
-      const silent = heardAt === null || scene.now - heardAt >= silentBeats * scene.heartbeatMs;
+      const silent = heardAt === null || scene.now - heardAt >= silentHeartbeats * scene.heartbeatMs;
       const known = before.heardSince.get(server);
       const next = silent ? null : (known ?? scene.now);
       if (next === known) continue;
@@ -58,6 +58,6 @@ export function wellUntil(scene: Scene, { rules }: GroupConfig, server: MemberId
   if (heardBoot !== null && heardBoot !== renewal.value.bootId) return -Infinity;
   const paths = scene.view.members.get(server)?.value.addresses.length ?? 1;
   const heardAt = paths < 2 ? heardOnPaths(scene, server) : heardOnPath(scene, server, servicePath);
-  const silentAt = (heardAt ?? -Infinity) + silentBeats * scene.heartbeatMs;
+  const silentAt = (heardAt ?? -Infinity) + silentHeartbeats * scene.heartbeatMs;
   return Math.min(silentAt, renewal.changedAt + rules.renewMs + 2 * rules.attemptMs);
 }

@@ -8,7 +8,7 @@
  *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */
 
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import { encode } from '../codec.ts';
 import type { GroupConfig } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
@@ -173,7 +173,7 @@ class Turn {
     if (state.storeAnsweredAt === null || this.busyWith('lead') || this.busyWith('beat')) return;
     const pace = this.pace();
     if (leads(state.view, state.self, state.incarnation)) {
-      if (now < state.nextBeatAt || this.blind()) return; // L2
+      if (now < state.nextBeatAt || this.blind()) return; // L2 (leadership.ts)
       state.nextBeatAt = now + pace.beatMs;
       state.beats += 1;
       this.txn(beat(state.view, state.self, state.beats, now), { kind: 'beat', since: now }, pace.beatMs);
@@ -189,7 +189,7 @@ class Turn {
     );
   }
 
-  /** L2: nobody at all was heard for a while, not even the agent on this host. */
+  /** L2 (leadership.ts): nobody at all was heard for a while, not even the agent on this host. */
   private blind(): boolean {
     const { vantage } = this.state;
     if (!this.state.relayed) return true;
@@ -377,10 +377,10 @@ class Turn {
   }
 
   private candidateAt(): BootMs | null {
-    const { view, self, incarnation, witness, since, vantage } = this.state;
+    const { view, vantage } = this.state;
     const pace = this.pace();
     const heardAt = (member: MemberId) => lastHeard(vantage, member, pace.heartbeatMs, this.now);
-    return candidateAt(view, self, incarnation, pace, witness, since, heardAt);
+    return candidateAt(view, this.state, pace, heardAt);
   }
 
   private note(group: GroupId | null, what: string, reason: string): void {
@@ -399,7 +399,7 @@ class Turn {
     const from = this.candidateAt();
     at(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
     const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
-    for (const j of state.judgements.values()) at(judgedAgainBy(j, this.now, heartbeatMs)); // O3
+    for (const j of state.judgements.values()) at(judgedAgainBy(j, this.now, heartbeatMs)); // O3 (routine.ts)
     return next === Infinity ? this.now + this.readEveryMs() : next;
   }
 }

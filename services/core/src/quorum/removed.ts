@@ -8,7 +8,7 @@
  *   X3  by force the owner goes on whatever its hooks say; who takes what the group had waits for its word all the same
  */
 
-import { releaseSteps, stepName } from '../agent/step.ts';
+import { releaseSteps, stepName } from '../step.ts';
 import type { GroupId, MemberId, WallMs } from '../names.ts';
 import type { EndedOperation, GroupRecord, Operation, Ownership } from '../records.ts';
 import type { Change } from './case.ts';
@@ -55,7 +55,7 @@ export function dissolve(scene: Scene, record: GroupRecord, wall: WallMs): Chang
   });
   if (own.kind === 'unowned')
     return own.lastOwner === null ? null : next('forgotten', { ...own, lastOwner: null });
-  // J4 holds to the end.
+  // J4 (judge.ts) holds to the end.
   const former = own.kind === 'owned' ? own.after : undefined;
   if (former !== undefined && !renewedAsFenced(scene, former.server, group, former.epoch)) return null;
   const asked = op?.kind === 'release' && op.by !== 'holdfast' ? op : null;

@@ -9,7 +9,7 @@
  *       it may be held by how old something is, or by the revision of a renewal (rule 10), and such news tells of either
  */
 
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import type { ClusterConfig } from '../config/types.ts';
 import { keys } from '../keys.ts';
 import type { BootMs } from '../names.ts';

@@ -34,8 +34,8 @@ export interface Scene {
 /** The service network is path 0. */
 export const servicePath = 0;
 
-/** Beats without a sound after which a server counts as silent, long before it is suspect. */
-export const silentBeats = 3;
+/** Without a sound for so many a server counts as silent, long before it is suspect. */
+export const silentHeartbeats = 3;
 
 export function reportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
   return scene.view.renewals.get(server)?.value.groups.find((g) => g.group === group) ?? null;
@@ -65,7 +65,7 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
   const renewal = scene.view.renewals.get(server);
   return downAt(
     { heardAt: heardAt(scene, server), renewalChangedAt: renewal?.changedAt ?? null },
-    { outageMs: config.rules.outageMs, waitMs: patienceFor(scene, server, config) },
+    { outageMs: config.rules.outageMs, waitMs: stretchedWaitMsFor(scene, server, config) },
   );
 }
 
@@ -75,8 +75,8 @@ export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): 
   return Math.max(told, config.rules.waitMs);
 }
 
-/** G for this server, by the rate at which its clock was seen to run. */
-export function patienceFor(scene: Scene, server: MemberId, config: GroupConfig): number {
+/** The same, stretched by the rate at which its clock was seen to run. */
+export function stretchedWaitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
   return waitMsFor(scene, server, config) * stretchFor(scene.vantage, server);
 }
 
@@ -89,11 +89,11 @@ export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, e
   const word = heardHere(scene.vantage, owner);
   const renewal = scene.view.renewals.get(owner);
   const record = scene.view.groups.get(config.name);
-  if (word === null || scene.now - word >= silentBeats * scene.heartbeatMs) return null;
+  if (word === null || scene.now - word >= silentHeartbeats * scene.heartbeatMs) return null;
   if (renewal === undefined || record === undefined) return null;
   const claim = claimOf(scene.vantage, owner, config.name);
   if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;
-  const waitMs = Math.max(config.rules.outageMs, patienceFor(scene, owner, config));
+  const waitMs = Math.max(config.rules.outageMs, stretchedWaitMsFor(scene, owner, config));
   return Math.max(record.changedAt, renewal.changedAt) + waitMs;
 }
 

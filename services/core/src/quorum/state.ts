@@ -1,6 +1,6 @@
 /** The state of a quorum service, and the scenes and cases that are judged from it. */
 
-import { heartbeatMsOf } from '../agent/state.ts';
+import { heartbeatMsOf } from '../pace.ts';
 import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
@@ -27,7 +27,7 @@ export interface QuorumState {
   readonly nextBeatAt: BootMs;
   readonly beats: number;
   readonly relayed: boolean;
-  /** It is asked to end: it leads no more (L3). */
+  /** It is asked to end: it leads no more (L3 of leadership.ts). */
   readonly leaving: boolean;
   /** When the store last answered, and since when it has not. */
   readonly storeAnsweredAt: BootMs | null;

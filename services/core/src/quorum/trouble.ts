@@ -33,7 +33,7 @@ export function heldByMoves(c: Case): string | null {
 
 /** `mends`: it is seen when the trouble is over, so failback need not wait for a person. */
 export function leaveInTrouble(c: Case, own: Owned, to: MemberId, why: string, mends: boolean): Judgement {
-  const judged = releaseTo(c, own, to, 'switchover', why);
+  const judged = releaseTo(c, own, { to, kind: 'switchover', reason: why });
   if (judged.change === null) return judged;
   const moves = [...recentMoves(c), clusterMs(c.scene.view, c.scene.now)].slice(-movesMax);
   const record: GroupRecord = { ...judged.change.record, moves };

@@ -1,5 +1,5 @@
 /**
- * The source's side: compares what the disk says with what is known, and numbers what differs (C1, C6, C7).
+ * The source's side: compares what the disk says with what is known, and numbers what differs (C1, C6, C7 of types.ts).
  *
  * O1. An entry that is somewhere else than it was is found by its inode. A file with one name, or a folder, can't be at two
  *     places, so the other place is history, whatever it looks like; a file with several names is moved only when the place

@@ -1,6 +1,6 @@
 /**
  * Where entries were: former places and tombstones, entries that are detached and may turn up elsewhere, and the sweep that
- * makes it final (C2 to C4).
+ * makes it final (C2 to C4 of types.ts).
  *
  * P1. A former place says: from `placed` on, and before `until`, the id was there. A tombstone is a former place that
  *     nothing followed. No two of an id overlap; there is a gap when it was detached for a while.
@@ -96,7 +96,7 @@ export class Placing {
     );
   }
 
-  /** C3. */
+  /** C3 (types.ts). */
   pathAt(id: number, sequence: number): Buffer | null {
     const place = id === rootId ? null : this.#placeAt(id, sequence);
     if (place === null) return pathBy(id, () => null);

@@ -1,7 +1,7 @@
 /**
  * The target's side: what was applied, with the source's numbers and this side's own inodes and times.
  *
- * R1. Numbers never fall; all of a batch has the number of its end, so what lies between two ends is not known (C1).
+ * R1. Numbers never fall; all of a batch has the number of its end, so what lies between two ends is not known (C1 of types.ts).
  */
 import type { EntryTable } from './entry-table.ts';
 import { setLocal } from './observing.ts';

@@ -64,7 +64,7 @@ interface Listed {
   included: number;
 }
 
-/** Throws OsError when the root is not there or the disk fails. What is gone still has to be swept (C4). */
+/** Throws OsError when the root is not there or the disk fails. What is gone still has to be swept (C4 of types.ts). */
 export async function scan(options: ScanOptions): Promise<Scanned> {
   const { catalog, tree } = options;
   const whole = options.from === undefined || options.from.length === 0;

@@ -3,9 +3,9 @@
  * its place, which looks as if everything had been deleted: nothing is sent from there, and nothing is copied into it.
  *
  * Invariants:
- * I1  The identity is of the folder and its file system, and is noted in the catalog. One that changed is not refused by
+ * D1  The identity is of the folder and its file system, and is noted in the catalog. One that changed is not refused by
  *     itself: numbers of devices change with a boot, and a disk may be replaced by its copy.
- * I2  It is refused when, besides, more than half of what the catalog knows is missing or other. A person may confirm that
+ * D2  It is refused when, besides, more than half of what the catalog knows is missing or other. A person may confirm that
  *     it is meant so; nothing else does.
  */
 
@@ -42,7 +42,7 @@ export async function rootRefused(tree: Tree, catalog: Catalog, resync: string):
   return null;
 }
 
-/** I2: a person says that the mirror goes on with this folder as it is. */
+/** D2: a person says that the mirror goes on with this folder as it is. */
 export function noteRoot(tree: Tree, catalog: Catalog): void {
   const { notes } = catalog.meta;
   catalog.setMeta({ notes: { ...notes, [note]: JSON.stringify(identityOf(tree)) } });

@@ -7,11 +7,10 @@
  * O2. Descriptors that are to write have to be opened while the root is not covered.
  * O3. It is said to be protected only when the kernel then refuses to write there with EROFS.
  * O4. It keeps out writers, not an administrator, who may mount as we do. The scan for foreign changes stays the truth.
- * O5. Earlier versions wrote through a private mount of the folder in the state directory. It is taken away where it is met.
  *
  * Sources: mount(2), umount2(2), rename(2), path_resolution(7), mount_namespaces(7).
  */
-import { accessSync, constants, existsSync, realpathSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { cText, checked, libc } from './libc.ts';
 import { type Mount, mountedBeneath, mounts } from './mounts.ts';
@@ -63,15 +62,6 @@ export function holderOf(root: string): string | null {
 /** Takes the cover off, also while others have files open beneath it. Throws OsError. */
 export function unprotect(root: string): void {
   uncover(realpathSync(root));
-}
-
-/** O5. Throws OsError. */
-export function removeFormerMount(place: string): void {
-  if (!existsSync(place)) return;
-  const plain = realpathSync(place);
-  for (let left = COVERS_MAX; left > 0 && mounts().some(({ at }) => at === plain); left -= 1) unmount(plain);
-  // A mount that stayed is not empty.
-  if (!mounts().some(({ at }) => at === plain)) rmdirSync(plain);
 }
 
 /** Our cover over the root: read-only, and showing just what it covers; null when there is none. */

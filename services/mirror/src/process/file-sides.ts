@@ -17,7 +17,7 @@ import { FileSource } from '../files/source/file-source.ts';
 import { beginAnew } from '../files/source/lost-catalog.ts';
 import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
-import { removeFormerMount, unprotect } from '../os/read-only.ts';
+import { unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
@@ -267,10 +267,9 @@ function makeRoot({ mirror, dataset }: FilesOrder, dir: string): string {
   }
 }
 
-function uncover({ root, dir }: Place): string {
+function uncover({ root }: Place): string {
   try {
     unprotect(root);
-    removeFormerMount(join(dir, 'root'));
     return '';
   } catch (error) {
     return refused(error).says;

@@ -67,7 +67,7 @@ function readOperation(r: WireReader): FileOperation {
         operation = r.message(readSet);
         break;
       default:
-        // D2.
+        // D2 (decode.ts).
         throw new Malformed('an operation that is unknown here');
     }
   }

@@ -1,14 +1,14 @@
 /** The command line of a voting member's etcd. Options in, arguments and environment out. */
 
+/** `binary`, `heartbeatMs` and `electionMs` are given by tests only. */
 export interface EtcdOptions {
   /** Name or path of the program; default `etcd`, looked up in PATH. */
   readonly binary?: string;
   /** The member's id. */
   readonly name: string;
   readonly dataDir: string;
-  /** File that etcd's log goes to; at most twice `logBytesMax` of disk with its predecessor. */
+  /** File that etcd's log goes to; at most 8 MiB of disk with its predecessor. */
   readonly logFile: string;
-  readonly logBytesMax?: number;
   /** IP addresses to listen on. An address that does not exist yet stops etcd from starting: prefer 0.0.0.0 or ::. */
   readonly listenAddresses: readonly string[];
   readonly clientPort: number;

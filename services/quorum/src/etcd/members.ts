@@ -123,7 +123,6 @@ export function createEtcdMembers(address: EtcdAddress): EtcdMembers {
 
 export interface EtcdStatus {
   readonly version: string;
-  readonly dbBytes: number;
   /** The leader as this member knows it; null while it knows none. */
   readonly leader: bigint | null;
   /** This member. */
@@ -153,10 +152,9 @@ export async function statusOf(
 async function statusBy(caller: Caller, deadlineMs: number): Promise<StatusAnswer> {
   const outcome = await caller.call(askStatus, {}, deadlineMs);
   if (outcome.kind === 'failed') return { kind: 'unknown', says: outcome.says };
-  const { version, dbSize, leader, raftTerm, raftIndex, header } = outcome.value;
+  const { version, leader, raftTerm, raftIndex, header } = outcome.value;
   const said = {
     version,
-    dbBytes: Number(dbSize),
     leader: leader === 0n ? null : leader,
     member: header?.memberId ?? 0n,
     raftTerm,

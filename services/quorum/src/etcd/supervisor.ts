@@ -1,9 +1,9 @@
 /**
  * Runs the etcd process of a voting member, and restarts it when it dies.
  *
- * V1: etcd outlives us. It is in a session of its own and writes its log itself, so a restart of the quorum service,
- *     or its SIGKILL, costs no leader. The next start takes the running etcd over, or replaces it when it runs with
- *     other arguments. It is found by its data directory, so no pid file can be stale.
+ * V1: etcd outlives a quorum service that dies (a crash, SIGKILL): it is in a session of its own and writes its log itself,
+ *     so that costs no leader. The next start takes the running etcd over, or replaces it when it runs with other
+ *     arguments; it is found by its data directory, so no pid file can be stale. An orderly end takes etcd with it (stop).
  * V2: never two etcd processes on one data directory, and never a new cluster on a lost one (see preflight.ts).
  * V3: data is never deleted.
  * V4: restarts go on for ever, 0.5 to 30 s apart, each with its reason; a member that was removed from the cluster is
@@ -35,7 +35,7 @@ export interface RunningEtcd {
   pid(): number | null;
   /** Ends etcd and the supervision. Idempotent. */
   stop(deadlineMs: number): Promise<'stopped' | 'killed' | 'still-there'>;
-  /** Ends the supervision and leaves etcd running, to be taken over by the next start. */
+  /** Ends the supervision as the death of this process would, and leaves etcd running: for tests. */
   release(): void;
 }
 
@@ -50,7 +50,7 @@ const goodLifeMs = 60_000;
 const settleMs = 3_000;
 const replaceMs = 5_000;
 const boundLogEveryMs = 10_000;
-const logBytesMaxDefault = 4 * 1024 * 1024;
+const logBytesMax = 4 * 1024 * 1024;
 
 /** From a process that runs to the sentence of how it ended. */
 interface Life {
@@ -136,17 +136,6 @@ async function supervise(state: Supervision, given: EtcdOptions, on: EtcdEvents)
   }
 }
 
-/** Ends an etcd that runs on the data directory without a supervisor, as after an uninstall. */
-export async function stopLeftoverEtcd(
-  dataDir: string,
-  deadlineMs: number,
-  binary = 'etcd',
-): Promise<number> {
-  const leftovers = etcdsOn(resolve(dataDir), binary);
-  await Promise.all(leftovers.map((leftover) => endProcess(leftover.id, deadlineMs)));
-  return leftovers.length;
-}
-
 /** One life: taken over, or started after all checks. */
 async function begin(options: EtcdOptions, on: EtcdEvents): Promise<Life | EtcdFailure> {
   const leftover = await takeOver(options);
@@ -216,7 +205,7 @@ async function launch(options: EtcdOptions): Promise<Life | EtcdFailure> {
   try {
     mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
     mkdirSync(dirname(options.logFile), { recursive: true });
-    boundLog(options.logFile, options.logBytesMax ?? logBytesMaxDefault);
+    boundLog(options.logFile, logBytesMax);
     fd = openSync(options.logFile, 'a', 0o640);
   } catch (error) {
     return { kind: 'data-unreadable', says: `can't prepare etcd's data and log: ${errorText(error)}` };
@@ -288,7 +277,7 @@ function ownEndpoint(options: EtcdOptions): string {
 }
 
 function bound(options: EtcdOptions, on: EtcdEvents): void {
-  const says = boundLog(options.logFile, options.logBytesMax ?? logBytesMaxDefault);
+  const says = boundLog(options.logFile, logBytesMax);
   if (says !== null) on.warned(says);
 }
 

@@ -48,7 +48,7 @@ export function readEntries(netlink: Netlink, family?: ParsedCidr['family']): re
   return answer.kind === 'refused' ? answer : answer.messages.flatMap(parseEntry);
 }
 
-/** Sets or extends an address; `seconds` null: without an end (A3, A4). `sharesNetwork` as below. */
+/** Sets or extends an address; `seconds` null: without an end (A3, A4 of addresses.ts). `sharesNetwork` as below. */
 export function setAddress(
   netlink: Netlink,
   parsed: ParsedCidr,
@@ -78,7 +78,7 @@ export function dropEntry(netlink: Netlink, entry: Entry): NetlinkAnswer {
   return isGone ? { kind: 'done', messages: [] } : answer;
 }
 
-/** A3 for IPv6: whether another lasting address of the interface lies in the same network. */
+/** A3 (addresses.ts) for IPv6: whether another lasting address of the interface lies in the same network. */
 export function sharesNetwork(entries: readonly Entry[], parsed: ParsedCidr, index: number): boolean {
   return entries.some(
     ({ index: on, cidr, hasEnd }) =>

@@ -330,7 +330,7 @@ export class Capture {
     }
   }
 
-  /** V2 and V3, and what is gone is gone; not while everything is walked (C2). */
+  /** V2 and V3 (looking.ts), and what is gone is gone; not while everything is walked (C2). */
   async #settle(slice: Slice): Promise<void> {
     const { catalog } = this.#options;
     for (;;) {
@@ -365,7 +365,7 @@ export class Capture {
     }
   }
 
-  /** Answers other names of what is gone (V3). */
+  /** Answers other names of what is gone (V3 of looking.ts). */
   async #sweep(slice: Slice): Promise<Buffer[]> {
     const inodes = new Set<number>();
     const linked = (inode: number): void => {

@@ -17,7 +17,7 @@ const shape = z.object({
   seenMs: z.number().nullable().default(null),
   /** The life of the host in which this was written. */
   boot: z.string().default(''),
-  /** settled.ts. Null: of an earlier version. */
+  /** settled.ts. Null: not known. */
   settled: z.int().min(0).nullable().default(null),
 });
 

@@ -54,7 +54,7 @@ class ChangesPlanner {
   readonly #options: ChangesOptions;
   readonly #catalog: Catalog;
   readonly #builder: PlanBuilder;
-  /** P4: by inode, the name that the others are linked to. */
+  /** P4 (plan.ts): by inode, the name that the others are linked to. */
   readonly #anchors = new Map<number, Entry>();
   #work = 0;
 
@@ -162,7 +162,7 @@ class ChangesPlanner {
     else this.#builder.make({ kind: 'patch', path, entry, since: this.#options.from });
   }
 
-  /** P4. */
+  /** P4 (plan.ts). */
   #put(entry: Entry, path: Buffer): void {
     if (entry.nlink > 1 && entry.attributes.kind !== 'folder') {
       const anchor = this.#anchor(entry);

@@ -370,7 +370,7 @@ export class FileTarget {
 
   #noteDurable(staged: StagedBatch): void {
     const { epoch, sequence, checksum, history } = staged.batch;
-    // What is distrusted stays so, whatever was on its way (Records, R6).
+    // What is distrusted stays so, whatever was on its way (R6 of records.ts).
     const consistent = staged.batch.consistent && !this.#parts.records.distrusted;
     if (consistent && !this.#durable.consistent) this.#foreign.forget();
     this.#durable = { position: { epoch, sequence, checksum }, history, consistent };

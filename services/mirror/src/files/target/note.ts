@@ -24,17 +24,17 @@ export interface Note {
   readonly applied: number;
   readonly reconciled: number;
   readonly position: Position | null;
-  /** R3, once batches came after which the history does not tell it. */
+  /** R3 (records.ts), once batches came after which the history does not tell it. */
   readonly own: Own | null;
-  /** R4. */
+  /** R4 (records.ts). */
   readonly ahead: Ahead | null;
-  /** R4: what it held before the history was given up; empty while that tells it. */
+  /** R4 (records.ts): what it held before the history was given up; empty while that tells it. */
   readonly held: History;
   /** S2, S3 of agreement.ts. */
   readonly apart: bigint | null;
   /** S4 of agreement.ts. */
   readonly comparedMs: number;
-  /** R6. */
+  /** R6 (records.ts). */
   readonly distrusted: boolean;
 }
 

@@ -12,7 +12,7 @@ export interface OwnChange {
   readonly change: 'written' | 'created' | 'deleted';
 }
 
-/** Above the common position with a source; every path of a folder that moved is one. R2 of Records. */
+/** Above the common position with a source; every path of a folder that moved is one. R2 of records.ts. */
 export function* ownChanges(catalog: Catalog, note: Note, common: number): Generator<OwnChange> {
   const { own, ahead, position, reconciled } = note;
   const named = own ?? ahead;

@@ -1,8 +1,8 @@
 /** The root as this process reaches it, and what may lie beside it. */
 
 import { lstatSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { holderOf, removeFormerMount, unprotect } from '../../os/read-only.ts';
+import { dirname } from 'node:path';
+import { holderOf, unprotect } from '../../os/read-only.ts';
 import { Tree } from '../../os/tree.ts';
 import { isSystem } from '../selection.ts';
 import type { Records } from './records.ts';
@@ -21,10 +21,7 @@ export interface OwnRoot {
 
 /** Opened while it is not covered, and so by the way that can write to it from then on. Throws OsError. */
 export function openRoot(options: TargetOptions): OwnRoot {
-  if (options.covered) {
-    unprotect(options.root);
-    removeFormerMount(join(options.dir, 'root'));
-  }
+  if (options.covered) unprotect(options.root);
   const root = realpathSync(options.root);
   const holding = holderOf(root);
   const tree = Tree.open(root);

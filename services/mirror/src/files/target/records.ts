@@ -204,7 +204,7 @@ export class Records {
   }
 
   /**
-   * Before anything of a copy is done (CopyCommits, Y1). One that never held anything goes on from nothing when it breaks;
+   * Before anything of a copy is done (Y1 of copy-commits.ts). One that never held anything goes on from nothing when it breaks;
    * any other is compared as a whole.
    */
   beginCopy({ epoch, history }: Batch): void {
@@ -459,7 +459,7 @@ export class Records {
     return statThere(this.#tree, path);
   }
 
-  /** R4. */
+  /** R5. */
   #write<T>(work: () => T): T {
     const [standing, noted] = [this.#standing, this.#note];
     try {

@@ -1,6 +1,6 @@
 /**
  * The highest epoch that this target ever saw, durable before anything is answered at it: a source that lost its group
- * can't write here any more, whatever happens to either side (design, section 4, rule 6).
+ * can't write here any more, whatever happens to either side (docs/guarantees.md, rule 6).
  */
 
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';

@@ -94,7 +94,10 @@ export type Accepted =
   | { readonly kind: 'accepted' }
   | { readonly kind: 'refused'; readonly code: RefusalCode; readonly says: string };
 
-/** One entry of the divergence store, as contract.md shows it. `path` is bytes, and shown as UTF-8 by the border. */
+/**
+ * One entry of the divergence store, as `holdfast mirror divergence -o json` shows it. `path` is bytes, and shown as UTF-8
+ * by the border.
+ */
 export interface Kept {
   readonly path: Buffer;
   readonly size: number;

@@ -58,7 +58,7 @@ export class DirectServer {
     rmSync(own, { force: true });
     const listening = listenUnix(own);
     chmodSync(own, 0o600);
-    renameSync(own, socketPath); // X1
+    renameSync(own, socketPath); // X1 (nbd/server.ts)
     return new DirectServer(options, listening);
   }
 
@@ -84,7 +84,7 @@ export class DirectServer {
           for (const { session } of this.#clients) session.shutDown();
           this.#sweep();
         }
-        return this.#clients.length === 0 || performance.now() > this.#endMs; // X3
+        return this.#clients.length === 0 || performance.now() > this.#endMs; // X3 (nbd/server.ts)
       default:
         return false;
     }
@@ -132,7 +132,7 @@ export class DirectServer {
     }
     this.#fullUntilMs = -Infinity;
     if (this.#clients.length >= clientsMax) {
-      closeSync(fd); // X2
+      closeSync(fd); // X2 (nbd/server.ts)
       return;
     }
     const { volume, name, says } = this.#options;

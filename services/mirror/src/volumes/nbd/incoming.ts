@@ -2,9 +2,9 @@
  * Bytes of one client as they come, given out in the pieces that the protocol asks for. The system reads right to where
  * they stay: a piece is a view, and what is copied is only what was cut at the end of a slab.
  *
- *   I1  it holds one slab, and that into which the system reads; who asks for a piece says how long it is, and asks within the
+ *   G1  it holds one slab, and that into which the system reads; who asks for a piece says how long it is, and asks within the
  *       limits of protocol.ts
- *   I2  a piece is valid until the next one is asked for, or for as long as its slab is held
+ *   G2  a piece is valid until the next one is asked for, or for as long as its slab is held
  */
 
 import type { Slab, Slabs } from './slabs.ts';

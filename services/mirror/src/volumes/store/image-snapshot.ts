@@ -2,9 +2,9 @@
  * A snapshot of an image file: a file beside it that shares its blocks by reflink until they are written to (ioctl_ficlone(2); xfs
  * and btrfs have it). It lies beside the image because nothing else is on the same file system for certain.
  *
- *   I1  what is cloned is the file that is open, whatever its path leads to by now
- *   I2  it has its whole contents, durably, and then its folder is synced. One that was not finished has a name that nobody knows
- *   I3  it goes back by sharing blocks again, which takes no room and no time. The image stays the same file, open by others
+ *   G1  what is cloned is the file that is open, whatever its path leads to by now
+ *   G2  it has its whole contents, durably, and then its folder is synced. One that was not finished has a name that nobody knows
+ *   G3  it goes back by sharing blocks again, which takes no room and no time. The image stays the same file, open by others
  */
 
 import { closeSync, constants, openSync, realpathSync, statfsSync, statSync, unlinkSync } from 'node:fs';
@@ -44,14 +44,14 @@ export class ImageSnapshot implements Snapshots {
   async make(): Promise<string> {
     this.remove();
     const cloning = constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE;
-    await copyFile(`/proc/self/fd/${this.#image}`, this.#path, cloning); // I1
+    await copyFile(`/proc/self/fd/${this.#image}`, this.#path, cloning); // G1
     const clone = await open(this.#path, 'r');
     try {
       await clone.sync();
     } finally {
       await clone.close();
     }
-    syncFolder(dirname(this.#path)); // I2
+    syncFolder(dirname(this.#path)); // G2
     return this.name;
   }
 
@@ -59,7 +59,7 @@ export class ImageSnapshot implements Snapshots {
     const clone = openSync(this.#path, 'r');
     try {
       for (let done = 0; done < length;) {
-        const copied = copyRange(clone, this.#image, offset + done, length - done); // I3
+        const copied = copyRange(clone, this.#image, offset + done, length - done); // G3
         if (copied === 0) break;
         done += copied;
       }

@@ -5,9 +5,9 @@
  *   A2  what waits is bounded: beyond `queueBytesMax` nothing is read from the connection
  *   A3  durable is told of only what was applied when the sync began
  *   A4  while what is read back may not be on the disk, no hash of it is told that could match: it is sent again
+ *   A5  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
  *   A6  the mark that ends a resync is told of when it is on record, and not with the sync before that: what the source counts
  *       on from then on must not be taken back
- *   A5  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';

@@ -4,9 +4,9 @@
  * but drains the mirrors as soon as the resources are stopped, while the group can still stay.
  */
 
-import type { GroupConfig, HookPoint, Identity } from '../config/types.ts';
-import { mirrorsOf } from '../mirror/mirror-id.ts';
-import type { Command, MemberId, MirrorId } from '../names.ts';
+import type { GroupConfig, HookPoint, Identity } from './config/types.ts';
+import { mirrorsOf } from './mirror/mirror-id.ts';
+import type { Command, MemberId, MirrorId } from './names.ts';
 
 export type TakeoverStep =
   /** The copies here become writable at the new epoch: nothing of a lower one is taken any more. */

@@ -1,0 +1,17 @@
+/** One pace of heartbeats for the whole cluster: every member keeps to it, and counts the silence of others by it. */
+
+import type { ClusterConfig } from './config/types.ts';
+
+/** Heartbeats run at the pace of the most demanding group of the cluster, the same everywhere. */
+export function heartbeatMsOf(config: ClusterConfig | null): number {
+  if (config === null) return slowestBeatMs;
+  const known = beats.get(config);
+  if (known !== undefined) return known;
+  const ms = Math.min(slowestBeatMs, ...[...config.groups.values()].map((g) => g.rules.heartbeatMs));
+  beats.set(config, ms);
+  return ms;
+}
+
+/** Asked for at every heartbeat that is heard. */
+const beats = new WeakMap<ClusterConfig, number>();
+const slowestBeatMs = 1_000;
