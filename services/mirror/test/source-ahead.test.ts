@@ -25,8 +25,14 @@ const blocks = 70; // More than a group of the record.
 
 /** Few values, so that blocks often come back to what they were. */
 const aChange = fc.oneof(
-  { weight: 4, arbitrary: fc.record({ at: fc.nat(blocks * block), value: fc.nat(2), size: fc.constant(0) }) },
-  { weight: 1, arbitrary: fc.record({ at: fc.constant(0), value: fc.nat(2), size: fc.nat(blocks * block) }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({ at: fc.nat(blocks * block), value: fc.nat(2), size: fc.constant<number>(0) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ at: fc.constant<number>(0), value: fc.nat(2), size: fc.nat(blocks * block) }),
+  },
 );
 const changes = fc.array(aChange, { maxLength: 3 });
 const aBatch = fc.record({
