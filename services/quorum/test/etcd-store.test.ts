@@ -3,7 +3,7 @@
 import { createEtcdStore, type EtcdStore } from '../src/etcd/store.ts';
 import type { RunningEtcd } from '../src/etcd/supervisor.ts';
 import type { DeletedRow, StoreWatch } from '../src/store.ts';
-import type { Row, Txn } from '@holdfast/core';
+import { opsMax, type Row, type Txn } from '@holdfast/core';
 import { clientOf, createFixture, freePorts, pidOf, until, type Fixture } from './etcd-fixture.ts';
 
 const deadlineMs = 2_000;
@@ -63,6 +63,17 @@ describe('a transaction', () => {
     expect(done).toMatchObject({ kind: 'succeeded', rows: [{ key: '/r/new', value: 'n' }] });
     const refused = await store.txn({ ...txn, puts: [{ key: '/r/new', value: 'x' }] }, deadlineMs);
     expect(refused).toMatchObject({ kind: 'compare-failed', rows: [{ key: '/r/new', value: 'n' }] });
+  });
+
+  it('may have as many compares as operations, all that etcd takes', async () => {
+    const keys = Array.from({ length: opsMax }, (_, i) => `/many/${i}`);
+    const txn: Txn = {
+      compares: keys.map((key) => ({ kind: 'mod-revision', key, revision: 0n })),
+      puts: keys.slice(0, 60).map((key) => ({ key, value: '' })),
+      deletes: [],
+      reads: keys.slice(60),
+    };
+    expect(await store.txn(txn, deadlineMs)).toMatchObject({ kind: 'succeeded' });
   });
 
   it('is refused as a mistake when it is too large or writes a key twice', () => {
