@@ -1,5 +1,8 @@
 /** The store against a real etcd: what it promises when etcd answers, and when it does not. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSigningRequest, issueCertificate } from '@holdfast/wire/pki';
 import { createEtcdStore, type EtcdStore } from '../src/etcd/store.ts';
 import type { RunningEtcd } from '../src/etcd/supervisor.ts';
 import type { DeletedRow, StoreWatch } from '../src/store.ts';
@@ -81,6 +84,31 @@ describe('a transaction', () => {
     expect(() => store.txn({ ...empty, puts }, deadlineMs)).toThrow(/121 operations; the limit is 120/);
     const twice = { ...empty, puts: [{ key: '/d', value: '' }], deletes: ['/d'] };
     expect(() => store.txn(twice, deadlineMs)).toThrow(/writes a key twice/);
+  });
+});
+
+describe('a certificate of the authority', () => {
+  it.each([
+    ['server', 'read'],
+    ['witness', 'read'],
+    ['operator', 'unknown'],
+    ['viewer', 'unknown'],
+  ] as const)('of the role %s: a read is %s', async (role, answer) => {
+    const authority = {
+      certificate: fixture.tls.ca.toString(),
+      key: readFileSync(join(fixture.dir, 'ca.key'), 'utf8'),
+    };
+    const { request, key } = await createSigningRequest('jo');
+    const peer = { cluster: 'acme', role, id: 'jo' };
+    const issued = await issueCertificate(authority, request, { peer, addresses: [] });
+    if (issued.kind === 'error') throw new Error(issued.error.says);
+    const tls = { ca: fixture.tls.ca, cert: issued.value, key };
+    const asking = createEtcdStore({ endpoints: [endpoint], tls, localFirst: true });
+    try {
+      expect((await asking.read('/t/', deadlineMs)).kind).toBe(answer);
+    } finally {
+      asking.close();
+    }
   });
 });
 
