@@ -117,7 +117,9 @@ export async function admit(
     },
     storeMs,
   );
-  if (used.kind === 'unknown') return noStore(used.says);
+  // It may be admitted by now, and the token spent: nobody knows.
+  if (used.kind === 'unknown')
+    return failure('deadline', `the cluster's store does not answer: ${used.says}`);
   if (used.kind === 'compare-failed')
     return failure('refused', 'the token was used by somebody else just now');
   return {
