@@ -44,6 +44,11 @@ export class ClockWatch {
     this.#seen.set(member, { theirs, ours, wallApart, rate });
   }
 
+  /** What is known of others is forgotten: they were removed. */
+  keep(members: ReadonlyMap<MemberId, unknown>): void {
+    for (const member of this.#seen.keys()) if (!members.has(member)) this.#seen.delete(member);
+  }
+
   troubles(): readonly ClockTrouble[] {
     return [...this.#seen].flatMap(([member, seen]) => {
       const troubles: ClockTrouble[] = [];

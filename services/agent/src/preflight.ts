@@ -113,7 +113,7 @@ export class Preflight {
       ...this.#parts.ports().map((says) => this.#problem('port', says, freePort)),
       ...this.#watchdogProblems(state, groups),
       ...this.#certificateProblems(),
-      ...this.#clockProblems(),
+      ...this.#clockProblems(state),
     ];
   }
 
@@ -212,7 +212,8 @@ export class Preflight {
     return [this.#problem('watchdog', says, fix)];
   }
 
-  #clockProblems(): Problem[] {
+  #clockProblems({ members }: AgentState): Problem[] {
+    this.#parts.clocks.keep(members);
     return this.#parts.clocks.troubles().map(({ member, kind, says }) => {
       const fix =
         kind === 'wall'

@@ -9,6 +9,7 @@ import { HeartbeatSockets } from '../src/heartbeat-sockets.ts';
 import type { Host } from '../src/host.ts';
 import { createWatchdogs } from '../src/platform/linux/watchdogs.ts';
 import type { WatchdogState } from '../src/platform/platform.ts';
+import { ClockWatch } from '../src/clock-watch.ts';
 import { Preflight, type PreflightParts } from '../src/preflight.ts';
 
 function otherProcess(address?: string): Promise<Socket> {
@@ -67,6 +68,8 @@ describe('a watchdog', () => {
   });
 });
 
+let clocks = new ClockWatch();
+
 async function found(
   watchdog: WatchdogState,
   ports: readonly string[] = [],
@@ -93,7 +96,8 @@ async function found(
     lifeMs,
   });
   if (issued.kind === 'error') throw new Error(issued.error.says);
-  const state: Partial<AgentState> = { self: 'a', role: 'server', config: parsed.config };
+  const members = new Map(['a', 'b'].map((id) => [id, member(id)]));
+  const state: Partial<AgentState> = { self: 'a', role: 'server', config: parsed.config, members };
   const host = {
     self: 'a',
     state: () => state,
@@ -102,7 +106,7 @@ async function found(
   const parts = {
     addresses: { deviceOf: () => Promise.resolve('eth0') },
     names: { untold },
-    clocks: { troubles: () => [] },
+    clocks,
     guard: null,
     mirrors: null,
     certificate: issued.value,
@@ -115,6 +119,18 @@ describe('preflight', () => {
   it('finds nothing where the watchdog resets before anybody takes over', async () => {
     expect(await found({ kind: 'usable', timeoutMs: 15_000 })).toEqual([]);
     expect(await found({ kind: 'usable', timeoutMs: null })).toEqual([]);
+  });
+
+  it('names a wall clock that is far off, and not for longer than its host is a member', async () => {
+    clocks = new ClockWatch();
+    for (const member of ['b', 'w']) {
+      clocks.heard(member, 0, 0, 0, 0);
+      clocks.heard(member, 1_000, 3_600_000, 1_000, 0);
+    }
+    expect(await found({ kind: 'usable', timeoutMs: null })).toMatchObject([
+      { name: 'clock/b', says: 'the wall clock of b is hours ahead of ours' },
+    ]);
+    clocks = new ClockWatch();
   });
 
   it('names a group whose name the name server was not told', async () => {

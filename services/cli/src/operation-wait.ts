@@ -3,6 +3,8 @@
  *
  * O1. The operation does not depend on this command: Ctrl-C, a lost connection or the end of --wait only end the watching.
  * O2. A member that goes away is no reason to give up: another one is asked, for `silenceMs` at most.
+ * O3. A script that does not wait learns what it started, one object. Members may hear of it a moment later than the
+ * leader: that moment is waited for, whatever --wait says.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { AdminClient } from './admin-client.ts';
@@ -18,7 +20,7 @@ import { operationTitle, operationView, type OperationView } from './view/operat
 export const waitMsDefault = 600_000;
 const pollMs = 150;
 const silenceMs = 30_000;
-/** A member that was just told of an operation may need a moment to read it back. */
+/** O3. */
 const unknownMs = 3000;
 
 /** What a person asked for; `deny` succeeds when the operation is denied. */
@@ -38,11 +40,20 @@ export async function waitForOperation(
   lines?.finish();
   if (end.kind === 'error') return end;
   const { last, over } = end.value;
-  if (last === null) return trouble(exitStatus.running, `${waited.id} was started`, lookAgain(waited.id));
+  if (last === null) return unseen(context, waited, end.value.says);
   const status = over ? statusOf(last, waited.kind) : exitStatus.running;
   await show(context, { value: last, lines: (paint) => [verdict(last, over, paint)] });
   if (!over) context.terminal.err(`${lookAgain(waited.id)}\n`);
   return ok(status);
+}
+
+/** It is on record, and no member that was asked showed it. */
+async function unseen(context: Context, { id, kind }: Waited, says: string): Promise<Ended> {
+  const reason = says === '' ? 'no member tells of it yet' : says;
+  const value = { operation: id, kind, outcome: 'running', steps: [], reason };
+  if (forPrograms(context)) await show(context, { value, lines: () => [] });
+  const known = `${id} was accepted, and nothing more is known of it: ${reason}`;
+  return trouble(exitStatus.running, known, lookAgain(id));
 }
 
 const lookAgain = (id: string): string => `It goes on without this command: holdfast get operations ${id}`;
@@ -65,6 +76,8 @@ function verdict(view: OperationView, over: boolean, paint: Paint): string {
 interface Followed {
   readonly last: OperationView | null;
   readonly over: boolean;
+  /** Why nobody could be asked at last; empty when somebody was. */
+  readonly says: string;
 }
 
 async function follow(
@@ -77,23 +90,27 @@ async function follow(
   const startMs = performance.now();
   let heardMs = startMs;
   let last: OperationView | null = null;
-  // At least once, so that a script that does not wait learns what it started.
-  do {
+  for (;;) {
     const answer = await client.getOperation({ id });
     const nowMs = performance.now();
+    let says = '';
     if (answer.kind === 'ok') {
       heardMs = nowMs;
       last = operationView(answer.value);
       seen(last);
-      if (isOver(last)) return ok({ last, over: true });
+      if (isOver(last)) return ok({ last, over: true, says });
+    } else if (answer.error.kind === 'not-found') {
+      if (nowMs - heardMs > (last === null ? unknownMs : silenceMs)) return ok({ last, over: false, says });
     } else {
-      const quiet = answer.error.kind === 'not-found' ? unknownMs : silenceMs;
-      const transient = ['not-found', 'unreachable', 'deadline', 'internal'].includes(answer.error.kind);
-      if (!transient || nowMs - heardMs > quiet) return callTrouble(answer.error, `watch ${id}`);
+      says = answer.error.message;
+      const transient = ['unreachable', 'deadline', 'internal'].includes(answer.error.kind);
+      if (!transient || nowMs - heardMs > silenceMs) return callTrouble(answer.error, `watch ${id}`);
     }
-    await pause(Math.min(pollMs, Math.max(0, startMs + waitMs - performance.now())), stop);
-  } while (performance.now() - startMs < waitMs && !stop.aborted);
-  return ok({ last, over: false });
+    // O3
+    const untilMs = startMs + (last === null ? Math.max(waitMs, unknownMs) : waitMs);
+    if (stop.aborted || performance.now() >= untilMs) return ok({ last, over: false, says });
+    await pause(Math.min(pollMs, untilMs - performance.now()), stop);
+  }
 }
 
 async function pause(ms: number, stop: AbortSignal): Promise<void> {

@@ -107,6 +107,38 @@ describe('an operation that is waited for', () => {
     expect(JSON.parse(noWait.out)).toMatchObject({ operation: 'op-7', outcome: 'running' });
   });
 
+  /** What `getOperation` of members answers that hear of it only after `deaf` questions. */
+  const heardAfter = (deaf: number): FakeCluster => {
+    const cluster = new FakeCluster();
+    let asked = 0;
+    cluster.answers = {
+      getOperation: () => {
+        asked += 1;
+        return Promise.resolve(
+          asked <= deaf ? bad('not-found', 'there is no operation op-7') : ok(running(1)),
+        );
+      },
+    };
+    return cluster;
+  };
+  const started = ['switchover', 'd3', '--wait', '0s', '-o', 'json'];
+
+  it('is told to a script that does not wait, also where the member that it asks hears of it a moment later', async () => {
+    const { status, out } = await run(heardAfter(2), started);
+    expect(status).toBe(5);
+    expect(JSON.parse(out)).toMatchObject({ operation: 'op-7', outcome: 'running', group: 'd3' });
+  });
+
+  it('is not wrong where no member tells of it: it was accepted', async () => {
+    const { status, out, err } = await run(heardAfter(Infinity), started);
+    expect(status).toBe(5);
+    expect(JSON.parse(out)).toEqual({
+      ...{ operation: 'op-7', kind: 'switchover', outcome: 'running', steps: [] },
+      reason: 'no member tells of it yet',
+    });
+    expect(err).toContain('op-7 was accepted, and nothing more is known of it');
+  }, 10_000);
+
   it('goes on being watched when a member does not answer for a moment', async () => {
     const cluster = new FakeCluster();
     let asked = 0;

@@ -4,6 +4,7 @@ export type * from './names.ts';
 export type * from './records.ts';
 export { everyTarget, noMaintenance, noPauses } from './records.ts';
 export type * from './store.ts';
+export { opsMax, opsOf } from './store.ts';
 export type * from './config/types.ts';
 export * from './config/index.ts';
 export { brokenRule, deriveTimeRules, kernelLifetimeSeconds, rho, watchdogMsMax } from './time.ts';

@@ -28,6 +28,14 @@ export interface Txn {
   readonly reads: readonly string[];
 }
 
+/** etcd refuses more than 128 in a transaction; the margin is for what a caller may not count. */
+export const opsMax = 120;
+
+/** As etcd counts: the compares by themselves, and what is done when they hold. */
+export function opsOf({ compares, puts, deletes, reads }: Txn): number {
+  return Math.max(compares.length, puts.length + deletes.length + reads.length);
+}
+
 export type TxnAnswer =
   | { readonly kind: 'succeeded'; readonly revision: Revision; readonly rows: readonly Row[] }
   /** A compare did not hold: nothing was changed. */

@@ -16,6 +16,7 @@ import {
   type QuorumState,
   type RenewalRecord,
   type Row,
+  type TxnAnswer,
 } from '../src/index.ts';
 import { decidesNothing } from '../src/quorum/routine.ts';
 
@@ -158,6 +159,21 @@ export class Leader {
   phaseTold(): string {
     const judged = this.state.judgements.get('g1');
     return judged === undefined ? '' : phaseTold(judged, this.state.view.groups.get('g1')?.value ?? null);
+  }
+
+  /** What came of the change of the group that was ordered last. */
+  stored(now: number, kind: TxnAnswer['kind'] = 'succeeded'): void {
+    const order = this.orders.findLast(
+      (o) => o.kind === 'txn' && o.txn.puts.some(({ key }) => key === keys.group('g1')),
+    );
+    if (order?.kind !== 'txn') throw new Error('nothing was ordered');
+    const revision = 100_000n;
+    const rows = order.txn.puts
+      .filter(({ key }) => kind === 'succeeded' && key === keys.group('g1'))
+      .map((put) => ({ ...put, modRevision: revision }));
+    const answer: TxnAnswer =
+      kind === 'unknown' ? { kind, says: 'no answer in time' } : { kind, revision, rows };
+    this.tell({ kind: 'txn-ended', id: order.id, answer }, now);
   }
 
   /** The transactions that change the group. */

@@ -13,6 +13,44 @@ import {
   type Leader,
 } from './leader.ts';
 
+function answerOf(w: Leader): unknown {
+  return w.orders.findLast((o) => o.kind === 'answer-command')?.result;
+}
+
+describe('who commands something', () => {
+  const switchover = (dryRun = false): QuorumEvent => ({
+    ...{ kind: 'command', id: 7, by: 'olga', dryRun },
+    command: { kind: 'switchover', group: 'g1', to: 'b' },
+  });
+
+  it('is answered when it is on record, and not before', () => {
+    const w = leader();
+    w.tell(switchover(), 1_500);
+    expect(w.changes()).toHaveLength(1);
+    expect(answerOf(w)).toBeUndefined();
+    w.stored(1_510);
+    expect(answerOf(w)).toMatchObject({ kind: 'accepted', operation: 'g1-10-switchover' });
+  });
+
+  it('is told that nothing was begun when something else changed, and that nobody knows when nobody answers', () => {
+    const [overtaken, silent] = [leader(), leader()];
+    overtaken.tell(switchover(), 1_500);
+    overtaken.stored(1_510, 'compare-failed');
+    const says = expect.stringContaining('nothing was begun; ask again') as string;
+    expect(answerOf(overtaken)).toEqual({ kind: 'refused', says });
+    silent.tell(switchover(), 1_500);
+    silent.stored(3_000, 'unknown');
+    expect(answerOf(silent)).toEqual({ kind: 'unknown', says: 'no answer in time' });
+  });
+
+  it('is answered at once where only asked what would be', () => {
+    const w = leader();
+    w.tell(switchover(true), 1_500);
+    expect(answerOf(w)).toMatchObject({ kind: 'accepted' });
+    expect(w.changes()).toEqual([]);
+  });
+});
+
 describe('a failover that a person forces to a server that failed before', () => {
   const failed = renewal('b', {
     groups: [
@@ -36,14 +74,16 @@ describe('a failover that a person forces to a server that failed before', () =>
 
   function answered(w: Leader, force: boolean, now: number): unknown {
     w.tell(failover(force), now);
-    return w.orders.findLast((o) => o.kind === 'answer-command')?.result;
+    return answerOf(w);
   }
 
   it('is carried out, and a person is told that it can be', () => {
     const w = leader(rows(activeOnA, failed));
     const says = expect.stringContaining('--force takes over all the same') as string;
     expect(answered(w, false, 1_500)).toMatchObject({ kind: 'refused', says });
-    expect(answered(w, true, 1_500)).toMatchObject({ kind: 'accepted' });
+    w.tell(failover(true), 1_500);
+    w.stored(1_510);
+    expect(answerOf(w)).toMatchObject({ kind: 'accepted' });
   });
 
   it.each([

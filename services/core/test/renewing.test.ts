@@ -1,5 +1,6 @@
 /** Renewals that share a transaction. */
 import { describe, expect, it } from '@jest/globals';
+import { opsMax, opsOf } from '../src/store.ts';
 import { keys } from '../src/keys.ts';
 import type { RenewRequest } from '../src/quorum/events.ts';
 import { batchEnded, enqueue, nextBatch, noRenewals, type Renewing } from '../src/quorum/renewing.ts';
@@ -38,6 +39,21 @@ describe('renewals of many servers', () => {
     const { renewing, actions } = batchEnded(first.renewing, conflict);
     expect(actions).toMatchObject([{ kind: 'answer-renew', id: 2, result: { kind: 'conflict' } }]);
     expect(sent(renewing).written).toEqual(['a 1']);
+  });
+
+  it('fit into one transaction each time, with all the notes that it takes of each', () => {
+    const notes = ['1', '2', '3'].map((id) => ({ id, text: 'fenced' }));
+    const all = Array.from({ length: 70 }, (_, id) => ({ ...request(id, `s${id}`), notes }));
+    let renewing = waiting(noRenewals, ...all);
+    const sizes: number[] = [];
+    while (renewing.waiting.length > 0) {
+      const next = nextBatch(renewing, 1);
+      if (next === null) throw new Error('nothing is sent');
+      expect(opsOf(next.txn)).toBeLessThanOrEqual(opsMax);
+      sizes.push(next.txn.compares.length);
+      renewing = { ...next.renewing, inFlight: null };
+    }
+    expect(sizes).toEqual([29, 29, 12]);
   });
 
   it('of one server only the latest is sent, also when an earlier one comes back from a conflict', () => {

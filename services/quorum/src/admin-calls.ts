@@ -118,6 +118,8 @@ async function start(
       return failure('unsafe', result.says);
     case 'invalid':
       return failure('invalid', result.says);
+    case 'unknown':
+      return failure('deadline', `the cluster's store does not answer: ${result.says}`);
     case 'not-leader':
       if (result.leader === null || result.leader === around.directory.record.id) {
         return failure('unreachable', 'nobody leads the cluster at the moment; try again');
@@ -154,9 +156,7 @@ async function getOperation(service: QuorumService, id: string): Promise<Answer<
   const running = runningOperations(service).find((op) => op.id === id);
   if (running !== undefined) return { kind: 'ok', value: running };
   const ended = await readOperation(service.storeNow, id);
-  return ended === null
-    ? failure('not-found', `there is no operation ${id}`)
-    : { kind: 'ok', value: endedMessage(ended) };
+  return ended.kind === 'ok' ? { kind: 'ok', value: endedMessage(ended.value) } : ended;
 }
 
 async function listOperations(

@@ -117,7 +117,9 @@ export async function admit(
     },
     storeMs,
   );
-  if (used.kind === 'unknown') return noStore(used.says);
+  // It may be admitted by now, and the token spent: nobody knows.
+  if (used.kind === 'unknown')
+    return failure('deadline', `the cluster's store does not answer: ${used.says}`);
   if (used.kind === 'compare-failed')
     return failure('refused', 'the token was used by somebody else just now');
   return {
@@ -156,13 +158,21 @@ export function refuseJoin(
   if (request.role !== '' && request.role !== role) {
     return failure('refused', `the token is for a ${role}, not for a ${request.role}`);
   }
-  if (!isHost(role)) return null;
+  const namesake = known.find((m) => m.id === request.node);
+  if (!isHost(role)) {
+    if (namesake === undefined) return null;
+    return failure('invalid', `${request.node} is the name of a ${namesake.role}; choose another --node`);
+  }
   if (request.addresses.length === 0)
     return failure('invalid', 'a server or witness needs at least one --address');
   if (request.addresses.length > addressesMax) return failure('invalid', `at most ${addressesMax} addresses`);
   if (known.length >= membersMax) return failure('invalid', `the cluster has ${membersMax} members already`);
-  if (known.some((m) => m.id === request.node)) {
-    return failure('invalid', `there is a member named ${request.node} already; choose another --node`);
+  if (namesake !== undefined) {
+    const again = `if its join failed half-way, holdfast remove ${request.node} and join again`;
+    return failure(
+      'invalid',
+      `there is a member named ${request.node} already; choose another --node, or, ${again}`,
+    );
   }
   for (const address of request.addresses) {
     const holder = known.find((m) => m.addresses.includes(address));

@@ -43,9 +43,7 @@ async function renew(
   const next = parseRenewal(request.next);
   if (next.kind === 'garbage') return failure('invalid', next.says);
   const { view, storeAnsweredAt } = service.state;
-  // Not definite: one that joined a moment ago may be known elsewhere already.
-  if (storeAnsweredAt !== null && !view.members.has(request.server))
-    return failure('unreachable', `${request.server} is no member of this cluster, or was removed from it`);
+  if (storeAnsweredAt !== null && !view.members.has(request.server)) return noMember(request.server);
   if (next.value.server !== request.server) return failure('invalid', 'a server renews only for itself');
   const notes = request.notes.filter((n) => n.text.length <= noteBytesMax && /^[\w.-]{1,128}$/.test(n.id));
   const result = await service.renew({
@@ -163,16 +161,34 @@ function memberRow(
   };
 }
 
-async function report(
-  service: QuorumService,
+/** Not definite: one that joined a moment ago may be known elsewhere already. */
+const noMember = (server: string): Answer<never> =>
+  failure('unreachable', `${server} is no member of this cluster, or was removed from it`);
+
+export async function report(
+  service: Pick<QuorumService, 'state' | 'storeNow'>,
   request: agents.ReportRequest,
 ): Promise<Answer<agents.ReportReply>> {
-  const text = JSON.stringify(request.problems.slice(0, problemsMax));
+  const { server } = request;
+  const member = service.state.view.members.get(server);
+  if (member === undefined) return noMember(server);
+  const value = JSON.stringify(request.problems.slice(0, problemsMax));
   const answer = await service.storeNow.txn(
-    { compares: [], puts: [{ key: keys.problemsOf(request.server), value: text }], deletes: [], reads: [] },
+    {
+      // Nobody would take away what is put after its member was removed.
+      compares: [{ kind: 'mod-revision', key: keys.member(server), revision: member.modRevision }],
+      puts: [{ key: keys.problemsOf(server), value }],
+      deletes: [],
+      reads: [],
+    },
     storeMs,
   );
-  return answer.kind === 'succeeded'
-    ? { kind: 'ok', value: {} }
-    : failure('unreachable', 'the store does not answer');
+  switch (answer.kind) {
+    case 'succeeded':
+      return { kind: 'ok', value: {} };
+    case 'compare-failed':
+      return failure('unreachable', `the record of ${server} changed just now`);
+    case 'unknown':
+      return failure('unreachable', 'the store does not answer');
+  }
 }

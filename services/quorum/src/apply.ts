@@ -13,6 +13,8 @@ import {
   lookedAtGroups,
   withEpochs,
   withLeaving,
+  opsMax,
+  type ClusterConfig,
   type Compare,
   type Member,
 } from '@holdfast/core';
@@ -24,9 +26,11 @@ import { readYaml } from './yaml-text.ts';
 
 const storeMs = 2_000;
 const yamlBytesMax = 1024 * 1024;
+/** etcd takes requests of 1.5 MiB; the rest of the transaction needs little. */
+const storedBytesMax = 1_400_000;
 
 export async function apply(
-  service: QuorumService,
+  service: Pick<QuorumService, 'state' | 'storeNow' | 'dispatch'>,
   request: admin.ApplyRequest,
 ): Promise<Answer<admin.ApplyReply>> {
   const file = request.file === '' ? 'cluster.yaml' : request.file;
@@ -48,6 +52,13 @@ export async function apply(
     ...refuseTaking(scene, before?.value ?? null, after),
   ];
   if (unsafe.length > 0) return failure('unsafe', unsafe.map((says) => `${file}: ${says}`).join('\n'));
+  const looked = new Set([
+    ...replacingGroups(before?.value ?? null, after),
+    ...lookedAtGroups(before?.value ?? null, after),
+  ]);
+  const value = valueOf(after);
+  const tooMuch = refuseSize(value, after, looked.size);
+  if (tooMuch !== null) return failure(tooMuch.kind, `${file}: ${tooMuch.says}`);
   const differences = diffConfig(before?.value ?? null, parsed.config);
   const reply = (changed: boolean, revision: bigint): Answer<admin.ApplyReply> => ({
     kind: 'ok',
@@ -55,11 +66,6 @@ export async function apply(
   });
   if (request.dryRun || (differences.length === 0 && before !== null))
     return reply(false, before?.modRevision ?? 0n);
-  const value = JSON.stringify({ yaml: request.yaml, config: configToJson(after) });
-  const looked = new Set([
-    ...replacingGroups(before?.value ?? null),
-    ...lookedAtGroups(before?.value ?? null, after),
-  ]);
   const answer = await service.storeNow.txn(
     {
       compares: [
@@ -93,4 +99,28 @@ export async function apply(
         `the cluster's store does not answer: ${answer.says}; apply again, it does no harm`,
       );
   }
+}
+
+const valueOf = (config: ClusterConfig): string => JSON.stringify({ config: configToJson(config) });
+
+/** What the store would not take in one transaction, whatever it is that has to be smaller. */
+function refuseSize(
+  value: string,
+  after: ClusterConfig,
+  looked: number,
+): { readonly kind: 'invalid' | 'unsafe'; readonly says: string } | null {
+  const lookedMax = opsMax - 1;
+  if (looked > lookedMax) {
+    const says = `${looked} groups are removed or get other addresses at once, at most ${lookedMax} may; apply it in parts`;
+    return { kind: 'invalid', says };
+  }
+  if (Buffer.byteLength(value) <= storedBytesMax) return null;
+  const own = Buffer.byteLength(valueOf({ ...after, leaving: [] }));
+  if (own <= storedBytesMax) {
+    const says =
+      'with what servers have yet to let go of from earlier configurations it is too large for the store; wait for them, or apply it in parts';
+    return { kind: 'unsafe', says };
+  }
+  const says = `with all its defaults it has ${own} bytes, and ${storedBytesMax} fit into the store; use fewer groups, or split the cluster`;
+  return { kind: 'invalid', says };
 }

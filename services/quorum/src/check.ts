@@ -152,6 +152,8 @@ async function reported(service: Checked, only: ReadonlySet<string> | null): Pro
   }
   return answer.rows.flatMap((row) => {
     const server = row.key.slice(keys.problems.length);
+    // A version before this one took reports of members that were removed.
+    if (!service.state.view.members.has(server)) return [];
     if (only !== null && !only.has(server)) return [];
     const parsed = rows.safeParse(jsonOf(row.value));
     if (parsed.success) return parsed.data;

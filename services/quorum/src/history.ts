@@ -49,12 +49,16 @@ export async function readOperations(store: Store): Promise<readonly EndedOperat
     .sort((a, b) => a.endedAt - b.endedAt);
 }
 
-export async function readOperation(store: Store, id: string): Promise<EndedOperation | null> {
+export async function readOperation(store: Pick<Store, 'read'>, id: string): Promise<Answer<EndedOperation>> {
   const answer = await store.read(keys.operation(id), storeMs);
-  const row = answer.kind === 'read' ? answer.rows.find((r) => r.key === keys.operation(id)) : undefined;
-  if (row === undefined) return null;
+  if (answer.kind === 'unknown')
+    return failure('unreachable', `the cluster's store does not answer: ${answer.says}`);
+  const row = answer.rows.find((r) => r.key === keys.operation(id));
+  if (row === undefined) return failure('not-found', `there is no operation ${id}`);
   const parsed = parseEndedOperation(row.value);
-  return parsed.kind === 'ok' ? parsed.value : null;
+  return parsed.kind === 'ok'
+    ? { kind: 'ok', value: parsed.value }
+    : failure('internal', `operation ${id} can't be read: ${parsed.says}`);
 }
 
 /** An event with what its decision was made from. */

@@ -7,7 +7,7 @@
  *   external etcd  every member is a client of it, and none runs its own
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { heartbeatMsOf, keys } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import {
@@ -34,6 +34,7 @@ import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
 import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
 import { EtcdLeader, heardWitness } from './etcd-leader.ts';
+import { hasBegun, markBegun } from './etcd/begun.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { checkPorts, checkProgram } from './etcd/preflight.ts';
@@ -100,8 +101,7 @@ export class QuorumProcess {
       return;
     }
     const self = this.known.find((m) => m.id === record.id);
-    const hasData = existsSync(pathIn(this.directory.path, 'etcd', 'member'));
-    if (self?.voter === true || hasData) await this.startEtcd(this.founding(), 'new');
+    if (self?.voter === true || hasBegun(this.directory, false)) await this.startEtcd(this.founding(), 'new');
     if (self?.voter === true) {
       await this.serve(true);
       return;
@@ -198,7 +198,8 @@ export class QuorumProcess {
     return [this.directory.record.addresses.some((a) => a.includes(':')) ? '::' : '0.0.0.0'];
   }
 
-  private async startEtcd(first: FirstStart, state: 'new' | 'existing'): Promise<void> {
+  /** `first`: null where its data must be there. */
+  private async startEtcd(first: FirstStart | null, state: 'new' | 'existing'): Promise<void> {
     const { record, path } = this.directory;
     const answer = await startEtcd(
       {
@@ -209,7 +210,7 @@ export class QuorumProcess {
         clientPort: record.ports.etcdClient,
         peerPort: record.ports.etcdPeer,
         advertisePeerUrls: peerUrlsOf(record),
-        initialCluster: existsSync(pathIn(path, 'etcd', 'member')) ? null : first,
+        initialCluster: hasBegun(this.directory, state === 'new') ? null : first,
         initialState: state,
         tls: {
           caFile: pathIn(path, 'pki', 'authority.crt'),
@@ -228,6 +229,12 @@ export class QuorumProcess {
     );
     if (answer.kind !== 'started') throw new StartFailure(answer.says);
     this.etcd = answer.etcd;
+    await this.markBegun();
+  }
+
+  private async markBegun(): Promise<void> {
+    const says = await markBegun(this.directory, Date.now());
+    if (says !== null) throw new StartFailure(says);
   }
 
   /** Told now, while whoever installs this member looks, and not on the night on which it is given a vote. */
@@ -240,7 +247,9 @@ export class QuorumProcess {
   }
 
   private async becomeVoter(): Promise<void> {
-    if (this.etcd === null) await this.startEtcd(this.founding(), 'existing');
+    // A member gets its vote when its etcd has caught up: one that has none to start lost it.
+    if (this.etcd === null) await this.startEtcd(null, 'existing');
+    await this.markBegun();
     await this.serve(true);
     this.log.info('enrol', 'this member votes now');
   }

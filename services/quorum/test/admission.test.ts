@@ -41,3 +41,17 @@ describe('a server with a good token', () => {
     expect(told('10.77.0.12', address)).toContain(says);
   });
 });
+
+describe('a name that a member has', () => {
+  const named = (node: string, role: 'server' | 'viewer'): string =>
+    JSON.stringify(refuseJoin({ node, role: '', addresses: ['10.77.0.12'] }, role, known, config));
+
+  it("is nobody else's, also not that of a person", () => {
+    expect(named('a', 'viewer')).toContain('a is the name of a server; choose another --node');
+    expect(named('jo', 'viewer')).toBe('null');
+  });
+
+  it('is free again after a join that failed half-way, and that is said', () => {
+    expect(named('b', 'server')).toContain('holdfast remove b and join again');
+  });
+});

@@ -8,8 +8,11 @@ import {
   type MirrorCopy,
   type QuorumState,
   type RenewalRecord,
+  type Txn,
 } from '@holdfast/core';
+import { report } from '../src/agent-calls.ts';
 import { check } from '../src/check.ts';
+import type { Store } from '../src/store.ts';
 
 const members = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
@@ -27,6 +30,7 @@ interface Told {
   readonly maintenance?: Partial<MaintenanceRecord>;
   readonly renewals?: readonly RenewalRecord[];
   readonly report?: string;
+  readonly reporter?: string;
 }
 
 async function checked(told: Told) {
@@ -47,8 +51,11 @@ async function checked(told: Told) {
       renewals: new Map((told.renewals ?? []).map((r) => [r.server, held(r)])),
     },
   };
+  const { reporter = 'b' } = told;
   const rows =
-    told.report === undefined ? [] : [{ key: keys.problemsOf('b'), value: told.report, modRevision: 3n }];
+    told.report === undefined
+      ? []
+      : [{ key: keys.problemsOf(reporter), value: told.report, modRevision: 3n }];
   const storeNow = { read: () => Promise.resolve({ kind: 'read' as const, revision: 9n, rows }) };
   return check({ state, storeNow }, { name: 'acme', externalEtcd: false }, '', new Map(), 1_000);
 }
@@ -128,10 +135,38 @@ describe('check', () => {
     expect(await fixOf({})).toContain('make room on b');
   });
 
+  it('does not go on telling what a member reported that was removed', async () => {
+    const problem = { name: 'disk', server: 'x', says: 'it is gone', fix: 'nothing' };
+    const { problems } = await checked({ report: JSON.stringify([problem]), reporter: 'x' });
+    expect(named(problems, 'disk')).toEqual([]);
+  });
+
   it.each(['{', '{"name":1}'])('survives a report that is %s', async (report) => {
     const { problems } = await checked({ report });
     expect(named(problems, 'report')).toEqual([
       { says: "what b reported can't be read", fix: 'restart holdfast on b: it reports anew' },
     ]);
+  });
+});
+
+describe('a report', () => {
+  it('is taken of members only, as long as they are', async () => {
+    const fresh = newQuorum('a', false, 1, 0);
+    const known = new Map(members.map((m) => [m.id, { ...held(m), modRevision: 7n }]));
+    const state: QuorumState = { ...fresh, view: { ...fresh.view, members: known } };
+    const asked: Txn[] = [];
+    const txn = (wanted: Txn) => {
+      asked.push(wanted);
+      return Promise.resolve({ kind: 'compare-failed' as const, revision: 9n, rows: [] });
+    };
+    const service = { state, storeNow: { txn } as unknown as Store };
+    const told = async (server: string) => {
+      const answer = await report(service, { server, problems: [] });
+      return answer.kind === 'error' ? answer.error.message : 'taken';
+    };
+    expect(await told('x')).toBe('x is no member of this cluster, or was removed from it');
+    expect(asked).toEqual([]);
+    expect(await told('b')).toBe('the record of b changed just now');
+    expect(asked[0]?.compares).toEqual([{ kind: 'mod-revision', key: keys.member('b'), revision: 7n }]);
   });
 });

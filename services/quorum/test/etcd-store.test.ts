@@ -1,9 +1,12 @@
 /** The store against a real etcd: what it promises when etcd answers, and when it does not. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createSigningRequest, issueCertificate } from '@holdfast/wire/pki';
 import { createEtcdStore, type EtcdStore } from '../src/etcd/store.ts';
 import type { RunningEtcd } from '../src/etcd/supervisor.ts';
 import type { DeletedRow, StoreWatch } from '../src/store.ts';
-import type { Row, Txn } from '@holdfast/core';
+import { opsMax, type Row, type Txn } from '@holdfast/core';
 import { clientOf, createFixture, freePorts, pidOf, until, type Fixture } from './etcd-fixture.ts';
 
 const deadlineMs = 2_000;
@@ -65,11 +68,47 @@ describe('a transaction', () => {
     expect(refused).toMatchObject({ kind: 'compare-failed', rows: [{ key: '/r/new', value: 'n' }] });
   });
 
+  it('may have as many compares as operations, all that etcd takes', async () => {
+    const keys = Array.from({ length: opsMax }, (_, i) => `/many/${i}`);
+    const txn: Txn = {
+      compares: keys.map((key) => ({ kind: 'mod-revision', key, revision: 0n })),
+      puts: keys.slice(0, 60).map((key) => ({ key, value: '' })),
+      deletes: [],
+      reads: keys.slice(60),
+    };
+    expect(await store.txn(txn, deadlineMs)).toMatchObject({ kind: 'succeeded' });
+  });
+
   it('is refused as a mistake when it is too large or writes a key twice', () => {
     const puts = Array.from({ length: 121 }, (_, i) => ({ key: `/big/${i}`, value: '' }));
     expect(() => store.txn({ ...empty, puts }, deadlineMs)).toThrow(/121 operations; the limit is 120/);
     const twice = { ...empty, puts: [{ key: '/d', value: '' }], deletes: ['/d'] };
     expect(() => store.txn(twice, deadlineMs)).toThrow(/writes a key twice/);
+  });
+});
+
+describe('a certificate of the authority', () => {
+  it.each([
+    ['server', 'read'],
+    ['witness', 'read'],
+    ['operator', 'unknown'],
+    ['viewer', 'unknown'],
+  ] as const)('of the role %s: a read is %s', async (role, answer) => {
+    const authority = {
+      certificate: fixture.tls.ca.toString(),
+      key: readFileSync(join(fixture.dir, 'ca.key'), 'utf8'),
+    };
+    const { request, key } = await createSigningRequest('jo');
+    const peer = { cluster: 'acme', role, id: 'jo' };
+    const issued = await issueCertificate(authority, request, { peer, addresses: [] });
+    if (issued.kind === 'error') throw new Error(issued.error.says);
+    const tls = { ca: fixture.tls.ca, cert: issued.value, key };
+    const asking = createEtcdStore({ endpoints: [endpoint], tls, localFirst: true });
+    try {
+      expect((await asking.read('/t/', deadlineMs)).kind).toBe(answer);
+    } finally {
+      asking.close();
+    }
   });
 });
 

@@ -1,10 +1,19 @@
 /** A member that joined and has no vote yet: what it would lack on the day on which it gets one is told at its start. */
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
-import { createMemberDirectory, type MemberDirectory } from '@holdfast/wire/directory';
+import { join } from 'node:path';
+import {
+  createMemberDirectory,
+  openMemberDirectory,
+  type KnownMember,
+  type MemberDirectory,
+} from '@holdfast/wire/directory';
 import type { Log } from '@holdfast/wire/log';
 import { contents, cluster, inFolder, value } from '../../wire/test/cluster.ts';
 import { enrolUntilVoter } from '../src/enrolment.ts';
+import { hasBegun, markBegun } from '../src/etcd/begun.ts';
 import { QuorumProcess } from '../src/process.ts';
+import { freePorts } from './etcd-fixture.ts';
 
 function listen(port: number): Promise<Server> {
   return new Promise((resolve, reject) => {
@@ -63,6 +72,88 @@ describe('a member that joined', () => {
 
   it('runs, where it lacks nothing', async () => {
     expect(await started(undefined, false)).toBe('it runs');
+  });
+});
+
+/** A directory of w with free ports, and how a start of it goes; it is stopped again at once. */
+async function withVoter(
+  others: readonly string[],
+  story: (made: { readonly path: string; readonly start: () => Promise<string> }) => Promise<void>,
+): Promise<void> {
+  const [grpc = 0, etcdClient = 0, etcdPeer = 0] = await freePorts(3);
+  await inFolder(async (folder) => {
+    const acme = await contents(await cluster(), 'server', 'w');
+    const ports = { ...acme.record.ports, grpc, etcdClient, etcdPeer };
+    const voter = (id: string, last: number): KnownMember => ({
+      ...{ id, role: 'server', addresses: [`127.0.0.${last}`], ports, voter: true },
+    });
+    const members = [voter('w', 1), ...others.map((id, index) => voter(id, index + 2))];
+    const path = join(folder, 'w');
+    value(await createMemberDirectory(path, { ...acme, record: { ...acme.record, ports, members } }));
+    const start = async (): Promise<string> => {
+      const quorum = new QuorumProcess(value(await openMemberDirectory(path)));
+      try {
+        await quorum.start();
+        return 'it runs';
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error);
+      } finally {
+        await quorum.close();
+      }
+    };
+    await story({ path, start });
+  });
+}
+
+const lost = /^the etcd log is missing from .*run `holdfast remove` for it on another member/;
+
+describe('a voter whose etcd has no data', () => {
+  it('is refused, and founds no cluster of its own, where it knows others', async () => {
+    await withVoter(['a', 'b'], async ({ path, start }) => {
+      const before = readFileSync(join(path, 'member.json'), 'utf8');
+      expect(await start()).toMatch(lost);
+      expect(existsSync(join(path, 'etcd', 'member'))).toBe(false);
+      expect(readFileSync(join(path, 'member.json'), 'utf8')).toBe(before);
+    });
+  });
+
+  it('is a founder at its first start, and never again', async () => {
+    await withVoter([], async ({ path, start }) => {
+      expect(await start()).toBe('it runs');
+      expect(await start()).toBe('it runs');
+      rmSync(join(path, 'etcd'), { recursive: true });
+      expect(await start()).toMatch(lost);
+      expect(existsSync(join(path, 'etcd', 'member'))).toBe(false);
+    });
+  }, 30_000);
+
+  it('is marked at its next start, where an earlier version founded it', async () => {
+    await withVoter([], async ({ path, start }) => {
+      expect(await start()).toBe('it runs');
+      const mark = join(path, 'state', 'etcd-began');
+      rmSync(mark);
+      expect(await start()).toBe('it runs');
+      expect(existsSync(mark)).toBe(true);
+    });
+  }, 30_000);
+});
+
+describe('whether etcd began', () => {
+  it('is not so where a member that joins never got as far as its log', async () => {
+    await inFolder(async (folder) => {
+      const acme = await contents(await cluster(), 'server', 'w');
+      const made = value(await createMemberDirectory(`${folder}/w`, acme));
+      mkdirSync(join(made.path, 'etcd', 'member', 'snap'), { recursive: true });
+      expect([hasBegun(made, false), hasBegun(made, true)]).toEqual([false, true]);
+      expect(await markBegun(made, 0)).toBeNull();
+      expect(hasBegun(made, false)).toBe(false);
+      mkdirSync(join(made.path, 'etcd', 'member', 'wal'));
+      writeFileSync(join(made.path, 'etcd', 'member', 'wal', '0.wal'), '');
+      expect(hasBegun(made, false)).toBe(true);
+      expect(await markBegun(made, 0)).toBeNull();
+      rmSync(join(made.path, 'etcd'), { recursive: true });
+      expect(hasBegun(made, false)).toBe(true);
+    });
   });
 });
 

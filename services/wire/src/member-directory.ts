@@ -10,7 +10,7 @@
  * D3. Secrets are readable by their owner only; a directory that shows them to others is not opened.
  */
 import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
-import { mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { identifyCertificate, parseCertificate, type WireCredentials } from './certificate.ts';
 import { problem, systemProblem, type DirectoryProblem } from './directory-problem.ts';
@@ -99,31 +99,96 @@ export async function createMemberDirectory(
   if (invalid.kind === 'error') return invalid;
   const occupied = await refuseOccupied(target);
   if (occupied !== null) return failed(occupied);
-  const building = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.new`);
+  const building = besides(target);
   try {
     await mkdir(dirname(target), { recursive: true, mode: 0o755 });
     await fill(building, contents, Math.floor(Date.now() / 1000));
     await rename(building, target);
     await syncFolder(dirname(target));
   } catch (error) {
-    await rm(building, { recursive: true, force: true });
-    switch (errorCode(error)) {
-      case 'ENOTEMPTY':
-      case 'EEXIST':
-        return problem(
-          'already-a-member',
-          target,
-          'another process made it just now',
-          'look at it before going on',
-        );
-      case 'EBUSY':
-      case 'EXDEV':
-        return problem('unwritable', target, 'is a mount point', 'choose a folder below it as --dir');
-      default:
-        return systemProblem('write', target, error);
-    }
+    await discard(building);
+    return failed(placeProblem(target, error));
   }
   return openMemberDirectory(target);
+}
+
+const besides = (target: string): string =>
+  join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.new`);
+
+async function discard(building: string): Promise<void> {
+  try {
+    await rm(building, { recursive: true, force: true });
+  } catch {
+    // What could not be made can't be removed either; the first error is the one that is told.
+  }
+}
+
+function placeProblem(target: string, error: unknown): DirectoryProblem {
+  switch (errorCode(error)) {
+    case 'ENOTEMPTY':
+    case 'EEXIST':
+      return problem(
+        'already-a-member',
+        target,
+        'another process made it just now',
+        'look at it before going on',
+      ).error;
+    case 'EBUSY':
+    case 'EXDEV':
+      return problem('unwritable', target, 'is a mount point', 'choose a folder below it as --dir').error;
+    default:
+      return systemProblem('write', target, error).error;
+  }
+}
+
+/** More than a member's files have. */
+const trialBytes = 65_536;
+
+/** What `createMemberDirectory` would meet, tried with a folder that holds no member and goes again. Null: nothing. */
+export async function tryMemberDirectory(path: string): Promise<DirectoryProblem | null> {
+  const target = resolve(path);
+  const occupied = await refuseOccupied(target);
+  if (occupied !== null) return occupied;
+  const trial = besides(target);
+  let parents: string | undefined;
+  try {
+    const isThere = await exists(target);
+    parents = await mkdir(dirname(target), { recursive: true, mode: 0o755 });
+    await mkdir(trial, { mode: 0o700 });
+    const file = join(trial, memberFiles.record);
+    await writeNew(file, Buffer.alloc(trialBytes));
+    await rm(file);
+    await rename(trial, target);
+    if (!isThere) await rmdir(target);
+    return null;
+  } catch (error) {
+    return placeProblem(target, error);
+  } finally {
+    await discard(trial);
+    if (parents !== undefined) await removeEmpty(dirname(target), parents);
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** The folder and those above it, up to `last`. */
+async function removeEmpty(folder: string, last: string): Promise<void> {
+  for (let at = folder; at.length >= last.length; at = dirname(at)) {
+    try {
+      await rmdir(at);
+    } catch {
+      // Somebody uses it by now: it stays.
+      return;
+    }
+  }
 }
 
 async function readSecret(path: string): Promise<Opened<Buffer>> {

@@ -3,11 +3,13 @@
  * OpenSSL take them alike. One authority signs every member itself; certificate.ts judges what it signed.
  *
  * K1. The names in a certificate come from the issuer, never from the signing request: the request only brings a key.
+ * K2. Only a server's or a witness's certificate is good for TLS by itself: etcd takes every client with one. That of an
+ *     operator or viewer is good for our own listeners, which judge roles, and for nothing else.
  */
 import type * as X509 from '@peculiar/x509';
 import { createPrivateKey, webcrypto } from 'node:crypto';
 import { identityUri, parseCertificate, type Peer } from './certificate.ts';
-import { isAddress, nameProblem } from './names.ts';
+import { isAddress, isHost, nameProblem } from './names.ts';
 import { errorText, failed, ok, type Outcome } from './outcome.ts';
 import './reflect-metadata.ts';
 
@@ -42,6 +44,11 @@ export interface IssueProblem {
 const dayMs = 24 * 60 * 60 * 1000;
 const authorityLifeMs = 20 * 365 * dayMs;
 const memberLifeMs = 10 * 365 * dayMs;
+/**
+ * K2: a usage that TLS knows nothing of. A certificate without any would be good for all of them. The number is one of
+ * those kept for examples (RFC 5612), and so of nobody else; nothing looks for it.
+ */
+const personUsage = '1.3.6.1.4.1.32473.1.1';
 /** Clocks of hosts differ; a certificate must not be "not yet valid" on the host that just received it. */
 const backdateMs = dayMs;
 
@@ -126,7 +133,7 @@ function orderProblem({ peer, addresses }: CertificateOrder): string | null {
   return nameProblem('cluster', peer.cluster) ?? nameProblem('member', peer.id);
 }
 
-/** Signs a member's certificate, PEM (K1). Works for etcd as server, client and peer: both extended key usages. */
+/** Signs a member's certificate, PEM (K1, K2). A host's works for etcd as server, client and peer. */
 export async function issueCertificate(
   authority: Authority,
   requestPem: string,
@@ -181,15 +188,18 @@ async function extensions(
 ): Promise<X509.Extension[]> {
   const x509 = await library();
   const { peer } = order;
-  const addresses = [...new Set(['127.0.0.1', ...order.addresses])];
+  // K2
+  const host = isHost(peer.role);
+  const usages = host ? [x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth] : [personUsage];
+  const addresses = host ? [...new Set(['127.0.0.1', ...order.addresses])] : [];
   return [
     new x509.BasicConstraintsExtension(false, undefined, true),
     new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-    new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth]),
+    new x509.ExtendedKeyUsageExtension(usages),
     new x509.SubjectAlternativeNameExtension([
       { type: 'dns', value: `${peer.id}.${peer.cluster}.holdfast` },
       { type: 'url', value: identityUri(peer) },
-      { type: 'dns', value: 'localhost' },
+      ...(host ? [{ type: 'dns' as const, value: 'localhost' }] : []),
       ...addresses.map((value) => ({ type: 'ip' as const, value })),
     ]),
     await x509.SubjectKeyIdentifierExtension.create(key),

@@ -4,7 +4,8 @@
  *
  * T1. A connection is used only after the server's certificate was judged. T2. A handshake has a deadline: a frozen peer
  * still accepts TCP. T3. The last verdict is kept, so that a failed call can say which certificate problem it was.
- * T4. OpenSSL reads keys and certificates once for all who share a Trust: it takes milliseconds.
+ * T4. OpenSSL reads keys and certificates once for all who share a Trust: it takes milliseconds. T5. Only servers and
+ * witnesses listen: an operator or viewer that answers is on somebody's way, whatever it is named.
  */
 import { CallCredentials, ChannelCredentials, type experimental } from '@grpc/grpc-js';
 import { timingSafeEqual, X509Certificate } from 'node:crypto';
@@ -19,6 +20,7 @@ import {
   type Peer,
   type WireCredentials,
 } from './certificate.ts';
+import { isHost } from './names.ts';
 import { failed, ok, type Outcome } from './outcome.ts';
 
 /** What a join token proves the cluster by. */
@@ -141,7 +143,12 @@ export class PeerCredentials extends ChannelCredentials {
     if (trusted.kind === 'error') return trusted;
     const { cluster } = this.#trust.kind === 'member' ? this.#trust.credentials : this.#trust.pin;
     const judged = verifyCertificate(leaf, trusted.value, cluster, Date.now(), this.#expected);
-    return judged.kind === 'ok' ? ok({ certificate: judged.value, authority: trusted.value }) : judged;
+    if (judged.kind === 'error') return judged;
+    const { id, role } = judged.value.peer;
+    if (isHost(role)) return ok({ certificate: judged.value, authority: trusted.value });
+    // T5
+    const says = `expected a server or witness there, and the ${role} ${id} answered`;
+    return failed({ kind: 'wrong-member', says });
   }
 
   #authority(leaf: X509Certificate): Outcome<X509Certificate, CertificateProblem> {

@@ -10,6 +10,7 @@ import {
   createMemberDirectory,
   memberFiles,
   openMemberDirectory,
+  tryMemberDirectory,
   updateKnownMembers,
   type MemberContents,
   type MemberDirectory,
@@ -48,6 +49,18 @@ describe('a member directory', () => {
       );
       expect([made.authorityKey, made.heartbeatKey]).toEqual([null, null]);
       expect(await readdir(join(made.path, 'pki'))).toEqual(['authority.crt', 'member.crt', 'member.key']);
+    });
+  });
+
+  it('is tried for beforehand, and nothing of that stays', async () => {
+    await inFolder(async (folder) => {
+      expect(await tryMemberDirectory(join(folder, 'deep', 'er', 'a'))).toBeNull();
+      expect(await readdir(folder)).toEqual([]);
+      await mkdir(join(folder, 'a'));
+      expect(await tryMemberDirectory(join(folder, 'a'))).toBeNull();
+      expect([await readdir(folder), await readdir(join(folder, 'a'))]).toEqual([['a'], []]);
+      value(await createMemberDirectory(join(folder, 'a'), server));
+      expect((await tryMemberDirectory(join(folder, 'a')))?.kind).toBe('already-a-member');
     });
   });
 

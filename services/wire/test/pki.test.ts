@@ -34,6 +34,13 @@ describe('a certificate', () => {
     expect(certificate.publicKey.asymmetricKeyDetails?.namedCurve).toBe('prime256v1');
   });
 
+  it.each(['operator', 'viewer'] as const)('of the role %s is good for no TLS but ours', async (role) => {
+    const certificate = new X509Certificate((await member(acme, role, 'jo')).certificate);
+    expect(certificate.subjectAltName).toBe(`DNS:jo.acme.holdfast, URI:holdfast://acme/${role}/jo`);
+    // None at all would be all of them.
+    expect(certificate.keyUsage).toEqual(['1.3.6.1.4.1.32473.1.1']);
+  });
+
   it('lives ten years, and its authority twenty', async () => {
     const years = (pem: string): number => {
       const { validTo } = new X509Certificate(pem);

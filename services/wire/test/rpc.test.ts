@@ -38,6 +38,31 @@ describe('two members that speak', () => {
     });
   });
 
+  it.each(['operator', 'viewer'] as const)(
+    'refuse whoever has the role %s and listens under the name of one',
+    async (role) => {
+      const server = await stage.serve(await member(acme, role, 'w'), [fakeAdmin(), fakeMembers()]);
+      const refused = { kind: 'certificate', problem: 'wrong-member' };
+      const client = stage.connect(await member(acme, 'server', 'a'), server.port, { member: 'w' });
+      expect(error(await client.call(status, {}, 2000))).toEqual({
+        ...refused,
+        message: expect.stringContaining(
+          `expected a server or witness there, and the ${role} w answered`,
+        ) as string,
+      });
+      const pin = { cluster: 'acme', authority: fingerprint(acme.authority.certificate) };
+      const joining = new RpcClient({
+        trust: { kind: 'pin', pin },
+        addresses: ['127.0.0.1'],
+        port: server.port,
+      });
+      stage.onEnd(() => {
+        joining.close();
+      });
+      expect(error(await joining.call(join, joinOf('b'), 2000))).toMatchObject(refused);
+    },
+  );
+
   it('try all addresses of a member, whatever their family', async () => {
     const server = await stage.serve(await member(acme, 'server', 'b'), [fakeAdmin()]);
     const addresses = ['127.0.0.2', '::1', '127.0.0.1'];

@@ -20,7 +20,7 @@ import { exitStatus } from '../exit-status.ts';
 import { show } from '../show.ts';
 import { callTrouble, directoryTrouble, ok, trouble, wrong, type Ended, type Fallible } from '../trouble.ts';
 import { hostFacts, type HostFacts, type HostOptions } from './host-options.ts';
-import { refuseMember } from './member-place.ts';
+import { refuseMember, tryPlace } from './member-place.ts';
 
 export interface JoinOptions extends HostOptions {
   readonly seed: readonly string[];
@@ -54,6 +54,8 @@ export async function join(context: Context, options: JoinOptions): Promise<Ende
     await tell(context, wanted.value, [], true);
     return ok(exitStatus.done);
   }
+  const noPlace = await tryPlace(context.dir);
+  if (noPlace !== null) return noPlace;
   const { createSigningRequest } = await import('@holdfast/wire/pki');
   const { request, key } = await createSigningRequest(host.id);
   const reply = await askSeeds(wanted.value, request);
@@ -99,11 +101,12 @@ export function parseSeed(text: string): Seed | null {
   return isIP(address) !== 0 && port >= 1 && port <= 65_535 ? { address, port } : null;
 }
 
-/** The first seed that decides. A seed that does not answer has not spent the token. */
+/** The first seed that decides. One that gave no answer may have spent the token all the same. */
 async function askSeeds(wanted: Wanted, signingRequest: string): Promise<Fallible<members.JoinReply>> {
   const { connectRpc } = await import('@holdfast/wire/rpc');
   const { cluster, authority } = wanted.token;
-  const says: string[] = [];
+  const said: string[] = [];
+  const advice = ['Is the member at --seed running, and its gRPC port open to this host?'];
   for (const { address, port } of wanted.seeds) {
     const client = connectRpc({
       trust: { kind: 'pin', pin: { cluster, authority } },
@@ -112,14 +115,26 @@ async function askSeeds(wanted: Wanted, signingRequest: string): Promise<Fallibl
     });
     try {
       const reply = await askSeed(client, wanted, signingRequest);
-      if (reply.kind === 'ok' || reply.error.status !== exitStatus.unreachable) return reply;
-      says.push(reply.error.says);
+      if (reply.kind === 'ok') return reply;
+      const { status, says, fix } = reply.error;
+      if (status !== exitStatus.unreachable) {
+        if (said.length === 0) return reply;
+        return trouble(status, [...said, says].join('\n'), `${fix}\n${maybeAdmitted(wanted)}`);
+      }
+      said.push(says);
+      if (fix !== '' && !advice.includes(fix)) advice.push(fix);
     } finally {
       client.close();
     }
   }
-  const fix = 'Is the member at --seed running, and its gRPC port open to this host?';
-  return trouble(exitStatus.unreachable, says.join('\n'), fix);
+  return trouble(exitStatus.unreachable, said.join('\n'), advice.join('\n'));
+}
+
+function maybeAdmitted({ token, host }: Wanted): string {
+  const again = 'join with a new token';
+  if (token.role !== 'server' && token.role !== 'witness')
+    return `A seed that gave no answer may have spent the token: ${again} then.`;
+  return `A seed that gave no answer may have admitted ${host.id} all the same. If holdfast status shows it on a member, holdfast remove ${host.id} there, and ${again}.`;
 }
 
 async function askSeed(
@@ -154,6 +169,7 @@ async function askSeed(
         ? wrong(error.message, 'Is this the cluster that the token was made in?')
         : callTrouble(error, 'join');
     case 'deadline':
+      return trouble(exitStatus.unreachable, error.message, maybeAdmitted(wanted));
     case 'unreachable':
       return trouble(exitStatus.unreachable, error.message);
     case 'unsafe':
@@ -212,10 +228,11 @@ async function write(
   const created = await createMemberDirectory(dir, contents);
   if (created.kind === 'ok') return ok(null);
   const { error } = directoryTrouble(created.error);
+  const removed = votes ? `, and ${id} is a member by now: \`holdfast remove ${id}\` on another one` : '';
   return trouble(
     error.status,
     error.says,
-    `${error.fix} The token is spent: make a new one with \`holdfast token\`.`,
+    `${error.fix} The token is spent${removed}. Make a new token with \`holdfast token\`.`,
   );
 }
 

@@ -29,3 +29,10 @@ export async function refuseMember(dir: string): Promise<Fallible<never> | null>
     return wrong(`${file}: can't be used: ${errorText(error)}`, 'Choose another --dir.');
   }
 }
+
+/** Whether a member could be made there, by doing all of it but the member; nothing stays of it. Null: it could. */
+export async function tryPlace(dir: string): Promise<Fallible<never> | null> {
+  const { tryMemberDirectory } = await import('@holdfast/wire/directory');
+  const problem = await tryMemberDirectory(dir);
+  return problem === null ? null : directoryTrouble(problem);
+}

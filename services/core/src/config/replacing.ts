@@ -24,24 +24,33 @@ export function refuseReplacing(
 }
 
 /** The groups whose records `refuseReplacing` looks at. */
-export function replacingGroups(before: ClusterConfig | null): readonly GroupId[] {
-  return [...(before?.groups.values() ?? [])].filter((g) => g.identity.mode === 'replace').map((g) => g.name);
+export function replacingGroups(before: ClusterConfig | null, after: ClusterConfig): readonly GroupId[] {
+  return [...(before?.groups.values() ?? [])]
+    .filter((group) => givesUp(group, after.groups.get(group.name)))
+    .map(({ name }) => name);
+}
+
+/** Own addresses of its servers would be others. */
+function givesUp({ identity, takeover }: GroupConfig, next: GroupConfig | undefined): boolean {
+  if (identity.mode !== 'replace' || takeover === 'observe') return false;
+  return (
+    next?.identity.mode !== 'replace' ||
+    next.identity.primaryAddress !== identity.primaryAddress ||
+    next.identity.standbyAddress !== identity.standbyAddress
+  );
 }
 
 function refuse(group: GroupConfig, next: GroupConfig | undefined, record: GroupRecord): string | null {
-  if (group.identity.mode !== 'replace' || group.takeover === 'observe') return null;
+  if (group.identity.mode !== 'replace' || !givesUp(group, next)) return null;
   const own = record.ownership;
   const holder = own.kind === 'unowned' ? own.lastOwner : own.owner;
   if (holder === null) return null;
   const [primary = ''] = group.servers;
-  if (next?.identity.mode === 'replace') {
-    if (next.identity.primaryAddress !== group.identity.primaryAddress) {
-      return (
-        `its identity is the own address of ${primary}, and this would make it another one while ${holder} has it; ` +
-        'apply it with mode add first, and with the new order after that' // K1
-      );
-    }
-    if (next.identity.standbyAddress === group.identity.standbyAddress) return null;
+  if (next?.identity.mode === 'replace' && next.identity.primaryAddress !== group.identity.primaryAddress) {
+    return (
+      `its identity is the own address of ${primary}, and this would make it another one while ${holder} has it; ` +
+      'apply it with mode add first, and with the new order after that' // K1
+    );
   }
   if (holder === primary && own.kind !== 'releasing' && record.operation === null) return null; // K2
   return (

@@ -78,6 +78,8 @@ export type CommandResult =
   | { readonly kind: 'refused'; readonly says: string }
   /** There is no such thing, or it makes no sense. */
   | { readonly kind: 'invalid'; readonly says: string }
+  /** Ordered, and the store does not answer: it may have been begun, or be begun later. */
+  | { readonly kind: 'unknown'; readonly says: string }
   /** Another member leads; ask it. Null: nobody leads now. */
   | { readonly kind: 'not-leader'; readonly leader: MemberId | null };
 

@@ -5,7 +5,8 @@
  *   U1  every change of a group is one transaction that compares the leader, the configuration, the maintenance, the
  *       group's record, and, where the owner was judged silent, the very renewal that was judged
  *   U2  one change per group under way at a time; after an unknown outcome the store is read before anything else
- *   U3  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
+ *   U3  who commanded a change is answered when it is on record, and not before: an operation that was accepted is there
+ *   U4  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */
 
 import { heartbeatMsOf } from '../pace.ts';
@@ -19,7 +20,7 @@ import type { Compare, Txn, TxnAnswer } from '../store.ts';
 import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { carryOut } from './command.ts';
-import { resultOf } from './commanded.ts';
+import { recorded, resultOf, type Asker } from './commanded.ts';
 import { encodeDecision, type Decision } from './decision.ts';
 import type { CommandResult, GroupCommand, QuorumAction, QuorumEvent, ReleaseCommand } from './events.ts';
 import { inputsOf } from './inputs.ts';
@@ -129,6 +130,7 @@ class Turn {
       case 'let-go':
         return;
       case 'change':
+        if (purpose.asker !== null) this.answer(purpose.asker.id, recorded(purpose.asker.result, answer)); // U3
         if (answer.kind === 'succeeded')
           this.note(purpose.group, purpose.change.what, purpose.change.record.reason);
         else if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
@@ -234,8 +236,13 @@ class Turn {
     }
   }
 
-  private put(c: Case, change: Change, commanded: Decision['commanded'] = null): void {
-    this.putRecord(c.config.name, c.recordRevision, change, { made: c, commanded });
+  private put(
+    c: Case,
+    change: Change,
+    commanded: Decision['commanded'] = null,
+    asker: Asker | null = null,
+  ): void {
+    this.putRecord(c.config.name, c.recordRevision, change, { made: c, commanded }, asker);
   }
 
   /** U1. `decision`: null where nothing had to be judged. */
@@ -244,6 +251,7 @@ class Turn {
     revision: bigint,
     change: Change,
     decision: Decision | null = null,
+    asker: Asker | null = null,
   ): void {
     if (this.changing(group)) return;
     const stale = change.stale === null ? undefined : this.state.view.renewals.get(change.stale);
@@ -268,7 +276,7 @@ class Turn {
     if (change.ended !== null)
       puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
     const txn: Txn = { compares, puts, deletes: [], reads: [keys.group(group)] };
-    this.txn(txn, { kind: 'change', group, change, since: this.now });
+    this.txn(txn, { kind: 'change', group, change, asker, since: this.now });
   }
 
   /** What every judgement rests on must still stand when it is carried out: that we lead, and what people want. */
@@ -296,40 +304,43 @@ class Turn {
   }
 
   private command(event: Extract<QuorumEvent, { kind: 'command' }>): void {
-    const answer = (result: CommandResult) =>
-      this.actions.push({ kind: 'answer-command', id: event.id, result });
-    const leader = this.state.view.leader?.value.member ?? null;
-    if (!this.leading()) {
-      answer({ kind: 'not-leader', leader });
-      return;
-    }
-    if (event.command.kind === 'release') {
-      answer(this.release(event.command, event.by, event.dryRun));
-      return;
-    }
-    const group = this.groupOf(event.command);
-    const c = group === null ? null : caseOf(this.state, group, this.now, this.wall);
-    if (c === null) {
-      answer({ kind: 'invalid', says: unknownTarget(this.state, event.command) });
-      return;
-    }
-    if (this.changing(c.config.name)) {
-      answer(busy(c.config.name));
-      return;
-    }
-    const commanded = carryOut(c, event.command, event.by);
-    answer(resultOf(commanded));
-    const change = commanded.kind === 'do' ? commanded.judgement.change : null;
-    if (!event.dryRun && change !== null) this.put(c, change, { command: event.command, by: event.by });
+    const result = this.commanded(event);
+    if (result !== null) this.answer(event.id, result);
   }
 
-  private release(wanted: ReleaseCommand, by: string, dryRun: boolean): CommandResult {
+  /** Null: it is answered when it is on record (U3). */
+  private commanded(event: Extract<QuorumEvent, { kind: 'command' }>): CommandResult | null {
+    const { command, by, dryRun } = event;
+    if (!this.leading()) return { kind: 'not-leader', leader: this.state.view.leader?.value.member ?? null };
+    if (command.kind === 'release') return this.release(event, command);
+    const group = this.groupOf(command);
+    const c = group === null ? null : caseOf(this.state, group, this.now, this.wall);
+    if (c === null) return { kind: 'invalid', says: unknownTarget(this.state, command) };
+    if (this.changing(c.config.name)) return busy(c.config.name);
+    const commanded = carryOut(c, command, by);
+    const result = resultOf(commanded);
+    const change = commanded.kind === 'do' ? commanded.judgement.change : null;
+    if (dryRun || change === null) return result;
+    this.put(c, change, { command, by }, { id: event.id, result });
+    return null;
+  }
+
+  private release(
+    { id, by, dryRun }: Extract<QuorumEvent, { kind: 'command' }>,
+    wanted: ReleaseCommand,
+  ): CommandResult | null {
     const held = this.state.view.groups.get(wanted.group) ?? null;
     if (this.changing(wanted.group)) return busy(wanted.group);
     const commanded = releaseRemoved(sceneOf(this.state, this.now), held, wanted, by, this.wall);
+    const result = resultOf(commanded);
     const change = commanded.kind === 'do' ? commanded.judgement.change : null;
-    if (!dryRun && change !== null && held !== null) this.putRecord(wanted.group, held.modRevision, change);
-    return resultOf(commanded);
+    if (dryRun || change === null || held === null) return result;
+    this.putRecord(wanted.group, held.modRevision, change, null, { id, result });
+    return null;
+  }
+
+  private answer(id: number, result: CommandResult): void {
+    this.actions.push({ kind: 'answer-command', id, result });
   }
 
   private groupOf(wanted: GroupCommand): GroupId | null {

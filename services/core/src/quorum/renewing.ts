@@ -6,7 +6,7 @@
 import type { ClusterConfig } from '../config/types.ts';
 import { keys } from '../keys.ts';
 import type { BootMs } from '../names.ts';
-import type { Row, Txn, TxnAnswer } from '../store.ts';
+import { opsMax, type Row, type Txn, type TxnAnswer } from '../store.ts';
 import type { QuorumAction, RenewRequest } from './events.ts';
 
 export interface Renewing {
@@ -21,9 +21,9 @@ export interface Waiting {
 
 export const noRenewals: Renewing = { waiting: [], inFlight: null };
 
-/** Below etcd's limit of 128 operations in a transaction, with room for notes and reads. */
-const batchMax = 24;
 const notesMax = 2;
+/** Of each server its renewal is put and read, and its notes are put; the groups are read once. */
+const batchMax = Math.floor((opsMax - 1) / (2 + notesMax));
 /** Requests beyond this are refused at once: the agent asks again, or elsewhere. */
 const waitingMax = 1_000;
 

@@ -6,6 +6,7 @@ import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { Step } from '../node.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
+import type { Asker } from './commanded.ts';
 import type { QuorumAction } from './events.ts';
 import { nobodyHeard } from './presence.ts';
 import type { Presence, Scene } from './scene.ts';
@@ -43,7 +44,14 @@ export interface QuorumState {
 export type Purpose =
   | { readonly kind: 'renewals' }
   | { readonly kind: 'lead' | 'beat' | 'let-go'; readonly since: BootMs }
-  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
+  | {
+      readonly kind: 'change';
+      readonly group: GroupId;
+      readonly change: Change;
+      /** Null: nobody commanded it. */
+      readonly asker: Asker | null;
+      readonly since: BootMs;
+    };
 
 export type QuorumStep = Step<QuorumState, QuorumAction>;
 

@@ -9,6 +9,11 @@ export interface EtcdFailure {
   readonly says: string;
 }
 
+/** What a member does whose data is lost: its vote can't be given back to it, only a new one. */
+export const joinAnew =
+  'apply a configuration without this member, stop holdfast here, run `holdfast remove` for it on another member, ' +
+  'and join again with a new token and an empty --dir';
+
 /** An error need not be an `Error` of this realm, so it is known by its fields. */
 export function errorText(error: unknown): string {
   return fieldOf(error, 'message') ?? String(error);
@@ -42,7 +47,7 @@ export function failureFromLog(lines: readonly string[], how: string, dataDir: s
     return { kind: 'removed', says };
   }
   if (dataMarks.test(all)) {
-    const says = `etcd ${how}: it can't use its data in ${dataDir} (${words}). Nothing was deleted. Move the directory away, remove this member from the etcd cluster and add it again`;
+    const says = `etcd ${how}: it can't use its data in ${dataDir} (${words}). Nothing was deleted. Look at the disk that it is on; if the data can't be had back, ${joinAnew}`;
     return { kind: 'data-unreadable', says };
   }
   return { kind: 'exited', says: `etcd ${how}: ${words}` };

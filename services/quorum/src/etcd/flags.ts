@@ -21,8 +21,6 @@ export interface EtcdOptions {
   readonly initialState: 'new' | 'existing';
   /** Files in PEM; etcd reads certificate and key again at every handshake, so they can be renewed in place. */
   readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
-  /** When given, etcd accepts only clients whose certificate has this DNS name. */
-  readonly clientName?: string;
   readonly heartbeatMs?: number;
   readonly electionMs?: number;
 }
@@ -51,8 +49,8 @@ export function lastingArguments(options: EtcdOptions): string[] {
     flag('cert-file', tls.certFile),
     flag('key-file', tls.keyFile),
     flag('trusted-ca-file', tls.caFile),
+    // Every certificate of the authority that is good for a TLS client: those of servers and witnesses (wire, pki.ts, K2).
     flag('client-cert-auth', 'true'),
-    ...(options.clientName === undefined ? [] : [flag('client-cert-allowed-hostname', options.clientName)]),
     flag('peer-cert-file', tls.certFile),
     flag('peer-key-file', tls.keyFile),
     flag('peer-trusted-ca-file', tls.caFile),

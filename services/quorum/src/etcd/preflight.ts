@@ -2,7 +2,8 @@
  * What must hold before etcd is started: data that is there when it should be, and free ports.
  *
  * P1: etcd 3.4 with an empty data directory founds a new cluster without a word, and then answers as if nothing had
- *     ever been written. So a later start (`initialCluster` null) without a log in the data directory is refused.
+ *     ever been written. So a later start (`initialCluster` null, by begun.ts) without a log in the data directory is
+ *     refused.
  * P2: etcd 3.4 cuts a damaged log at the damage, keeps a copy named *.broken, and starts. What it cut may have been
  *     confirmed. `cutLogs` finds the copies, so that this is reported.
  */
@@ -10,7 +11,7 @@
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { errorCode, errorText, isMissing, type EtcdFailure } from './failure.ts';
+import { errorCode, errorText, isMissing, joinAnew, type EtcdFailure } from './failure.ts';
 import type { EtcdOptions } from './flags.ts';
 
 /** Null when there is such a program to start. */
@@ -55,7 +56,7 @@ export function checkData(options: EtcdOptions): EtcdFailure | null {
     // P1
     const snapshots = namesIn(join(dataDir, 'member', 'snap')).some((name) => name.endsWith('.snap'));
     if (initialCluster !== null && !snapshots) return null;
-    const advice = 'Remove this member from the etcd cluster and add it again, or put the directory back';
+    const advice = `If it is on a disk of its own, mount that; if it is lost, ${joinAnew}. Never put an older copy there`;
     return {
       kind: 'no-data',
       says: `the etcd log is missing from ${join(dataDir, 'member', 'wal')}. ${advice}`,

@@ -1,19 +1,16 @@
 /** Between core's transactions and rows and etcd's messages. Pure; the only place that knows both shapes. */
 
-import type { Compare, Row, Txn } from '@holdfast/core';
+import { opsMax, opsOf, type Compare, type Row, type Txn } from '@holdfast/core';
 import { etcd } from '@holdfast/proto';
 import type { DeletedRow } from '../store.ts';
 
-/** etcd refuses more than 128 operations; the margin is for what a caller may not count. */
-const opsMax = 120;
-
 /**
- * @throws when the transaction is one that etcd would refuse whole: more than 120 operations, a key written twice,
+ * @throws when the transaction is one that etcd would refuse whole: more operations than `opsMax`, a key written twice,
  *   an empty key or prefix. That is a mistake of the caller, not a failure.
  */
 export function txnRequest(txn: Txn): etcd.TxnRequest {
   const writes = [...txn.puts.map((put) => put.key), ...txn.deletes];
-  const ops = txn.compares.length + writes.length + txn.reads.length;
+  const ops = opsOf(txn);
   if (ops > opsMax) throw new Error(`store: a transaction of ${ops} operations; the limit is ${opsMax}`);
   if (new Set(writes).size !== writes.length)
     throw new Error(`store: a transaction writes a key twice: ${writes.join(', ')}`);

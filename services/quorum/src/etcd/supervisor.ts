@@ -4,7 +4,7 @@
  * V1: etcd outlives a quorum service that dies (a crash, SIGKILL): it is in a session of its own and writes its log itself,
  *     so that costs no leader. The next start takes the running etcd over, or replaces it when it runs with other
  *     arguments; it is found by its data directory, so no pid file can be stale. An orderly end takes etcd with it (stop).
- * V2: never two etcd processes on one data directory, and never a new cluster on a lost one (see preflight.ts).
+ * V2: never two etcd processes on one data directory, and never a new cluster on a lost one (preflight.ts, begun.ts).
  * V3: data is never deleted.
  * V4: restarts go on for ever, 0.5 to 30 s apart, each with its reason; a member that was removed from the cluster is
  *     not started again.
@@ -14,7 +14,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode, errorText, failureFromLog, type EtcdFailure } from './failure.ts';
+import { errorCode, errorText, failureFromLog, joinAnew, type EtcdFailure } from './failure.ts';
 import { etcdArguments, etcdEnvironment, lastingArguments, type EtcdOptions } from './flags.ts';
 import { boundLog, logEnd, logTail } from './log-file.ts';
 import type { EtcdTls } from './endpoints.ts';
@@ -282,7 +282,7 @@ function bound(options: EtcdOptions, on: EtcdEvents): void {
 }
 
 function cutSentence(cut: string): string {
-  return `etcd found its log damaged, cut it there and kept a copy (${cut}). Unless this host just lost power, confirmed changes may be gone: remove this member from the etcd cluster and add it again`;
+  return `etcd found its log damaged, cut it there and kept a copy (${cut}). Unless this host just lost power, confirmed changes may be gone here: ${joinAnew}`;
 }
 
 async function pause(ms: number, signal: AbortSignal): Promise<void> {
