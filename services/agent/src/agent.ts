@@ -54,6 +54,7 @@ import { Resources } from './resources.ts';
 import { ServiceAddresses } from './service-addresses.ts';
 import { ServiceNames, type OwnName } from './service-names.ts';
 import { Sightings } from './sightings.ts';
+import { Space } from './space.ts';
 import { TakeoverWalk } from './takeover-walk.ts';
 import { Tallies } from './tallies.ts';
 import { Watching } from './watching.ts';
@@ -205,6 +206,8 @@ export class Agent implements Host {
       clocks,
       guard,
       mirrors,
+      space: new Space(),
+      directory: directory.path,
       certificate,
       ports,
     });

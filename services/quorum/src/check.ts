@@ -48,7 +48,7 @@ export async function check(
   const scene = sceneOf(state, now);
   const looked = { groups: wanted, all: group === '' };
   const problems = [
-    ...clusterProblems(service, cluster, status, now),
+    ...clusterProblems(service, cluster, status, health, now),
     ...Object.entries(status.servers).flatMap(([id, server]) =>
       concerned?.has(id) === false ? [] : serverProblems(id, server),
     ),
@@ -63,11 +63,12 @@ function clusterProblems(
   { state }: Checked,
   cluster: ClusterName,
   { quorum }: admin.StatusReply,
+  health: StoreHealth,
   now: number,
 ): readonly agents.Problem[] {
   if (quorum === undefined) return [];
   const members = [...state.view.members.values()].map((held) => held.value);
-  const found = statusWarnings(state, sceneOf(state, now), members, quorum, cluster.externalEtcd);
+  const found = statusWarnings(state, sceneOf(state, now), { members, quorum, health, ...cluster });
   return found.map((warning) => ({ ...warning, server: '' }));
 }
 

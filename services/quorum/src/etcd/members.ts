@@ -130,6 +130,8 @@ export interface EtcdStatus {
   readonly member: bigint;
   readonly raftTerm: bigint;
   readonly raftIndex: bigint;
+  /** Of any member, such as NOSPACE. */
+  readonly alarms: readonly string[];
 }
 export type StatusAnswer = { readonly kind: 'ok'; readonly status: EtcdStatus } | Unknown;
 
@@ -153,7 +155,7 @@ export async function statusOf(
 async function statusBy(caller: Caller, deadlineMs: number): Promise<StatusAnswer> {
   const outcome = await caller.call(askStatus, {}, deadlineMs);
   if (outcome.kind === 'failed') return { kind: 'unknown', says: outcome.says };
-  const { version, dbSize, leader, raftTerm, raftIndex, header } = outcome.value;
+  const { version, dbSize, leader, raftTerm, raftIndex, header, errors } = outcome.value;
   const said = {
     version,
     dbBytes: Number(dbSize),
@@ -161,6 +163,7 @@ async function statusBy(caller: Caller, deadlineMs: number): Promise<StatusAnswe
     member: header?.memberId ?? 0n,
     raftTerm,
     raftIndex,
+    alarms: errors.flatMap((error) => /\balarm:(\w+)/.exec(error)?.[1] ?? []),
   };
   return { kind: 'ok', status: said };
 }
