@@ -19,15 +19,20 @@ import {
 import type { admin } from '@holdfast/proto';
 import { bootMs } from '@holdfast/wire/directory';
 import { failure, type Answer } from '@holdfast/wire/rpc';
+import { deedPut } from './deed.ts';
 import type { QuorumService } from './service.ts';
 import { readYaml } from './yaml-text.ts';
 
 const storeMs = 2_000;
 const yamlBytesMax = 1024 * 1024;
+/** That many are named in the history; the others are counted. */
+const toldMax = 5;
 
 export async function apply(
   service: QuorumService,
   request: admin.ApplyRequest,
+  by: string,
+  wall: number,
 ): Promise<Answer<admin.ApplyReply>> {
   const file = request.file === '' ? 'cluster.yaml' : request.file;
   if (request.yaml.length > yamlBytesMax) return failure('invalid', `${file}: is larger than 1 MiB`);
@@ -56,6 +61,8 @@ export async function apply(
   if (request.dryRun || (differences.length === 0 && before !== null))
     return reply(false, before?.modRevision ?? 0n);
   const value = JSON.stringify({ yaml: request.yaml, config: configToJson(after) });
+  const does = `applied ${file}: ${told(differences)}`;
+  const deed = deedPut({ by, wall, kind: 'applied', subject: 'config', does }, view.revision);
   const looked = new Set([
     ...replacingGroups(before?.value ?? null),
     ...lookedAtGroups(before?.value ?? null, after),
@@ -71,7 +78,7 @@ export async function apply(
           revision: view.groups.get(name)?.modRevision ?? 0n,
         })),
       ],
-      puts: [{ key: keys.config, value }],
+      puts: [{ key: keys.config, value }, deed],
       deletes: [],
       reads: [keys.config],
     },
@@ -93,4 +100,10 @@ export async function apply(
         `the cluster's store does not answer: ${answer.says}; apply again, it does no harm`,
       );
   }
+}
+
+function told(differences: readonly string[]): string {
+  if (differences.length === 0) return 'nothing is different';
+  const more = differences.length - toldMax;
+  return [...differences.slice(0, toldMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }

@@ -167,13 +167,7 @@ export class QuorumProcess {
                     `${this.directory.record.id} does not vote yet: join through another member`,
                   ),
                 )
-              : admit(
-                  this.directory,
-                  this.service.storeNow,
-                  request,
-                  Date.now(),
-                  this.service.state.view.config?.value ?? null,
-                ),
+              : admit(this.directory, this.service, request, Date.now()),
           enrol: (request) =>
             this.voting === null
               ? Promise.resolve(failure('unreachable', 'this member does not vote yet: ask another'))

@@ -11,6 +11,7 @@ import { nobodyHeard } from './presence.ts';
 import type { Presence, Scene } from './scene.ts';
 import { noRenewals, type Renewing } from './renewing.ts';
 import { emptyView, type StoreView } from './view.ts';
+import { nothingWithheld, type Withheld } from './withheld.ts';
 
 export interface QuorumState {
   readonly self: MemberId;
@@ -35,6 +36,8 @@ export interface QuorumState {
   readonly presence: Presence;
   /** Of the leader; the others judge only when somebody asks. */
   readonly judgements: ReadonlyMap<GroupId, Judgement>;
+  /** Of the leader: what it told that it would have done. */
+  readonly withheld: Withheld;
   /** When there is something to do, if nothing happens before. */
   readonly wakeAt: BootMs;
 }
@@ -43,7 +46,15 @@ export interface QuorumState {
 export type Purpose =
   | { readonly kind: 'renewals' }
   | { readonly kind: 'lead' | 'beat' | 'let-go'; readonly since: BootMs }
-  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs };
+  | { readonly kind: 'change'; readonly group: GroupId; readonly change: Change; readonly since: BootMs }
+  /** `decision`: by its name in `withheld`. */
+  | {
+      readonly kind: 'would-have';
+      readonly group: GroupId;
+      readonly decision: string;
+      readonly reason: string;
+      readonly since: BootMs;
+    };
 
 export type QuorumStep = Step<QuorumState, QuorumAction>;
 
@@ -67,6 +78,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     storeAnsweredAt: null,
     presence: nobodyHeard,
     judgements: new Map(),
+    withheld: nothingWithheld,
     wakeAt: now,
   };
 }
@@ -91,6 +103,7 @@ export function quorumDraft(s: QuorumState): Draft<QuorumState> {
     storeAnsweredAt: s.storeAnsweredAt,
     presence: s.presence,
     judgements: s.judgements,
+    withheld: s.withheld,
     wakeAt: s.wakeAt,
   };
 }
