@@ -30,6 +30,9 @@ const storeMs = 2_000;
 const ttlMsMax = 7 * 24 * 3_600_000;
 const addressesMax = 8;
 const membersMax = 256;
+/** So long whoever comes too late is told that the token has expired, and not that nobody knows it. */
+const expiredMs = 24 * 3_600_000;
+const deletesAtOnce = 100;
 
 const tokenRow = z.object({
   hash: z.string(),
@@ -165,6 +168,22 @@ function joined(id: string, role: MemberRole, maker: string, wall: number): Deed
   const token = maker === '' ? '' : ` with a token of ${maker}`;
   const server = isHost(role) ? id : '';
   return { by: id, wall, kind: 'joined', subject: id, server, does: `joined as ${article(role)}${token}` };
+}
+
+/** Drops tokens that nobody used. Says what could not be done, or null. */
+export async function forgetTokens(store: Pick<Store, 'read' | 'txn'>, wall: number): Promise<string | null> {
+  const answer = await store.read(keys.tokens, storeMs);
+  if (answer.kind === 'unknown') return answer.says;
+  const over = answer.rows.flatMap(({ key, value }) => {
+    const parsed = tokenRow.safeParse(JSON.parse(value));
+    return parsed.success && wall > parsed.data.expiresAt + expiredMs ? [key] : [];
+  });
+  for (let i = 0; i < over.length; i += deletesAtOnce) {
+    const deletes = over.slice(i, i + deletesAtOnce);
+    const done = await store.txn({ compares: [], puts: [], deletes, reads: [] }, storeMs);
+    if (done.kind === 'unknown') return done.says;
+  }
+  return null;
 }
 
 /** Null: it may join. */
