@@ -197,7 +197,8 @@ export class Agent implements Host {
     });
     const { certificate } = directory;
     const services = this.#services;
-    this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard });
+    const problems = (): number | null => this.#preflight.found;
+    this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard, problems });
     const ports = (): readonly string[] => [...this.#heartbeats.troubles, ...this.#metrics.troubles];
     this.#preflight = new Preflight(this, {
       services,

@@ -60,11 +60,17 @@ export class Preflight {
   #reported: string | null = null;
   #running: Promise<void> | null = null;
   #again = false;
+  #found: number | null = null;
   #closed = false;
 
   constructor(host: Host, parts: PreflightParts) {
     this.#host = host;
     this.#parts = parts;
+  }
+
+  /** How many problems; null before it looked. */
+  get found(): number | null {
+    return this.#found;
   }
 
   /** Now, and then every minute; more often while something is wrong. */
@@ -93,6 +99,7 @@ export class Preflight {
 
   async #checkOnce(): Promise<void> {
     const problems = (await this.find()).slice(0, problemsMax);
+    this.#found = problems.length;
     const text = JSON.stringify(problems);
     if (text === this.#reported) return;
     const answer = await this.#parts.services.report({ server: this.#host.self, problems }, reportMs);
