@@ -17,7 +17,8 @@ import { pauseMirror } from './pauses.ts';
 import { removeMember } from './removal.ts';
 import { runMirror, type MirrorSurroundings } from './mirror-calls.ts';
 import type { QuorumService } from './service.ts';
-import { statusOf, type StoreHealth } from './status.ts';
+import { statusOf } from './status.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 export interface AdminSurroundings {
   readonly directory: MemberDirectory;

@@ -18,8 +18,9 @@ import type { admin, agents } from '@holdfast/proto';
 import * as z from 'zod';
 import { mirrorProblems } from './mirror-problems.ts';
 import type { QuorumService } from './service.ts';
-import { statusOf, type ClusterName, type StoreHealth } from './status.ts';
+import { statusOf, type ClusterName } from './status.ts';
 import { statusWarnings } from './status-warnings.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 const storeMs = 2_000;
 

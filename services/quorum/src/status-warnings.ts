@@ -11,7 +11,7 @@ import {
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { defragment, quotaBytes, quotaPart, takeAlarmBack } from './etcd/quota.ts';
-import type { StoreHealth } from './status.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 export interface StatusWarning {
   readonly name: 'quorum' | 'clock' | 'path' | 'store' | 'removed';

@@ -21,18 +21,7 @@ import {
 import type { admin } from '@holdfast/proto';
 import { copyMirrors, groupMirrors, lossNow } from './mirror-status.ts';
 import { statusWarnings } from './status-warnings.ts';
-
-/** What a voter's store said a moment ago. */
-export interface VoterStore {
-  /** It answers, and knows a leader. */
-  readonly isWell: boolean;
-  /** What its database takes; null: it did not answer. */
-  readonly dbBytes: number | null;
-  readonly alarms: readonly string[];
-}
-
-/** Of all voters; asked by the shell. */
-export type StoreHealth = ReadonlyMap<string, VoterStore>;
+import type { StoreHealth } from './voter-health.ts';
 
 const storeFreshMs = 8_000;
 const defaultOutageMs = 35_000;

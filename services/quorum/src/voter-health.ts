@@ -9,7 +9,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { bootMs, type KnownMember } from '@holdfast/wire/directory';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { createEtcdMembers, type EtcdMembers, type StatusAnswer } from './etcd/members.ts';
-import type { StoreHealth, VoterStore } from './status.ts';
+
+/** What a voter's store said a moment ago. */
+export interface VoterStore {
+  /** It answers, and knows a leader. */
+  readonly isWell: boolean;
+  /** What its database takes; null: it did not answer. */
+  readonly dbBytes: number | null;
+  readonly alarms: readonly string[];
+}
+
+/** Of all voters; asked by the shell. */
+export type StoreHealth = ReadonlyMap<string, VoterStore>;
 
 const freshMsDefault = 2_000;
 const callMs = 300;

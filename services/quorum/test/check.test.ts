@@ -10,7 +10,7 @@ import {
   type RenewalRecord,
 } from '@holdfast/core';
 import { check } from '../src/check.ts';
-import type { VoterStore } from '../src/status.ts';
+import type { VoterStore } from '../src/voter-health.ts';
 
 const members = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
