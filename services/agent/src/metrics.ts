@@ -19,7 +19,7 @@ export interface MetricsParts {
   readonly notes: PendingNotes;
   readonly guard: GuardLink | null;
   /** How many the preflight found; null before it looked. */
-  problems(): number | null;
+  readonly problems: () => number | null;
 }
 
 const requestMs = 5_000;
@@ -123,7 +123,9 @@ export class Metrics {
       single('heartbeats_sent_total', 'datagrams sent', () => tallies.sent),
       single('heartbeats_heard_total', 'datagrams accepted', () => tallies.heard),
       labelled('datagrams_rejected_total', 'datagrams refused', 'why', () => tallies.rejected.all()),
-      labelled('datagrams_unsent_total', 'datagrams that could not be sent', 'why', () => tallies.unsent.all()),
+      labelled('datagrams_unsent_total', 'datagrams that could not be sent', 'why', () =>
+        tallies.unsent.all(),
+      ),
       single('renewals_committed_total', 'renewals committed', () => tallies.renewalsCommitted),
       single('renewals_failed_total', 'renewals without an answer', () => tallies.renewalsFailed),
       single('renewal_milliseconds', 'duration of the last renewal', () => tallies.lastRenewalMs),

@@ -5,7 +5,10 @@ import { clusterMetrics } from '../src/cluster-metrics.ts';
 import type { Host } from '../src/host.ts';
 import { register } from '../src/metric.ts';
 
-const record = (group: string, ownership: GroupRecord['ownership']): Partial<GroupRecord> => ({ group, ownership });
+const record = (group: string, ownership: GroupRecord['ownership']): Partial<GroupRecord> => ({
+  group,
+  ownership,
+});
 
 async function metricsOf(told: Partial<AgentState>, problems: number | null = null): Promise<string[]> {
   const state = {
@@ -15,7 +18,11 @@ async function metricsOf(told: Partial<AgentState>, problems: number | null = nu
   };
   const host = { self: 'a', state: () => state, bootMs: () => 31_500 } as unknown as Host;
   const registry = new Registry();
-  register({ Counter, Gauge }, registry, clusterMetrics(host, () => problems));
+  register(
+    { Counter, Gauge },
+    registry,
+    clusterMetrics(host, () => problems),
+  );
   const text = await registry.metrics();
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }
@@ -59,7 +66,10 @@ describe('metrics of the cluster', () => {
   it('tell for how long each member was not heard, on each path that there is', async () => {
     const addresses = (last: number) => [`10.77.0.${last}`, `10.78.0.${last}`];
     const members = new Map(
-      ['a', 'b', 'w'].map((id, index) => [id, { id, role: 'server' as const, addresses: addresses(index), voter: true }]),
+      ['a', 'b', 'w'].map((id, index) => [
+        id,
+        { id, role: 'server' as const, addresses: addresses(index), voter: true },
+      ]),
     );
     const paths = new Map([[0, { at: 31_000, sentAt: 0, rttMs: null }]]);
     const vantage = { self: 'a', since: 1_000, ears: new Map([['b', { paths }]]) };

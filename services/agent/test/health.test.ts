@@ -20,7 +20,14 @@ function config(outage: string) {
 
 /** Renewals of A fail since 100 s. */
 function failing(outage: string | null): AgentState {
-  const identity = { self: 'a', role: 'server', members, incarnation: 1, bootId: 'a1', version: '1' } as const;
+  const identity = {
+    self: 'a',
+    role: 'server',
+    members,
+    incarnation: 1,
+    bootId: 'a1',
+    version: '1',
+  } as const;
   const fresh = newAgent(identity, 0);
   return {
     ...fresh,

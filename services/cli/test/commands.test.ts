@@ -94,7 +94,9 @@ describe('replay', () => {
       decision: withheld.decision,
     };
     const { status, out } = await run(answering(reply), ['replay', id]);
-    expect(out).toContain('Decided then: the cluster is in maintenance (new switch); otherwise: a takes g1 up');
+    expect(out).toContain(
+      'Decided then: the cluster is in maintenance (new switch); otherwise: a takes g1 up',
+    );
     expect(out).toMatch(/^Decided now: {2}the same\.$/m);
     expect(status).toBe(0);
   });

@@ -86,7 +86,9 @@ describe('holdfast run', () => {
     if (why === 'fatal') member.behaves('agent', 'fatal');
     const from = performance.now();
     const run = member.run({ busy: why === 'busy', limits: { inVainMs: 700 } });
-    await until('the reason to be told', () => run.err().includes(why === 'busy' ? 'another run' : 'no etcd'));
+    await until('the reason to be told', () =>
+      run.err().includes(why === 'busy' ? 'another run' : 'no etcd'),
+    );
     expect(run.process.exitCode).toBeNull();
     expect(await run.ended()).toBe('1');
     expect(performance.now() - from).toBeGreaterThan(700);

@@ -30,7 +30,9 @@ function told(w: Leader): readonly Order[] {
 function answer(w: Leader, now: number, outcome: TxnAnswer['kind'] = 'succeeded'): void {
   const id = told(w).at(-1)?.id ?? 0;
   const says: TxnAnswer =
-    outcome === 'unknown' ? { kind: outcome, says: 'no answer' } : { kind: outcome, revision: 90_000n, rows: [] };
+    outcome === 'unknown'
+      ? { kind: outcome, says: 'no answer' }
+      : { kind: outcome, revision: 90_000n, rows: [] };
   w.tell({ kind: 'txn-ended', id, answer: says }, now);
 }
 
@@ -52,7 +54,8 @@ function silentUnderMaintenance(): Leader {
   return w;
 }
 
-const why = 'the cluster is in maintenance (new switch); otherwise: b takes over because a was silent for 35 s and did not renew';
+const why =
+  'the cluster is in maintenance (new switch); otherwise: b takes over because a was silent for 35 s and did not renew';
 
 describe('a takeover that maintenance keeps from being made', () => {
   it('is told with its reason, and nothing else is put', () => {
@@ -115,7 +118,11 @@ describe('a group that is only observed', () => {
     const decision = parseDecision(order?.decision ?? '');
     if (decision.kind === 'garbage') throw new Error(decision.says);
     const again = decideAgain(decision.value);
-    expect(again).toMatchObject({ reason: order?.event.reason, change: null, withheld: { what: 'failover' } });
+    expect(again).toMatchObject({
+      reason: order?.event.reason,
+      change: null,
+      withheld: { what: 'failover' },
+    });
     expect(w.changes()).toEqual([]);
   });
 });

@@ -37,7 +37,10 @@ export async function setMaintenance(
   const does = on
     ? `put ${what} into maintenance${because(reason.slice(0, reasonMax))}`
     : `ended the maintenance of ${what}`;
-  const deed = deedPut({ by, wall, kind: 'maintenance', subject: 'maintenance', group, server, does }, view.revision);
+  const deed = deedPut(
+    { by, wall, kind: 'maintenance', subject: 'maintenance', group, server, does },
+    view.revision,
+  );
   const answer = await service.storeNow.txn(
     {
       compares: [

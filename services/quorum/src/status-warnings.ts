@@ -53,7 +53,9 @@ function fullStores(health: StoreHealth): readonly StatusWarning[] {
   const alarms = new Set([...health.values()].flatMap((store) => store.alarms));
   const warning = (says: string, fix: string): StatusWarning => ({ name: 'store', says, fix });
   if (alarms.has('NOSPACE'))
-    return [warning('the database of etcd is full: nothing can be decided, and no server renews', takeAlarmBack)];
+    return [
+      warning('the database of etcd is full: nothing can be decided, and no server renews', takeAlarmBack),
+    ];
   return [...health].flatMap(([id, { dbBytes }]) => {
     if (dbBytes === null || dbBytes < quotaPart * quotaBytes) return [];
     const says = `the database of etcd on ${id} takes ${inMiB(dbBytes)} of ${inMiB(quotaBytes)} MiB: when it is full, nothing can be decided`;

@@ -110,12 +110,18 @@ describe('the history', () => {
     expect(asked.txns).toEqual([]);
     await apply(asked.service, request('50s'), 'jo', wall);
     expect(asked.told).toEqual([
-      { kind: 'applied', group: null, server: null, reason: 'jo applied d3.yaml: groups.d3.outage: 35s -> 50s' },
+      {
+        kind: 'applied',
+        group: null,
+        server: null,
+        reason: 'jo applied d3.yaml: groups.d3.outage: 35s -> 50s',
+      },
     ]);
   });
 
   it('has who began and ended a maintenance, and why', async () => {
-    const request = (told: Partial<admin.SetMaintenanceRequest>) => admin.SetMaintenanceRequest.fromPartial(told);
+    const request = (told: Partial<admin.SetMaintenanceRequest>) =>
+      admin.SetMaintenanceRequest.fromPartial(told);
     await setMaintenance(asked.service, request({ on: false }), 'jo', wall);
     expect(asked.txns).toEqual([]);
     await setMaintenance(asked.service, request({ on: true, server: 'b', reason: 'new memory' }), 'jo', wall);
@@ -127,7 +133,11 @@ describe('the history', () => {
   });
 
   it('has who paused a mirror, and of which group', async () => {
-    const request = admin.PauseMirrorRequest.fromPartial({ mirror: 'd3/data', pause: true, reason: 'backup' });
+    const request = admin.PauseMirrorRequest.fromPartial({
+      mirror: 'd3/data',
+      pause: true,
+      reason: 'backup',
+    });
     await pauseMirror(asked.service, request, 'jo', wall);
     expect(asked.told).toEqual([
       { kind: 'paused', group: 'd3', server: null, reason: 'jo paused d3/data (backup)' },
@@ -151,9 +161,9 @@ describe('the history', () => {
     ]);
     if (made.kind === 'error') throw new Error(made.error.message);
     const token = value(decodeToken(made.value.token));
-    expect(JSON.stringify(asked.txns, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v))).not.toContain(
-      token.secret,
-    );
+    expect(
+      JSON.stringify(asked.txns, (_, v: unknown) => (typeof v === 'bigint' ? String(v) : v)),
+    ).not.toContain(token.secret);
     const { request: signingRequest } = await createSigningRequest('w');
     const join = membersApi.JoinRequest.fromPartial({
       ...{ node: 'w', tokenId: token.id, tokenSecret: token.secret, addresses: ['10.77.0.13'] },

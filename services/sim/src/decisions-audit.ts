@@ -50,7 +50,11 @@ export class DecisionsAudit {
     );
   }
 
-  private onlyTold(txn: Txn, { group, reason }: EventRecord, decision: ReturnType<typeof parseDecision>): void {
+  private onlyTold(
+    txn: Txn,
+    { group, reason }: EventRecord,
+    decision: ReturnType<typeof parseDecision>,
+  ): void {
     const again = decision.kind === 'ok' ? decideAgain(decision.value) : null;
     this.count += 1;
     if (txn.puts.some(({ key }) => key.startsWith(live)))

@@ -62,7 +62,8 @@ function replayed(event: EventView, judged: ReturnType<typeof decideAgain>): Rep
 }
 
 function told({ change, reason, withheld }: Judgement): Replay['again'] {
-  if (change === null) return { kind: withheld === undefined ? 'nothing' : 'would-have', reason, epoch: null };
+  if (change === null)
+    return { kind: withheld === undefined ? 'nothing' : 'would-have', reason, epoch: null };
   const { ownership, reason: recorded } = change.record;
   return { kind: change.what, reason: recorded, epoch: ownership.epoch.toString() };
 }

@@ -22,8 +22,7 @@ export function changeTxn(
 ): Txn {
   const { group } = change.record;
   const puts = [{ key: keys.group(group), value: encode(change.record) }, ...eventPuts(event, decision)];
-  if (change.ended !== null)
-    puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
+  if (change.ended !== null) puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
   return { compares: judgedOf(view, revision, change), puts, deletes: [], reads: [keys.group(group)] };
 }
 

@@ -268,7 +268,13 @@ class Turn {
     this.state.withheld = withheld;
     if (told.isKept || this.underwayFor(group, 'would-have')) return;
     const txn = eventTxn(this.state.view, c.recordRevision, change, told.puts);
-    const purpose = { kind: 'would-have', group, decision, reason: told.event.reason, since: this.now } as const;
+    const purpose = {
+      kind: 'would-have',
+      group,
+      decision,
+      reason: told.event.reason,
+      since: this.now,
+    } as const;
     this.txn(txn, purpose);
   }
 
