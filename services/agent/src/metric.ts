@@ -17,12 +17,15 @@ export type Library = Pick<typeof import('prom-client'), 'Counter' | 'Gauge'>;
 
 export function register({ Counter, Gauge }: Library, registry: Registry, metrics: readonly Metric[]): void {
   for (const { name, help, labels, read } of metrics) {
+    // Without labels a reset leaves a 0, also of what is not known.
+    const hasZero = labels.length === 0;
     const options = { name: `holdfast_${name}`, help, registers: [registry], labelNames: labels };
     if (name.endsWith('_total'))
       new Counter({
         ...options,
         collect() {
           this.reset();
+          if (hasZero) this.remove();
           for (const [sample, value] of read()) this.inc(sample, value);
         },
       });
@@ -31,6 +34,7 @@ export function register({ Counter, Gauge }: Library, registry: Registry, metric
         ...options,
         collect() {
           this.reset();
+          if (hasZero) this.remove();
           for (const [sample, value] of read()) this.set(sample, value);
         },
       });
