@@ -105,10 +105,10 @@ export class Metrics {
   }
 
   async #register(): Promise<Registry> {
-    const library = await import('./prometheus.ts');
-    const registry = new library.Registry();
-    library.collectDefaultMetrics({ register: registry, prefix: 'holdfast_agent_' });
-    register(library, registry, [
+    const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('./prometheus.ts');
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry, prefix: 'holdfast_agent_' });
+    register({ Counter, Gauge }, registry, [
       ...this.#own(),
       ...clusterMetrics(this.#host, this.#parts.problems),
       ...mirrorMetrics(this.#host),
