@@ -54,6 +54,7 @@ import { Resources } from './resources.ts';
 import { ServiceAddresses } from './service-addresses.ts';
 import { ServiceNames, type OwnName } from './service-names.ts';
 import { Sightings } from './sightings.ts';
+import { Space } from './space.ts';
 import { TakeoverWalk } from './takeover-walk.ts';
 import { Tallies } from './tallies.ts';
 import { Watching } from './watching.ts';
@@ -196,7 +197,8 @@ export class Agent implements Host {
     });
     const { certificate } = directory;
     const services = this.#services;
-    this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard });
+    const problems = (): number | null => this.#preflight.found;
+    this.#metrics = new Metrics(this, { tallies, notes: this.#notes, guard, problems });
     const ports = (): readonly string[] => [...this.#heartbeats.troubles, ...this.#metrics.troubles];
     this.#preflight = new Preflight(this, {
       services,
@@ -205,6 +207,8 @@ export class Agent implements Host {
       clocks,
       guard,
       mirrors,
+      space: new Space(),
+      directory: directory.path,
       certificate,
       ports,
     });

@@ -1,14 +1,16 @@
 /**
- * Health and metrics over plain HTTP, to read only: /health for a probe, /metrics for Prometheus. The metrics library
- * is loaded when somebody asks for the first time.
+ * Health and metrics over plain HTTP, to read only: /health for a probe, with 503 where this agent can't do its duty;
+ * /metrics for Prometheus. The metrics library is loaded when somebody asks for the first time.
  */
 
 import { createServer, type Server, type ServerResponse } from 'node:http';
-import { heldEpoch, mayActUntil, type AgentState } from '@holdfast/core';
 import type { Registry } from 'prom-client';
+import { clusterMetrics } from './cluster-metrics.ts';
 import type { GuardLink } from './guard-link.ts';
+import { healthOf, type Health } from './health.ts';
 import type { Host } from './host.ts';
-import { registerMirrors } from './mirror-metrics.ts';
+import { labelled, register, single, type Metric } from './metric.ts';
+import { mirrorMetrics } from './mirror-metrics.ts';
 import type { PendingNotes } from './pending-notes.ts';
 import type { Tallies } from './tallies.ts';
 
@@ -16,6 +18,8 @@ export interface MetricsParts {
   readonly tallies: Tallies;
   readonly notes: PendingNotes;
   readonly guard: GuardLink | null;
+  /** How many the preflight found; null before it looked. */
+  readonly problems: () => number | null;
 }
 
 const requestMs = 5_000;
@@ -77,7 +81,8 @@ export class Metrics {
     if (method !== 'GET' && method !== 'HEAD') {
       send(response, 405, 'text/plain', 'only GET\n');
     } else if (path === '/health') {
-      send(response, 200, 'application/json', `${JSON.stringify(this.#health())}\n`);
+      const health = this.#health();
+      send(response, health.healthy ? 200 : 503, 'application/json', `${JSON.stringify(health)}\n`);
     } else if (path === '/metrics') {
       void this.#metrics().then(
         ({ type, text }) => send(response, 200, type, text),
@@ -88,32 +93,9 @@ export class Metrics {
     }
   }
 
-  #health(): unknown {
-    const state = this.#host.state();
-    const now = this.#host.bootMs();
-    const { proof, failingSince, lastFailure } = state.renewal;
-    return {
-      member: state.self,
-      version: state.version,
-      bootMs: Math.round(now),
-      guard: this.#parts.guard === null ? null : this.#parts.guard.isConnected,
-      configRevision: state.configRevision.toString(),
-      renewal: {
-        ageMs: proof === null ? null : Math.round(now - proof.at),
-        failingForMs: failingSince === null ? null : Math.round(now - failingSince),
-        says: failingSince === null ? '' : lastFailure,
-      },
-      groups: Object.fromEntries(
-        [...state.groups.values()].map((g) => [
-          g.group,
-          {
-            holding: g.holding.kind,
-            epoch: heldEpoch(g.holding)?.toString() ?? null,
-            fenceMarginMs: margin(state, g.group, now),
-          },
-        ]),
-      ),
-    };
+  #health(): Health {
+    const { guard } = this.#parts;
+    return healthOf(this.#host.state(), guard === null ? null : guard.isConnected, this.#host.bootMs());
   }
 
   async #metrics(): Promise<{ type: string; text: string }> {
@@ -123,79 +105,39 @@ export class Metrics {
   }
 
   async #register(): Promise<Registry> {
-    const { Gauge, Registry, collectDefaultMetrics } = await import('./prometheus.ts');
+    const { Counter, Gauge, Registry, collectDefaultMetrics } = await import('./prometheus.ts');
     const registry = new Registry();
-    const { tallies, notes } = this.#parts;
     collectDefaultMetrics({ register: registry, prefix: 'holdfast_agent_' });
-    const gauge = (name: string, help: string, read: () => number): void => {
-      new Gauge({
-        name: `holdfast_${name}`,
-        help,
-        registers: [registry],
-        collect() {
-          this.set(read());
-        },
-      });
-    };
-    gauge('heartbeats_sent_total', 'datagrams sent', () => tallies.sent);
-    gauge('heartbeats_heard_total', 'datagrams accepted', () => tallies.heard);
-    gauge('renewals_committed_total', 'renewals committed', () => tallies.renewalsCommitted);
-    gauge('renewals_failed_total', 'renewals without an answer', () => tallies.renewalsFailed);
-    gauge('renewal_milliseconds', 'duration of the last renewal', () => tallies.lastRenewalMs);
-    gauge(
-      'address_extensions_failed_total',
-      'extensions of addresses that failed',
-      () => tallies.extensionsFailed,
-    );
-    gauge('notes_pending', 'events that wait for a renewal', () => notes.size);
-    gauge('notes_dropped_total', 'events given up because too many waited', () => notes.dropped);
-    this.#registerLabelled(Gauge, registry);
-    registerMirrors(Gauge, registry, this.#host);
+    register({ Counter, Gauge }, registry, [
+      ...this.#own(),
+      ...clusterMetrics(this.#host, this.#parts.problems),
+      ...mirrorMetrics(this.#host),
+    ]);
     return registry;
   }
 
-  #registerLabelled(Gauge: typeof import('prom-client').Gauge, registry: Registry): void {
-    const { tallies } = this.#parts;
-    const host = this.#host;
-    const registers = [registry];
-    const rows: readonly [string, string, string, () => Iterable<readonly [string, number]>][] = [
-      ['datagrams_rejected_total', 'datagrams refused', 'why', () => tallies.rejected.all()],
-      ['datagrams_unsent_total', 'datagrams that could not be sent', 'why', () => tallies.unsent.all()],
-      [
-        'fence_margin_milliseconds',
-        'time until the group would be fenced',
-        'group',
-        () => {
-          const state = host.state();
-          return [...state.groups.keys()].flatMap((group) => {
-            const left = margin(state, group, host.bootMs());
-            return left === null ? [] : [[group, left] as const];
-          });
-        },
-      ],
+  #own(): readonly Metric[] {
+    const { tallies, notes } = this.#parts;
+    return [
+      single('healthy', '1: what /health says with 200', () => Number(this.#health().healthy)),
+      single('heartbeats_sent_total', 'datagrams sent', () => tallies.sent),
+      single('heartbeats_heard_total', 'datagrams accepted', () => tallies.heard),
+      labelled('datagrams_rejected_total', 'datagrams refused', 'why', () => tallies.rejected.all()),
+      labelled('datagrams_unsent_total', 'datagrams that could not be sent', 'why', () =>
+        tallies.unsent.all(),
+      ),
+      single('renewals_committed_total', 'renewals committed', () => tallies.renewalsCommitted),
+      single('renewals_failed_total', 'renewals without an answer', () => tallies.renewalsFailed),
+      single('renewal_milliseconds', 'duration of the last renewal', () => tallies.lastRenewalMs),
+      single(
+        'address_extensions_failed_total',
+        'extensions of addresses that failed',
+        () => tallies.extensionsFailed,
+      ),
+      single('notes_pending', 'events that wait for a renewal', () => notes.size),
+      single('notes_dropped_total', 'events given up because too many waited', () => notes.dropped),
     ];
-    for (const [name, help, label, read] of rows) {
-      new Gauge({
-        name: `holdfast_${name}`,
-        help,
-        registers,
-        labelNames: [label],
-        collect() {
-          this.reset();
-          for (const [value, count] of read()) this.set({ [label]: value }, count);
-        },
-      });
-    }
   }
-}
-
-/** What is left until the fence; null for a group that is not held. */
-function margin(state: AgentState, group: string, now: number): number | null {
-  const g = state.groups.get(group);
-  const config = state.config?.groups.get(group);
-  if (g === undefined || config === undefined || g.entitlement === null || heldEpoch(g.holding) === null)
-    return null;
-  return Math.round(mayActUntil(g.entitlement) - now);
 }
 
 function send(response: ServerResponse, status: number, type: string, text: string): void {

@@ -4,44 +4,24 @@
  */
 
 import type { MirrorReport, MirrorRow, MirrorTargetReport } from '@holdfast/core';
-import type { Registry } from 'prom-client';
 import type { Host } from './host.ts';
+import type { Labels, Metric, Sample } from './metric.ts';
 
-type Labels = Readonly<Record<string, string>>;
-type Sample = readonly [Labels, number];
-
-interface Metric {
-  readonly name: string;
-  readonly help: string;
-  readonly labels: readonly string[];
+interface MirrorMetric extends Omit<Metric, 'read'> {
   readonly read: (reports: readonly MirrorReport[]) => readonly Sample[];
 }
 
 const ofTarget = ['mirror', 'target'] as const;
 
-export function registerMirrors(
-  Gauge: typeof import('prom-client').Gauge,
-  registry: Registry,
-  host: Host,
-): void {
-  for (const { name, help, labels, read } of [
-    ...fromSources,
-    ...fromTargets(host.self),
-    ...fromBoth(host.self),
-  ])
-    new Gauge({
-      name: `holdfast_mirror_${name}`,
-      help,
-      registers: [registry],
-      labelNames: labels,
-      collect() {
-        this.reset();
-        for (const [sample, value] of read(host.state().mirrors)) this.set(sample, value);
-      },
-    });
+export function mirrorMetrics(host: Host): readonly Metric[] {
+  return [...fromSources, ...fromTargets(host.self), ...fromBoth(host.self)].map((metric) => ({
+    ...metric,
+    name: `mirror_${metric.name}`,
+    read: () => metric.read(host.state().mirrors),
+  }));
 }
 
-function rows(name: string, help: string, value: (row: MirrorRow) => number): Metric {
+function rows(name: string, help: string, value: (row: MirrorRow) => number): MirrorMetric {
   return {
     name,
     help: `${help}, as the source here sees it`,
@@ -55,7 +35,7 @@ function rows(name: string, help: string, value: (row: MirrorRow) => number): Me
   };
 }
 
-const fromSources: readonly Metric[] = [
+const fromSources: readonly MirrorMetric[] = [
   rows('behind_bytes', 'bytes that the target lacks', (row) => row.behindBytes),
   rows('behind_milliseconds', 'age of the oldest change that the target lacks', (row) => row.behindMs),
   rows('rate_bytes_per_second', 'contents that go out', (row) => row.rateBytesPerSecond),
@@ -70,7 +50,7 @@ function copies(
   name: string,
   help: string,
   value: (report: MirrorTargetReport) => number | null,
-): Metric {
+): MirrorMetric {
   return {
     name,
     help: `${help}, of the copy here`,
@@ -89,7 +69,7 @@ function kept(
   name: string,
   help: string,
   value: (kept: { readonly entries: number; readonly bytes: number }) => number,
-): Metric {
+): MirrorMetric {
   return {
     name,
     help: `${help}, here`,
@@ -104,7 +84,7 @@ function kept(
   };
 }
 
-const fromTargets = (self: string): readonly Metric[] => [
+const fromTargets = (self: string): readonly MirrorMetric[] => [
   copies(self, 'sequence', 'number of the last change that is durable', ({ sequence }) => sequence),
   kept(self, 'kept_bytes', 'bytes that are kept aside after a divergence', ({ bytes }) => bytes),
   kept(self, 'kept_entries', 'entries that are kept aside after a divergence', ({ entries }) => entries),
@@ -128,7 +108,7 @@ const fromTargets = (self: string): readonly Metric[] => [
 const bothLabels = [...ofTarget, 'seen_by'] as const;
 
 /** Source and target each have an opinion; where both are watched the worse one counts. */
-const fromBoth = (self: string): readonly Metric[] => [
+const fromBoth = (self: string): readonly MirrorMetric[] => [
   {
     name: 'state',
     help: '1 for the state that the target is in',

@@ -1,6 +1,6 @@
 /**
  * Everything on this server that would make a takeover fail tonight: programs, commands, interfaces, certificates,
- * clocks. Reported to the quorum service, which shows it (`holdfast check`), whenever it changed.
+ * clocks, space. Reported to the quorum service, which shows it (`holdfast check`), whenever it changed.
  */
 
 import { X509Certificate } from 'node:crypto';
@@ -23,6 +23,7 @@ import type { QuorumServices } from './quorum-services.ts';
 import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
+import { writtenPlaces, type Space } from './space.ts';
 
 const everyMs = 60_000;
 /** Whoever mends something, or waits for what is starting, looks again soon. */
@@ -41,6 +42,9 @@ export interface PreflightParts {
   readonly clocks: ClockWatch;
   readonly guard: GuardLink | null;
   readonly mirrors: MirrorLink | null;
+  readonly space: Space;
+  /** The member's own. */
+  readonly directory: string;
   /** PEM. */
   readonly certificate: string;
   /** Ports of this member that can't be listened on, in words. */
@@ -56,11 +60,17 @@ export class Preflight {
   #reported: string | null = null;
   #running: Promise<void> | null = null;
   #again = false;
+  #found: number | null = null;
   #closed = false;
 
   constructor(host: Host, parts: PreflightParts) {
     this.#host = host;
     this.#parts = parts;
+  }
+
+  /** How many problems; null before it looked. */
+  get found(): number | null {
+    return this.#found;
   }
 
   /** Now, and then every minute; more often while something is wrong. */
@@ -89,6 +99,7 @@ export class Preflight {
 
   async #checkOnce(): Promise<void> {
     const problems = (await this.find()).slice(0, problemsMax);
+    this.#found = problems.length;
     const text = JSON.stringify(problems);
     if (text === this.#reported) return;
     const answer = await this.#parts.services.report({ server: this.#host.self, problems }, reportMs);
@@ -103,6 +114,7 @@ export class Preflight {
     const found = await Promise.all([
       ...groups.map((g) => this.#groupProblems(g)),
       this.#fenceCommandProblems(state, groups),
+      this.#spaceProblems(state),
     ]);
     return [
       ...lacks.map(({ name, says, fix }) => this.#problem(name, says, fix)),
@@ -164,6 +176,11 @@ export class Preflight {
       }),
     );
     return found.flat();
+  }
+
+  async #spaceProblems(state: AgentState): Promise<Problem[]> {
+    const found = await this.#parts.space.shortages(writtenPlaces(this.#parts.directory, state));
+    return found.map(({ says, fix }) => this.#problem('space', says, fix));
   }
 
   #guardProblems(groups: readonly GroupConfig[]): Problem[] {

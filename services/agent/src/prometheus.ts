@@ -1,2 +1,2 @@
 /** Of the package `prom-client`, what is used; loaded when metrics are asked for. */
-export { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+export { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client';

@@ -1,8 +1,9 @@
 /** What Prometheus reads of mirrors: of a source, of a copy, and nothing where there is neither. */
 import type { MirrorReport } from '@holdfast/core';
-import { Gauge, Registry } from 'prom-client';
-import { registerMirrors } from '../src/mirror-metrics.ts';
+import { Counter, Gauge, Registry } from 'prom-client';
 import type { Host } from '../src/host.ts';
+import { register } from '../src/metric.ts';
+import { mirrorMetrics } from '../src/mirror-metrics.ts';
 
 const source: MirrorReport = {
   kind: 'source',
@@ -41,11 +42,15 @@ const copy: MirrorReport = {
   refusedEpochs: 4,
 };
 
-async function metricsOf(reports: readonly MirrorReport[]): Promise<string[]> {
+async function textOf(reports: readonly MirrorReport[]): Promise<string> {
   const registry = new Registry();
   const host = { self: 'a', state: () => ({ mirrors: reports }) } as unknown as Host;
-  registerMirrors(Gauge, registry, host);
-  const text = await registry.metrics();
+  register({ Counter, Gauge }, registry, mirrorMetrics(host));
+  return registry.metrics();
+}
+
+async function metricsOf(reports: readonly MirrorReport[]): Promise<string[]> {
+  const text = await textOf(reports);
   return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
 }
 
@@ -75,6 +80,12 @@ describe('metrics of mirrors', () => {
         'holdfast_mirror_state{mirror="offsite",target="a",seen_by="target",state="replicating"} 1',
       ]),
     );
+  });
+
+  it('say of each whether it only rises', async () => {
+    const text = await textOf([copy]);
+    expect(text).toContain('# TYPE holdfast_mirror_refused_epochs_total counter');
+    expect(text).toContain('# TYPE holdfast_mirror_copy_total_bytes gauge');
   });
 
   it('say nothing of what is not known', async () => {

@@ -11,6 +11,7 @@ import { createWatchdogs } from '../src/platform/linux/watchdogs.ts';
 import type { WatchdogState } from '../src/platform/platform.ts';
 import { ClockWatch } from '../src/clock-watch.ts';
 import { Preflight, type PreflightParts } from '../src/preflight.ts';
+import { Space, type Room } from '../src/space.ts';
 
 function otherProcess(address?: string): Promise<Socket> {
   return new Promise((resolve, reject) => {
@@ -75,6 +76,7 @@ async function found(
   ports: readonly string[] = [],
   certificateDays = 900,
   untold: ReadonlyMap<string, string> = new Map(),
+  room: Room | null = null,
 ) {
   const member = (id: string) => ({ id, role: 'server' as const, addresses: ['10.77.0.11'], voter: true });
   const yaml = {
@@ -109,6 +111,8 @@ async function found(
     clocks,
     guard: null,
     mirrors: null,
+    space: new Space(() => Promise.resolve(room)),
+    directory: '/var/lib/holdfast',
     certificate: issued.value,
     ports: () => ports,
   };
@@ -162,6 +166,13 @@ describe('preflight', () => {
   it('names ports that are taken', async () => {
     expect(await found({ kind: 'usable', timeoutMs: 15_000 }, ['no metrics on port 7446'])).toMatchObject([
       { name: 'port', says: 'no metrics on port 7446' },
+    ]);
+  });
+
+  it('names a disk that is nearly full', async () => {
+    const room = { device: 1, bytesFree: 1_000_000, bytesAll: 1e12, filesFree: 1e6, filesAll: 1e7 };
+    expect(await found({ kind: 'usable', timeoutMs: null }, [], 900, new Map(), room)).toMatchObject([
+      { name: 'space', server: 'a', says: expect.stringContaining('of /var/lib/holdfast') as string },
     ]);
   });
 

@@ -86,6 +86,21 @@ describe('replay', () => {
     expect(out).toMatch(/^Decided now: {2}the same, at epoch 1\.$/m);
   });
 
+  it('makes one again that maintenance kept from being carried out', async () => {
+    const withheld = decided('new switch');
+    const { id, kind, reason } = withheld.event;
+    const reply = {
+      event: { ...event(id), kind, reason, epoch: 0n, group: 'g1', inputs: '' },
+      decision: withheld.decision,
+    };
+    const { status, out } = await run(answering(reply), ['replay', id]);
+    expect(out).toContain(
+      'Decided then: the cluster is in maintenance (new switch); otherwise: a takes g1 up',
+    );
+    expect(out).toMatch(/^Decided now: {2}the same\.$/m);
+    expect(status).toBe(0);
+  });
+
   it('ends with status 1 when it is decided otherwise now', async () => {
     const { status, out } = await run(answering(told('failover')), ['replay', made.id, '-o', 'json']);
     expect(status).toBe(1);

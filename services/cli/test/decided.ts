@@ -30,7 +30,8 @@ const beat: Heartbeat = {
   ...{ addresses: [], groups: [], vantage: [], diagnoses: [] },
 };
 
-export function decided(): { readonly event: EventRecord; readonly decision: string } {
+/** `maintenance`: it would have. */
+export function decided(maintenance?: string): { readonly event: EventRecord; readonly decision: string } {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
   const parsed = parseConfig({ groups: { g1: { servers: ['a', 'b'], identity } } }, 'cluster.yaml', members);
   if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
@@ -40,6 +41,9 @@ export function decided(): { readonly event: EventRecord; readonly decision: str
     [keys.leader, encode({ member: 'w', incarnation: 1, term: 1 })],
     [keys.renewal('a'), encode(renewal('a'))],
     [keys.renewal('b'), encode(renewal('b'))],
+    ...(maintenance === undefined
+      ? []
+      : [[keys.maintenance, encode({ cluster: maintenance, servers: {}, groups: {} })]]),
   ].map(([key = '', value = '']) => ({ key, value, modRevision: 9n }));
   let state = newQuorum('w', true, 1, 0);
   for (const event of [

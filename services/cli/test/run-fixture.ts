@@ -106,7 +106,8 @@ export class Member {
       quorum: fake('quorum'),
       mirror: fake('mirror'),
     };
-    const given = { role: 'server', keep: false, ...options, dir: this.dir, programs };
+    const limits = { inVainMs: 0, ...options.limits };
+    const given = { role: 'server', keep: false, ...options, limits, dir: this.dir, programs };
     const modules = pathToFileURL(join(run, 'run-member.js')).href;
     const child = spawn(process.execPath, [
       join(run, 'driver.js'),

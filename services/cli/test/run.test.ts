@@ -82,6 +82,18 @@ describe('holdfast run', () => {
     expect(member.events()).toEqual([]);
   });
 
+  it.each(['busy', 'fatal'] as const)('waits before it ends where it can not run (%s)', async (why) => {
+    if (why === 'fatal') member.behaves('agent', 'fatal');
+    const from = performance.now();
+    const run = member.run({ busy: why === 'busy', limits: { inVainMs: 700 } });
+    await until('the reason to be told', () =>
+      run.err().includes(why === 'busy' ? 'another run' : 'no etcd'),
+    );
+    expect(run.process.exitCode).toBeNull();
+    expect(await run.ended()).toBe('1');
+    expect(performance.now() - from).toBeGreaterThan(700);
+  });
+
   it('starts a killed agent again at once, then later and later, and touches nothing else', async () => {
     const run = await startedMember();
     const others = ['guard', 'quorum'].map(pidOf);

@@ -53,6 +53,7 @@ export type {
 export { judge, pausedBecause } from './quorum/judge.ts';
 export { heldByFailovers } from './quorum/trouble.ts';
 export { phaseTold, type Case, type Change, type Judgement } from './quorum/case.ts';
+export { eventId } from './quorum/commit.ts';
 export { decideAgain, parseDecision, type Decision } from './quorum/decision.ts';
 export { candidates, lossClause } from './quorum/candidates.ts';
 export { heardAt, lastOwner, reportFor, seconds, serverDownAt } from './quorum/scene.ts';

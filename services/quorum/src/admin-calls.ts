@@ -17,7 +17,8 @@ import { pauseMirror } from './pauses.ts';
 import { removeMember } from './removal.ts';
 import { runMirror, type MirrorSurroundings } from './mirror-calls.ts';
 import type { QuorumService } from './service.ts';
-import { statusOf, type StoreHealth } from './status.ts';
+import { statusOf } from './status.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 export interface AdminSurroundings {
   readonly directory: MemberDirectory;
@@ -71,16 +72,18 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
         const health = await around.storeHealth();
         return { kind: 'ok', value: await check(service, cluster, request.group, health, bootMs()) };
       }),
-    createToken: (request) =>
-      withService((service) => makeToken(directory, service.storeNow, request, Date.now())),
-    apply: (request) => withService((service) => apply(service, request)),
+    createToken: (request, call) =>
+      withService((service) => makeToken(directory, service, request, call.peer.id, Date.now())),
+    apply: (request, call) => withService((service) => apply(service, request, call.peer.id, Date.now())),
     startOperation: (request, call) => withService((service) => start(service, around, request, call)),
     getOperation: (request) => withService((service) => getOperation(service, request.id)),
     listOperations: (request) => withService((service) => listOperations(service, request.group)),
-    setMaintenance: (request) => withService((service) => setMaintenance(service, request)),
+    setMaintenance: (request, call) =>
+      withService((service) => setMaintenance(service, request, call.peer.id, Date.now())),
     removeMember: (request, call) =>
       withService((service) => removeMember(service, around.voters(), request, call.peer.id, Date.now())),
-    pauseMirror: (request) => withService((service) => pauseMirror(service, request)),
+    pauseMirror: (request, call) =>
+      withService((service) => pauseMirror(service, request, call.peer.id, Date.now())),
     runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };
 }

@@ -3,7 +3,7 @@
  * transaction that adds the member, so that it admits exactly one.
  */
 
-import { keys, parseAddress, unreachableMember, type ClusterConfig } from '@holdfast/core';
+import { formatDuration, keys, parseAddress, unreachableMember, type ClusterConfig } from '@holdfast/core';
 import type { admin, members } from '@holdfast/proto';
 import {
   createToken,
@@ -21,20 +21,35 @@ import {
 import { issueCertificate } from '@holdfast/wire/pki';
 import { failure, type Answer } from '@holdfast/wire/rpc';
 import * as z from 'zod';
+import { deedPut, type Deed } from './deed.ts';
 import { encodeMember, fromPorts, readMembers, toPorts, type MemberRow } from './member-row.ts';
+import type { QuorumService } from './service.ts';
 import type { Store } from './store.ts';
 
 const storeMs = 2_000;
 const ttlMsMax = 7 * 24 * 3_600_000;
 const addressesMax = 8;
 const membersMax = 256;
+/** So long whoever comes too late is told that the token has expired, and not that nobody knows it. */
+const expiredMs = 24 * 3_600_000;
+const deletesAtOnce = 100;
 
-const tokenRow = z.object({ hash: z.string(), role: z.enum(memberRoles), expiresAt: z.number() });
+const tokenRow = z.object({
+  hash: z.string(),
+  role: z.enum(memberRoles),
+  expiresAt: z.number(),
+  /** Who made it; an earlier version does not tell. */
+  by: z.string().default(''),
+});
+
+/** What of the service is needed here. */
+export type Admitting = Pick<QuorumService, 'state' | 'storeNow'>;
 
 export async function makeToken(
   directory: MemberDirectory,
-  store: Store,
+  { state, storeNow }: Admitting,
   request: admin.CreateTokenRequest,
+  by: string,
   wall: number,
 ): Promise<Answer<admin.CreateTokenReply>> {
   const role = request.role === '' ? 'server' : request.role;
@@ -45,15 +60,13 @@ export async function makeToken(
   }
   const token = createToken(directory.record.cluster, role, fingerprint(directory.authority));
   const expiresAt = wall + request.ttlMs;
-  const answer = await store.txn(
+  const row: z.infer<typeof tokenRow> = { hash: secretHash(token.secret), role, expiresAt, by };
+  const does = `made a token for ${article(role)} to join with, good for ${formatDuration(request.ttlMs)}`;
+  const deed = deedPut({ by, wall, kind: 'token', subject: token.id, does }, state.view.revision);
+  const answer = await storeNow.txn(
     {
       compares: [{ kind: 'mod-revision', key: keys.token(token.id), revision: 0n }],
-      puts: [
-        {
-          key: keys.token(token.id),
-          value: JSON.stringify({ hash: secretHash(token.secret), role, expiresAt }),
-        },
-      ],
+      puts: [{ key: keys.token(token.id), value: JSON.stringify(row) }, deed],
       deletes: [],
       reads: [],
     },
@@ -64,24 +77,25 @@ export async function makeToken(
   return { kind: 'ok', value: { token: encodeToken(token), expiresMs: expiresAt } };
 }
 
+const article = (role: MemberRole): string => `${role === 'operator' ? 'an' : 'a'} ${role}`;
+
 const noStore = (says: string): Answer<never> =>
   failure('unreachable', `the cluster's store does not answer: ${says}`);
 
 export async function admit(
   directory: MemberDirectory,
-  store: Store,
+  { state, storeNow }: Admitting,
   request: members.JoinRequest,
   wall: number,
-  config: ClusterConfig | null,
 ): Promise<Answer<members.JoinReply>> {
   const problem = nameProblem('member', request.node);
   if (problem !== null) return failure('invalid', problem);
-  const proof = await checkToken(store, request, wall);
+  const proof = await checkToken(storeNow, request, wall);
   if (proof.kind === 'error') return proof;
-  const { role, revision } = proof.value;
-  const known = await readMembers(store, storeMs);
+  const { role, revision, by } = proof.value;
+  const known = await readMembers(storeNow, storeMs);
   if (known.kind === 'unknown') return noStore(known.says);
-  const refusal = refuseJoin(request, role, known.rows, config);
+  const refusal = refuseJoin(request, role, known.rows, state.view.config?.value ?? null);
   if (refusal !== null) return refusal;
   const { authorityKey, record } = directory;
   if (authorityKey === null)
@@ -105,13 +119,16 @@ export async function admit(
           ports: fromPorts(request.ports),
         }
       : null;
-  const used = await store.txn(
+  const used = await storeNow.txn(
     {
       compares: [
         { kind: 'mod-revision', key: keys.token(request.tokenId), revision },
         ...(row === null ? [] : [{ kind: 'mod-revision', key: keys.member(row.id), revision: 0n } as const]),
       ],
-      puts: row === null ? [] : [{ key: keys.member(row.id), value: encodeMember(row) }],
+      puts: [
+        ...(row === null ? [] : [{ key: keys.member(row.id), value: encodeMember(row) }]),
+        deedPut(joined(request.node, role, by, wall), state.view.revision),
+      ],
       deletes: [keys.token(request.tokenId)],
       reads: [],
     },
@@ -132,7 +149,7 @@ async function checkToken(
   store: Store,
   request: members.JoinRequest,
   wall: number,
-): Promise<Answer<{ readonly role: MemberRole; readonly revision: bigint }>> {
+): Promise<Answer<{ readonly role: MemberRole; readonly revision: bigint; readonly by: string }>> {
   if (!/^[0-9a-f]{1,64}$/.test(request.tokenId))
     return failure('refused', 'that is not a token of this cluster');
   const answer = await store.read(keys.token(request.tokenId), storeMs);
@@ -145,7 +162,30 @@ async function checkToken(
     return failure('refused', `the token is wrong; ${again}`);
   }
   if (wall > parsed.data.expiresAt) return failure('refused', `the token has expired; ${again}`);
-  return { kind: 'ok', value: { role: parsed.data.role, revision: row.modRevision } };
+  const { role, by } = parsed.data;
+  return { kind: 'ok', value: { role, revision: row.modRevision, by } };
+}
+
+function joined(id: string, role: MemberRole, maker: string, wall: number): Deed {
+  const token = maker === '' ? '' : ` with a token of ${maker}`;
+  const server = isHost(role) ? id : '';
+  return { by: id, wall, kind: 'joined', subject: id, server, does: `joined as ${article(role)}${token}` };
+}
+
+/** Drops tokens that nobody used. Says what could not be done, or null. */
+export async function forgetTokens(store: Pick<Store, 'read' | 'txn'>, wall: number): Promise<string | null> {
+  const answer = await store.read(keys.tokens, storeMs);
+  if (answer.kind === 'unknown') return answer.says;
+  const over = answer.rows.flatMap(({ key, value }) => {
+    const parsed = tokenRow.safeParse(JSON.parse(value));
+    return parsed.success && wall > parsed.data.expiresAt + expiredMs ? [key] : [];
+  });
+  for (let i = 0; i < over.length; i += deletesAtOnce) {
+    const deletes = over.slice(i, i + deletesAtOnce);
+    const done = await store.txn({ compares: [], puts: [], deletes, reads: [] }, storeMs);
+    if (done.kind === 'unknown') return done.says;
+  }
+  return null;
 }
 
 /** Null: it may join. */

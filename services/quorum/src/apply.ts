@@ -21,6 +21,7 @@ import {
 import type { admin } from '@holdfast/proto';
 import { bootMs } from '@holdfast/wire/directory';
 import { failure, type Answer } from '@holdfast/wire/rpc';
+import { deedPut } from './deed.ts';
 import type { QuorumService } from './service.ts';
 import { readYaml } from './yaml-text.ts';
 
@@ -28,10 +29,14 @@ const storeMs = 2_000;
 const yamlBytesMax = 1024 * 1024;
 /** etcd takes requests of 1.5 MiB; the rest of the transaction needs little. */
 const storedBytesMax = 1_400_000;
+/** That many are named in the history; the others are counted. */
+const toldMax = 5;
 
 export async function apply(
   service: Pick<QuorumService, 'state' | 'storeNow' | 'dispatch'>,
   request: admin.ApplyRequest,
+  by: string,
+  wall: number,
 ): Promise<Answer<admin.ApplyReply>> {
   const file = request.file === '' ? 'cluster.yaml' : request.file;
   if (request.yaml.length > yamlBytesMax) return failure('invalid', `${file}: is larger than 1 MiB`);
@@ -66,6 +71,8 @@ export async function apply(
   });
   if (request.dryRun || (differences.length === 0 && before !== null))
     return reply(false, before?.modRevision ?? 0n);
+  const does = `applied ${file}: ${told(differences)}`;
+  const deed = deedPut({ by, wall, kind: 'applied', subject: 'config', does }, view.revision);
   const answer = await service.storeNow.txn(
     {
       compares: [
@@ -77,7 +84,7 @@ export async function apply(
           revision: view.groups.get(name)?.modRevision ?? 0n,
         })),
       ],
-      puts: [{ key: keys.config, value }],
+      puts: [{ key: keys.config, value }, deed],
       deletes: [],
       reads: [keys.config],
     },
@@ -123,4 +130,10 @@ function refuseSize(
   }
   const says = `with all its defaults it has ${own} bytes, and ${storedBytesMax} fit into the store; use fewer groups, or split the cluster`;
   return { kind: 'invalid', says };
+}
+
+function told(differences: readonly string[]): string {
+  if (differences.length === 0) return 'nothing is different';
+  const more = differences.length - toldMax;
+  return [...differences.slice(0, toldMax), ...(more > 0 ? [`and ${more} more`] : [])].join('; ');
 }

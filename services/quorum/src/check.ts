@@ -18,8 +18,9 @@ import type { admin, agents } from '@holdfast/proto';
 import * as z from 'zod';
 import { mirrorProblems } from './mirror-problems.ts';
 import type { QuorumService } from './service.ts';
-import { statusOf, type ClusterName, type StoreHealth } from './status.ts';
+import { statusOf, type ClusterName } from './status.ts';
 import { statusWarnings } from './status-warnings.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 const storeMs = 2_000;
 
@@ -48,7 +49,7 @@ export async function check(
   const scene = sceneOf(state, now);
   const looked = { groups: wanted, all: group === '' };
   const problems = [
-    ...clusterProblems(service, cluster, status, now),
+    ...clusterProblems(service, cluster, status, health, now),
     ...Object.entries(status.servers).flatMap(([id, server]) =>
       concerned?.has(id) === false ? [] : serverProblems(id, server),
     ),
@@ -63,11 +64,12 @@ function clusterProblems(
   { state }: Checked,
   cluster: ClusterName,
   { quorum }: admin.StatusReply,
+  health: StoreHealth,
   now: number,
 ): readonly agents.Problem[] {
   if (quorum === undefined) return [];
   const members = [...state.view.members.values()].map((held) => held.value);
-  const found = statusWarnings(state, sceneOf(state, now), members, quorum, cluster.externalEtcd);
+  const found = statusWarnings(state, sceneOf(state, now), { members, quorum, health, ...cluster });
   return found.map((warning) => ({ ...warning, server: '' }));
 }
 

@@ -3,6 +3,7 @@
 import { encode, keys, maintenanceOf, type MaintenanceRecord } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
+import { because, deedPut } from './deed.ts';
 import type { QuorumService } from './service.ts';
 
 const storeMs = 2_000;
@@ -11,6 +12,8 @@ const reasonMax = 500;
 export async function setMaintenance(
   service: QuorumService,
   request: admin.SetMaintenanceRequest,
+  by: string,
+  wall: number,
 ): Promise<Answer<admin.SetMaintenanceReply>> {
   const { view } = service.state;
   if (request.server !== '' && request.group !== '')
@@ -29,12 +32,21 @@ export async function setMaintenance(
   if (encode(before) === encode(after) || request.dryRun) {
     return { kind: 'ok', value: { changed: encode(before) !== encode(after) } };
   }
+  const { group, server, on, reason } = request;
+  const what = server !== '' ? server : group !== '' ? group : 'the cluster';
+  const does = on
+    ? `put ${what} into maintenance${because(reason.slice(0, reasonMax))}`
+    : `ended the maintenance of ${what}`;
+  const deed = deedPut(
+    { by, wall, kind: 'maintenance', subject: 'maintenance', group, server, does },
+    view.revision,
+  );
   const answer = await service.storeNow.txn(
     {
       compares: [
         { kind: 'mod-revision', key: keys.maintenance, revision: view.maintenance?.modRevision ?? 0n },
       ],
-      puts: [{ key: keys.maintenance, value: encode(after) }],
+      puts: [{ key: keys.maintenance, value: encode(after) }, deed],
       deletes: [],
       reads: [keys.maintenance],
     },

@@ -12,6 +12,7 @@ import {
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
 import { failure, type Answer } from '@holdfast/wire/rpc';
+import { because, deedPut } from './deed.ts';
 import type { QuorumService } from './service.ts';
 
 const storeMs = 2_000;
@@ -20,6 +21,8 @@ const reasonMax = 500;
 export async function pauseMirror(
   service: QuorumService,
   request: admin.PauseMirrorRequest,
+  by: string,
+  wall: number,
 ): Promise<Answer<admin.PauseMirrorReply>> {
   const { view } = service.state;
   const targets = targetsOf(view.config?.value ?? null);
@@ -39,10 +42,16 @@ export async function pauseMirror(
   const after = next(before, request, known);
   const changed = encode(before) !== encode(after);
   if (!changed || request.dryRun) return { kind: 'ok', value: { changed } };
+  const { mirror, target, pause, reason } = request;
+  const group = groupOf(view.config?.value ?? null, mirror);
+  const to = target === '' ? '' : ` to ${target}`;
+  const kind = pause ? 'paused' : 'resumed';
+  const does = `${kind} ${mirror}${to}${because(reason.slice(0, reasonMax))}`;
+  const deed = deedPut({ by, wall, kind, subject: 'pauses', group, server: target, does }, view.revision);
   const answer = await service.storeNow.txn(
     {
       compares: [{ kind: 'mod-revision', key: keys.pauses, revision: view.pauses?.modRevision ?? 0n }],
-      puts: [{ key: keys.pauses, value: encode(after) }],
+      puts: [{ key: keys.pauses, value: encode(after) }, deed],
       deletes: [],
       reads: [keys.pauses],
     },
@@ -63,6 +72,11 @@ function targetsOf(config: ClusterConfig | null): ReadonlyMap<string, readonly M
   );
   const copies = [...(config?.mirrors.values() ?? [])].map((c) => [c.name, c.to] as const);
   return new Map([...groups, ...copies]);
+}
+
+function groupOf(config: ClusterConfig | null, mirror: string): string | undefined {
+  const groups = [...(config?.groups.values() ?? [])];
+  return groups.find((g) => g.mirrors.some((m) => mirrorId(g.name, m.name) === mirror))?.name;
 }
 
 /** Whatever is known of no mirror any more is forgotten with the next change. */

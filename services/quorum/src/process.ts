@@ -29,7 +29,7 @@ import {
   membersService,
   type RpcServer,
 } from '@holdfast/wire/rpc';
-import { admit } from './admission.ts';
+import { admit, forgetTokens } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
 import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
@@ -167,13 +167,7 @@ export class QuorumProcess {
                     `${this.directory.record.id} does not vote yet: join through another member`,
                   ),
                 )
-              : admit(
-                  this.directory,
-                  this.service.storeNow,
-                  request,
-                  Date.now(),
-                  this.service.state.view.config?.value ?? null,
-                ),
+              : admit(this.directory, this.service, request, Date.now()),
           enrol: (request) =>
             this.voting === null
               ? Promise.resolve(failure('unreachable', 'this member does not vote yet: ask another'))
@@ -429,8 +423,9 @@ export class QuorumProcess {
   private async prune(): Promise<void> {
     if (this.service === null || this.service.state.view.leader?.value.member !== this.directory.record.id)
       return;
-    const says = await forgetOldest(this.service.storeNow);
-    if (says !== null) this.log.warn('history', `old events could not be dropped: ${says}`);
+    const { storeNow } = this.service;
+    const says = (await forgetOldest(storeNow)) ?? (await forgetTokens(storeNow, Date.now()));
+    if (says !== null) this.log.warn('history', `what is old could not be dropped: ${says}`);
   }
 
   private every(ms: number, work: () => Promise<void>): void {

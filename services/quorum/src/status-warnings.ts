@@ -10,6 +10,8 @@ import {
   type Scene,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
+import { defragment, quotaBytes, quotaPart, takeAlarmBack } from './etcd/quota.ts';
+import type { StoreHealth } from './voter-health.ts';
 
 export interface StatusWarning {
   readonly name: 'quorum' | 'clock' | 'path' | 'store' | 'removed';
@@ -17,15 +19,22 @@ export interface StatusWarning {
   readonly fix: string;
 }
 
+/** What the status was made of so far. */
+export interface Looked {
+  readonly members: readonly Member[];
+  readonly quorum: admin.QuorumStatus;
+  readonly health: StoreHealth;
+  readonly externalEtcd: boolean;
+}
+
 export function statusWarnings(
   state: QuorumState,
   scene: Scene,
-  members: readonly Member[],
-  quorum: admin.QuorumStatus,
-  externalEtcd: boolean,
+  { members, quorum, health, externalEtcd }: Looked,
 ): readonly StatusWarning[] {
   return [
     ...votesOf(members, quorum, externalEtcd),
+    ...fullStores(health),
     ...[...state.view.garbage.values()].map((says): StatusWarning => {
       const fix = 'bring all members to the same version of holdfast';
       return { name: 'store', says: `unreadable record: ${says}`, fix };
@@ -38,6 +47,23 @@ export function statusWarnings(
     ...removedGroups(scene),
   ];
 }
+
+/** An alarm is of the whole cluster, whichever member raised it. */
+function fullStores(health: StoreHealth): readonly StatusWarning[] {
+  const alarms = new Set([...health.values()].flatMap((store) => store.alarms));
+  const warning = (says: string, fix: string): StatusWarning => ({ name: 'store', says, fix });
+  if (alarms.has('NOSPACE'))
+    return [
+      warning('the database of etcd is full: nothing can be decided, and no server renews', takeAlarmBack),
+    ];
+  return [...health].flatMap(([id, { dbBytes }]) => {
+    if (dbBytes === null || dbBytes < quotaPart * quotaBytes) return [];
+    const says = `the database of etcd on ${id} takes ${inMiB(dbBytes)} of ${inMiB(quotaBytes)} MiB: when it is full, nothing can be decided`;
+    return [warning(says, defragment(id))];
+  });
+}
+
+const inMiB = (bytes: number): string => String(Math.round(bytes / (1_024 * 1_024)));
 
 /** Still run by an owner that would not let go of them. */
 function removedGroups(scene: Scene): readonly StatusWarning[] {

@@ -21,9 +21,7 @@ import {
 import type { admin } from '@holdfast/proto';
 import { copyMirrors, groupMirrors, lossNow } from './mirror-status.ts';
 import { statusWarnings } from './status-warnings.ts';
-
-/** Which voters' stores answered a moment ago; asked by the shell. */
-export type StoreHealth = ReadonlyMap<string, boolean>;
+import type { StoreHealth } from './voter-health.ts';
 
 const storeFreshMs = 8_000;
 const defaultOutageMs = 35_000;
@@ -52,7 +50,7 @@ export function statusOf(
     quorum,
     servers: Object.fromEntries(members.map((m) => [m.id, serverStatus(state, scene, m, groups)])),
     groups: Object.fromEntries(groups.map((g) => [g.name, groupStatus(state, g, now, wall)])),
-    warnings: statusWarnings(state, scene, members, quorum, cluster.externalEtcd).map(({ says }) => says),
+    warnings: statusWarnings(state, scene, { members, quorum, health, ...cluster }).map(({ says }) => says),
     mirrors: copyMirrors(state, scene),
   };
 }
@@ -67,7 +65,7 @@ function quorumStatus(
   const voters = members.filter((m) => m.voter);
   const rows = members.map((m): [string, admin.QuorumMember] => {
     const heard = scene.now - heardAt(scene, m.id) < 4 * scene.heartbeatMs;
-    return [m.id, { voter: m.voter, healthy: heard && (!m.voter || health.get(m.id) !== false) }];
+    return [m.id, { voter: m.voter, healthy: heard && (!m.voter || health.get(m.id)?.isWell !== false) }];
   });
   const well = rows.filter(([, m]) => m.voter && m.healthy).length;
   const majority = externalEtcd ? 1 : Math.floor(voters.length / 2) + 1;

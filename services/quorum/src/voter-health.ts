@@ -9,7 +9,18 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { bootMs, type KnownMember } from '@holdfast/wire/directory';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { createEtcdMembers, type EtcdMembers, type StatusAnswer } from './etcd/members.ts';
-import type { StoreHealth } from './status.ts';
+
+/** What a voter's store said a moment ago. */
+export interface VoterStore {
+  /** It answers, and knows a leader. */
+  readonly isWell: boolean;
+  /** What its database takes; null: it did not answer. */
+  readonly dbBytes: number | null;
+  readonly alarms: readonly string[];
+}
+
+/** Of all voters; asked by the shell. */
+export type StoreHealth = ReadonlyMap<string, VoterStore>;
 
 const freshMsDefault = 2_000;
 const callMs = 300;
@@ -34,7 +45,7 @@ export class VoterHealth {
     const voters = known.filter((m) => m.voter);
     this.#forget(new Set(voters.flatMap((m) => this.#placesOf(m))));
     const rows = await Promise.all(
-      voters.map(async (m): Promise<[string, boolean]> => [m.id, await this.#isWell(m, tls)]),
+      voters.map(async (m): Promise<[string, VoterStore]> => [m.id, await this.#ask(m, tls)]),
     );
     this.#last = { at: bootMs(), rows: new Map(rows) };
     return this.#last.rows;
@@ -44,7 +55,7 @@ export class VoterHealth {
     this.#forget(new Set());
   }
 
-  async #isWell(voter: KnownMember, tls: EtcdTls | null): Promise<boolean> {
+  async #ask(voter: KnownMember, tls: EtcdTls | null): Promise<VoterStore> {
     const last = this.#answered.get(voter.id);
     const places = this.#placesOf(voter).sort((a, b) => Number(b === last) - Number(a === last));
     const ask = async (place: string): Promise<StatusAnswer> => {
@@ -56,7 +67,12 @@ export class VoterHealth {
     const soon = await Promise.race([...asked, pause(patienceMs, null, { ref: false })]);
     if (soon?.kind !== 'ok') asked.push(...places.slice(1).map(ask));
     const answers = await Promise.all(asked);
-    return answers.some((a) => a.kind === 'ok' && a.status.leader !== null);
+    const said = answers.flatMap((a) => (a.kind === 'ok' ? [a.status] : []));
+    return {
+      isWell: said.some(({ leader }) => leader !== null),
+      dbBytes: said[0]?.dbBytes ?? null,
+      alarms: said[0]?.alarms ?? [],
+    };
   }
 
   #placesOf({ id, addresses, ports }: KnownMember): string[] {

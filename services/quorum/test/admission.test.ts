@@ -1,7 +1,7 @@
 /** Who may not join, although the token is good. */
-import { parseConfig } from '@holdfast/core';
+import { keys, parseConfig, type Txn, type TxnAnswer } from '@holdfast/core';
 import { defaultPorts } from '@holdfast/wire/directory';
-import { refuseJoin } from '../src/admission.ts';
+import { forgetTokens, refuseJoin } from '../src/admission.ts';
 
 const known = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true, ports: defaultPorts },
@@ -53,5 +53,27 @@ describe('a name that a member has', () => {
 
   it('is free again after a join that failed half-way, and that is said', () => {
     expect(named('b', 'server')).toContain('holdfast remove b and join again');
+  });
+});
+
+describe('a token that nobody used', () => {
+  it('is dropped a day after it expired', async () => {
+    const dayMs = 86_400_000;
+    const row = (id: string, expiresAt: number) => ({
+      key: keys.token(id),
+      value: JSON.stringify({ hash: '', role: 'server', expiresAt }),
+      modRevision: 2n,
+    });
+    const rows = [row('good', 9 * dayMs), row('late', 7.5 * dayMs), row('old', 6 * dayMs)];
+    const deleted: string[] = [];
+    const store = {
+      read: () => Promise.resolve({ kind: 'read' as const, revision: 3n, rows }),
+      txn: ({ deletes }: Txn): Promise<TxnAnswer> => {
+        deleted.push(...deletes);
+        return Promise.resolve({ kind: 'succeeded', revision: 4n, rows: [] });
+      },
+    };
+    expect(await forgetTokens(store, 8 * dayMs)).toBeNull();
+    expect(deleted).toEqual([keys.token('old')]);
   });
 });

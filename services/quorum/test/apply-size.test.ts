@@ -45,6 +45,8 @@ function cluster() {
       apply(
         { state, storeNow: storeNow as Store, dispatch: () => undefined },
         admin.ApplyRequest.fromPartial({ yaml, dryRun }),
+        'jo',
+        0,
       ),
     /** What was applied last is read back. */
     read(): void {

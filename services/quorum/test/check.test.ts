@@ -13,6 +13,7 @@ import {
 import { report } from '../src/agent-calls.ts';
 import { check } from '../src/check.ts';
 import type { Store } from '../src/store.ts';
+import type { VoterStore } from '../src/voter-health.ts';
 
 const members = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
@@ -31,6 +32,7 @@ interface Told {
   readonly renewals?: readonly RenewalRecord[];
   readonly report?: string;
   readonly reporter?: string;
+  readonly stores?: Readonly<Record<string, VoterStore>>;
 }
 
 async function checked(told: Told) {
@@ -57,7 +59,8 @@ async function checked(told: Told) {
       ? []
       : [{ key: keys.problemsOf(reporter), value: told.report, modRevision: 3n }];
   const storeNow = { read: () => Promise.resolve({ kind: 'read' as const, revision: 9n, rows }) };
-  return check({ state, storeNow }, { name: 'acme', externalEtcd: false }, '', new Map(), 1_000);
+  const health = new Map(Object.entries(told.stores ?? {}));
+  return check({ state, storeNow }, { name: 'acme', externalEtcd: false }, '', health, 1_000);
 }
 
 const named = (list: readonly { name: string; says: string; fix: string }[], name: string) =>
@@ -110,6 +113,31 @@ describe('check', () => {
       {
         says: '2 votes only: no automatic failover is safe; add a witness',
         fix: 'let a witness or a third server join: holdfast token --role witness',
+      },
+    ]);
+  });
+
+  it('tells of a database of etcd that is nearly full, and how to get out when it is', async () => {
+    const MiB = 1_024 * 1_024;
+    const store = (dbMiB: number, ...alarms: readonly string[]): VoterStore => ({
+      ...{ isWell: true, dbBytes: dbMiB * MiB, alarms },
+    });
+    const stores = async (a: VoterStore, b: VoterStore) =>
+      named((await checked({ stores: { a, b } })).problems, 'store');
+    expect(await stores(store(20), store(250))).toEqual([]);
+    expect(await stores(store(20), store(300))).toEqual([
+      {
+        says: 'the database of etcd on b takes 300 of 512 MiB: when it is full, nothing can be decided',
+        fix: 'on b: etcdctl defrag (docs/operations.md, "A full etcd")',
+      },
+    ]);
+    // Both tell of the alarm of one.
+    expect(await stores(store(512, 'NOSPACE'), store(500, 'NOSPACE'))).toEqual([
+      {
+        says: 'the database of etcd is full: nothing can be decided, and no server renews',
+        fix:
+          'on each member that votes: etcdctl defrag; then once: etcdctl alarm disarm ' +
+          '(docs/operations.md, "A full etcd")',
       },
     ]);
   });

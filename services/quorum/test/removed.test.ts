@@ -58,7 +58,8 @@ describe('a group that was removed, and whose owner refused to release it', () =
     expect(status.warnings).toContain(says);
     const { quorum } = status;
     if (quorum === undefined) throw new Error('there is no quorum');
-    const found = statusWarnings(state, sceneOf(state, 1_000), members, quorum, true);
+    const looked = { members, quorum, health: new Map(), externalEtcd: true };
+    const found = statusWarnings(state, sceneOf(state, 1_000), looked);
     expect(found.filter(({ name }) => name === 'removed')).toEqual([{ name: 'removed', says, fix }]);
   });
 

@@ -82,9 +82,8 @@ describe('the votes', () => {
       ...{ healthy: healthy.length > 1, leader: 'a', members: Object.fromEntries(rows) },
       spareVotes: Math.max(0, healthy.length - 2),
     };
-    return statusWarnings(state, sceneOf(state, 1_000), three, quorum, false).map(
-      ({ says, fix }) => `${says}: ${fix}`,
-    );
+    const looked = { members: three, quorum, health: new Map(), externalEtcd: false };
+    return statusWarnings(state, sceneOf(state, 1_000), looked).map(({ says, fix }) => `${says}: ${fix}`);
   };
 
   it('are warned of when none is to spare, and otherwise when too few are left', () => {

@@ -44,8 +44,9 @@ type Told = Readonly<Record<string, boolean>>;
 /** Asked until it is so, for a handshake may take longer than it is waited for. */
 const told = (health: VoterHealth, wanted: Told, known: readonly KnownMember[]): Promise<Told> =>
   until('it is told', async () => {
-    const rows = Object.fromEntries(await health.ask(known, fixture.tls));
-    return Object.keys(wanted).every((id) => rows[id] === wanted[id]) ? rows : null;
+    const rows = await health.ask(known, fixture.tls);
+    const well = Object.fromEntries([...rows].map(([id, { isWell }]) => [id, isWell]));
+    return Object.keys(wanted).every((id) => well[id] === wanted[id]) ? well : null;
   });
 
 describe('the health of voters', () => {
@@ -61,6 +62,13 @@ describe('the health of voters', () => {
     const wanted = { a: true, b: true, c: false };
     const known = [voter('a', '10.9.9.9'), voter('b', dead, '127.0.0.1'), voter('c', dead)];
     expect(await told(health, wanted, known)).toEqual(wanted);
+  }, 15_000);
+
+  it('says how much its database takes, and raises no alarm for it', async () => {
+    await told(health, { b: true }, [voter('b', '127.0.0.1')]);
+    const store = (await health.ask([voter('b', '127.0.0.1')], fixture.tls)).get('b');
+    expect(store?.dbBytes).toBeGreaterThan(0);
+    expect(store?.alarms).toEqual([]);
   }, 15_000);
 
   it('is asked again and again over one connection', async () => {

@@ -1,6 +1,19 @@
-/** Every decision, made again from what was kept of it, is the same (K1 of core's decision.ts). */
+/**
+ * Every decision, made again from what was kept of it, is the same (K1 of core's decision.ts). One that was only told changes
+ * nothing (I8).
+ */
 
-import { decideAgain, encode, keys, parseDecision, parseEvent, parseGroup, type Txn } from '@holdfast/core';
+import {
+  decideAgain,
+  encode,
+  keys,
+  live,
+  parseDecision,
+  parseEvent,
+  parseGroup,
+  type EventRecord,
+  type Txn,
+} from '@holdfast/core';
 import type { Simulation } from './simulation.ts';
 
 export class DecisionsAudit {
@@ -16,8 +29,12 @@ export class DecisionsAudit {
     const kept = valueUnder(txn, keys.decisions);
     if (kept === undefined) return;
     const event = parseEvent(valueUnder(txn, keys.events) ?? '');
-    const record = parseGroup(valueUnder(txn, keys.groups) ?? '');
     const decision = parseDecision(kept);
+    if (event.kind === 'ok' && event.value.kind === 'would-have') {
+      this.onlyTold(txn, event.value, decision);
+      return;
+    }
+    const record = parseGroup(valueUnder(txn, keys.groups) ?? '');
     if (event.kind === 'garbage' || record.kind === 'garbage' || decision.kind === 'garbage') {
       this.sim.fail('K1', 'a decision can not be read back with its event and its record');
       return;
@@ -31,6 +48,19 @@ export class DecisionsAudit {
       'K1',
       `${event.value.kind} (${event.value.reason}) of ${record.value.group} is, made again, ${says}`,
     );
+  }
+
+  private onlyTold(
+    txn: Txn,
+    { group, reason }: EventRecord,
+    decision: ReturnType<typeof parseDecision>,
+  ): void {
+    const again = decision.kind === 'ok' ? decideAgain(decision.value) : null;
+    this.count += 1;
+    if (txn.puts.some(({ key }) => key.startsWith(live)))
+      this.sim.fail('I8', `${String(group)}: more is done than to tell that ${reason}`);
+    if (again === null || 'refused' in again || again.withheld === undefined || again.reason !== reason)
+      this.sim.fail('K1', `would-have (${reason}) of ${String(group)} is, made again, another`);
   }
 }
 

@@ -11,6 +11,9 @@ export const memberRoles: readonly MemberRole[] = ['server', 'witness', 'operato
 export const namePattern = /^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
 export const nameLengthMax = 63;
 
+/** Who decided, where nobody asked: by this name decisions of the cluster itself are told from those of people. */
+const ownName = 'holdfast';
+
 /** True for a usable member or cluster name. */
 export function isName(text: string): boolean {
   return text.length <= nameLengthMax && namePattern.test(text);
@@ -21,6 +24,8 @@ export function nameProblem(what: string, text: string): string | null {
   if (text === '') return `the ${what} name is empty`;
   if (text.length > nameLengthMax)
     return `the ${what} name is longer than ${nameLengthMax} characters: ${text.slice(0, 20)}...`;
+  if (what === 'member' && text === ownName)
+    return `the member name ${ownName} is that of the cluster itself, for what it decides; choose another`;
   if (isName(text)) return null;
   return `the ${what} name ${JSON.stringify(text)} may have only a-z, 0-9 and inner hyphens`;
 }

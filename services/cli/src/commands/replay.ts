@@ -20,7 +20,7 @@ import { eventView, type EventView } from '../view/event-view.ts';
 interface Replay {
   readonly event: EventView;
   readonly again: {
-    /** As an event's; `nothing`: it would not have acted; `refused`: it would not have obeyed. */
+    /** As an event's; `would-have`: what is in its reason; `nothing`: it would not have acted; `refused`: it would not have obeyed. */
     readonly kind: string;
     readonly reason: string;
     readonly epoch: string | null;
@@ -61,8 +61,9 @@ function replayed(event: EventView, judged: ReturnType<typeof decideAgain>): Rep
   return { event, again, same };
 }
 
-function told({ change, reason }: Judgement): Replay['again'] {
-  if (change === null) return { kind: 'nothing', reason, epoch: null };
+function told({ change, reason, withheld }: Judgement): Replay['again'] {
+  if (change === null)
+    return { kind: withheld === undefined ? 'nothing' : 'would-have', reason, epoch: null };
   const { ownership, reason: recorded } = change.record;
   return { kind: change.what, reason: recorded, epoch: ownership.epoch.toString() };
 }
@@ -90,7 +91,7 @@ function prose({ event, again, same }: Replay, { made, commanded }: Decision, pa
     '',
     `Decided then: ${sentence(event.reason)}`,
     same
-      ? `Decided now:  ${paint('green', 'the same')}, at epoch ${again.epoch ?? '-'}.`
+      ? `Decided now:  ${paint('green', 'the same')}${again.epoch === null ? '' : `, at epoch ${again.epoch}`}.`
       : `Decided now:  ${paint('yellow', again.kind)}: ${sentence(again.reason)}`,
   ];
 }

@@ -11,6 +11,7 @@
 
 import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, exitWrong, type ChildListener, type Fatal } from './child.ts';
 import { GuardProcess } from './guard-process.ts';
 import type { StopMode } from './lifeline.ts';
@@ -37,6 +38,8 @@ export interface RunLimits {
   readonly leftoverMs: number;
   /** How often the guard is asked whether it answers; after three silences it is replaced. */
   readonly guardHealthMs: number;
+  /** How long one that can't run waits before it ends: a service manager starts the next one at once. */
+  readonly inVainMs: number;
 }
 
 export const usualLimits: RunLimits = {
@@ -47,6 +50,7 @@ export const usualLimits: RunLimits = {
   guardMs: 20_000,
   leftoverMs: 3_000,
   guardHealthMs: 5_000,
+  inVainMs: 5_000,
 };
 
 export interface RunOptions {
@@ -66,6 +70,14 @@ export interface RunOptions {
   readonly requests?: StopRequests;
 }
 
+interface Ended {
+  readonly status: number;
+  /** It could not run, and nobody asked it to stop. */
+  readonly inVain: boolean;
+}
+
+const inVain: Ended = { status: 1, inVain: true };
+
 /** What ended the run. */
 type End =
   { readonly kind: 'asked'; readonly mode: StopMode } | { readonly kind: 'fatal'; readonly fatal: Fatal };
@@ -84,13 +96,22 @@ interface Member {
 export async function runMember(options: RunOptions): Promise<number> {
   const dir = resolve(options.dir);
   const output = options.output ?? terminalOutput();
-  const lock = await options.lock(dir);
+  const ended = await runLocked({ ...options, dir, output, echo: options.echo ?? output.isTerminal });
+  // A person is not kept waiting.
+  if (ended.inVain && !output.isTerminal) await sleep({ ...usualLimits, ...options.limits }.inVainMs);
+  return ended.status;
+}
+
+async function runLocked(
+  options: RunOptions & { readonly output: RunOutput; readonly echo: boolean },
+): Promise<Ended> {
+  const lock = await options.lock(options.dir);
   if (lock.kind === 'busy') {
-    output.warn(`holdfast: ${lock.says}`);
-    return 1;
+    options.output.warn(`holdfast: ${lock.says}`);
+    return inVain;
   }
   try {
-    return await superviseMember({ ...options, dir, output, echo: options.echo ?? output.isTerminal });
+    return await superviseMember(options);
   } finally {
     await lock.release();
   }
@@ -98,16 +119,16 @@ export async function runMember(options: RunOptions): Promise<number> {
 
 async function superviseMember(
   options: RunOptions & { readonly output: RunOutput; readonly echo: boolean },
-): Promise<number> {
+): Promise<Ended> {
   const { dir, output } = options;
   const limits = { ...usualLimits, ...options.limits };
   const runDir = join(dir, 'run');
   const lack = createFolders(dir);
   if (lack !== null) {
     output.warn(`holdfast: ${lack}`);
-    return 1;
+    return inVain;
   }
-  if (!(await clearLeftovers(runDir, limits.leftoverMs, output))) return 1;
+  if (!(await clearLeftovers(runDir, limits.leftoverMs, output))) return inVain;
   const problem = writePidFile(runDir, 'run', process.pid);
   if (problem !== null) output.warn(`holdfast: ${problem}`);
   const hurry = new AbortController();
@@ -130,7 +151,7 @@ async function superviseMember(
   unlisten();
   const left = removePidFile(runDir, 'run');
   if (left !== null) output.warn(`holdfast: ${left}`);
-  return status;
+  return { status, inVain: end.kind === 'fatal' && status === inVain.status };
 }
 
 /** Null when they are there. */

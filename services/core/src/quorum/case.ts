@@ -14,6 +14,8 @@ export interface Judgement {
   readonly wakeAt: BootMs | null;
   /** What a person should know besides. */
   readonly warnings: readonly string[];
+  /** What maintenance, or that the group is only observed, keeps from being done. Absent: nothing. */
+  readonly withheld?: Change | undefined;
 }
 
 /** A new group record, and what must still hold when it is put. */

@@ -69,6 +69,7 @@ export function judge(c: Case): Judgement {
     change: null,
     reason: `${pause}; otherwise: ${change?.record.reason ?? judged.reason}`,
     warnings: [...judged.warnings, pause],
+    withheld: change ?? undefined,
   };
 }
 

@@ -10,18 +10,18 @@
  */
 
 import { heartbeatMsOf } from '../pace.ts';
-import { encode } from '../codec.ts';
 import type { GroupConfig } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
-import { keys, live } from '../keys.ts';
+import { live } from '../keys.ts';
 import type { BootMs, GroupId, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
-import type { Compare, Txn, TxnAnswer } from '../store.ts';
+import type { Txn, TxnAnswer } from '../store.ts';
 import { hear, heardHere, lastHeard } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import { carryOut } from './command.ts';
 import { recorded, resultOf, type Asker } from './commanded.ts';
-import { encodeDecision, type Decision } from './decision.ts';
+import { changeTxn, eventId, eventTxn } from './commit.ts';
+import type { Decision } from './decision.ts';
 import type { CommandResult, GroupCommand, QuorumAction, QuorumEvent, ReleaseCommand } from './events.ts';
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
@@ -32,12 +32,12 @@ import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts
 import { decidesNothing, judgedAgainBy } from './routine.ts';
 import { caseOf, quorumDraft, sceneOf, type Purpose, type QuorumState, type QuorumStep } from './state.ts';
 import { absorb, absorbAll, type StoreView } from './view.ts';
+import { decisionOf, kept, madeAgain, nothingWithheld } from './withheld.ts';
 
 /** In heartbeats: the shorter the outage, the sooner it must be known what a watch did not tell. */
 const readEveryBeats = 10;
 const readEveryMsMin = 5_000;
 const storeDeadlineMs = 1_500;
-const eventIdDigits = 15;
 
 export function stepQuorum(state: QuorumState, event: QuorumEvent, now: BootMs, wall: WallMs): QuorumStep {
   const isRoutine = decidesNothing(state, event, now);
@@ -135,6 +135,12 @@ class Turn {
           this.note(purpose.group, purpose.change.what, purpose.change.record.reason);
         else if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
         return;
+      case 'would-have':
+        if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
+        if (answer.kind !== 'succeeded') return;
+        this.state.withheld = kept(this.state.withheld, purpose.group, purpose.decision);
+        this.note(purpose.group, purpose.kind, purpose.reason);
+        return;
     }
   }
 
@@ -212,7 +218,9 @@ class Turn {
       const judged = judge(c);
       judgements.set(group, judged);
       if (judged.change !== null) this.put(c, judged.change);
+      else if (judged.withheld !== undefined) this.tellWithheld(c, judged.reason, judged.withheld);
     }
+    if (!this.leading()) this.state.withheld = nothingWithheld;
     if (leading) this.dissolve();
     this.state.judgements = judgements;
   }
@@ -254,45 +262,34 @@ class Turn {
     asker: Asker | null = null,
   ): void {
     if (this.changing(group)) return;
-    const stale = change.stale === null ? undefined : this.state.view.renewals.get(change.stale);
-    const compares: Compare[] = [
-      ...this.asLeader(),
-      { kind: 'mod-revision', key: keys.group(group), revision },
-    ];
-    if (change.stale !== null) {
-      compares.push({
-        kind: 'mod-revision',
-        key: keys.renewal(change.stale),
-        revision: stale?.modRevision ?? 0n,
-      });
-    }
-    const event = this.eventOf(group, change);
-    const puts = [
-      { key: keys.group(group), value: encode(change.record) },
-      { key: keys.event(event.id), value: encode(event) },
-    ];
-    const kept = decision === null ? null : encodeDecision(decision);
-    if (kept !== null) puts.push({ key: keys.decision(event.id), value: kept });
-    if (change.ended !== null)
-      puts.push({ key: keys.operation(change.ended.id), value: encode(change.ended) });
-    const txn: Txn = { compares, puts, deletes: [], reads: [keys.group(group)] };
+    const { view } = this.state;
+    const txn = changeTxn(view, revision, change, this.eventOf(group, change), decision);
     this.txn(txn, { kind: 'change', group, change, asker, since: this.now });
   }
 
-  /** What every judgement rests on must still stand when it is carried out: that we lead, and what people want. */
-  private asLeader(): readonly Compare[] {
-    const { leader, config, maintenance } = this.state.view;
-    return [
-      { kind: 'mod-revision', key: keys.leader, revision: leader?.modRevision ?? 0n },
-      { kind: 'mod-revision', key: keys.config, revision: config?.modRevision ?? 0n },
-      { kind: 'mod-revision', key: keys.maintenance, revision: maintenance?.modRevision ?? 0n },
-    ];
+  /** Once for each decision (withheld.ts). */
+  private tellWithheld(c: Case, reason: string, change: Change): void {
+    const group = c.config.name;
+    const decision = decisionOf(change);
+    const event = () => ({ ...this.eventOf(group, change), kind: 'would-have', reason, epoch: null });
+    const { withheld, told } = madeAgain(this.state.withheld, c, decision, event);
+    this.state.withheld = withheld;
+    if (told.isKept || this.underwayFor(group, 'would-have')) return;
+    const txn = eventTxn(this.state.view, c.recordRevision, change, told.puts);
+    const purpose = {
+      kind: 'would-have',
+      group,
+      decision,
+      reason: told.event.reason,
+      since: this.now,
+    } as const;
+    this.txn(txn, purpose);
   }
 
   private eventOf(group: GroupId, change: Change): EventRecord {
     const own = change.record.ownership;
     return {
-      id: `${String(Math.round(this.wall)).padStart(eventIdDigits, '0')}-${group}-${this.state.view.revision.toString()}`,
+      id: eventId(this.wall, group, this.state.view.revision),
       time: this.wall,
       group,
       server: own.kind === 'unowned' ? own.lastOwner : own.owner,
@@ -371,7 +368,12 @@ class Turn {
   }
 
   private changing(group: GroupId): boolean {
-    return [...this.state.underway.values()].some((p) => p.kind === 'change' && p.group === group);
+    return this.underwayFor(group, 'change');
+  }
+
+  private underwayFor(group: GroupId, kind: 'change' | 'would-have'): boolean {
+    for (const p of this.state.underway.values()) if (p.kind === kind && p.group === group) return true;
+    return false;
   }
 
   private busyWith(kind: Purpose['kind']): boolean {

@@ -15,6 +15,7 @@ import type { BootMs, MemberId, WallMs } from '../names.ts';
 import type { EventRecord } from '../records.ts';
 import { encode } from '../codec.ts';
 import type { Txn } from '../store.ts';
+import { eventId } from './commit.ts';
 import { heardAt, seconds } from './scene.ts';
 import { sceneOf, type QuorumState } from './state.ts';
 
@@ -55,7 +56,7 @@ export function removalOf(state: QuorumState, member: MemberId, by: string, wall
   const { view } = state;
   const reason = `${by} removed ${member} from the cluster`;
   const event: EventRecord = {
-    id: `${String(Math.round(wall)).padStart(15, '0')}-${member}-${view.revision.toString()}`,
+    id: eventId(wall, member, view.revision),
     time: wall,
     group: null,
     server: member,

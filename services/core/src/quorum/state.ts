@@ -12,6 +12,7 @@ import { nobodyHeard } from './presence.ts';
 import type { Presence, Scene } from './scene.ts';
 import { noRenewals, type Renewing } from './renewing.ts';
 import { emptyView, type StoreView } from './view.ts';
+import { nothingWithheld, type Withheld } from './withheld.ts';
 
 export interface QuorumState {
   readonly self: MemberId;
@@ -36,6 +37,8 @@ export interface QuorumState {
   readonly presence: Presence;
   /** Of the leader; the others judge only when somebody asks. */
   readonly judgements: ReadonlyMap<GroupId, Judgement>;
+  /** Of the leader: what it told that it would have done. */
+  readonly withheld: Withheld;
   /** When there is something to do, if nothing happens before. */
   readonly wakeAt: BootMs;
 }
@@ -50,6 +53,14 @@ export type Purpose =
       readonly change: Change;
       /** Null: nobody commanded it. */
       readonly asker: Asker | null;
+      readonly since: BootMs;
+    }
+  | {
+      readonly kind: 'would-have';
+      readonly group: GroupId;
+      /** By its name in `withheld`. */
+      readonly decision: string;
+      readonly reason: string;
       readonly since: BootMs;
     };
 
@@ -75,6 +86,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     storeAnsweredAt: null,
     presence: nobodyHeard,
     judgements: new Map(),
+    withheld: nothingWithheld,
     wakeAt: now,
   };
 }
@@ -99,6 +111,7 @@ export function quorumDraft(s: QuorumState): Draft<QuorumState> {
     storeAnsweredAt: s.storeAnsweredAt,
     presence: s.presence,
     judgements: s.judgements,
+    withheld: s.withheld,
     wakeAt: s.wakeAt,
   };
 }

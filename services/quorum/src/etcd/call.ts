@@ -8,6 +8,7 @@
 
 import { Metadata, connectivityState, status, type CallOptions, type ServiceError } from '@grpc/grpc-js';
 import type { Endpoint, Endpoints } from './endpoints.ts';
+import { saysFull, takeAlarmBack } from './quota.ts';
 
 export type CallOutcome<T> =
   | { readonly kind: 'answer'; readonly value: T; readonly endpoint: string }
@@ -104,6 +105,8 @@ function noAnswer(endpoint: Endpoint, deadlineMs: number): string {
 }
 
 function refused(endpoint: Endpoint, error: ServiceError): string {
+  if (saysFull(error.details))
+    return `etcd at ${endpoint.name} is full and takes no writes; ${takeAlarmBack}`;
   return `etcd at ${endpoint.name} failed: ${status[error.code]} ${error.details}`;
 }
 

@@ -1,5 +1,7 @@
 /** The command line of a voting member's etcd. Options in, arguments and environment out. */
 
+import { quotaBytes } from './quota.ts';
+
 /** `binary`, `heartbeatMs` and `electionMs` are given by tests only. */
 export interface EtcdOptions {
   /** Name or path of the program; default `etcd`, looked up in PATH. */
@@ -23,9 +25,8 @@ export interface EtcdOptions {
   readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   readonly heartbeatMs?: number;
   readonly electionMs?: number;
+  readonly quotaBytes?: number;
 }
-
-const quotaBytes = 512 * 1024 * 1024;
 
 /** Everything that etcd is started with. */
 export function etcdArguments(options: EtcdOptions): string[] {
@@ -62,9 +63,10 @@ export function lastingArguments(options: EtcdOptions): string[] {
     // A member that comes back from a partition does not depose a leader that works.
     flag('pre-vote', 'true'),
     flag('strict-reconfig-check', 'true'),
-    flag('quota-backend-bytes', quotaBytes),
+    flag('quota-backend-bytes', options.quotaBytes ?? quotaBytes),
     flag('auto-compaction-mode', 'periodic'),
-    flag('auto-compaction-retention', '10m'),
+    // Every renewal stays so long, and the quota counts the most that there ever was. A read by pages takes seconds.
+    flag('auto-compaction-retention', '1m'),
     flag('snapshot-count', 10_000),
     // What is committed is in the log, synced. Its database follows later: syncing that too, after each commit and with
     // the lock that the next commit needs, would stand between the two commits of a planned move.

@@ -123,12 +123,16 @@ export function createEtcdMembers(address: EtcdAddress): EtcdMembers {
 
 export interface EtcdStatus {
   readonly version: string;
+  /** Of its database, with what is not used in it. */
+  readonly dbBytes: number;
   /** The leader as this member knows it; null while it knows none. */
   readonly leader: bigint | null;
   /** This member. */
   readonly member: bigint;
   readonly raftTerm: bigint;
   readonly raftIndex: bigint;
+  /** Of any member, such as NOSPACE. */
+  readonly alarms: readonly string[];
 }
 export type StatusAnswer = { readonly kind: 'ok'; readonly status: EtcdStatus } | Unknown;
 
@@ -152,13 +156,15 @@ export async function statusOf(
 async function statusBy(caller: Caller, deadlineMs: number): Promise<StatusAnswer> {
   const outcome = await caller.call(askStatus, {}, deadlineMs);
   if (outcome.kind === 'failed') return { kind: 'unknown', says: outcome.says };
-  const { version, leader, raftTerm, raftIndex, header } = outcome.value;
+  const { version, dbSize, leader, raftTerm, raftIndex, header, errors } = outcome.value;
   const said = {
     version,
+    dbBytes: Number(dbSize),
     leader: leader === 0n ? null : leader,
     member: header?.memberId ?? 0n,
     raftTerm,
     raftIndex,
+    alarms: errors.flatMap((error) => /\balarm:(\w+)/.exec(error)?.[1] ?? []),
   };
   return { kind: 'ok', status: said };
 }
