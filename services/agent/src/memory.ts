@@ -12,24 +12,9 @@
  *       seen once it is remembered
  */
 
-import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
+import type { BootMs, Ended, Epoch, GroupId, HoldingState, KeptPromise, Remembered } from '@holdfast/core';
 import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
-
-export interface Remembered {
-  readonly bootId: string;
-  readonly epoch: Epoch;
-  readonly state: HoldingState | 'idle';
-  /** M3. Later than `epoch`. */
-  readonly ahead?: Epoch | undefined;
-}
-
-export interface KeptPromise {
-  readonly bootId: string;
-  readonly epoch: Epoch;
-  /** On the boot clock of that boot. */
-  readonly until: BootMs;
-}
 
 interface Written {
   readonly epoch: Epoch;

@@ -2,7 +2,16 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig, parseEvent, type Heartbeat, type LiveMirror, type Message } from '@holdfast/core';
+import {
+  parseConfig,
+  parseEvent,
+  recall,
+  withLeaving,
+  type Heartbeat,
+  type LiveMirror,
+  type Message,
+  type Traces,
+} from '@holdfast/core';
 import { heartbeat as wire } from '@holdfast/proto';
 import { defaultPorts, type KnownMember } from '@holdfast/wire/directory';
 import { startListening, hear } from '@holdfast/core';
@@ -10,7 +19,6 @@ import { AddressBook } from '../src/address-book.ts';
 import { ClockWatch } from '../src/clock-watch.ts';
 import { DurableRecord } from '../src/durable-record.ts';
 import { EpochGate } from '../src/epoch-gate.ts';
-import { recall, type Traces } from '../src/former-life.ts';
 import { GroupQueue } from '../src/group-queue.ts';
 import { LineReader } from '../src/line-reader.ts';
 import { openMemory } from '../src/memory.ts';
@@ -136,6 +144,14 @@ describe('what is told of a former life', () => {
     expect(recall({ ...traces, bootId: 'next' }).held).toEqual([]);
     const ended = new Map([['d3', { bootId: 'this', epoch: 4n, state: 'fenced' }]] as const);
     expect(recall({ ...traces, holdings: ended }).held).toEqual([]);
+  });
+
+  it('goes on with a group that was removed or moved away since, until this server let go of it', () => {
+    const removed = withLeaving(null, oneGroup(), { ...oneGroup(), groups: new Map() }, 10n);
+    const moved = withLeaving(null, oneGroup(), oneGroup({ servers: ['b', 'c'] }), 10n);
+    for (const config of [removed, moved])
+      expect(recall({ ...traces, config }).held).toEqual(recall(traces).held);
+    expect(recall({ ...traces, config: { ...removed, leaving: [] } }).held).toEqual([]);
   });
 
   it.each([

@@ -189,6 +189,13 @@ describe('what a configuration takes away', () => {
     ).toEqual([]);
   });
 
+  it('is all of a group on a server that it moves away from', () => {
+    const less = withLeaving(null, before, config({ g1: [service] }, { servers: ['b'] }), 10n);
+    expect(less.leaving).toEqual([{ group: before.groups.get('g1'), above: 10n }]);
+    expect(lookedAtGroups(before, { ...less, leaving: [] })).toEqual(['g1']);
+    expect(withLeaving(null, less, before, 12n).leaving).toEqual([]);
+  });
+
   it('is forgotten with a later configuration, once every server let go', () => {
     const w = new Quorum(renamed, { actsUnder: 11n }, { actsUnder: 11n });
     const next = config({ g2: [service, other] });
@@ -392,6 +399,20 @@ describe('an agent', () => {
     a.pass(2_000);
     expect(a.actions.some((action) => action.kind === 'run-step' && action.step.kind === 'stop')).toBe(true);
     expect(a.renewed?.actsUnder).toBe(0n);
+  });
+
+  it.each([
+    ['was removed', next],
+    ['moved away', withLeaving(null, serving, config({ g1: [service] }, { servers: ['b'] }), 50n)],
+  ])('that booted tells the end of a group that %s, as soon as nothing of it is here', (_, applied) => {
+    const a = new Owner();
+    a.record = { ...own, ownership: { kind: 'releasing', epoch: 1n, owner: 'a', to: null } };
+    a.take({ kind: 'configured', config: applied, revision: 51n });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ group: 'g1', epoch: 1n, state: 'fenced' }]);
   });
 
   it('of a new life strips what a group had before it was changed', () => {

@@ -29,7 +29,7 @@ import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced, groupDraft } from './holding.ts';
-import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
+import { acquireWhenEntitled, onTime, seeRecord, tellEnd, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { takeRoutine } from './routine.ts';
@@ -242,12 +242,18 @@ class Turn {
 
   private see(records: readonly GroupRecord[], revision: Revision, proof: Proof | null): void {
     for (const record of records) {
-      if (!this.state.groups.has(record.group)) {
-        Object.assign(this.state, follow(this.state, record, revision));
-        continue;
-      }
-      this.move(record.group, (g, here) => seeRecord(g, record, revision, proof, here));
+      const { group } = record;
+      if (this.state.groups.has(group) && this.groupConfig(group) !== null)
+        this.move(group, (g, here) => seeRecord(g, record, revision, proof, here));
+      else this.seeForeign(record, revision);
     }
+  }
+
+  private seeForeign(record: GroupRecord, revision: Revision): void {
+    const { stripped, self, groups } = this.state;
+    const told = stripped ? tellEnd(this.groupState(record.group), record, revision, self) : null;
+    if (told !== null) this.putGroup(told);
+    else if (!groups.has(record.group)) Object.assign(this.state, follow(this.state, record, revision));
   }
 
   /** Everything that is due now, in an order that keeps A2. */
