@@ -168,7 +168,12 @@ export class Preflight {
 
   #guardProblems(groups: readonly GroupConfig[]): Problem[] {
     const { guard } = this.#parts;
-    if (groups.length === 0 || guard === null || guard.isConnected) return [];
+    if (groups.length === 0 || guard === null) return [];
+    if (guard.isConnected && guard.refusal === '') return [];
+    if (guard.isConnected) {
+      const way = 'correct the configuration of that group; until then it is fenced when its deadline passes';
+      return [this.#problem('guard', `the guard refuses what it is to do: ${guard.refusal}`, way)];
+    }
     const fix = 'look at run/guard.log; `holdfast run` starts it again';
     return [this.#problem('guard', 'the guard does not answer: nothing can be taken over here', fix)];
   }
