@@ -64,16 +64,18 @@ export class BootRule {
         return ended.kind === 'failed' ? ended.says : null;
       }),
     );
-    for (const group of groups) {
-      const config = groupConfig(this.#host.state(), group);
-      const kept = spared.hostnames.includes(config?.identity.hostname?.toLowerCase() ?? '');
-      const named = config === null || kept ? null : await this.#parts.names.giveUp(config);
-      // A name without its address leads nobody anywhere: it is said, and does not hold us up.
-      if (named?.kind === 'failed') this.#host.log.warn('strip', named.says);
-    }
+    await Promise.all(groups.map((group) => this.#unname(group, spared.hostnames)));
     const detached = await Promise.all(groups.map((group) => this.#detach(group, spared.folders)));
     const left = [...dropped, ...detached].filter((says) => says !== null);
     return left.length === 0 ? null : left.join('; ');
+  }
+
+  /** A name without its address leads nobody anywhere: it is said, and does not hold us up. */
+  async #unname(group: GroupId, spared: readonly string[]): Promise<void> {
+    const config = groupConfig(this.#host.state(), group);
+    if (config === null || spared.includes(config.identity.hostname?.toLowerCase() ?? '')) return;
+    const unnamed = await this.#parts.names.giveUp(config);
+    if (unnamed.kind === 'failed') this.#host.log.warn('strip', unnamed.says);
   }
 
   /** The mounts before the devices that they are on. What is still attached, in words. */
