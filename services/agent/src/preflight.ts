@@ -8,6 +8,7 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import {
   formatDuration,
+  heldEpoch,
   identityAddresses,
   spareAddress,
   watchdogMsMax,
@@ -20,6 +21,7 @@ import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
 import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
+import { mountAt } from './volumes/mounts.ts';
 import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
@@ -141,7 +143,27 @@ export class Preflight {
     const volumes = group.resources.flatMap(({ name, runs }) =>
       lacksOf(runs).map(({ says, fix }) => this.#problem(`${group.name}/${name}`, says, fix)),
     );
-    return [...devices.flat(), ...commands.flat(), ...volumes, ...(await this.#keyProblems(group))];
+    return [
+      ...devices.flat(),
+      ...commands.flat(),
+      ...volumes,
+      ...this.#mountProblems(group),
+      ...(await this.#keyProblems(group)),
+    ];
+  }
+
+  /** Where nothing of the group is here, what is mounted at its folders is somebody else's. */
+  #mountProblems({ name: group, resources }: GroupConfig): Problem[] {
+    const { groups, stripped } = this.#host.state();
+    if (!stripped) return [];
+    const holding = groups.get(group)?.holding;
+    if (holding !== undefined && heldEpoch(holding) !== null) return [];
+    return resources.flatMap(({ name, runs }) => {
+      const there = runs.kind === 'mount' ? mountAt(runs.at) : null;
+      if (there === null) return [];
+      const says = `${there.source} is mounted at ${there.at}, and is not the volume of the group`;
+      return [this.#problem(`${group}/${name}`, says, 'unmount it here, or write another folder (mount.at)')];
+    });
   }
 
   async #keyProblems(group: GroupConfig): Promise<Problem[]> {
