@@ -208,6 +208,7 @@ export class Agent implements Host {
       mirrors,
       certificate,
       ports,
+      leftovers: () => this.#bootRule.left,
     });
   }
 

@@ -26,10 +26,17 @@ export class BootRule {
   readonly #host: Host;
   readonly #parts: BootParts;
   readonly #stop = new AbortController();
+  /** Of each strip under way that was tried in vain. */
+  readonly #left = new Map<Strip, string>();
 
   constructor(host: Host, parts: BootParts) {
     this.#host = host;
     this.#parts = parts;
+  }
+
+  /** What resists, and holds up every takeover here. */
+  get left(): readonly string[] {
+    return [...this.#left.values()];
   }
 
   async strip(action: Strip): Promise<void> {
@@ -39,6 +46,7 @@ export class BootRule {
     for (let told = ''; !signal.aborted;) {
       const left = await this.#stripOnce(action);
       if (left === null) {
+        this.#left.delete(action);
         this.#host.journal.write('stripped', { addresses: action.addresses });
         this.#host.dispatch({ kind: 'stripped' });
         return;
@@ -46,6 +54,7 @@ export class BootRule {
       if (left !== told)
         this.#host.note(null, 'strip-failed', `${left}; nothing is taken over before it is gone`);
       told = left;
+      this.#left.set(action, left);
       // Interrupted by `close`.
       await pause(againMs, undefined, { signal }).catch(() => undefined);
     }

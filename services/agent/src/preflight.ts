@@ -47,6 +47,8 @@ export interface PreflightParts {
   readonly certificate: string;
   /** Ports of this member that can't be listened on, in words. */
   ports(): readonly string[];
+  /** What an earlier life left here and can't be cleared, in words. */
+  leftovers(): readonly string[];
 }
 
 type Problem = agents.Problem;
@@ -113,6 +115,7 @@ export class Preflight {
       ...this.#mirrorProblems(),
       ...this.#nameProblems(),
       ...this.#parts.ports().map((says) => this.#problem('port', says, freePort)),
+      ...this.#parts.leftovers().map((says) => this.#problem('leftovers', says, clearIt)),
       ...this.#watchdogProblems(state, groups),
       ...this.#certificateProblems(),
       ...this.#clockProblems(),
@@ -252,6 +255,9 @@ export class Preflight {
 
 const knowing = 'look at the name server and identity.dns; it is tried again by itself';
 const freePort = 'stop the process that has the port (ss -lntup shows it); it is tried again by itself';
+
+const clearIt =
+  'end what uses it, or restart this host: nothing is taken over here before it is gone; it is tried again by itself';
 
 /** Nobody renews a certificate in place. */
 const newCertificate = (self: string): string =>

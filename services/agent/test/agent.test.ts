@@ -336,23 +336,6 @@ describe('a fence', () => {
     expect(story.network.holders(serviceAddress)).toEqual([]);
   });
 
-  it('does not wait for a name that the disk does not let go', async () => {
-    await begin({ stations: ['a'] });
-    given('a', 1n);
-    await until('a is active', isActive('a'));
-    const { host } = story.station('a');
-    let finish: () => void = () => undefined;
-    host.unnaming = () =>
-      new Promise((resolve) => {
-        finish = () => resolve({ kind: 'done' });
-      });
-    given('b', 2n);
-    await until('a is fenced', () => holdingOf('a') === 'fenced');
-    expect(host.hosts.has('d3-main')).toBe(true);
-    finish();
-    await until('the name is gone', () => !host.hosts.has('d3-main'));
-  });
-
   it('takes back an address that was on its way', async () => {
     await begin({ stations: ['a'] });
     const { host } = story.station('a');

@@ -119,12 +119,12 @@ describe('what is told of a former life', () => {
     holdings: new Map([['d3', { bootId: 'this', epoch: 4n, state: 'active' }]]),
     promises: new Map(),
     promisesLost: false,
-    guard: { armed: [{ group: 'd3', epoch: 4n, fenceAtMs: 5_000, doneByMs: 9_000 }] },
+    guard: { armed: [{ group: 'd3', epoch: 4n, fenceAtMs: 5_000 }] },
     config: oneGroup(),
   };
   const armedAt = (epoch: bigint, fenceAtMs: number) => ({
     ...traces,
-    guard: { armed: [{ group: 'd3', epoch, fenceAtMs, doneByMs: 9_000 }] },
+    guard: { armed: [{ group: 'd3', epoch, fenceAtMs }] },
   });
 
   it('goes on when memory and guard agree', () => {

@@ -27,7 +27,7 @@ describe('a hosts file whose disk hangs', () => {
       },
       30,
     );
-    const says = expect.stringContaining('/nowhere can\'t be changed within 30 ms') as string;
+    const says = expect.stringContaining("/nowhere can't be changed within 30 ms") as string;
     const asked = [hosts.set('d3', ['1']), hosts.set('d4', ['4']), hosts.set('d4', ['5'])];
     expect(await Promise.all(asked)).toEqual(Array(3).fill({ kind: 'failed', says }));
     expect(changed).toEqual([]);

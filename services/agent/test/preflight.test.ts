@@ -72,6 +72,7 @@ async function found(
   ports: readonly string[] = [],
   certificateDays = 900,
   untold: ReadonlyMap<string, string> = new Map(),
+  leftovers: readonly string[] = [],
 ) {
   const member = (id: string) => ({ id, role: 'server' as const, addresses: ['10.77.0.11'], voter: true });
   const yaml = {
@@ -107,6 +108,7 @@ async function found(
     mirrors: null,
     certificate: issued.value,
     ports: () => ports,
+    leftovers: () => leftovers,
   };
   return new Preflight(host as unknown as Host, parts as unknown as PreflightParts).find();
 }
@@ -125,6 +127,13 @@ describe('preflight', () => {
         says: 'the name server does not know that d3 is here: nsupdate: no answer from 10.77.0.53',
         fix: 'look at the name server and identity.dns; it is tried again by itself',
       },
+    ]);
+  });
+
+  it('names what an earlier life left here, which holds up every takeover', async () => {
+    const left = ['g1: disk: /dev/nbd0 is still in use'];
+    expect(await found({ kind: 'usable', timeoutMs: null }, [], 900, new Map(), left)).toMatchObject([
+      { name: 'leftovers', server: 'a', says: left[0] },
     ]);
   });
 

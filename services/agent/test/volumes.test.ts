@@ -158,7 +158,9 @@ describe('a mount at the folder of a group', () => {
   /** A kernel that has these mounted at the folder, and an umount that takes the topmost away, or finds it in use. */
   async function mounted(mounts: readonly string[], inUse = false): Promise<void> {
     table = join(dir, 'mountinfo');
-    const lines = mounts.map((what, i) => `${String(i)} 1 ${what === ours ? '43:99' : '8:1'} / ${dir} rw - ${what}`);
+    const lines = mounts.map(
+      (what, i) => `${String(i)} 1 ${what === ours ? '43:99' : '8:1'} / ${dir} rw - ${what}`,
+    );
     writeFileSync(table, lines.map((line) => `${line}\n`).join(''));
     const program = [
       '#!/bin/sh',
@@ -191,7 +193,10 @@ describe('a mount at the folder of a group', () => {
   it.each([
     ['nothing is attached', () => volumePlaces(dir, 'd3/disk')],
     ['another device is', () => recorded()],
-    ['that was attached in another boot of the host', () => recorded({ device: '/dev/sda1', boot: 'before' })],
+    [
+      'that was attached in another boot of the host',
+      () => recorded({ device: '/dev/sda1', boot: 'before' }),
+    ],
   ])('that is of somebody else stays, and so does whoever uses it, where %s', async (_, places) => {
     await mounted([foreign]);
     const there = places();
@@ -210,13 +215,13 @@ describe('a mount at the folder of a group', () => {
     await mounted([ours], true);
     const places = recorded();
     const gone = new Promise((resolve) => user.once('exit', resolve));
-    expect(await fenceMount(places, order(), new Limit(2_000), table)).toEqual({ kind: 'done' });
+    expect(await fenceMount(places, order(), new Limit(8_000), table)).toEqual({ kind: 'done' });
     await gone;
     expect(user.signalCode).toBe('SIGKILL');
     expect(left()).toEqual([]);
     // One that was killed before this would have to know it again.
     expect(deviceOf(places)).toBe('/dev/nbd99');
-  });
+  }, 30_000);
 });
 
 it('a host is told what it lacks, and how to get it', () => {

@@ -381,11 +381,13 @@ export class AgentShell {
 
   private strip(addresses: readonly string[], groups: readonly string[]): void {
     const { machine, sim, steps } = this.around;
-    steps.onHost(sim.random.between(5, 60), () => {
+    const clear = () => {
       for (const address of addresses) machine.dropAddress(address);
       for (const [key, r] of [...machine.resources]) if (groups.includes(r.group)) machine.stopByKey(key);
-      this.mailbox.deliver({ kind: 'stripped' });
-    });
+      if (machine.leftoversStay) steps.onHost(1_000, clear);
+      else this.mailbox.deliver({ kind: 'stripped' });
+    };
+    steps.onHost(sim.random.between(5, 60), clear);
   }
 
   private restart(group: string, epoch: bigint, resource: string, run: number): void {

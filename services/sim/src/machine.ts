@@ -59,6 +59,8 @@ export class Machine {
   framesSent = 0;
   /** Of the data: the service can't write, and a copy takes nothing. */
   diskFull = false;
+  /** What an earlier life left here resists the boot rule. */
+  leftoversStay = false;
   bootId = '';
   /** True time of the latest freeze and thaw. */
   frozenAt = -Infinity;

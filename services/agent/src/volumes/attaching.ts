@@ -7,15 +7,7 @@
  *   T4  a record outlives all that is mounted on its device (mounting.ts, U4), and says nothing after another boot
  */
 
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { did, failed, pause, type Did, type Limit } from './ended.ts';

@@ -28,8 +28,9 @@ import {
 import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
+import { seeForeign } from './foreign.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced, groupDraft } from './holding.ts';
-import { acquireWhenEntitled, onTime, seeRecord, tellEnd, waitsForProof } from './ownership.ts';
+import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { takeRoutine } from './routine.ts';
@@ -38,7 +39,6 @@ import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
   agentDraft,
-  follow,
   groupsOf,
   heartbeatMsOf,
   mayExit,
@@ -245,15 +245,8 @@ class Turn {
       const { group } = record;
       if (this.state.groups.has(group) && this.groupConfig(group) !== null)
         this.move(group, (g, here) => seeRecord(g, record, revision, proof, here));
-      else this.seeForeign(record, revision);
+      else Object.assign(this.state, seeForeign(this.state, this.groupState(group), record, revision));
     }
-  }
-
-  private seeForeign(record: GroupRecord, revision: Revision): void {
-    const { stripped, self, groups } = this.state;
-    const told = stripped ? tellEnd(this.groupState(record.group), record, revision, self) : null;
-    if (told !== null) this.putGroup(told);
-    else if (!groups.has(record.group)) Object.assign(this.state, follow(this.state, record, revision));
   }
 
   /** Everything that is due now, in an order that keeps A2. */
@@ -353,8 +346,9 @@ class Turn {
   }
 
   private account(): Account {
-    const { waits, asks, mirrors, leaving, actsUnder } = this.state;
-    return { reports: reportsOf(this.state), waits, asks, leaving: leaving !== null, actsUnder, mirrors };
+    const { waits, asks, mirrors, leaving, actsUnder, stripped } = this.state;
+    const reports = reportsOf(this.state);
+    return { reports, waits, asks, leaving: leaving !== null, actsUnder, clearing: !stripped, mirrors };
   }
 
   private proofWanted(): boolean {

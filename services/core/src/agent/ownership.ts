@@ -10,7 +10,6 @@
  *   O6  where the record names a former owner that may still be letting go, its own word is waited for: that it is fenced
  *       at that epoch, which stays true for ever (docs/adr/0023)
  *   O4  an epoch of a former life of this server is declared fenced, so that it gets a new one (boot rule)
- *   O7  of a group that is none of this server's any more its end is told all the same, where somebody waits for it
  */
 
 import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
@@ -95,32 +94,12 @@ export function seeRecord(
   }
 }
 
-/** O7. Null: nobody waits, or it was told, or it is not over. */
-export function tellEnd(
-  g: GroupState,
-  record: GroupRecord,
-  revision: Revision,
-  self: MemberId,
-): GroupState | null {
-  const own = record.ownership;
-  const isAsked = own.kind === 'releasing' && own.owner === self;
-  const awaited = isAsked ? own.epoch : ownEndOf(record, self);
-  if (awaited === null || revision < g.seenRevision) return null;
-  if (heldEpoch(g.holding) !== null || isFencedAt(g, awaited)) return null;
-  const highestEpoch = max(g.highestEpoch, own.epoch);
-  return declareFenced(
-    { ...g, seen: record, seenRevision: revision, highestEpoch },
-    awaited,
-    'nothing of it runs here',
-  );
-}
-
 /** The epoch of this server that others wait to see the end of; null when they don't. */
-function ownEndOf({ ownership }: GroupRecord, self: MemberId): Epoch | null {
+export function ownEndOf({ ownership }: GroupRecord, self: MemberId): Epoch | null {
   return ownership.kind === 'owned' && ownership.after?.server === self ? ownership.after.epoch : null;
 }
 
-const isFencedAt = ({ holding }: GroupState, epoch: Epoch): boolean =>
+export const isFencedAt = ({ holding }: GroupState, epoch: Epoch): boolean =>
   holding.kind === 'fenced' && holding.epoch >= epoch;
 
 function lostReason(record: GroupRecord, self: MemberId): string {

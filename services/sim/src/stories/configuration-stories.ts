@@ -249,7 +249,9 @@ export const configurationStories: readonly Story[] = [
       60s    only c is a server of g1
       62s    power off a
       64s    power on a
-      by 85s: c serves and a has nothing
+      by 75s: no operation and a has nothing
+      80s    ann forces a failover to c
+      by 85s: c serves
       until 120s: c serves and a has nothing`,
   },
   {
@@ -265,7 +267,7 @@ export const configurationStories: readonly Story[] = [
   },
   {
     name: 'a hook refuses that a removed group is released, and the agent is restarted: a person forces it',
-    group: { outage: '5s', hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    group: { hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
     text: `${begin}
       60s    commands on a fail
       61s    g1 is removed
