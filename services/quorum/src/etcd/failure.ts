@@ -9,6 +9,9 @@ export interface EtcdFailure {
   readonly says: string;
 }
 
+/** Whether it may start the next time as it is: it ended by itself, or an older one is still on its way out. */
+export const mayPass = ({ kind }: EtcdFailure): boolean => kind === 'exited';
+
 /** An error need not be an `Error` of this realm, so it is known by its fields. */
 export function errorText(error: unknown): string {
   return fieldOf(error, 'message') ?? String(error);
@@ -41,6 +44,9 @@ export function failureFromLog(lines: readonly string[], how: string, dataDir: s
     const says = `etcd ${how}: this member was removed from the etcd cluster (${words})`;
     return { kind: 'removed', says };
   }
+  // Its words about that name its data, too.
+  if (/no space left on device|input\/output error|disk quota exceeded/i.test(all))
+    return { kind: 'exited', says: `etcd ${how}: ${words}` };
   if (dataMarks.test(all)) {
     const says = `etcd ${how}: it can't use its data in ${dataDir} (${words}). Nothing was deleted. Move the directory away, remove this member from the etcd cluster and add it again`;
     return { kind: 'data-unreadable', says };
