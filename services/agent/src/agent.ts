@@ -305,6 +305,7 @@ export class Agent implements Host {
       bootId: this.platform.clock.bootId(),
       now: this.bootMs(),
       holdings: memory.holdings,
+      holdingsLost: memory.holdingsLost,
       promises: memory.promises,
       promisesLost: memory.promisesLost,
       guard,

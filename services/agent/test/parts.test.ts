@@ -117,6 +117,7 @@ describe('what is told of a former life', () => {
     bootId: 'this',
     now: 1_000,
     holdings: new Map([['d3', { bootId: 'this', epoch: 4n, state: 'active' }]]),
+    holdingsLost: false,
     promises: new Map(),
     promisesLost: false,
     guard: { armed: [{ group: 'd3', epoch: 4n, fenceAtMs: 5_000 }] },
@@ -138,6 +139,13 @@ describe('what is told of a former life', () => {
     ['its deadline has passed', armedAt(4n, 999)],
   ])('is fenced first when %s', (_, story) => {
     expect(recall(story).held).toEqual([{ group: 'd3', epoch: 4n, state: 'releasing', fenceAt: 1_000 }]);
+  });
+
+  it('is all that the guard is armed for, to be fenced first, where it can not be read', () => {
+    const told = recall({ ...traces, holdings: new Map(), holdingsLost: true });
+    expect(told.held).toMatchObject([{ group: 'd3', epoch: 4n, state: 'releasing' }]);
+    expect([told.epochs, told.lost]).toEqual([new Map([['d3', 4n]]), true]);
+    expect(recall({ ...traces, holdings: new Map(), holdingsLost: true, guard: null }).held).toEqual([]);
   });
 
   it('is nothing after a boot of the host, or when it had ended', () => {

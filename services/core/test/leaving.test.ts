@@ -290,7 +290,7 @@ describe('an agent', () => {
     record: GroupRecord = own;
     private revision = 100n;
 
-    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = []) {
+    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = [], lost = false) {
       const id = {
         self: 'a',
         role: 'server',
@@ -300,7 +300,7 @@ describe('an agent', () => {
         version: '1',
       } as const;
       this.state = newAgent(id, 0);
-      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
+      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [], lost });
     }
 
     take(event: AgentEvent): void {
@@ -413,6 +413,22 @@ describe('an agent', () => {
     a.take({ kind: 'stripped' });
     a.pass(2_000);
     expect(a.renewed?.groups).toMatchObject([{ group: 'g1', epoch: 1n, state: 'fenced' }]);
+  });
+
+  it('that can not read what it held fences each group first, and never acts at an epoch that may be of that life', () => {
+    const a = new Owner([], true);
+    a.take({ kind: 'configured', config: serving, revision: 40n });
+    expect(a.actions).toContainEqual(expect.objectContaining({ kind: 'fence', group: 'g1', epoch: 0n }));
+    expect(a.stripped()).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ state: 'releasing' }]);
+    a.take({ kind: 'fence-ended', group: 'g1', epoch: 0n, ended: { kind: 'done' } });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ epoch: 1n, state: 'fenced' }]);
+    a.record = { ...own, ownership: { kind: 'owned', owner: 'a', epoch: 2n } };
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ epoch: 2n, state: 'active' }]);
   });
 
   it('of a new life strips what a group had before it was changed', () => {

@@ -6,7 +6,6 @@ const line = (msg: string) => JSON.stringify({ level: 'fatal', msg, path: '/d/et
 it.each([
   ['write /d/etcd/member/wal/1.tmp: no space left on device', true],
   ['sync /d/etcd/member/snap/db: input/output error', true],
-  ['killed', true],
   ['wal: crc mismatch', false],
   ['listen tcp 0.0.0.0:7448: bind: address already in use', false],
   ['the member has been permanently removed from the cluster', false],

@@ -115,6 +115,7 @@ export class AgentShell {
       bootId: machine.bootId,
       now: machine.boot(),
       holdings: disk.remembered,
+      holdingsLost: false,
       promises: disk.promises,
       promisesLost: false,
       guard: guard === null ? null : { armed },

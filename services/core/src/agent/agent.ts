@@ -21,8 +21,8 @@ import {
   giveOwnBack,
   informed,
   ownBack,
-  reattached,
   strip,
+  withFormerLife,
   withGroup,
 } from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
@@ -161,6 +161,7 @@ class Turn {
     this.state.started = true;
     this.state.epochs = event.epochs;
     this.state.ahead = event.ahead;
+    this.state.forgot = event.lost === true;
     this.state.vouched = event.held;
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
@@ -181,8 +182,7 @@ class Turn {
     for (const group of groupsOf(this.state)) {
       const { name } = group;
       const g = informed(this.groupState(name), group, this.before.config, config, this.state.self);
-      const vouched = first ? this.state.vouched.find((v) => v.group === name) : undefined;
-      this.putGroup(vouched === undefined ? g : reattached(g, group, vouched, this.now));
+      this.putGroup(first ? withFormerLife(g, group, this.state, this.now) : g);
     }
     // Others judge by the new pace from now on.
     Object.assign(this.state, toldOf(groupsOf(this.state)));

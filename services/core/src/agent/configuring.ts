@@ -194,8 +194,28 @@ function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: 
   );
 }
 
+/** How the group begins in this life, by what is known of the one before. */
+export function withFormerLife(
+  g: GroupState,
+  config: GroupConfig,
+  { vouched, forgot }: Pick<AgentState, 'vouched' | 'forgot'>,
+  now: BootMs,
+): GroupState {
+  const held = vouched.find(({ group }) => group === config.name);
+  if (held !== undefined) return reattached(g, config, held, now);
+  // I8: what is only observed belongs to somebody else.
+  if (!forgot || config.takeover === 'observe') return g;
+  const reason = 'what was held here can not be read';
+  // No epoch is known, and none is as low.
+  return {
+    ...g,
+    formerLost: true,
+    holding: { kind: 'fencing', epoch: 0n, reason, retryAt: now, then: 'fenced' },
+  };
+}
+
 /** What the guard told was the deadline; only now the rules are known that lead to it. */
-export function reattached(
+function reattached(
   g: GroupState,
   config: GroupConfig,
   { epoch, fenceAt }: HeldBefore,

@@ -9,6 +9,8 @@
  *   L3  a promise of another boot counts as given now: how long ago it was can't be told
  *   L5  a group that was removed, or moved away from this server, is here until this server let go of it: as it was before,
  *       it is in `leaving`. Of one that is in neither, nobody knows how to end it
+ *   L6  where what was held can't be read, all that the guard is armed for was, and is fenced first; what else may run here
+ *       is not known, and the loop fences it (configuring.ts)
  */
 
 import type { ClusterConfig } from '../config/types.ts';
@@ -43,6 +45,7 @@ export interface Traces {
   readonly bootId: string;
   readonly now: BootMs;
   readonly holdings: ReadonlyMap<GroupId, Remembered>;
+  readonly holdingsLost: boolean;
   readonly promises: ReadonlyMap<GroupId, KeptPromise>;
   /** Promises were given that can't be read any more. */
   readonly promisesLost: boolean;
@@ -57,9 +60,11 @@ export type Started = Extract<AgentEvent, { kind: 'started' }>;
 /** G of the reference outage, for groups whose rules are not known yet. */
 const waitMsUsual = 20_000;
 
-export function recall(traces: Traces): Started {
+export function recall(read: Traces): Started {
+  const traces = read.holdingsLost ? { ...read, holdings: asArmed(read) } : read;
   return {
     kind: 'started',
+    lost: traces.holdingsLost,
     held: [...traces.holdings].flatMap(([group, remembered]) =>
       isKnown(traces, group) ? (heldBefore(traces, group, remembered) ?? []) : [],
     ),
@@ -67,6 +72,12 @@ export function recall(traces: Traces): Started {
     ahead: new Map([...traces.holdings].flatMap(([group, { ahead }]) => (ahead ? [[group, ahead]] : []))),
     promises: promisesNow(traces),
   };
+}
+
+/** L6. */
+function asArmed({ guard, bootId }: Traces): Traces['holdings'] {
+  const state = 'releasing' as const;
+  return new Map((guard?.armed ?? []).map(({ group, epoch }) => [group, { bootId, epoch, state }]));
 }
 
 /** L5. */
