@@ -7,12 +7,14 @@
 
 import {
   newAgent,
+  recall,
   type AgentEvent,
   type AgentState,
   type BootMs,
   type ClusterConfig,
   type GroupId,
   type Revision,
+  type Started,
 } from '@holdfast/core';
 import {
   describeProblem,
@@ -32,7 +34,6 @@ import { ConfigCache, type CachedConfig } from './config-cache.ts';
 import type { Devices } from './devices.ts';
 import { EpochGate } from './epoch-gate.ts';
 import { Fencing } from './fencing.ts';
-import { recall, type Started } from './former-life.ts';
 import { GroupQueue } from './group-queue.ts';
 import { GuardLink } from './guard-link.ts';
 import { HeadStart } from './head-start.ts';
@@ -211,6 +212,7 @@ export class Agent implements Host {
       directory: directory.path,
       certificate,
       ports,
+      leftovers: () => this.#bootRule.left,
     });
   }
 
@@ -307,6 +309,7 @@ export class Agent implements Host {
       bootId: this.platform.clock.bootId(),
       now: this.bootMs(),
       holdings: memory.holdings,
+      holdingsLost: memory.holdingsLost,
       promises: memory.promises,
       promisesLost: memory.promisesLost,
       guard,

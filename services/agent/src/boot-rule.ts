@@ -26,10 +26,17 @@ export class BootRule {
   readonly #host: Host;
   readonly #parts: BootParts;
   readonly #stop = new AbortController();
+  /** Of each strip under way that was tried in vain. */
+  readonly #left = new Map<Strip, string>();
 
   constructor(host: Host, parts: BootParts) {
     this.#host = host;
     this.#parts = parts;
+  }
+
+  /** What resists, and holds up every takeover here. */
+  get left(): readonly string[] {
+    return [...this.#left.values()];
   }
 
   async strip(action: Strip): Promise<void> {
@@ -39,6 +46,7 @@ export class BootRule {
     for (let told = ''; !signal.aborted;) {
       const left = await this.#stripOnce(action);
       if (left === null) {
+        this.#left.delete(action);
         this.#host.journal.write('stripped', { addresses: action.addresses });
         this.#host.dispatch({ kind: 'stripped' });
         return;
@@ -46,6 +54,7 @@ export class BootRule {
       if (left !== told)
         this.#host.note(null, 'strip-failed', `${left}; nothing is taken over before it is gone`);
       told = left;
+      this.#left.set(action, left);
       // Interrupted by `close`.
       await pause(againMs, undefined, { signal }).catch(() => undefined);
     }
@@ -64,16 +73,18 @@ export class BootRule {
         return ended.kind === 'failed' ? ended.says : null;
       }),
     );
-    for (const group of groups) {
-      const config = groupConfig(this.#host.state(), group);
-      const kept = spared.hostnames.includes(config?.identity.hostname?.toLowerCase() ?? '');
-      const named = config === null || kept ? null : await this.#parts.names.giveUp(config);
-      // A name without its address leads nobody anywhere: it is said, and does not hold us up.
-      if (named?.kind === 'failed') this.#host.log.warn('strip', named.says);
-    }
+    await Promise.all(groups.map((group) => this.#unname(group, spared.hostnames)));
     const detached = await Promise.all(groups.map((group) => this.#detach(group, spared.folders)));
     const left = [...dropped, ...detached].filter((says) => says !== null);
     return left.length === 0 ? null : left.join('; ');
+  }
+
+  /** A name without its address leads nobody anywhere: it is said, and does not hold us up. */
+  async #unname(group: GroupId, spared: readonly string[]): Promise<void> {
+    const config = groupConfig(this.#host.state(), group);
+    if (config === null || spared.includes(config.identity.hostname?.toLowerCase() ?? '')) return;
+    const unnamed = await this.#parts.names.giveUp(config);
+    if (unnamed.kind === 'failed') this.#host.log.warn('strip', unnamed.says);
   }
 
   /** The mounts before the devices that they are on. What is still attached, in words. */

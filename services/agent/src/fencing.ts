@@ -4,6 +4,7 @@
  *   F1  from the first moment nothing begins under the epoch, and what is under way is ended with its children
  *   F2  the guard does it; we do it ourselves when it does not answer, does not know the group, or falls silent
  *   F3  `fence-ended` done is said only when nothing that was under way is left
+ *   F4  a name is given up beside it: without its address it leads nobody anywhere, and its disk may hang
  */
 
 import {
@@ -133,19 +134,21 @@ export class Fencing {
 
   /** F3. */
   async #complete(group: GroupId, epoch: Epoch, ended: Ended): Promise<void> {
-    const { gate, runs, names } = this.#parts;
+    const { gate, runs } = this.#parts;
     await runs.killAll(group, epoch);
     const settled = await gate.settled(group, settleMs);
     const config = groupConfig(this.#host.state(), group);
-    if (config !== null) {
-      const unnamed = await names.giveUp(config);
-      if (unnamed.kind === 'failed') this.#host.note(group, 'name-kept', unnamed.says);
-    }
+    if (config !== null) void this.#unname(config); // F4
     const said: Ended =
       settled || ended.kind === 'failed'
         ? ended
         : { kind: 'failed', says: 'something that was under way does not end' };
     this.#host.journal.write('fence-ended', { group, epoch, ended: said });
     this.#host.dispatch({ kind: 'fence-ended', group, epoch, ended: said });
+  }
+
+  async #unname(config: GroupConfig): Promise<void> {
+    const unnamed = await this.#parts.names.giveUp(config);
+    if (unnamed.kind === 'failed') this.#host.note(config.name, 'name-kept', unnamed.says);
   }
 }

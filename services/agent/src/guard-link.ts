@@ -29,7 +29,7 @@ type Reply = Extract<GuardMessage, { readonly id: number }>;
 
 const retryMs = 100;
 const answerMs = 1_000;
-const lineBytesMax = 64 * 1024;
+const lineBytesMax = 8 * 1024 * 1024;
 const armedWaitersMax = 256;
 
 interface Arming {
@@ -61,6 +61,11 @@ export class GuardLink {
 
   get isConnected(): boolean {
     return this.#open;
+  }
+
+  /** Why it refuses to watch over a group; empty when it does not. */
+  get refusal(): string {
+    return this.#refusal;
   }
 
   start(): void {

@@ -4,7 +4,7 @@
  *   holdings.json   the highest epoch of each group, what was held, and in which boot of the host
  *   promises.json   promises not to accept a takeover (rule 11)
  *
- *   M1  a record that can't be read counts as the worst it could have said
+ *   M1  a record that can't be read counts as the worst it could have said (core, former-life.ts)
  *   M2  a new epoch is written at once. What becomes of an epoch is written a moment later: the next agent believes it only
  *       where the guard vouches for that epoch, and the guard is told first. In a planned move this keeps the disk for
  *       the voter beside us, whose commit everybody waits for
@@ -12,24 +12,9 @@
  *       seen once it is remembered
  */
 
-import type { BootMs, Ended, Epoch, GroupId, HoldingState } from '@holdfast/core';
+import type { BootMs, Ended, Epoch, GroupId, HoldingState, KeptPromise, Remembered } from '@holdfast/core';
 import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
-
-export interface Remembered {
-  readonly bootId: string;
-  readonly epoch: Epoch;
-  readonly state: HoldingState | 'idle';
-  /** M3. Later than `epoch`. */
-  readonly ahead?: Epoch | undefined;
-}
-
-export interface KeptPromise {
-  readonly bootId: string;
-  readonly epoch: Epoch;
-  /** On the boot clock of that boot. */
-  readonly until: BootMs;
-}
 
 interface Written {
   readonly epoch: Epoch;
@@ -61,6 +46,8 @@ export class Memory {
   readonly promises: Map<GroupId, KeptPromise>;
   /** What could not be read. */
   readonly garbage: readonly string[];
+  /** M1: anything may have been held. */
+  readonly holdingsLost: boolean;
   /** M1: promises may have been given that nobody knows of. */
   readonly promisesLost: boolean;
   readonly #bootId: string;
@@ -78,6 +65,7 @@ export class Memory {
       readonly holdings: ReadonlyMap<GroupId, Remembered>;
       readonly promises: ReadonlyMap<GroupId, KeptPromise>;
       readonly garbage: readonly string[];
+      readonly holdingsLost: boolean;
       readonly promisesLost: boolean;
     },
   ) {
@@ -88,6 +76,7 @@ export class Memory {
     }
     this.promises = new Map(read.promises);
     this.garbage = read.garbage;
+    this.holdingsLost = read.holdingsLost;
     this.promisesLost = read.promisesLost;
     this.#holdingsFile = new DurableRecord(statePath(directory, 'holdings'));
     this.#promisesFile = new DurableRecord(statePath(directory, 'promises'));
@@ -177,6 +166,7 @@ export async function openMemory(directory: string, bootId: string): Promise<Mem
     holdings: new Map(Object.entries(holdings.kind === 'ok' ? holdings.value : {})),
     promises: new Map(Object.entries(promises.kind === 'ok' ? promises.value : {})),
     garbage,
+    holdingsLost: holdings.kind === 'garbage',
     promisesLost: promises.kind === 'garbage',
   });
 }

@@ -8,6 +8,7 @@ import { access, constants } from 'node:fs/promises';
 import { delimiter, isAbsolute, join } from 'node:path';
 import {
   formatDuration,
+  heldEpoch,
   identityAddresses,
   spareAddress,
   watchdogMsMax,
@@ -20,6 +21,7 @@ import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
 import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
+import { mountAt } from './volumes/mounts.ts';
 import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
@@ -49,6 +51,8 @@ export interface PreflightParts {
   readonly certificate: string;
   /** Ports of this member that can't be listened on, in words. */
   ports(): readonly string[];
+  /** What an earlier life left here and can't be cleared, in words. */
+  leftovers(): readonly string[];
 }
 
 type Problem = agents.Problem;
@@ -123,6 +127,7 @@ export class Preflight {
       ...this.#mirrorProblems(),
       ...this.#nameProblems(),
       ...this.#parts.ports().map((says) => this.#problem('port', says, freePort)),
+      ...this.#parts.leftovers().map((says) => this.#problem('leftovers', says, clearIt)),
       ...this.#watchdogProblems(state, groups),
       ...this.#certificateProblems(),
       ...this.#clockProblems(state),
@@ -153,7 +158,27 @@ export class Preflight {
     const volumes = group.resources.flatMap(({ name, runs }) =>
       lacksOf(runs).map(({ says, fix }) => this.#problem(`${group.name}/${name}`, says, fix)),
     );
-    return [...devices.flat(), ...commands.flat(), ...volumes, ...(await this.#keyProblems(group))];
+    return [
+      ...devices.flat(),
+      ...commands.flat(),
+      ...volumes,
+      ...this.#mountProblems(group),
+      ...(await this.#keyProblems(group)),
+    ];
+  }
+
+  /** Where nothing of the group is here, what is mounted at its folders is somebody else's. */
+  #mountProblems({ name: group, resources }: GroupConfig): Problem[] {
+    const { groups, stripped } = this.#host.state();
+    if (!stripped) return [];
+    const holding = groups.get(group)?.holding;
+    if (holding !== undefined && heldEpoch(holding) !== null) return [];
+    return resources.flatMap(({ name, runs }) => {
+      const there = runs.kind === 'mount' ? mountAt(runs.at) : null;
+      if (there === null) return [];
+      const says = `${there.source} is mounted at ${there.at}, and is not the volume of the group`;
+      return [this.#problem(`${group}/${name}`, says, 'unmount it here, or write another folder (mount.at)')];
+    });
   }
 
   async #keyProblems(group: GroupConfig): Promise<Problem[]> {
@@ -185,7 +210,12 @@ export class Preflight {
 
   #guardProblems(groups: readonly GroupConfig[]): Problem[] {
     const { guard } = this.#parts;
-    if (groups.length === 0 || guard === null || guard.isConnected) return [];
+    if (groups.length === 0 || guard === null) return [];
+    if (guard.isConnected && guard.refusal === '') return [];
+    if (guard.isConnected) {
+      const way = 'correct the configuration of that group; until then it is fenced when its deadline passes';
+      return [this.#problem('guard', `the guard refuses what it is to do: ${guard.refusal}`, way)];
+    }
     const fix = 'look at run/guard.log; `holdfast run` starts it again';
     return [this.#problem('guard', 'the guard does not answer: nothing can be taken over here', fix)];
   }
@@ -243,6 +273,9 @@ export class Preflight {
 
 const knowing = 'look at the name server and identity.dns; it is tried again by itself';
 const freePort = 'stop the process that has the port (ss -lntup shows it); it is tried again by itself';
+
+const clearIt =
+  'end what uses it, or restart this host: nothing is taken over here before it is gone; it is tried again by itself';
 
 /** Nobody renews a certificate in place. */
 const newCertificate = (self: string): string =>

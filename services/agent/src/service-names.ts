@@ -1,6 +1,8 @@
 /**
  * The names that a group takes along: an entry in the hosts file, with `replace` the host's own name, and the DNS. The
  * name server may be dead: that never holds anything up, is tried again, and is shown.
+ *
+ *   N1  of a name that is given up and taken again meanwhile, or the reverse, what came last stays
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
@@ -8,11 +10,14 @@ import type { Ended, Epoch, GroupConfig, GroupId, MemberId } from '@holdfast/cor
 import { identityAddresses } from '@holdfast/core';
 import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
+import { withinMs } from './epoch-gate.ts';
 import { holdsNow, type Host } from './host.ts';
 
 const dnsTimeoutMs = 5_000;
 const dnsRetryMs = 1_000;
 const dnsRetryMsMax = 60_000;
+const rememberMs = 1_000;
+const overtaken: Ended = { kind: 'failed', says: 'the name was given up or taken again meanwhile' };
 
 /** The host's name before the first `replace` of this boot. */
 export interface OwnName {
@@ -30,6 +35,8 @@ export class ServiceNames {
   /** By group: the update that is wanted now. A newer one ends the older. */
   readonly #updates = new Map<GroupId, AbortController>();
   readonly #untold = new Map<GroupId, string>();
+  /** N1: by group, how often it was taken or given up. */
+  readonly #turns = new Map<GroupId, number>();
 
   constructor(host: Host, directory: string, own: OwnName) {
     this.#host = host;
@@ -47,12 +54,20 @@ export class ServiceNames {
     const { hostname } = identity;
     if (hostname === null) return { kind: 'done' };
     this.#updateDns(group, epoch, config);
+    const isLast = this.#turn(group);
     const addresses = identityAddresses(identity);
     const { names } = this.#host.platform;
     const entry: Ended = addresses.length === 0 ? { kind: 'done' } : await names.add(hostname, addresses);
     if (identity.mode === 'add' || entry.kind === 'failed') return entry;
-    await this.#file.set(this.#own);
-    return names.setHostname(hostname);
+    // Where it can't be remembered in time, only a next agent misses it.
+    await withinMs(this.#file.set(this.#own), rememberMs);
+    return isLast() ? names.setHostname(hostname) : overtaken;
+  }
+
+  #turn(group: GroupId): () => boolean {
+    const mine = (this.#turns.get(group) ?? 0) + 1;
+    this.#turns.set(group, mine);
+    return () => this.#turns.get(group) === mine;
   }
 
   /** What a former agent took: whether the name server heard of it died with that agent. */
@@ -70,8 +85,9 @@ export class ServiceNames {
     this.#untold.delete(config.name);
     if (hostname === null) return { kind: 'done' };
     const { names } = this.#host.platform;
+    const isLast = this.#turn(config.name);
     const entry = await names.remove(hostname);
-    if (identity.mode === 'add' || names.hostname() !== hostname) return entry;
+    if (identity.mode === 'add' || names.hostname() !== hostname || !isLast()) return entry;
     const renamed = await names.setHostname(this.#ownName(hostname));
     return entry.kind === 'failed' ? entry : renamed;
   }

@@ -68,6 +68,8 @@ export class FakeHost {
   /** What the next settings of an address come to. */
   holding: () => Promise<Outcome> = () => Promise.resolve(done);
   dropping: () => Promise<Outcome> = () => Promise.resolve(done);
+  /** And those of a name in the hosts file that goes. */
+  unnaming: () => Promise<Outcome> = () => Promise.resolve(done);
   /** What a command does. By default it works. */
   command: (run: Run) => Promise<CommandResult> = () => Promise.resolve(exited(0));
   readonly #network: FakeNetwork;
@@ -159,9 +161,10 @@ export class FakeHost {
           this.hosts.set(name, addresses);
           return Promise.resolve(done);
         },
-        remove: (name) => {
-          this.hosts.delete(name);
-          return Promise.resolve(done);
+        remove: async (name) => {
+          const outcome = await this.unnaming();
+          if (outcome.kind === 'done') this.hosts.delete(name);
+          return outcome;
         },
         hostname: () => this.hostname,
         setHostname: (name) => {

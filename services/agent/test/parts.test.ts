@@ -2,7 +2,16 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { parseConfig, parseEvent, type Heartbeat, type LiveMirror, type Message } from '@holdfast/core';
+import {
+  parseConfig,
+  parseEvent,
+  recall,
+  withLeaving,
+  type Heartbeat,
+  type LiveMirror,
+  type Message,
+  type Traces,
+} from '@holdfast/core';
 import { heartbeat as wire } from '@holdfast/proto';
 import { defaultPorts, type KnownMember } from '@holdfast/wire/directory';
 import { startListening, hear } from '@holdfast/core';
@@ -10,7 +19,6 @@ import { AddressBook } from '../src/address-book.ts';
 import { ClockWatch } from '../src/clock-watch.ts';
 import { DurableRecord } from '../src/durable-record.ts';
 import { EpochGate } from '../src/epoch-gate.ts';
-import { recall, type Traces } from '../src/former-life.ts';
 import { GroupQueue } from '../src/group-queue.ts';
 import { LineReader } from '../src/line-reader.ts';
 import { openMemory } from '../src/memory.ts';
@@ -109,14 +117,15 @@ describe('what is told of a former life', () => {
     bootId: 'this',
     now: 1_000,
     holdings: new Map([['d3', { bootId: 'this', epoch: 4n, state: 'active' }]]),
+    holdingsLost: false,
     promises: new Map(),
     promisesLost: false,
-    guard: { armed: [{ group: 'd3', epoch: 4n, fenceAtMs: 5_000, doneByMs: 9_000 }] },
+    guard: { armed: [{ group: 'd3', epoch: 4n, fenceAtMs: 5_000 }] },
     config: oneGroup(),
   };
   const armedAt = (epoch: bigint, fenceAtMs: number) => ({
     ...traces,
-    guard: { armed: [{ group: 'd3', epoch, fenceAtMs, doneByMs: 9_000 }] },
+    guard: { armed: [{ group: 'd3', epoch, fenceAtMs }] },
   });
 
   it('goes on when memory and guard agree', () => {
@@ -132,10 +141,25 @@ describe('what is told of a former life', () => {
     expect(recall(story).held).toEqual([{ group: 'd3', epoch: 4n, state: 'releasing', fenceAt: 1_000 }]);
   });
 
+  it('is all that the guard is armed for, to be fenced first, where it can not be read', () => {
+    const told = recall({ ...traces, holdings: new Map(), holdingsLost: true });
+    expect(told.held).toMatchObject([{ group: 'd3', epoch: 4n, state: 'releasing' }]);
+    expect([told.epochs, told.lost]).toEqual([new Map([['d3', 4n]]), true]);
+    expect(recall({ ...traces, holdings: new Map(), holdingsLost: true, guard: null }).held).toEqual([]);
+  });
+
   it('is nothing after a boot of the host, or when it had ended', () => {
     expect(recall({ ...traces, bootId: 'next' }).held).toEqual([]);
     const ended = new Map([['d3', { bootId: 'this', epoch: 4n, state: 'fenced' }]] as const);
     expect(recall({ ...traces, holdings: ended }).held).toEqual([]);
+  });
+
+  it('goes on with a group that was removed or moved away since, until this server let go of it', () => {
+    const removed = withLeaving(null, oneGroup(), { ...oneGroup(), groups: new Map() }, 10n);
+    const moved = withLeaving(null, oneGroup(), oneGroup({ servers: ['b', 'c'] }), 10n);
+    for (const config of [removed, moved])
+      expect(recall({ ...traces, config }).held).toEqual(recall(traces).held);
+    expect(recall({ ...traces, config: { ...removed, leaving: [] } }).held).toEqual([]);
   });
 
   it.each([

@@ -13,6 +13,30 @@ import { canMakeNamespaces, createActor, createWire } from './platform-namespace
 const DONE = { kind: 'done' };
 const ORIGINAL = '127.0.0.1 localhost\n# a comment\n10.0.0.9 other d3-backup\n';
 
+describe('a hosts file whose disk hangs', () => {
+  it('holds nobody up, and gets what was asked last when the disk lets it', async () => {
+    const changed: string[] = [];
+    let go: () => void = () => undefined;
+    const hung = new Promise<void>((resolve) => (go = resolve));
+    const hosts = createHostsFile(
+      '/nowhere',
+      async (_file, name, addresses) => {
+        if (changed.length === 0) await hung;
+        changed.push(`${name} ${addresses.join()}`);
+        return { kind: 'done' };
+      },
+      30,
+    );
+    const says = expect.stringContaining("/nowhere can't be changed within 30 ms") as string;
+    const asked = [hosts.set('d3', ['1']), hosts.set('d4', ['4']), hosts.set('d4', ['5'])];
+    expect(await Promise.all(asked)).toEqual(Array(3).fill({ kind: 'failed', says }));
+    expect(changed).toEqual([]);
+    go();
+    expect(await hosts.set('d3', [])).toEqual({ kind: 'done' });
+    expect(changed).toEqual(['d3 1', 'd4 5', 'd3 ']);
+  });
+});
+
 describe('names in the hosts file', () => {
   let folder: string;
   let file: string;

@@ -77,6 +77,7 @@ async function found(
   certificateDays = 900,
   untold: ReadonlyMap<string, string> = new Map(),
   room: Room | null = null,
+  leftovers: readonly string[] = [],
 ) {
   const member = (id: string) => ({ id, role: 'server' as const, addresses: ['10.77.0.11'], voter: true });
   const yaml = {
@@ -115,6 +116,7 @@ async function found(
     directory: '/var/lib/holdfast',
     certificate: issued.value,
     ports: () => ports,
+    leftovers: () => leftovers,
   };
   return new Preflight(host as unknown as Host, parts as unknown as PreflightParts).find();
 }
@@ -145,6 +147,13 @@ describe('preflight', () => {
         says: 'the name server does not know that d3 is here: nsupdate: no answer from 10.77.0.53',
         fix: 'look at the name server and identity.dns; it is tried again by itself',
       },
+    ]);
+  });
+
+  it('names what an earlier life left here, which holds up every takeover', async () => {
+    const left = ['g1: disk: /dev/nbd0 is still in use'];
+    expect(await found({ kind: 'usable', timeoutMs: null }, [], 900, new Map(), null, left)).toMatchObject([
+      { name: 'leftovers', server: 'a', says: left[0] },
     ]);
   });
 

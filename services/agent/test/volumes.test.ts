@@ -1,7 +1,8 @@
 /** What a volume brings to its owner: commands, devices and mounts, as far as no kernel is needed. */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
@@ -12,10 +13,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ResourceConfig } from '@holdfast/core';
-import { attach, attachedState, detach } from '../src/volumes/attaching.ts';
+import { attach, attachedState, detach, deviceOf } from '../src/volumes/attaching.ts';
 import { commandsOf } from '../src/volumes/commands.ts';
 import { Limit } from '../src/volumes/ended.ts';
 import { holdersOf, holdersText } from '../src/volumes/holders.ts';
+import { fenceMount, unmount } from '../src/volumes/mounting.ts';
 import { parseMounts } from '../src/volumes/mounts.ts';
 import { attachByNbdClient, detachFromNbd } from '../src/volumes/nbd-client.ts';
 import { lacksOf } from '../src/volumes/needs.ts';
@@ -77,10 +79,10 @@ describe('what is mounted', () => {
     const child = spawn('sleep', ['60'], { cwd: dir, stdio: 'ignore' });
     await new Promise((resolve) => child.once('spawn', resolve));
     try {
-      const holders = holdersOf(dir);
+      const holders = holdersOf(dir, '0:0');
       expect(holders).toEqual([{ pid: child.pid, name: 'sleep', path: dir }]);
       expect(holdersText(holders)).toBe(`sleep (process ${String(child.pid)}, ${dir})`);
-      expect(holdersOf(join(dir, 'elsewhere'))).toEqual([]);
+      expect(holdersOf(join(dir, 'elsewhere'), '0:0')).toEqual([]);
     } finally {
       child.kill('SIGKILL');
     }
@@ -145,6 +147,81 @@ describe('a device of the nbd driver', () => {
     expect(attachedState(places)).toEqual({ kind: 'failed', says: 'd3/disk is not attached' });
     expect(await detach(places, new Limit(1_000))).toEqual({ kind: 'done' });
   });
+});
+
+describe('a mount at the folder of a group', () => {
+  const ours = 'ext4 /dev/nbd99 rw';
+  const foreign = 'ext4 /dev/sda1 rw';
+  let table: string;
+  let user: ChildProcess;
+
+  /** A kernel that has these mounted at the folder, and an umount that takes the topmost away, or finds it in use. */
+  async function mounted(mounts: readonly string[], inUse = false): Promise<void> {
+    table = join(dir, 'mountinfo');
+    const lines = mounts.map(
+      (what, i) => `${String(i)} 1 ${what === ours ? '43:99' : '8:1'} / ${dir} rw - ${what}`,
+    );
+    writeFileSync(table, lines.map((line) => `${line}\n`).join(''));
+    const program = [
+      '#!/bin/sh',
+      `echo "$@" >> ${dir}/asked`,
+      ...(inUse ? ['if [ "$1" != --lazy ]; then echo "target is busy" >&2; exit 32; fi'] : []),
+      `sed -i '$d' ${table}`,
+    ];
+    mkdirSync(join(dir, 'bin'));
+    writeFileSync(join(dir, 'bin', 'umount'), `${program.join('\n')}\n`);
+    chmodSync(join(dir, 'bin', 'umount'), 0o755);
+    process.env['PATH'] = `${dir}/bin:${path ?? ''}`;
+    user = spawn('sleep', ['60'], { cwd: dir, stdio: 'ignore' });
+    await new Promise((resolve) => user.once('spawn', resolve));
+  }
+
+  function recorded(more: object = {}): ReturnType<typeof volumePlaces> {
+    const places = volumePlaces(dir, 'd3/disk');
+    mkdirSync(join(dir, 'run'));
+    const record = { device: '/dev/nbd99', pid: null, method: 'nbd-client', ...more };
+    writeFileSync(places.record, JSON.stringify(record));
+    return places;
+  }
+
+  const order = () => ({ at: dir, type: '', options: '', fsck: 'none' as const });
+  const asked = () => (existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').trim() : '');
+  const left = () => parseMounts(readFileSync(table, 'utf8')).map(({ source }) => source);
+
+  afterEach(() => user.kill('SIGKILL'));
+
+  it.each([
+    ['nothing is attached', () => volumePlaces(dir, 'd3/disk')],
+    ['another device is', () => recorded()],
+    [
+      'that was attached in another boot of the host',
+      () => recorded({ device: '/dev/sda1', boot: 'before' }),
+    ],
+  ])('that is of somebody else stays, and so does whoever uses it, where %s', async (_, places) => {
+    await mounted([foreign]);
+    const there = places();
+    expect(await unmount(there, order(), new Limit(1_000), table)).toEqual({ kind: 'done' });
+    expect(await fenceMount(there, order(), new Limit(1_000), table)).toEqual({ kind: 'done' });
+    expect([asked(), user.exitCode, user.signalCode]).toEqual(['', null, null]);
+  });
+
+  it('that is ours goes, and what somebody mounted over it; what was there before stays', async () => {
+    await mounted([foreign, ours, foreign]);
+    expect(await unmount(recorded(), order(), new Limit(1_000), table)).toEqual({ kind: 'done' });
+    expect(left()).toEqual(['/dev/sda1']);
+  });
+
+  it('that is ours is taken away in a fence from whoever uses it, though its device is gone', async () => {
+    await mounted([ours], true);
+    const places = recorded();
+    const gone = new Promise((resolve) => user.once('exit', resolve));
+    expect(await fenceMount(places, order(), new Limit(8_000), table)).toEqual({ kind: 'done' });
+    await gone;
+    expect(user.signalCode).toBe('SIGKILL');
+    expect(left()).toEqual([]);
+    // One that was killed before this would have to know it again.
+    expect(deviceOf(places)).toBe('/dev/nbd99');
+  }, 30_000);
 });
 
 it('a host is told what it lacks, and how to get it', () => {

@@ -129,6 +129,7 @@ const renewal = z.object({
   leaving: z.boolean(),
   waits: z.record(z.string(), z.number()),
   awaitsFormer: z.boolean().optional(),
+  clearing: z.boolean().optional(),
   actsUnder: epoch.optional(),
   asks: z.record(z.string(), z.array(id)).optional(),
   groups: z.array(report),

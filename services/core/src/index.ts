@@ -33,6 +33,8 @@ export { newAgent, paceOf } from './agent/state.ts';
 export { heartbeatMsOf } from './pace.ts';
 export type { AgentIdentity, AgentState, AgentStep } from './agent/state.ts';
 export type { AgentAction, AgentEvent, ArmedGroup, Ended, HeldBefore, RenewAnswer } from './agent/events.ts';
+export { recall } from './agent/former-life.ts';
+export type { KeptPromise, Remembered, Started, Traces } from './agent/former-life.ts';
 export { heldEpoch } from './agent/holding.ts';
 export { waitsForProof } from './agent/ownership.ts';
 export type { GroupState, Holding } from './agent/holding.ts';

@@ -155,6 +155,8 @@ export interface RenewalRecord {
   readonly waits: Readonly<Record<GroupId, number>>;
   /** It begins nothing while a former owner lets go. Absent: version 0.1.0, which does not know of that. */
   readonly awaitsFormer?: boolean | undefined;
+  /** The boot rule is not done yet, so it takes nothing over. Absent: it is, or an older version, which does not tell. */
+  readonly clearing?: boolean | undefined;
   /** The newest configuration that everything here agrees with. Absent: an older version, which does not tell. */
   readonly actsUnder?: Revision | undefined;
   /** The servers of each group that it asks to hold when it can't renew. Absent: an older version, which does not tell. */

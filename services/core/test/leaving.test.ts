@@ -189,6 +189,13 @@ describe('what a configuration takes away', () => {
     ).toEqual([]);
   });
 
+  it('is all of a group on a server that it moves away from', () => {
+    const less = withLeaving(null, before, config({ g1: [service] }, { servers: ['b'] }), 10n);
+    expect(less.leaving).toEqual([{ group: before.groups.get('g1'), above: 10n }]);
+    expect(lookedAtGroups(before, { ...less, leaving: [] })).toEqual(['g1']);
+    expect(withLeaving(null, less, before, 12n).leaving).toEqual([]);
+  });
+
   it('is forgotten with a later configuration, once every server let go', () => {
     const w = new Quorum(renamed, { actsUnder: 11n }, { actsUnder: 11n });
     const next = config({ g2: [service, other] });
@@ -283,7 +290,7 @@ describe('an agent', () => {
     record: GroupRecord = own;
     private revision = 100n;
 
-    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = []) {
+    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = [], lost = false) {
       const id = {
         self: 'a',
         role: 'server',
@@ -293,7 +300,7 @@ describe('an agent', () => {
         version: '1',
       } as const;
       this.state = newAgent(id, 0);
-      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
+      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [], lost });
     }
 
     take(event: AgentEvent): void {
@@ -392,6 +399,36 @@ describe('an agent', () => {
     a.pass(2_000);
     expect(a.actions.some((action) => action.kind === 'run-step' && action.step.kind === 'stop')).toBe(true);
     expect(a.renewed?.actsUnder).toBe(0n);
+  });
+
+  it.each([
+    ['was removed', next],
+    ['moved away', withLeaving(null, serving, config({ g1: [service] }, { servers: ['b'] }), 50n)],
+  ])('that booted tells the end of a group that %s, as soon as nothing of it is here', (_, applied) => {
+    const a = new Owner();
+    a.record = { ...own, ownership: { kind: 'releasing', epoch: 1n, owner: 'a', to: null } };
+    a.take({ kind: 'configured', config: applied, revision: 51n });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ group: 'g1', epoch: 1n, state: 'fenced' }]);
+  });
+
+  it('that can not read what it held fences each group first, and never acts at an epoch that may be of that life', () => {
+    const a = new Owner([], true);
+    a.take({ kind: 'configured', config: serving, revision: 40n });
+    expect(a.actions).toContainEqual(expect.objectContaining({ kind: 'fence', group: 'g1', epoch: 0n }));
+    expect(a.stripped()).toEqual([]);
+    a.take({ kind: 'stripped' });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ state: 'releasing' }]);
+    a.take({ kind: 'fence-ended', group: 'g1', epoch: 0n, ended: { kind: 'done' } });
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ epoch: 1n, state: 'fenced' }]);
+    a.record = { ...own, ownership: { kind: 'owned', owner: 'a', epoch: 2n } };
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ epoch: 2n, state: 'active' }]);
   });
 
   it('of a new life strips what a group had before it was changed', () => {

@@ -10,7 +10,14 @@ import {
 } from '../src/agent/renewal.ts';
 
 const pace = { renewMs: 3_000, attemptMs: 2_000 };
-const account: Account = { reports: [], waits: { g1: 20_000 }, leaving: false, actsUnder: 0n, mirrors: [] };
+const account: Account = {
+  reports: [],
+  waits: { g1: 20_000 },
+  leaving: false,
+  actsUnder: 0n,
+  clearing: false,
+  mirrors: [],
+};
 
 function committed(revision = 7n): RenewAnswer {
   const groups: GroupRecord[] = [];

@@ -1,6 +1,6 @@
 /** The leader takes over from a server that died, and from nobody else. */
 
-import { encode, keys, parseGroup, type GroupRecord } from '../src/index.ts';
+import { encode, keys, parseGroup, type GroupRecord, type RenewalRecord } from '../src/index.ts';
 import {
   activeOnA,
   beat,
@@ -109,6 +109,33 @@ describe('a leader', () => {
     expect(w.reason()).toContain('b has not renewed since its host booted');
   });
 
+  it('takes over from a server that booted, is heard, and does not renew, after a whole outage', () => {
+    const w = leader();
+    const alive = (now: number) => {
+      w.hears('a', now, { ...beat, bootId: 'a-boot-2' });
+      w.hears('b', now);
+      w.renewed('b', renewal('b', { counter: now }), 30n + BigInt(now), now);
+    };
+    for (let now = 2_000; now < 36_000; now += 1_000) alive(now);
+    expect(w.changes()).toEqual([]);
+    expect(w.reason()).toContain('but has not renewed since its host booted');
+    alive(36_000);
+    w.tell({ kind: 'wake' }, 36_001);
+    expect(w.changes()).toHaveLength(1);
+    expect(w.changes()[0]?.puts[0]?.value).toContain('"owner":"b"');
+    expect(w.reason()).toContain('a is heard and does not renew');
+  });
+
+  it('gives nothing to a server that has yet to clear what an earlier life left there', () => {
+    const w = leader();
+    for (let now = 2_000; now <= 37_000; now += 1_000) {
+      w.hears('b', now);
+      w.renewed('b', renewal('b', { counter: now, clearing: true }), 30n + BigInt(now), now);
+    }
+    expect(w.changes()).toEqual([]);
+    expect(w.reason()).toContain('b has yet to clear what an earlier life left there');
+  });
+
   it('gives nothing to a server that was down together with the owner', () => {
     const w = leader(rows(activeOnA, renewal('b', { bootRevision: 25n })));
     for (let now = 2_000; now <= 37_000; now += 1_000) {
@@ -117,6 +144,61 @@ describe('a leader', () => {
     }
     expect(w.changes()).toEqual([]);
     expect(w.reason()).toContain('whose data may be newer');
+  });
+});
+
+describe('an owner that renews and begins nothing', () => {
+  const given: GroupRecord = {
+    ...ownedByA,
+    ownership: { kind: 'owned', owner: 'b', epoch: 5n },
+    ownerBoot: 'b-boot-1',
+    operation: {
+      ...{ id: 'g1-10-failover', group: 'g1', kind: 'failover', phase: 'acquiring', from: 'a', to: 'b' },
+      ...{ by: 'holdfast', forced: false, reason: 'b takes over', startedAt: wall, steps: [] },
+    },
+  };
+
+  /** B was given the group at 1 s; both are well ever since. */
+  function renewing(untilMs: number, b: Partial<RenewalRecord>): Leader {
+    const others = rows(renewal('a'), renewal('b', b)).filter(({ key }) => key !== keys.group('g1'));
+    const w = leader([...others, { key: keys.group('g1'), value: encode(given), modRevision: 10n }]);
+    for (let now = 2_000; now <= untilMs; now += 1_000) {
+      for (const [server, told] of [
+        ['a', {}],
+        ['b', b],
+      ] as const) {
+        w.hears(server, now);
+        const revision = 30n + BigInt(now) + (server === 'a' ? 0n : 1n);
+        w.renewed(server, renewal(server, { ...told, counter: now }), revision, now);
+      }
+    }
+    return w;
+  }
+
+  it('is asked back after a whole outage, for another one that can', () => {
+    expect(renewing(35_000, {}).changes()).toEqual([]);
+    const w = renewing(37_000, {});
+    const parsed = parseGroup(w.changes()[0]?.puts[0]?.value ?? '');
+    expect(parsed).toMatchObject({
+      value: { ownership: { kind: 'releasing', owner: 'b', epoch: 5n, to: 'a' } },
+    });
+    const ended = w.changes()[0]?.puts.find(({ key }) => key === keys.operation('g1-10-failover'));
+    expect(ended?.value).toContain('b has g1 and began nothing of it for 35 s');
+  });
+
+  it('has that time from when it was started anew, too', () => {
+    const w = renewing(30_000, {});
+    for (let now = 31_000; now <= 60_000; now += 1_000) {
+      w.hears('b', now);
+      w.renewed('b', renewal('b', { incarnation: 2, counter: now }), 31n + BigInt(now), now);
+    }
+    expect(w.changes()).toEqual([]);
+  });
+
+  it('is told of meanwhile, with what keeps it from it', () => {
+    const w = renewing(20_000, { clearing: true });
+    expect(w.reason()).toContain('b has yet to clear what an earlier life left there');
+    expect(w.phaseTold()).toBe('blocked');
   });
 });
 

@@ -108,15 +108,16 @@ function arm(state: State, client: number, request: Request & { kind: 'arm' }, n
   const refusals = new Map<string, string>();
   const accepted: FenceOrder[] = [];
   const kept: FenceOrder[] = [];
+  const refuseGroup = (group: string, reason: string): void => {
+    refusals.set(group, reason);
+    const phase = state.groups.get(group);
+    if (phase?.kind === 'armed') kept.push(phase.order);
+  };
+  for (const { group, reason } of request.wrong) refuseGroup(group, reason);
   for (const order of request.orders) {
     const refusal = refusalOf(state, order, nowMs);
-    if (refusal === null) {
-      accepted.push(order);
-      continue;
-    }
-    refusals.set(order.group, refusal);
-    const phase = state.groups.get(order.group);
-    if (phase?.kind === 'armed') kept.push(phase.order);
+    if (refusal === null) accepted.push(order);
+    else refuseGroup(order.group, refusal);
   }
   const armed = replaceArmed(state, [...accepted, ...kept]);
   const watched = chooseWatchdog(armed, request.watchdog);

@@ -1,8 +1,9 @@
 /**
  * The guard's protocol: newline-delimited JSON over a Unix socket (0600), both ways, UTF-8.
  *
- * A line has at most 64 KiB. A line that is too long or is no JSON object of a known type is counted and dropped; a
- * known request with a wrong field is refused with a reason. Nothing a client sends can stop the guard.
+ * A line has at most 8 MiB: the orders for all groups that a configuration can have. One that is longer or is no JSON
+ * object of a known type is counted and dropped; a known request with a wrong field is refused with a reason, and of
+ * several groups only the wrong one. Nothing a client sends can stop the guard.
  *
  * All times are boot-time milliseconds of this host (see boot-clock.ts). Epochs are decimal strings, for they have
  * 64 bits. `id` (a string or an integer) comes back in the reply; every request has exactly one reply.
@@ -19,8 +20,8 @@
  *   {type:'disarm', id}                         disarmed. A fence under way goes on
  *   {type:'quit', id}                           quitting, and the guard exits; refused while anything is armed
  *
- * A group is refused when its epoch is lower than one seen before, when it was already fenced at that epoch (armed
- * again only at a higher one), or while its fence is under way.
+ * A group is refused when a field of it is wrong, when its epoch is lower than one seen before, when it was already fenced
+ * at that epoch (armed again only at a higher one), or while its fence is under way.
  *
  * Events go to all connected clients and have no id: `fencing` when a fence begins, `fenced` when it ended. When a
  * fence overruns doneByMs there is a `fenced` with ok false at that moment, and another when its commands ended.
@@ -30,10 +31,13 @@
  */
 
 /** The longest line in either direction, in bytes. */
-export const lineBytesMax = 64 * 1024;
+export const lineBytesMax = 8 * 1024 * 1024;
 
-/** Limits of one request; a line is bounded anyway, these give better reasons. */
-const limits = { groups: 128, commands: 64, args: 64, nameLength: 128 } as const;
+/**
+ * Limits of one request; a line is bounded anyway, these give better reasons. Above what a configuration may hold (core,
+ * config/limits.ts), with what env(1) is told before a command.
+ */
+const limits = { groups: 1_024, commands: 128, args: 256, nameLength: 128 } as const;
 
 export type RequestId = string | number;
 export type Argv = readonly string[];
@@ -130,12 +134,19 @@ export interface FenceOrder {
   readonly stops: readonly StopCommand[];
 }
 
+export interface WrongGroup {
+  readonly group: string;
+  readonly reason: string;
+}
+
 export type Request =
   | {
       readonly kind: 'arm';
       readonly id: RequestId;
       readonly watchdog: string | null;
       readonly orders: readonly FenceOrder[];
+      /** Groups of which a field is wrong, and what. */
+      readonly wrong: readonly WrongGroup[];
     }
   | { readonly kind: 'fence'; readonly id: RequestId; readonly group: string }
   | { readonly kind: 'state' | 'disarm' | 'quit'; readonly id: RequestId };
@@ -175,7 +186,7 @@ function request(id: RequestId, value: Record<string, unknown>): Request {
         kind: 'arm',
         id,
         watchdog: watchdog === null ? null : text(watchdog, 'watchdog', 4096),
-        orders: distinct(list(value['groups'], 'groups', limits.groups).map(order)),
+        ...ordersOf(list(value['groups'], 'groups', limits.groups)),
       };
     }
     case 'fence':
@@ -189,9 +200,27 @@ function request(id: RequestId, value: Record<string, unknown>): Request {
   }
 }
 
-function order(value: unknown): FenceOrder {
-  if (!isRecord(value)) throw new Wrong('a group is not an object');
-  const group = text(value['group'], 'group');
+/** A group that can be named is wrong by itself: the deadlines of the others go on. */
+function ordersOf(entries: readonly unknown[]): Pick<Request & { kind: 'arm' }, 'orders' | 'wrong'> {
+  const orders: FenceOrder[] = [];
+  const wrong: WrongGroup[] = [];
+  const names = new Set<string>();
+  for (const entry of entries) {
+    if (!isRecord(entry)) throw new Wrong('a group is not an object');
+    const group = text(entry['group'], 'group');
+    if (names.has(group)) throw new Wrong(`group ${group} is there twice`);
+    names.add(group);
+    try {
+      orders.push(order(group, entry));
+    } catch (error) {
+      if (!(error instanceof Wrong)) throw error;
+      wrong.push({ group, reason: error.message });
+    }
+  }
+  return { orders, wrong };
+}
+
+function order(group: string, value: Record<string, unknown>): FenceOrder {
   const epoch = text(value['epoch'], `epoch of ${group}`);
   if (!/^\d{1,20}$/.test(epoch)) throw new Wrong(`epoch of ${group} is not a decimal number`);
   const fenceAtMs = number(value['fenceAtMs'], `fenceAtMs of ${group}`);
@@ -223,15 +252,6 @@ function argv(value: unknown, group: string): Argv {
   });
   if (parts[0] === undefined || parts[0] === '') throw new Wrong(`a command of ${group} is empty`);
   return parts;
-}
-
-function distinct(orders: readonly FenceOrder[]): readonly FenceOrder[] {
-  const names = new Set<string>();
-  for (const { group } of orders) {
-    if (names.has(group)) throw new Wrong(`group ${group} is there twice`);
-    names.add(group);
-  }
-  return orders;
 }
 
 function list(value: unknown, what: string, most: number): readonly unknown[] {

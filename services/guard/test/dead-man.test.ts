@@ -14,7 +14,7 @@ function asked(request: Request): Event {
 }
 
 function arm(orders: readonly FenceOrder[], watchdog: string | null = null): Event {
-  return asked({ kind: 'arm', id: 'x', watchdog, orders });
+  return asked({ kind: 'arm', id: 'x', watchdog, orders, wrong: [] });
 }
 
 /** A guard that lives through a list of events at given times; the last decision. */

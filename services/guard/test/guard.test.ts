@@ -54,6 +54,28 @@ describe('the shell of the guard', () => {
     expect(world.sent.at(-1)).toMatchObject({ type: 'refused', groups: ['d3'] });
   });
 
+  it('extends the deadlines of all groups but one that is wrong, and refuses that one by name', () => {
+    const arm = (fenceAtMs: number, d4: object): string => {
+      const order = (group: string) => ({ group, epoch: '7', fenceAtMs, doneByMs: fenceAtMs + 6_000 });
+      const commands = { drops: [['drop']], stops: [] };
+      const groups = [
+        { ...order('d3'), ...commands },
+        { ...order('d4'), ...commands, ...d4 },
+      ];
+      return JSON.stringify({ type: 'arm', id: 1, watchdog: null, groups });
+    };
+    guard.line(1, arm(50_000, {}));
+    guard.line(1, arm(60_000, { drops: [[]] }));
+    expect(world.sent.at(-1)).toMatchObject({ type: 'refused', groups: ['d4'] });
+    guard.line(1, '{"type":"state","id":2}');
+    expect(world.sent.at(-1)).toMatchObject({
+      armed: [
+        { group: 'd3', fenceAtMs: 60_000 },
+        { group: 'd4', fenceAtMs: 50_000 },
+      ],
+    });
+  });
+
   it('tells what is wrong with a request, and counts it', () => {
     guard.line(1, '{"type":"fence","id":9}');
     guard.line(1, 'garbage');

@@ -2,7 +2,7 @@ import { bootClock } from '../src/boot-clock.ts';
 import type { CommandEnd } from '../src/commands.ts';
 import { marginMs, runFence, turnEnd } from '../src/fence-run.ts';
 import { LineBuffer } from '../src/line-buffer.ts';
-import { parseRequest, type Argv, type FenceOrder } from '../src/protocol.ts';
+import { lineBytesMax, parseRequest, type Argv, type FenceOrder } from '../src/protocol.ts';
 
 describe('boot time', () => {
   const world = { monotonicMs: 1_000_000, uptimeMs: 1_000_000 as number | null };
@@ -80,6 +80,7 @@ describe('a request', () => {
         id: 1,
         watchdog: null,
         orders: [{ ...group, epoch: 18446744073709551615n, stops }],
+        wrong: [],
       },
     });
     expect(parseRequest('{"type":"fence","id":"a","group":"d3"}')).toEqual({
@@ -92,6 +93,22 @@ describe('a request', () => {
         request: { kind: type, id: 2 },
       });
     }
+  });
+
+  it('is read as large as a configuration can make it', () => {
+    const argv = ['env', ...Array.from({ length: 133 }, (_, i) => `A${i}=${'x'.repeat(20)}`)];
+    const stops = Array.from({ length: 80 }, () => ({ argv: ['x'], timeoutMs: 5 }));
+    const drops = Array.from({ length: 64 }, () => ['ip']);
+    const large = Array.from({ length: 500 }, (_, i) => ({
+      ...{ ...group, group: `g${i}`, drops },
+      stops: i === 0 ? [...stops.slice(1), { argv, timeoutMs: 5 }] : stops,
+    }));
+    const line = armWith(...large);
+    const [read = ''] = new LineBuffer(lineBytesMax).push(Buffer.from(`${line}\n`));
+    const parsed = parseRequest(read);
+    const request = parsed.kind === 'request' && parsed.request.kind === 'arm' ? parsed.request : null;
+    expect(request?.wrong).toEqual([]);
+    expect(request?.orders).toHaveLength(500);
   });
 
   it.each([
@@ -114,23 +131,35 @@ describe('a request', () => {
     ['{"type":"arm","id":1,"watchdog":7,"groups":[]}', 'watchdog'],
     [armWith(7), 'not an object'],
     [armWith({ ...group, group: '' }), 'group'],
-    [armWith({ ...group, epoch: 7 }), 'epoch'],
-    [armWith({ ...group, epoch: '-1' }), 'epoch'],
-    [armWith({ ...group, fenceAtMs: null }), 'fenceAtMs'],
-    [armWith({ ...group, fenceAtMs: -1 }), 'fenceAtMs'],
-    [armWith({ ...group, doneByMs: 9 }), 'doneByMs'],
-    [armWith({ ...group, drops: [[]] }), 'empty'],
-    [armWith({ ...group, drops: [['a\0b']] }), 'argument'],
-    [armWith({ ...group, drops: 'ip' }), 'drops'],
-    [armWith({ ...group, stops: [['x']] }), 'stop'],
-    [armWith({ ...group, stops: [{ argv: ['x'], timeoutMs: 0 }] }), 'timeoutMs'],
-    [armWith({ ...group, drops: Array.from({ length: 65 }, () => ['x']) }), 'more than 64'],
     [armWith(group, group), 'twice'],
   ])('is wrong, and told so: %s', (line, reason) => {
     expect(parseRequest(line)).toMatchObject({
       kind: 'wrong',
       id: 1,
       reason: expect.stringContaining(reason) as string,
+    });
+  });
+
+  it.each([
+    [{ epoch: 7 }, 'epoch'],
+    [{ epoch: '-1' }, 'epoch'],
+    [{ fenceAtMs: null }, 'fenceAtMs'],
+    [{ fenceAtMs: -1 }, 'fenceAtMs'],
+    [{ doneByMs: 9 }, 'doneByMs'],
+    [{ drops: [[]] }, 'empty'],
+    [{ drops: [['a\0b']] }, 'argument'],
+    [{ drops: 'ip' }, 'drops'],
+    [{ stops: [['x']] }, 'stop'],
+    [{ stops: [{ argv: ['x'], timeoutMs: 0 }] }, 'timeoutMs'],
+    [{ drops: Array.from({ length: 129 }, () => ['x']) }, 'more than 128'],
+  ])('has a group that is wrong, which is told by its name: %j', (field, reason) => {
+    const other = { ...group, group: 'd4' };
+    expect(parseRequest(armWith({ ...group, ...field }, other))).toMatchObject({
+      kind: 'request',
+      request: {
+        orders: [{ group: 'd4' }],
+        wrong: [{ group: 'd3', reason: expect.stringContaining(reason) as string }],
+      },
     });
   });
 });

@@ -1,4 +1,7 @@
-/** `node main.js --dir DIR`: the quorum process, started by `holdfast run`. */
+/**
+ * `node main.js --dir DIR`: the quorum process, started by `holdfast run`. Exit status: 0 ended in order; 1 a failure that a
+ * restart may mend; 2 the directory or the installation is wrong.
+ */
 
 import { parseArgs } from 'node:util';
 import { describeProblem, goFirst, openMemberDirectory, optimiseLate } from '@holdfast/wire/directory';
@@ -32,6 +35,12 @@ function wrong(says: string): void {
   void stop(exitWrong);
 }
 
+/** It is started again. */
+function failed(says: string): void {
+  process.stderr.write(`holdfast quorum: ${says}\n`);
+  void stop(1);
+}
+
 async function start(): Promise<void> {
   const directory = await openMemberDirectory(values.dir);
   if (directory.kind === 'error') {
@@ -43,8 +52,9 @@ async function start(): Promise<void> {
     await running.start();
     lifeline.ready();
   } catch (error) {
-    if (error instanceof StartFailure) wrong(error.message);
-    else throw error;
+    if (!(error instanceof StartFailure)) throw error;
+    if (error.hopeless) wrong(error.message);
+    else failed(error.message);
   }
 }
 

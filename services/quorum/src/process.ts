@@ -36,6 +36,7 @@ import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
 import { EtcdLeader, heardWitness } from './etcd-leader.ts';
 import { hasBegun, markBegun } from './etcd/begun.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
+import { mayPass } from './etcd/failure.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { checkPorts, checkProgram } from './etcd/preflight.ts';
 import { createEtcdStore } from './etcd/store.ts';
@@ -50,8 +51,16 @@ import type { Store } from './store.ts';
 import { bracketed, VoterHealth } from './voter-health.ts';
 import { peerUrlsOf, Voting, type FirstStart } from './voting.ts';
 
-/** The installation or the configuration is wrong: a restart can't help. */
-export class StartFailure extends Error {}
+/** It did not start. */
+export class StartFailure extends Error {
+  /** The installation or the configuration is wrong: a restart can't help. A disk that is full or hangs may be well again. */
+  readonly hopeless: boolean;
+
+  constructor(says: string, hopeless: boolean) {
+    super(says);
+    this.hopeless = hopeless;
+  }
+}
 
 const pruneEveryMs = 600_000;
 /** As long as a store that is well may take to hear that we lead no more. */
@@ -176,7 +185,7 @@ export class QuorumProcess {
       ],
       onFault: ({ method, error }) => this.log.error('fault', `${method}: ${String(error)}`),
     });
-    if (listening.kind === 'error') throw new StartFailure(listening.error.says);
+    if (listening.kind === 'error') throw new StartFailure(listening.error.says, true);
     this.server = listening.value;
   }
 
@@ -221,14 +230,14 @@ export class QuorumProcess {
         warned: (says) => this.log.warn('etcd', says),
       },
     );
-    if (answer.kind !== 'started') throw new StartFailure(answer.says);
+    if (answer.kind !== 'started') throw new StartFailure(answer.says, !mayPass(answer));
     this.etcd = answer.etcd;
     await this.markBegun();
   }
 
   private async markBegun(): Promise<void> {
     const says = await markBegun(this.directory, Date.now());
-    if (says !== null) throw new StartFailure(says);
+    if (says !== null) throw new StartFailure(says, false);
   }
 
   /** Told now, while whoever installs this member looks, and not on the night on which it is given a vote. */
@@ -237,7 +246,7 @@ export class QuorumProcess {
     const { etcdClient: clientPort, etcdPeer: peerPort } = this.directory.record.ports;
     const listenAddresses = this.listenAddresses();
     const lack = checkProgram('etcd') ?? (await checkPorts({ clientPort, peerPort, listenAddresses }));
-    if (lack !== null) throw new StartFailure(lack.says);
+    if (lack !== null) throw new StartFailure(lack.says, true);
   }
 
   private async becomeVoter(): Promise<void> {
@@ -253,7 +262,10 @@ export class QuorumProcess {
   private async serve(own: boolean): Promise<void> {
     const { record } = this.directory;
     const incarnation = await nextIncarnation(this.directory.path);
-    if (incarnation.kind === 'error') throw new StartFailure(describeProblem(incarnation.error));
+    if (incarnation.kind === 'error') {
+      const { error } = incarnation;
+      throw new StartFailure(describeProblem(error), error.kind === 'invalid');
+    }
     const service = new QuorumService({
       self: record.id,
       witness: record.role === 'witness',

@@ -12,12 +12,12 @@ import {
   newAgent,
   parseGroup,
   parseRenewal,
+  recall,
   type AgentAction,
   type AgentEvent,
   type AgentState,
   type ArmedGroup,
   type GroupRecord,
-  type HeldBefore,
   type Member,
   type MemberId,
   type Message,
@@ -107,29 +107,21 @@ export class AgentShell {
   start(): void {
     const { machine } = this.around;
     const { disk } = machine;
-    const armed = this.around.guard()?.vouchesFor() ?? [];
-    this.armed = armed;
-    const held = [...disk.remembered].flatMap(([group, r]): readonly HeldBefore[] => {
-      const { epoch, state } = r;
-      if (r.bootId !== machine.bootId || state === 'idle' || state === 'fenced' || state === 'failed')
-        return [];
-      const vouched = armed.find((a) => a.group === group && a.epoch === epoch);
-      // Its service may still run and nobody watches over it: it is fenced first of all.
-      if (vouched === undefined) return [{ group, epoch, state: 'releasing', fenceAt: machine.boot() }];
-      return [{ group, epoch, state, fenceAt: vouched.fenceAt }];
+    const guard = this.around.guard();
+    this.armed = guard?.vouchesFor() ?? [];
+    const armed = this.armed.map(({ group, epoch, fenceAt }) => ({ group, epoch, fenceAtMs: fenceAt }));
+    const started = recall({
+      self: machine.id,
+      bootId: machine.bootId,
+      now: machine.boot(),
+      holdings: disk.remembered,
+      holdingsLost: false,
+      promises: disk.promises,
+      promisesLost: false,
+      guard: guard === null ? null : { armed },
+      config: disk.config?.config ?? null,
     });
-    const promises = [...disk.promises].map(([group, p]) => ({
-      group,
-      epoch: p.epoch,
-      until: p.bootId === machine.bootId ? p.until : machine.boot() + p.waitMs,
-    }));
-    this.mailbox.deliver({
-      kind: 'started',
-      held: this.tampering.heldAtStart(machine, held),
-      epochs: new Map(disk.epochs),
-      ahead: new Map(),
-      promises,
-    });
+    this.mailbox.deliver({ ...started, held: this.tampering.heldAtStart(machine, started.held) });
     if (disk.config === null) return;
     this.sentConfig = disk.config.revision;
     this.mailbox.deliver({ kind: 'configured', ...disk.config });
@@ -390,11 +382,13 @@ export class AgentShell {
 
   private strip(addresses: readonly string[], groups: readonly string[]): void {
     const { machine, sim, steps } = this.around;
-    steps.onHost(sim.random.between(5, 60), () => {
+    const clear = () => {
       for (const address of addresses) machine.dropAddress(address);
       for (const [key, r] of [...machine.resources]) if (groups.includes(r.group)) machine.stopByKey(key);
-      this.mailbox.deliver({ kind: 'stripped' });
-    });
+      if (machine.leftoversStay) steps.onHost(1_000, clear);
+      else this.mailbox.deliver({ kind: 'stripped' });
+    };
+    steps.onHost(sim.random.between(5, 60), clear);
   }
 
   private restart(group: string, epoch: bigint, resource: string, run: number): void {
@@ -422,8 +416,7 @@ export class AgentShell {
       sim.fail('I2', `${machine.id} promises ${group} at epoch ${String(epoch)} after ${String(highest)}`);
     steps.onHost(sim.random.between(0.5, 8), () => {
       if (!this.mailbox.alive) return;
-      const waitMs = this.state.config?.groups.get(group)?.rules.waitMs ?? 0;
-      machine.disk.promises.set(group, { epoch, until: order.until, bootId: machine.bootId, waitMs });
+      machine.disk.promises.set(group, { epoch, until: order.until, bootId: machine.bootId });
       this.mailbox.deliver({ kind: 'promise-kept', group, epoch, round, to, ended: { kind: 'done' } });
     });
   }

@@ -7,7 +7,7 @@
  *   M3  a power cycle empties everything but the disk, and gives a new boot id and a new boot clock
  */
 
-import type { ClusterConfig, Epoch, GroupId, HoldingState, MemberId, Role } from '@holdfast/core';
+import type { ClusterConfig, Epoch, GroupId, KeptPromise, MemberId, Remembered, Role } from '@holdfast/core';
 import { Copy } from './copy.ts';
 import type { Simulation } from './simulation.ts';
 
@@ -28,15 +28,8 @@ export interface RunningResource {
 
 /** What survives a power cycle. */
 export interface Disk {
-  readonly epochs: Map<GroupId, Epoch>;
-  readonly remembered: Map<
-    GroupId,
-    { readonly epoch: Epoch; readonly state: HoldingState | 'idle'; readonly bootId: string }
-  >;
-  readonly promises: Map<
-    GroupId,
-    { readonly epoch: Epoch; readonly until: number; readonly bootId: string; readonly waitMs: number }
-  >;
+  readonly remembered: Map<GroupId, Remembered>;
+  readonly promises: Map<GroupId, KeptPromise>;
   /** The last configuration that the agent knew. */
   config: { readonly config: ClusterConfig; readonly revision: bigint } | null;
   incarnation: number;
@@ -66,6 +59,8 @@ export class Machine {
   framesSent = 0;
   /** Of the data: the service can't write, and a copy takes nothing. */
   diskFull = false;
+  /** What an earlier life left here resists the boot rule. */
+  leftoversStay = false;
   bootId = '';
   /** True time of the latest freeze and thaw. */
   frozenAt = -Infinity;
@@ -80,7 +75,6 @@ export class Machine {
   readonly addresses = new Map<string, HeldAddress>();
   readonly resources = new Map<string, RunningResource>();
   readonly disk: Disk = {
-    epochs: new Map(),
     remembered: new Map(),
     promises: new Map(),
     config: null,

@@ -19,7 +19,6 @@ export function remember(
   };
   const write = (): void => {
     disk.remembered.set(group, { epoch, state, bootId });
-    if (epoch > (disk.epochs.get(group) ?? -1n)) disk.epochs.set(group, epoch);
   };
   if (!isEntered()) write();
   else

@@ -4,9 +4,10 @@
  *   T1  what was attached is on record before anybody is told, so that a later life can undo it
  *   T2  the link points to the device for exactly as long as it is attached
  *   T3  start and stop are idempotent; a stale record is undone before anything new is attached
+ *   T4  a record outlives all that is mounted on its device (mounting.ts, U4), and says nothing after another boot
  */
 
-import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import { did, failed, pause, type Did, type Limit } from './ended.ts';
@@ -18,7 +19,11 @@ export type Method = 'nbd-client' | 'nbdfuse';
 
 interface Record extends Attached {
   readonly method: Method;
+  /** Of the host. */
+  readonly boot: string;
 }
+
+const bootFile = '/proc/sys/kernel/random/boot_id';
 
 const lookMs = 50;
 
@@ -35,7 +40,7 @@ export async function attach(places: VolumePlaces, method: Method, limit: Limit)
   if (served.kind === 'failed') return served;
   const attached = await begin(places, method, limit);
   if (typeof attached === 'string') return failed(`${places.mirror}: ${attached}`);
-  writeRecord(places, { ...attached, method }); // T1
+  writeRecord(places, { ...attached, method, boot: thisBoot() }); // T1
   return link(places, attached.device);
 }
 
@@ -47,6 +52,15 @@ export async function detach(places: VolumePlaces, limit: Limit): Promise<Did> {
   if (ended.kind === 'done') rmSync(places.record, { force: true });
   return ended;
 }
+
+/** Nothing reaches the volume any more, whoever has it mounted still. T4: the record stays. */
+export async function cutOff(places: VolumePlaces, limit: Limit): Promise<Did> {
+  const record = readRecord(places);
+  return record === null ? did : end(record, places, limit);
+}
+
+/** The device that was attached here and not given back; null: there is none. */
+export const deviceOf = (places: VolumePlaces): string | null => readRecord(places)?.device ?? null;
 
 export function attachedState(places: VolumePlaces): Did {
   const record = readRecord(places);
@@ -115,20 +129,25 @@ function link(places: VolumePlaces, device: string): Did {
   return did;
 }
 
-/** Null: nothing was attached. A record that can't be read was torn by a power cut, and the boot undid the rest. */
+/** Null: nothing was attached. One that makes no sense was torn by a power cut, and the boot undid the rest. */
 function readRecord({ record }: VolumePlaces): Record | null {
+  if (!existsSync(record)) return null;
+  // Where it can't be read, nobody knows what is attached, and nothing may count as given back.
+  const text = readFileSync(record, 'utf8');
   let raw: unknown;
   try {
-    raw = JSON.parse(readFileSync(record, 'utf8'));
+    raw = JSON.parse(text);
   } catch {
     return null;
   }
   if (typeof raw !== 'object' || raw === null) return null;
-  const { device, pid, method } = raw as { readonly [key: string]: unknown };
-  if (typeof device !== 'string' || !device.startsWith('/dev/')) return null;
+  const { device, pid, method, boot = thisBoot() } = raw as { readonly [key: string]: unknown };
+  if (typeof device !== 'string' || !device.startsWith('/dev/') || boot !== thisBoot()) return null;
   if (method !== 'nbd-client' && method !== 'nbdfuse') return null;
-  return { device, pid: typeof pid === 'number' ? pid : null, method };
+  return { device, pid: typeof pid === 'number' ? pid : null, method, boot: thisBoot() };
 }
+
+const thisBoot = (): string => readFileSync(bootFile, 'utf8').trim();
 
 function writeRecord({ record }: VolumePlaces, value: Record): void {
   mkdirSync(dirname(record), { recursive: true, mode: 0o700 });

@@ -1,7 +1,14 @@
-/** Who holds a mounted file system, as fuser(1) finds out: by working folder, root, open files and mapped files. */
+/**
+ * Who holds a mounted file system, as fuser(1) finds out: by working folder, root, open files and mapped files. Nothing is
+ * asked of the files themselves: a stat(2) of one whose device hangs would hang, too.
+ *
+ *   H1  a path of /proc is one of its process's own tree: in another mount namespace the file system may be elsewhere, and
+ *       something else where it is here
+ */
 
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { parseMounts } from './mounts.ts';
 
 export interface Holder {
   readonly pid: number;
@@ -12,18 +19,38 @@ export interface Holder {
 
 const holdersMax = 200;
 
-export function holdersOf(folder: string): readonly Holder[] {
+/** `device`: `major:minor` of the file system that is mounted at the folder. */
+export function holdersOf(folder: string, device: string): readonly Holder[] {
   const found: Holder[] = [];
+  const ours = treeOf('/proc/self');
+  const places = new Map([[ours, [folder]]]);
   for (const entry of readdirSync('/proc')) {
     if (!/^\d+$/.test(entry) || found.length >= holdersMax) continue;
     const pid = Number(entry);
     if (pid === process.pid) continue;
-    const path = heldBy(join('/proc', entry)).find(
-      (held) => held === folder || held.startsWith(`${folder}/`),
-    );
+    const proc = join('/proc', entry);
+    const tree = treeOf(proc) ?? ours;
+    const there = places.get(tree) ?? mountedAt(proc, device);
+    places.set(tree, there);
+    const path = heldIn(proc, there);
     if (path !== undefined) found.push({ pid, name: nameOf(entry), path });
   }
   return found;
+}
+
+function heldIn(proc: string, folders: readonly string[]): string | undefined {
+  if (folders.length === 0) return undefined;
+  const isIn = (held: string) => folders.some((f) => held === f || held.startsWith(`${f}/`));
+  return heldBy(proc).find(isIn);
+}
+
+/** H1: the mount namespace; null for one that ended, or may not be looked at. */
+const treeOf = (proc: string): string | null => quiet(() => readlinkSync(join(proc, 'ns', 'mnt')), null);
+
+/** H1. */
+function mountedAt(proc: string, device: string): string[] {
+  const table = quiet(() => readFileSync(join(proc, 'mountinfo'), 'utf8'), '');
+  return parseMounts(table).flatMap((m) => (m.device === device ? [m.at] : []));
 }
 
 /** In words, at most three by name. */

@@ -4,13 +4,15 @@
  *   U1  nothing is mounted over what somebody else mounted there
  *   U2  it is checked first, as the policy says; what fsck can't mend by itself is not mounted
  *   U3  a stop that fails names who holds it. A fence ends them, and cuts the device off before it waits for it
+ *   U4  what somebody else mounted there stays, with whoever uses it, unless it covers ours: that is known by the device on
+ *       record, which stays there until nothing is mounted on it (attaching.ts, T4)
  */
 
 import { existsSync, mkdirSync, realpathSync } from 'node:fs';
-import { detach } from './attaching.ts';
+import { cutOff, deviceOf } from './attaching.ts';
 import { did, failed, pause, type Did, type Limit } from './ended.ts';
 import { holdersOf, holdersText } from './holders.ts';
-import { deviceNumber, mountAt, type Mount } from './mounts.ts';
+import { isOn, mountAt, mountsAt, mountTable, type Mount } from './mounts.ts';
 import type { VolumePlaces } from './places.ts';
 import { run } from './tools.ts';
 
@@ -32,7 +34,7 @@ export async function mount(places: VolumePlaces, order: MountOrder, limit: Limi
   if (!existsSync(places.link)) return failed(`${places.mirror} is not attached: there is no ${places.link}`);
   const device = realpathSync(places.link);
   const there = mountAt(at);
-  if (there !== null && there.device === deviceNumber(device)) return did;
+  if (there !== null && isOn(there, device)) return did;
   if (there !== null) return failed(`${there.source} is mounted at ${at} already`); // U1
   const checked = await check(device, order, limit);
   if (checked.kind === 'failed') return checked;
@@ -52,11 +54,19 @@ async function check(device: string, { type, fsck }: MountOrder, limit: Limit): 
   return failed(`${checked.says}; mend it by hand before it is started again`);
 }
 
-export async function unmount({ at }: MountOrder, limit: Limit): Promise<Did> {
+/** `table`: where the kernel tells of mounts. */
+export async function unmount(
+  places: VolumePlaces,
+  { at }: MountOrder,
+  limit: Limit,
+  table = mountTable,
+): Promise<Did> {
   let says = '';
-  while (mountAt(at) !== null) {
+  for (;;) {
+    const ours = ourMount(places, at, table);
+    if (ours === null) return did;
     if (limit.leftMs < lastMs && says !== '') {
-      const holders = holdersOf(at);
+      const holders = holdersOf(at, ours.device);
       return failed(holders.length === 0 ? says : `${at} is held by ${holdersText(holders)}`); // U3
     }
     const ended = await run(['umount', at], limit);
@@ -64,20 +74,40 @@ export async function unmount({ at }: MountOrder, limit: Limit): Promise<Did> {
     says = ended.says;
     await pause(againMs);
   }
-  return did;
 }
 
 /** The time of whoever holds it is over: nothing that they write reaches the volume any more. */
-export async function fenceMount(places: VolumePlaces, order: MountOrder, limit: Limit): Promise<Did> {
+export async function fenceMount(
+  places: VolumePlaces,
+  order: MountOrder,
+  limit: Limit,
+  table = mountTable,
+): Promise<Did> {
   const { at } = order;
-  if (mountAt(at) === null) return did;
-  for (const { pid } of holdersOf(at)) kill(pid);
-  const gently = await unmount(order, limit.within(limit.leftMs / 3));
+  const ours = ourMount(places, at, table);
+  if (ours === null) return did; // U4
+  killHolders(at, ours);
+  const gently = await unmount(places, order, limit.within(limit.leftMs / 3), table);
   if (gently.kind === 'done') return did;
-  await detach(places, limit.within(limit.leftMs / 2));
-  for (const { pid } of holdersOf(at)) kill(pid);
-  const ended = await run(['umount', '--lazy', at], limit);
-  return mountAt(at) === null ? did : failed(ended.says);
+  await cutOff(places, limit.within(limit.leftMs / 2));
+  killHolders(at, ours);
+  for (;;) {
+    const ended = await run(['umount', '--lazy', at], limit);
+    if (ourMount(places, at, table) === null) return did;
+    if (ended.status !== 0) return failed(ended.says);
+    if (limit.isOver) return failed(`${at} is still mounted`);
+  }
+}
+
+/** U4. Null: none is there. */
+function ourMount(places: VolumePlaces, at: string, table: string): Mount | null {
+  const there = mountsAt(at, table);
+  const device = there.length === 0 ? null : deviceOf(places);
+  return device === null ? null : (there.findLast((m) => isOn(m, device)) ?? null);
+}
+
+function killHolders(at: string, { device }: Mount): void {
+  for (const { pid } of holdersOf(at, device)) kill(pid);
 }
 
 export function mountState(places: VolumePlaces, { at, options }: MountOrder): Did {
@@ -90,7 +120,7 @@ export function mountState(places: VolumePlaces, { at, options }: MountOrder): D
 }
 
 function isOf(there: Mount, places: VolumePlaces): boolean {
-  return existsSync(places.link) && there.device === deviceNumber(realpathSync(places.link));
+  return existsSync(places.link) && isOn(there, realpathSync(places.link));
 }
 
 function kill(pid: number): void {

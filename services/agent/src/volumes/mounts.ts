@@ -1,6 +1,6 @@
 /** What is mounted, from /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 
 export interface Mount {
   readonly at: string;
@@ -12,9 +12,23 @@ export interface Mount {
   readonly isReadOnly: boolean;
 }
 
+/** Of this process. */
+export const mountTable = '/proc/self/mountinfo';
+
+/** All that is mounted at a folder, the topmost last. `table`: where the kernel tells of mounts. */
+export function mountsAt(folder: string, table = mountTable): readonly Mount[] {
+  return parseMounts(readFileSync(table, 'utf8')).filter((m) => m.at === folder);
+}
+
 /** The topmost mount at a folder; null when nothing is mounted there. */
-export function mountAt(folder: string): Mount | null {
-  return parseMounts(readFileSync('/proc/self/mountinfo', 'utf8')).findLast((m) => m.at === folder) ?? null;
+export function mountAt(folder: string, table = mountTable): Mount | null {
+  return mountsAt(folder, table).at(-1) ?? null;
+}
+
+/** By its number, or by its name: a device that is gone has no number, and a file system of several devices has one of its own. */
+export function isOn({ device, source }: Mount, path: string): boolean {
+  if (source === path) return true;
+  return existsSync(path) && device === deviceNumber(path);
 }
 
 export function parseMounts(text: string): readonly Mount[] {

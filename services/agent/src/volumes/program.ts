@@ -45,7 +45,7 @@ function act(): Promise<Did> | null {
   const order: MountOrder = { at, type, options, fsck };
   const verbs: Verbs = {
     start: () => mount(places, order, limit),
-    stop: () => unmount(order, limit),
+    stop: () => unmount(places, order, limit),
     fence: () => fenceMount(places, order, limit),
     status: () => mountState(places, order),
   };

@@ -1,7 +1,13 @@
 /** A client of the guard's socket; the protocol is described in @holdfast/guard, protocol.ts. */
 
 import { connect, type Socket } from 'node:net';
-import type { EventMessage, ReplyMessage, RequestMessage, StateMessage } from '@holdfast/guard';
+import {
+  lineBytesMax,
+  type EventMessage,
+  type ReplyMessage,
+  type RequestMessage,
+  type StateMessage,
+} from '@holdfast/guard';
 import { TextLines } from './text-lines.ts';
 
 type WithoutId<T> = T extends { readonly id: unknown } ? Omit<T, 'id'> : never;
@@ -16,7 +22,7 @@ export class GuardLink {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    const lines = new TextLines(64 * 1024);
+    const lines = new TextLines(lineBytesMax);
     socket.on('data', (chunk: Buffer) => lines.push(chunk).forEach((line) => this.#hear(line)));
     // The guard has gone; 'close' follows.
     socket.on('error', () => socket.destroy());

@@ -21,13 +21,14 @@ import {
   giveOwnBack,
   informed,
   ownBack,
-  reattached,
   strip,
+  withFormerLife,
   withGroup,
 } from './configuring.ts';
 import { heartbeatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
+import { seeForeign } from './foreign.ts';
 import { type GroupState, holdingBefore, newGroupState, newlyFenced, groupDraft } from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
@@ -38,7 +39,6 @@ import { look, observerOf, sighted, sightingDue } from './sighting.ts';
 import { keepSpare, spareEveryMs } from './spare.ts';
 import {
   agentDraft,
-  follow,
   groupsOf,
   mayExit,
   paceOf,
@@ -157,6 +157,7 @@ class Turn {
     this.state.started = true;
     this.state.epochs = event.epochs;
     this.state.ahead = event.ahead;
+    this.state.forgot = event.lost === true;
     this.state.vouched = event.held;
     for (const promise of event.promises) {
       const g = this.groupState(promise.group);
@@ -177,8 +178,7 @@ class Turn {
     for (const group of groupsOf(this.state)) {
       const { name } = group;
       const g = informed(this.groupState(name), group, this.before.config, config, this.state.self);
-      const vouched = first ? this.state.vouched.find((v) => v.group === name) : undefined;
-      this.putGroup(vouched === undefined ? g : reattached(g, group, vouched, this.now));
+      this.putGroup(first ? withFormerLife(g, group, this.state, this.now) : g);
     }
     // Others judge by the new pace from now on.
     Object.assign(this.state, toldOf(groupsOf(this.state)));
@@ -238,11 +238,10 @@ class Turn {
 
   private see(records: readonly GroupRecord[], revision: Revision, proof: Proof | null): void {
     for (const record of records) {
-      if (!this.state.groups.has(record.group)) {
-        Object.assign(this.state, follow(this.state, record, revision));
-        continue;
-      }
-      this.move(record.group, (g, here) => seeRecord(g, record, revision, proof, here));
+      const { group } = record;
+      if (this.state.groups.has(group) && this.groupConfig(group) !== null)
+        this.move(group, (g, here) => seeRecord(g, record, revision, proof, here));
+      else Object.assign(this.state, seeForeign(this.state, this.groupState(group), record, revision));
     }
   }
 
@@ -343,8 +342,9 @@ class Turn {
   }
 
   private account(): Account {
-    const { waits, asks, mirrors, leaving, actsUnder } = this.state;
-    return { reports: reportsOf(this.state), waits, asks, leaving: leaving !== null, actsUnder, mirrors };
+    const { waits, asks, mirrors, leaving, actsUnder, stripped } = this.state;
+    const reports = reportsOf(this.state);
+    return { reports, waits, asks, leaving: leaving !== null, actsUnder, clearing: !stripped, mirrors };
   }
 
   private proofWanted(): boolean {

@@ -32,15 +32,19 @@ function withHeld(
 ): { readonly config: ClusterConfig; readonly kept: readonly GroupId[] } {
   const groups = new Map(config.groups);
   const kept: GroupId[] = [];
-  // A former life of this agent had it: the configuration of that time is gone.
-  const left = config.leaving.map(({ group }): readonly [GroupId, GroupConfig] => [group.name, group]);
-  for (const [name, old] of state.config?.groups ?? left) {
+  for (const [name, old] of state.config?.groups ?? leftHere(state, config)) {
     const stillHere = config.groups.get(name)?.servers.includes(state.self) === true;
     if (stillHere || !holds(state, name)) continue;
     groups.set(name, old);
     kept.push(name);
   }
   return { config: { ...config, groups }, kept };
+}
+
+/** As the groups that left this server were last: a former life of this agent may have had them. */
+function leftHere({ self }: Now, { leaving }: ClusterConfig): ReadonlyMap<GroupId, GroupConfig> {
+  const here = leaving.filter(({ group }) => group.servers.includes(self));
+  return new Map(here.map(({ group }) => [group.name, group]));
 }
 
 /** The newest configuration that everything here agrees with: nothing that it took away is here any more. */
@@ -118,7 +122,10 @@ function strangersOf(
 ): { readonly addresses: readonly string[]; readonly names: readonly GroupId[] } {
   // I8: what is only observed belongs to somebody else.
   const concerned = groups.filter((g) => g.takeover !== 'observe' && !holds(state, g.name));
-  const addresses = [...concerned, ...leaving.map(({ group }) => group)].flatMap(({ identity }) => {
+  const left = leaving
+    .map(({ group }) => group)
+    .filter(({ name }) => state.config?.groups.get(name)?.takeover !== 'observe');
+  const addresses = [...concerned, ...left].flatMap(({ identity }) => {
     const spare = spareAddress(identity);
     return [...identityAddresses(identity), ...(spare === null ? [] : [spare])];
   });
@@ -187,8 +194,28 @@ function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: 
   );
 }
 
+/** How the group begins in this life, by what is known of the one before. */
+export function withFormerLife(
+  g: GroupState,
+  config: GroupConfig,
+  { vouched, forgot }: Pick<AgentState, 'vouched' | 'forgot'>,
+  now: BootMs,
+): GroupState {
+  const held = vouched.find(({ group }) => group === config.name);
+  if (held !== undefined) return reattached(g, config, held, now);
+  // I8: what is only observed belongs to somebody else.
+  if (!forgot || config.takeover === 'observe') return g;
+  const reason = 'what was held here can not be read';
+  // No epoch is known, and none is as low.
+  return {
+    ...g,
+    formerLost: true,
+    holding: { kind: 'fencing', epoch: 0n, reason, retryAt: now, then: 'fenced' },
+  };
+}
+
 /** What the guard told was the deadline; only now the rules are known that lead to it. */
-export function reattached(
+function reattached(
   g: GroupState,
   config: GroupConfig,
   { epoch, fenceAt }: HeldBefore,

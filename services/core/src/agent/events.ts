@@ -53,6 +53,8 @@ export type AgentEvent =
       readonly epochs: ReadonlyMap<GroupId, Epoch>;
       /** Epochs that were on the disk before they were given to anybody: never begun here, and not seen. */
       readonly ahead: ReadonlyMap<GroupId, Epoch>;
+      /** What a former life held can't be read, so anything may run here still. Absent: it could. */
+      readonly lost?: boolean;
       readonly promises: readonly {
         readonly group: GroupId;
         readonly epoch: Epoch;

@@ -114,6 +114,8 @@ export interface GroupState {
   readonly highestEpoch: Epoch;
   /** The highest epoch of a former life of this agent, from disk: nothing at or below it begins here again. */
   readonly formerEpoch: Epoch;
+  /** That is not known: the first record that comes with a renewal tells what it was at most. */
+  readonly formerLost: boolean;
   readonly seen: GroupRecord | null;
   readonly seenRevision: Revision;
   readonly resources: ReadonlyMap<string, ResourceHealth>;
@@ -173,6 +175,7 @@ export function newGroupState(group: GroupId, highestEpoch: Epoch, ahead: Epoch 
     entitledEpoch: null,
     highestEpoch,
     formerEpoch: ahead > highestEpoch ? ahead : highestEpoch,
+    formerLost: false,
     seen: null,
     seenRevision: 0n,
     resources: new Map(),
@@ -202,6 +205,7 @@ export function groupDraft(g: GroupState): Draft<GroupState> {
     entitledEpoch: g.entitledEpoch,
     highestEpoch: g.highestEpoch,
     formerEpoch: g.formerEpoch,
+    formerLost: g.formerLost,
     seen: g.seen,
     seenRevision: g.seenRevision,
     resources: g.resources,

@@ -49,6 +49,11 @@ export function seeRecord(
   seen.seen = record;
   seen.seenRevision = revision;
   seen.highestEpoch = max(g.highestEpoch, own.epoch);
+  if (g.formerLost && proof !== null) {
+    // O4: read after this life began, so whatever is higher was given to it.
+    seen.formerEpoch = max(g.formerEpoch, own.epoch);
+    seen.formerLost = false;
+  }
   let next: GroupState = seen;
   if (mine && proof !== null) next = entitleBy(next, own.epoch, proof, here);
   const held = heldEpoch(next.holding);
@@ -95,11 +100,11 @@ export function seeRecord(
 }
 
 /** The epoch of this server that others wait to see the end of; null when they don't. */
-function ownEndOf({ ownership }: GroupRecord, self: MemberId): Epoch | null {
+export function ownEndOf({ ownership }: GroupRecord, self: MemberId): Epoch | null {
   return ownership.kind === 'owned' && ownership.after?.server === self ? ownership.after.epoch : null;
 }
 
-const isFencedAt = ({ holding }: GroupState, epoch: Epoch): boolean =>
+export const isFencedAt = ({ holding }: GroupState, epoch: Epoch): boolean =>
   holding.kind === 'fenced' && holding.epoch >= epoch;
 
 function lostReason(record: GroupRecord, self: MemberId): string {
@@ -143,6 +148,7 @@ export function acquireWhenEntitled(g: GroupState, vantage: Vantage, here: Here)
   if (own === undefined || own.kind !== 'owned' || own.owner !== here.self) return stay(g);
   if (g.holding.kind !== 'idle' && g.holding.kind !== 'fenced') return stay(g);
   if (g.holding.kind === 'fenced' && own.epoch <= g.holding.epoch) return stay(g);
+  if (own.epoch <= g.formerEpoch) return stay(g); // O4
   if (g.entitledEpoch !== own.epoch || !entitled(g, here)) return stay(g);
   if (!here.stripped || here.leaving) return stay(g);
   if (own.after !== undefined && !hasLetGo(own.after, g, vantage, here.self)) return stay(g);

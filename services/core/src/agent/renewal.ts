@@ -83,6 +83,8 @@ export interface Account {
   readonly asks?: RenewalRecord['asks'];
   readonly leaving: boolean;
   readonly actsUnder: Revision;
+  /** The boot rule is not done yet. */
+  readonly clearing: boolean;
   /** The latest word of the mirror process. */
   readonly mirrors: readonly MirrorReport[];
 }
@@ -138,6 +140,7 @@ export function renewWhenDue(
     leaving: account.leaving,
     waits: account.waits,
     awaitsFormer: true,
+    ...(account.clearing ? { clearing: true } : {}),
     actsUnder: account.actsUnder,
     ...(account.asks === undefined ? {} : { asks: account.asks }),
     groups: account.reports,
@@ -176,9 +179,13 @@ export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
 }
 
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
-function isNews(current: RenewalRecord, { reports, waits, asks, leaving, actsUnder }: Account): boolean {
+function isNews(
+  current: RenewalRecord,
+  { reports, waits, asks, leaving, actsUnder, clearing }: Account,
+): boolean {
   if (
     current.leaving !== leaving ||
+    (current.clearing === true && !clearing) ||
     current.actsUnder !== actsUnder ||
     current.groups.length !== reports.length
   )

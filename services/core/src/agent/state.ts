@@ -55,6 +55,8 @@ export interface AgentState {
   readonly groups: ReadonlyMap<GroupId, GroupState>;
   readonly epochs: ReadonlyMap<GroupId, Epoch>;
   readonly ahead: ReadonlyMap<GroupId, Epoch>;
+  /** What a former life held can't be read. */
+  readonly forgot: boolean;
   readonly started: boolean;
   /** The boot rule was carried out, for all that it was asked for. */
   readonly stripped: boolean;
@@ -114,6 +116,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     groups: new Map(),
     epochs: new Map(),
     ahead: new Map(),
+    forgot: false,
     started: false,
     stripped: false,
     stripping: 0,
@@ -155,6 +158,7 @@ export function agentDraft(s: AgentState): Draft<AgentState> {
     groups: s.groups,
     epochs: s.epochs,
     ahead: s.ahead,
+    forgot: s.forgot,
     started: s.started,
     stripped: s.stripped,
     stripping: s.stripping,

@@ -15,7 +15,7 @@ export interface ClusterConfig {
   readonly leaving: readonly LeavingGroup[];
 }
 
-/** A group that was removed, or lost some of what it claimed, as it was before. */
+/** A group that was removed, or lost a server or some of what it claimed, as it was before. */
 export interface LeavingGroup {
   readonly group: GroupConfig;
   /** A server that acts under a configuration of a higher revision has let go. */

@@ -6,6 +6,7 @@
  *   C2  rule 10: a server that was down together with the owner waits for the owner, whose data may be newer
  *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
  *   C4  of several that could, one that would lose clearly more is passed over, whatever the order of preference
+ *   C5  one that has not done the boot rule would begin nothing
  */
 
 import type { GroupConfig } from '../config/types.ts';
@@ -13,7 +14,15 @@ import type { MemberId } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
 import { claimOf, heardHere } from '../vantage.ts';
 import { coarseMs, judgeCopies, lossText, notInStep, type Loss } from './copies.ts';
-import { heardAt, lastOwner, reportFor, type Scene, seconds } from './scene.ts';
+import {
+  bootedSinceRenewal,
+  heardAt,
+  lastOwner,
+  longestWaitMs,
+  reportFor,
+  type Scene,
+  seconds,
+} from './scene.ts';
 import { maintenanceOf } from './view.ts';
 
 export interface Candidate {
@@ -68,14 +77,13 @@ export function assess(
       everHeard ? `${server} has not been heard for ${seconds(silentMs)}` : `${server} has not been heard`,
     );
   }
-  const bootId = scene.vantage.ears.get(server)?.bootId ?? null;
-  if (bootId !== null && bootId !== renewal.value.bootId)
-    return no(`${server} has not renewed since its host booted`);
+  if (bootedSinceRenewal(scene, server)) return no(`${server} has not renewed since its host booted`);
   // A server that is well has renewed within R + 2q; one that fences itself has not, and can't take over either.
   if (scene.now - renewal.changedAt >= config.rules.renewMs + 2 * config.rules.attemptMs) {
     return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
+  if (renewal.value.clearing === true) return no(hasToClear(server));
   const failed = despiteFailure ? null : failureOf(scene, server, config.name);
   if (failed?.rested === false) return no(`${failed.says}; it rests before it is tried again`, true);
   const able: Candidate = {
@@ -87,7 +95,7 @@ export function assess(
     loss,
   };
   if (forcedTo(record, server)) return able;
-  if (wasDownToo(scene, record, server)) {
+  if (wasDownToo(scene, config, record, server)) {
     const last = lastOwner(record) ?? 'the last owner';
     return no(
       `${server} was down together with ${last}, whose data may be newer: it waits for ${last}, or for --force`,
@@ -97,6 +105,9 @@ export function assess(
   if (copies.blocker !== null) return no(copies.blocker, true);
   return { ...able, ask: copies.ask };
 }
+
+export const hasToClear = (server: MemberId): string =>
+  `${server} has yet to clear what an earlier life left there (see holdfast check)`;
 
 /** The server's own word that it could not take the group over, renewed or, until it renews, heard; null: it does not say so. */
 function failureOf(
@@ -137,15 +148,24 @@ function askedFor(record: GroupRecord | null, server: MemberId): boolean {
   return op !== null && op.to === server && op.phase === 'releasing' && op.by !== 'holdfast';
 }
 
-/** It was heard from another boot after its last renewal: it may say that it is fenced before it renews. */
-function bootedSince(scene: Scene, server: MemberId, bootId: string | null): boolean {
+/**
+ * It was heard from another boot after its last renewal: it may say that it is fenced before it renews. A whole outage
+ * later it is not waited for.
+ */
+function bootedSince(scene: Scene, config: GroupConfig, server: MemberId, bootId: string | null): boolean {
   const heard = scene.vantage.ears.get(server)?.bootId ?? null;
   const renewedAt = scene.view.renewals.get(server)?.changedAt ?? -Infinity;
+  if (scene.now >= renewedAt + longestWaitMs(scene, server, config)) return false;
   return heard !== null && heard !== bootId && (heardHere(scene.vantage, server) ?? -Infinity) > renewedAt;
 }
 
 /** C2. Unknown counts as down. */
-function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId): boolean {
+function wasDownToo(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+  server: MemberId,
+): boolean {
   const last = lastOwner(record);
   if (record === null || last === null || last === server) return false;
   const theirs = scene.view.renewals.get(last);
@@ -153,7 +173,7 @@ function wasDownToo(scene: Scene, record: GroupRecord | null, server: MemberId):
   if (theirs === undefined) return false;
   // The owner's host booted again since: its last sign of life as owner is no longer in the store.
   if (theirs.value.bootId !== record.ownerBoot) return true;
-  if (bootedSince(scene, last, record.ownerBoot)) return true;
+  if (bootedSince(scene, config, last, record.ownerBoot)) return true;
   const bootRevision = mine?.value.bootRevision ?? null;
   return bootRevision === null || bootRevision >= theirs.modRevision;
 }

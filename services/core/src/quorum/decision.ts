@@ -21,7 +21,7 @@ export interface Decision {
 }
 
 /** Of what is kept. A version that looks at more than is there must refuse it, not judge by less. */
-const format = 2;
+const format = 3;
 /** All that are kept come in one answer of the store when the oldest are dropped. One of hundreds of members is not kept. */
 const textMax = 64 * 1_024;
 

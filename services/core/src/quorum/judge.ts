@@ -25,7 +25,16 @@ import {
   plannedCandidates,
 } from './candidates.ts';
 import { callOff, refusalTold, restAfterRefusal, resting } from './refusal.ts';
-import { heardAt, lastOwner, neverBegan, reportFor, saysFenced, seconds, serverDownAt } from './scene.ts';
+import {
+  heardAt,
+  lastOwner,
+  liveReportFor,
+  neverBegan,
+  reportFor,
+  saysFenced,
+  seconds,
+  serverDownAt,
+} from './scene.ts';
 import type { Candidate } from './candidates.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import {
@@ -46,7 +55,9 @@ import { failbackDue } from './failback.ts';
 import { judgeFormer } from './former.ts';
 import { waitForOthers } from './leaving.ts';
 import { lateSteps, stepsAwaitedUntil } from './late-steps.ts';
+import { acquiring, well } from './owner-told.ts';
 import { servicePathDead } from './paths.ts';
+import { takeBack } from './taking-back.ts';
 import { heldByFailovers, heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
 import { maintenanceOf } from './view.ts';
 
@@ -162,7 +173,7 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   const downFrom = serverDownAt(scene, owner, config);
   if (scene.now >= downFrom) return failOver(c, own);
   if (op?.phase === 'awaiting-approval') return awaitApproval(c, own, op, downFrom);
-  const report = reportFor(scene, owner, config.name);
+  const report = liveReportFor(scene, owner, config.name);
   const active = report?.epoch === epoch && report.state === 'active';
   if (op !== null && active) {
     const awaited = stepsAwaitedUntil(c, own, op);
@@ -171,6 +182,8 @@ function judgeOwned(c: Case, own: Owned): Judgement {
   }
   const never = neverBegan(scene, config, owner, epoch);
   if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
+  const back = active ? null : takeBack(c, own);
+  if (back !== null) return back;
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
   if (!active) return well(c, own, Math.min(downFrom, never ?? Infinity));
   const over = denialOver(c, own);
@@ -193,46 +206,6 @@ function operationDone(c: Case, own: Owned, op: Operation, steps: readonly StepR
   const done = ended(c, op, back ? 'rolled-back' : 'done', op.reason, [...lateSteps(c, own, op), ...steps]);
   const reason = `${own.owner} holds epoch ${own.epoch.toString()}: ${op.reason}`;
   return change('active', back ? 'rolled-back' : `${op.kind}-done`, settled(c, own, done, reason), done);
-}
-
-function acquiring(c: Case, own: Owned, op: Operation, downFrom: BootMs): Judgement {
-  const report = reportFor(c.scene, own.owner, c.config.name);
-  const says = report?.epoch === own.epoch && report.says !== '' ? `: ${report.says}` : '';
-  const phase = op.kind === 'start' ? 'starting' : says === '' ? 'failing-over' : 'blocked';
-  return stay(
-    phase,
-    `${own.owner} is taking ${c.config.name} over${says}`,
-    downFrom,
-    says === '' ? [] : [says.slice(2)],
-  );
-}
-
-function well(c: Case, own: Owned, downFrom: BootMs): Judgement {
-  const { owner, epoch } = own;
-  const heard = heardAt(c.scene, owner);
-  const silentMs = c.scene.now - heard;
-  const suspect = silentMs >= c.config.rules.suspectMs;
-  const report = reportFor(c.scene, owner, c.config.name);
-  const mine = report?.epoch === epoch ? report : null;
-  const role =
-    owner === c.config.servers[0]
-      ? 'is the preferred server'
-      : `stands in for ${String(c.config.servers[0])}`;
-  const silence = suspect ? `, but has not been heard for ${seconds(silentMs)}` : '';
-  return {
-    phase:
-      mine === null
-        ? 'starting'
-        : mine.state === 'active'
-          ? 'active'
-          : mine.state === 'releasing'
-            ? 'releasing'
-            : 'starting',
-    reason: `${owner} ${role} and holds epoch ${epoch.toString()}${silence}`,
-    change: null,
-    wakeAt: suspect ? downFrom : Math.min(heard + c.config.rules.suspectMs, downFrom),
-    warnings: mine === null || mine.says === '' ? [] : [mine.says],
-  };
 }
 
 function ownerWantsOut(c: Case, own: Owned, why: string, downFrom: BootMs): Judgement {
@@ -370,11 +343,13 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   const { scene, config, record } = c;
   const { owner, epoch, to } = own;
   const op = record?.operation ?? null;
-  const report = reportFor(scene, owner, config.name);
+  const report = liveReportFor(scene, owner, config.name);
   const mine = report?.epoch === epoch ? report : null;
   if (saysFenced(scene, owner, config.name, epoch) !== null) return released(c, own, op, mine?.steps ?? []);
   const downFrom = serverDownAt(scene, owner, config);
   if (scene.now >= downFrom) return failOver(c, own);
+  const never = neverBegan(scene, config, owner, epoch);
+  if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
   const refused = refusalTold(c, own);
   if (refused !== null) return callOff(c, own, op, `${owner} refused: ${refused}`, mine?.steps ?? []);
   const blocker = to === null ? null : assess(scene, config, record, to).blocker;

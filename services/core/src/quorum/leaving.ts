@@ -8,6 +8,7 @@
  *   L3  a server has let go once it acts under a newer configuration, or is down by the rules of the former one; what exists
  *       once on each server is waited for where both groups have it
  *   L4  what nobody was given since it is configured, nobody has to let go of, but for a target its copy
+ *   L5  a server that a group moves away from may have all of it, too: started anew, it finds here how to end it (docs/adr/0066)
  */
 
 import { keepsAll, shared } from '../config/claims.ts';
@@ -51,11 +52,15 @@ export function withLeaving(
     .map((group): LeavingGroup => ({ group, above: revision }));
   const leaving = [...(before?.leaving ?? []), ...lost].filter((entry) => {
     const now = after.groups.get(entry.group.name);
-    if (now !== undefined && keepsAll(entry.group, now)) return false;
+    if (now !== undefined && staysWhole(entry.group, now)) return false;
     return scene === null || holdersOf(scene, entry).length > 0;
   });
   return { ...after, leaving };
 }
+
+/** L5. */
+const staysWhole = (before: GroupConfig, after: GroupConfig): boolean =>
+  keepsAll(before, after) && before.servers.every((server) => after.servers.includes(server));
 
 /** L2. Sentences for `apply`; none: it may be applied. `after` is what `withLeaving` made. */
 export function refuseTaking(
@@ -84,7 +89,7 @@ export function lookedAtGroups(before: ClusterConfig | null, after: ClusterConfi
   const taking = takenGroups(before, after).map(({ group }) => group.name);
   const untouched = [...(before?.groups.values() ?? [])].filter((group) => {
     const now = after.groups.get(group.name);
-    const kept = now !== undefined && keepsAll(group, now);
+    const kept = now !== undefined && staysWhole(group, now);
     return !kept && !after.leaving.some((entry) => entry.group === group); // L4
   });
   return [...new Set([...taking, ...untouched.map(({ name }) => name)])];

@@ -4,7 +4,8 @@
  *
  *   U1  every change of a group is one transaction that compares the leader, the configuration, the maintenance, the
  *       group's record, and, where the owner was judged silent, the very renewal that was judged
- *   U2  one change per group under way at a time; after an unknown outcome the store is read before anything else
+ *   U2  one change per group under way at a time; after an unknown outcome the store is read at once. What is judged anew
+ *       before that read compares the same revisions as the change whose outcome is not known, so at most one of them lands
  *   U3  who commanded a change is answered when it is on record, and not before: an operation that was accepted is there
  *   U4  deadlines wake the loop; nothing is polled but the store itself, as the truth behind the watch
  */

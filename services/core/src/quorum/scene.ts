@@ -41,6 +41,18 @@ export function reportFor(scene: Scene, server: MemberId, group: string): GroupR
   return scene.view.renewals.get(server)?.value.groups.find((g) => g.group === group) ?? null;
 }
 
+/** What it says of itself in this life: an earlier boot's report is over with it (docs/adr/0009). */
+export function liveReportFor(scene: Scene, server: MemberId, group: string): GroupReport | null {
+  return bootedSinceRenewal(scene, server) ? null : reportFor(scene, server, group);
+}
+
+/** It is heard from another boot than the one of its renewal. */
+export function bootedSinceRenewal({ vantage, view }: Scene, server: MemberId): boolean {
+  const heard = vantage.ears.get(server)?.bootId ?? null;
+  const renewed = view.renewals.get(server)?.value.bootId;
+  return heard !== null && renewed !== undefined && heard !== renewed;
+}
+
 export function heardAt(scene: Scene, server: MemberId): BootMs {
   return lastHeard(scene.vantage, server, scene.heartbeatMs, scene.now);
 }
@@ -82,8 +94,8 @@ export function stretchedWaitMsFor(scene: Scene, server: MemberId, config: Group
 
 /**
  * From when on an owner that is heard, but never renewed at its epoch, may be taken over from: a whole outage after its
- * last renewal, and so after G, it is entitled to nothing, and its own word says that it began nothing. Null: it did
- * begin, or its word is not fresh.
+ * last renewal, and so after G, it is entitled to nothing, and its own word says that it began nothing. The same when it
+ * began in an earlier boot, and is heard from a later one. Null: it did begin, or its word is not fresh.
  */
 export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, epoch: bigint): BootMs | null {
   const word = heardHere(scene.vantage, owner);
@@ -92,9 +104,13 @@ export function neverBegan(scene: Scene, config: GroupConfig, owner: MemberId, e
   if (word === null || scene.now - word >= silentHeartbeats * scene.heartbeatMs) return null;
   if (renewal === undefined || record === undefined) return null;
   const claim = claimOf(scene.vantage, owner, config.name);
-  if (claim?.epoch === epoch || reportFor(scene, owner, config.name)?.epoch === epoch) return null;
-  const waitMs = Math.max(config.rules.outageMs, stretchedWaitMsFor(scene, owner, config));
-  return Math.max(record.changedAt, renewal.changedAt) + waitMs;
+  if (claim?.epoch === epoch || liveReportFor(scene, owner, config.name)?.epoch === epoch) return null;
+  return Math.max(record.changedAt, renewal.changedAt) + longestWaitMs(scene, owner, config);
+}
+
+/** A whole outage, and so G. */
+export function longestWaitMs(scene: Scene, server: MemberId, config: GroupConfig): number {
+  return Math.max(config.rules.outageMs, stretchedWaitMsFor(scene, server, config));
 }
 
 /** The server's own word, renewed or heard, that nothing of this epoch runs there any more. */

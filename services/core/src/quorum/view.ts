@@ -3,6 +3,7 @@
  *
  *   Q1  a row with a higher revision wins; rows come from reads, transactions and the watch alike
  *   Q2  a renewal's age counts from when this process first saw that revision, on its own clock
+ *   Q4  so does the age of a server's life: one boot of its host, one start of its agent
  *   Q3  a stale view costs a failed compare, never a wrong change
  */
 
@@ -32,6 +33,13 @@ export interface Held<T> {
   readonly changedAt: BootMs;
 }
 
+/** Q4. */
+export interface Life {
+  readonly bootId: string;
+  readonly incarnation: number;
+  readonly since: BootMs;
+}
+
 export interface StoreView {
   readonly revision: Revision;
   readonly leader: Held<LeaderRecord> | null;
@@ -40,6 +48,7 @@ export interface StoreView {
   readonly maintenance: Held<MaintenanceRecord> | null;
   readonly pauses: Held<PauseRecord> | null;
   readonly renewals: ReadonlyMap<MemberId, Held<RenewalRecord>>;
+  readonly lives: ReadonlyMap<MemberId, Life>;
   readonly groups: ReadonlyMap<GroupId, Held<GroupRecord>>;
   readonly members: ReadonlyMap<MemberId, Held<Member>>;
   /** What could not be parsed, by key: shown, and otherwise treated as absent. */
@@ -54,6 +63,7 @@ export const emptyView: StoreView = {
   maintenance: null,
   pauses: null,
   renewals: new Map(),
+  lives: new Map(),
   groups: new Map(),
   members: new Map(),
   garbage: new Map(),
@@ -68,6 +78,7 @@ function viewDraft(v: StoreView): Draft<StoreView> {
     maintenance: v.maintenance,
     pauses: v.pauses,
     renewals: v.renewals,
+    lives: v.lives,
     groups: v.groups,
     members: v.members,
     garbage: v.garbage,
@@ -124,11 +135,21 @@ function absorbRow(view: Draft<StoreView>, row: RowChange, now: BootMs): void {
   else if (key.startsWith(keys.renewals)) {
     const id = key.slice(keys.renewals.length);
     view.renewals = inMap(view, view.renewals, id, row, now, parseRenewal);
+    view.lives = withLife(view, id, now);
   } else if (key.startsWith(keys.groups)) {
     view.groups = inMap(view, view.groups, key.slice(keys.groups.length), row, now, parseGroup);
   } else if (key.startsWith(keys.members)) {
     view.members = inMap(view, view.members, key.slice(keys.members.length), row, now, parseMember);
   }
+}
+
+function withLife({ lives, renewals }: StoreView, id: MemberId, now: BootMs): StoreView['lives'] {
+  const renewal = renewals.get(id)?.value;
+  if (renewal === undefined) return lives;
+  const { bootId, incarnation } = renewal;
+  const known = lives.get(id);
+  if (known?.bootId === bootId && known.incarnation === incarnation) return lives;
+  return new Map(lives).set(id, { bootId, incarnation, since: now });
 }
 
 type Parse<T> = (text: string) => { kind: 'ok'; value: T } | { kind: 'garbage'; says: string };

@@ -13,6 +13,8 @@ export interface EtcdFailure {
 export const joinAnew =
   'apply a configuration without this member, stop holdfast here, run `holdfast remove` for it on another member, ' +
   'and join again with a new token and an empty --dir';
+/** Whether it may start the next time as it is: it ended by itself, or an older one is still on its way out. */
+export const mayPass = ({ kind }: EtcdFailure): boolean => kind === 'exited';
 
 /** An error need not be an `Error` of this realm, so it is known by its fields. */
 export function errorText(error: unknown): string {
@@ -46,6 +48,9 @@ export function failureFromLog(lines: readonly string[], how: string, dataDir: s
     const says = `etcd ${how}: this member was removed from the etcd cluster (${words})`;
     return { kind: 'removed', says };
   }
+  // Its words about that name its data, too.
+  if (/no space left on device|input\/output error|disk quota exceeded/i.test(all))
+    return { kind: 'exited', says: `etcd ${how}: ${words}` };
   if (dataMarks.test(all)) {
     const says = `etcd ${how}: it can't use its data in ${dataDir} (${words}). Nothing was deleted. Look at the disk that it is on; if the data can't be had back, ${joinAnew}`;
     return { kind: 'data-unreadable', says };

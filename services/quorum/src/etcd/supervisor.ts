@@ -208,7 +208,7 @@ async function launch(options: EtcdOptions): Promise<Life | EtcdFailure> {
     boundLog(options.logFile, logBytesMax);
     fd = openSync(options.logFile, 'a', 0o640);
   } catch (error) {
-    return { kind: 'data-unreadable', says: `can't prepare etcd's data and log: ${errorText(error)}` };
+    return { kind: 'exited', says: `can't prepare etcd's data and log: ${errorText(error)}` };
   }
   const logFrom = logEnd(options.logFile);
   const child = spawn(binary, etcdArguments(options), {

@@ -229,4 +229,51 @@ export const configurationStories: readonly Story[] = [
       by 90s: b has the address
       until 120s: b has the address`,
   },
+  {
+    name: 'a group moves away from a server whose agent ends in the middle of the release',
+    third: true,
+    group: { mirrors: {}, resources: [patient('app')] },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    only c is a server of g1
+      62s    kill agent of a
+      by 85s: c serves and a has nothing
+      until 120s: c serves and a has nothing`,
+  },
+  {
+    name: 'a group moves away from a server that boots in the middle of the release',
+    third: true,
+    group: { mirrors: {}, resources: [patient('app')] },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    only c is a server of g1
+      62s    power off a
+      64s    power on a
+      by 75s: no operation and a has nothing
+      80s    ann forces a failover to c
+      by 85s: c serves
+      until 120s: c serves and a has nothing`,
+  },
+  {
+    name: 'a group gets a new name, and its agent ends in the middle of the release',
+    group: { mirrors: {}, resources: [patient('app')] },
+    text: `${begin}
+      60s    commands on a take 20s
+      60s    g1 is renamed g2
+      62s    kill agent of a
+      63s    commands on a are well
+      by 85s: g2/app runs on a and g1/app does not run on a
+      until 120s: g2/app runs on a and g1/app does not run on a`,
+  },
+  {
+    name: 'a hook refuses that a removed group is released, and the agent is restarted: a person forces it',
+    group: { hooks: { beforeRelease: [['/usr/local/bin/hook']] } },
+    text: `${begin}
+      60s    commands on a fail
+      61s    g1 is removed
+      70s    kill agent of a
+      until 90s: a serves
+      90s    ann forces the release of g1
+      by 110s: a has nothing and no operation`,
+  },
 ];

@@ -5,6 +5,7 @@ import { approvalStories } from './approval-stories.ts';
 import { failbackStories } from './failback-stories.ts';
 import { memberStories } from './member-stories.ts';
 import { mirrorStories } from './mirror-stories.ts';
+import { waitingStories } from './waiting-stories.ts';
 import type { Story } from './story.ts';
 
 const begin = 'by 30s: a serves';
@@ -345,4 +346,5 @@ export const stories: readonly Story[] = [
   ...failbackStories,
   ...memberStories,
   ...mirrorStories,
+  ...waitingStories,
 ];

@@ -40,6 +40,16 @@ function unheard(cluster: Cluster, id: string, by: 1 | -1): void {
     for (const path of [0, 1]) cluster.network.block(host.machine, other.machine, path, ['udp'], by);
 }
 
+/** It is heard, and nobody speaks with it. */
+function unreachable(cluster: Cluster, id: string): void {
+  const { machine } = cluster.host(id);
+  for (const other of others(cluster, id))
+    for (const path of [0, 1]) {
+      cluster.network.block(machine, other.machine, path, ['tcp'], 1);
+      cluster.network.block(other.machine, machine, path, ['tcp'], 1);
+    }
+}
+
 function pair(cluster: Cluster, x: string, y: string, by: 1 | -1): void {
   block(cluster, cluster.host(x), cluster.host(y), [0, 1], by);
   block(cluster, cluster.host(y), cluster.host(x), [0, 1], by);
@@ -109,6 +119,13 @@ const commands: readonly (readonly [RegExp, Do])[] = [
   [/^mute (\w)$/, (c, [id = '']) => cutOff(c, id, 1, 'out', [0, 1])],
   [/^datagrams of (\w) are lost$/, (c, [id = '']) => unheard(c, id, 1)],
   [/^datagrams of (\w) arrive$/, (c, [id = '']) => unheard(c, id, -1)],
+  [/^connections of (\w) are lost$/, (c, [id = '']) => unreachable(c, id)],
+  [
+    /^what is left on (\w) can (not )?be cleared$/,
+    (c, [id = '', not]) => {
+      c.host(id).machine.leftoversStay = not !== undefined;
+    },
+  ],
   [/^path (\d) of (\w) dies$/, (c, [path = '0', id = '']) => cutOff(c, id, 1, 'both', [Number(path)])],
   [/^path (\d) of (\w) heals$/, (c, [path = '0', id = '']) => cutOff(c, id, -1, 'both', [Number(path)])],
   [

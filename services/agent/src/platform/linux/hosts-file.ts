@@ -7,6 +7,9 @@
  *
  * Nothing outside the block is touched. The file is replaced in one step where possible; where it is a mount of its own (containers)
  * it can only be written in place.
+ *
+ *   W1  one change at a time: each reads what the one before wrote
+ *   W2  a disk that hangs is not waited for: who asked is told so, and what was asked last comes when the disk lets it
  */
 import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { Outcome } from '../platform.ts';
@@ -20,16 +23,44 @@ export interface HostsFile {
   set(name: string, addresses: readonly string[]): Promise<Outcome>;
 }
 
-export function createHostsFile(file: string): HostsFile {
+export type ChangeHosts = (file: string, name: string, addresses: readonly string[]) => Promise<Outcome>;
+
+const changeMs = 2_000;
+
+/** `make` and `limitMs` for tests. `make` never rejects. */
+export function createHostsFile(file: string, make: ChangeHosts = change, limitMs = changeMs): HostsFile {
   let last: Promise<unknown> = Promise.resolve();
-  return {
-    set: (name, addresses) => {
-      // One at a time: each reads what the one before wrote.
-      const mine = last.then(() => change(file, name, addresses));
-      last = mine;
-      return mine;
-    },
+  const waiting = new Map<string, { addresses: readonly string[]; readonly done: Promise<Outcome> }>();
+  const add = (name: string, addresses: readonly string[]): Promise<Outcome> => {
+    const before = waiting.get(name);
+    if (before !== undefined) {
+      before.addresses = addresses;
+      return before.done;
+    }
+    // W1
+    const done = last.then(() => {
+      const wanted = waiting.get(name)?.addresses ?? addresses;
+      waiting.delete(name);
+      return make(file, name, wanted);
+    });
+    waiting.set(name, { addresses, done });
+    last = done;
+    return done;
   };
+  const late = `${file} can't be changed within ${String(limitMs)} ms: does its disk hang? It is changed as soon as it can be`;
+  return { set: (name, addresses) => inTime(add(name, addresses), limitMs, late) }; // W2
+}
+
+async function inTime(done: Promise<Outcome>, limitMs: number, says: string): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<Outcome>((resolve) => {
+    timer = setTimeout(() => resolve({ kind: 'failed', says }), limitMs);
+  });
+  try {
+    return await Promise.race([done, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** The text with `name` standing for `addresses` in our block. A pure function, for `change` and its tests. */
