@@ -98,7 +98,7 @@ function start(script: string, ...args: readonly string[]): Run {
   });
   children.push(child);
   for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (some: Buffer) => (out += some.toString()));
+    stream.on('data', (some: Buffer) => (out += some.toString()));
   const end = new Promise<number | string>((resolve) =>
     child.once('close', (status, signal) => resolve(signal ?? status ?? -1)),
   );
