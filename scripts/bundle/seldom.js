@@ -7,7 +7,7 @@ import { join } from 'node:path';
 const services = join(import.meta.dirname, '../../services');
 /** All that can throw a LabError is among them, with what tells it from other errors (unexpected.ts). */
 const seldom = [
-  ...['apply', 'completion', 'init', 'join', 'lab', 'replay', 'run'].map(
+  ...['apply', 'completion', 'init', 'join', 'lab', 'recover', 'replay', 'run'].map(
     (name) => `cli/src/commands/${name}.ts`,
   ),
   ...['cli/src/text/yaml.ts', 'cli/src/unexpected.ts', 'core/src/index.ts'],

@@ -37,8 +37,9 @@ export async function withStage<Result>(
   act: (stage: Stage) => Promise<Result>,
 ): Promise<Result> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
-  const lab = await createLab({ dir, hosts, tied: true }); // T1
+  let lab: Lab | null = null;
   try {
+    lab = await createLab({ dir, hosts, tied: true }); // T1
     const servers = {
       a: watchedServer(lab.host('a'), virtualAddress),
       b: watchedServer(lab.host('b'), virtualAddress),
@@ -56,7 +57,7 @@ export async function withStage<Result>(
       sharedMs: () => sharedMs(servers.a.holdings(), servers.b.holdings(), monotonicMs()),
     });
   } finally {
-    await lab.down();
+    await lab?.down();
     rmSync(dir, { recursive: true, force: true });
   }
 }

@@ -79,8 +79,9 @@ interface Failback {
 /** Resolves to what did not happen as promised. */
 export async function tell(screen: Screen, options: Options): Promise<string[]> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
-  const lab = await createLab({ dir, hosts: [primary, standby, witness, 'client'], tied: true });
+  let lab: Lab | null = null;
   try {
+    lab = await createLab({ dir, hosts: [primary, standby, witness, 'client'], tied: true });
     screen.title('1. Two servers, a witness and a client, on one machine');
     const say = (line: string): void => screen.line(`  ${screen.paint('dim', line)}`);
     const cluster = await bringUp(lab, { outage: options.outage, records: true, say });
@@ -101,7 +102,7 @@ export async function tell(screen: Screen, options: Options): Promise<string[]> 
     const failback = await failBack(scene);
     return conclude(scene, takeover, kept, failback);
   } finally {
-    await lab.down();
+    await lab?.down();
     rmSync(dir, { recursive: true, force: true });
   }
 }

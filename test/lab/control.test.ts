@@ -138,6 +138,26 @@ describe('what people command', () => {
     },
   );
 
+  story(
+    'a group that was removed, and whose hook refuses, stays until a person releases it by force',
+    60_000,
+    async ({ world, owner }) => {
+      fail(world, 'beforeRelease');
+      await world.mustApply('w', 'groups: {}\n');
+      const refused = `still runs on ${owner}, which refused to release it`;
+      await world.until('w', 'the refusal is told', 20_000, ({ warnings }) =>
+        warnings.some((says) => says.includes(refused)),
+      );
+      const again = await world.operate('w', 'release', 'd3');
+      expect(again).toMatchObject({ status: 1, ended: { outcome: 'rolled-back' } });
+      await world.client.answeredBy(web, owner, 5_000);
+      const forced = await world.operate('w', 'release', 'd3', '--force');
+      expect(forced).toMatchObject({ status: 0, ended: { outcome: 'done' } });
+      expect(calls(world).at(-1)).toMatch(/^afterRelease/);
+      await until('the address is gone', 5_000, () => world.holders(virtualAddress).length === 0);
+    },
+  );
+
   story('a resource does not start on the target: the switchover is rolled back', 60_000, async (scene) => {
     const { world, owner, standby } = scene;
     fail(world, 'start', standby);

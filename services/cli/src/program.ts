@@ -11,6 +11,7 @@ import type { InitOptions } from './commands/init.ts';
 import type { JoinOptions } from './commands/join.ts';
 import type { ChangeOptions, PlaceOptions, UpOptions } from './commands/lab.ts';
 import type { MaintenanceOptions } from './commands/maintenance.ts';
+import type { RecoverOptions } from './commands/recover.ts';
 import type { RemoveOptions } from './commands/remove.ts';
 import type { OperationCommand, OperationOptions } from './commands/operation.ts';
 import type { TokenOptions } from './commands/token.ts';
@@ -172,6 +173,23 @@ function addMemberCommands(root: Command, act: Act): void {
       ),
   ).action(
     act(async (context, options: JoinOptions) => (await import('./commands/join.ts')).join(context, options)),
+  );
+  dryRun(
+    root
+      .command('recover')
+      .description(
+        'go on with this member, which is stopped, as the only one that votes: the majority is gone for good',
+      )
+      .requiredOption('--alone', 'with its own copy of what the members decided')
+      .option(
+        '--without <member>',
+        'another one that votes: it is off, and is never started again from its directory; once for each',
+        several,
+      ),
+  ).action(
+    act(async (context, options: RecoverOptions) =>
+      (await import('./commands/recover.ts')).recover(context, options),
+    ),
   );
 }
 

@@ -10,7 +10,7 @@ describe('the command line', () => {
   it('lists every command in its help', async () => {
     const { status, out } = await run(new FakeCluster(), ['--help']);
     expect(status).toBe(0);
-    const commands = `init run token join apply status get explain switchover failback failover approve deny
+    const commands = `init run token join recover apply status get explain switchover failback failover approve deny
       maintenance remove events replay check mirror lab completion version`;
     for (const command of commands.split(/\s+/)) expect(out).toMatch(new RegExp(`^  ${command} `, 'm'));
     expect(out).toContain('5 still running when --wait ended');

@@ -3,10 +3,11 @@
  * without them the seeds that once failed are lived through as well.
  */
 
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from '@jest/globals';
+import { memoryFolder } from './memory-folder.ts';
 import { onceFailed, randomSequence } from './random-sequence.ts';
 
 const asked = process.env['HOLDFAST_SEED'] !== undefined;
@@ -21,7 +22,7 @@ let bases: string[] = [];
 
 /** Memory for most: it does not wait. A disk for the others: it uses the numbers of removed files again. */
 beforeAll(() => {
-  const folders = existsSync('/dev/shm') ? [tmpdir(), '/dev/shm', '/dev/shm', '/dev/shm'] : [tmpdir()];
+  const folders = [tmpdir(), memoryFolder(), memoryFolder(), memoryFolder()];
   bases = folders.map((folder) => mkdtempSync(join(folder, 'holdfast-random-')));
 });
 

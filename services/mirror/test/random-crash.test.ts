@@ -1,11 +1,11 @@
 /** Random lives of a mirror that end with SIGKILL, again and again, and go on. HOLDFAST_SEED is the first seed. */
 
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, test } from '@jest/globals';
 import { program } from './compiled.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { makePair } from './mirror-pair.ts';
 import { Chance } from './random-files.ts';
 
@@ -20,7 +20,7 @@ let base = '';
 let life = '';
 
 beforeAll(() => {
-  base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'holdfast-crashes-'));
+  base = mkdtempSync(join(memoryFolder(), 'holdfast-crashes-'));
   life = program(base, 'random-child');
 });
 

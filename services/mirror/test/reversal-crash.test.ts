@@ -2,10 +2,10 @@
 
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { program } from './compiled.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { resumeReversal } from './mirror-pair.ts';
 import { goOn, kept } from './reversal-story.ts';
 
@@ -15,7 +15,7 @@ let base = '';
 let reversal = '';
 
 beforeAll(() => {
-  base = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'holdfast-reversals-'));
+  base = mkdtempSync(join(memoryFolder(), 'holdfast-reversals-'));
   reversal = program(base, 'reversal-child');
 });
 

@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, rmSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { program } from './compiled.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { newFolder, openStage } from './target-fixture.ts';
 import { copyStory, snapshot, story } from './target-story.ts';
 
@@ -41,7 +42,7 @@ afterAll(() => {
 
 /** A crash loses nothing of what the kernel has, so memory is as good as a disk here, and does not wait. */
 function inMemory(): string {
-  return newFolder(existsSync('/dev/shm') ? '/dev/shm' : undefined);
+  return newFolder(memoryFolder());
 }
 
 /** A point by its name and by the how many-th of this name it is: `apply:put 3`. */

@@ -4,11 +4,12 @@
  * stays, the catalog of a consistent copy is what the disk is, and the next source is served. HOLDFAST_SEED is the first seed.
  */
 
-import { existsSync, mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import type { Attributes, FileOperation, Frame, OfferedEntry } from '../src/transport/types.ts';
+import { memoryFolder } from './memory-folder.ts';
 import { bytes, fileOf, folderOf, newFolder, offered, openStage, put, type Stage } from './target-fixture.ts';
 import { Chance } from './random-files.ts';
 
@@ -222,7 +223,7 @@ async function fuzzed(seed: number, base: string | undefined): Promise<void> {
 }
 
 test('a target survives whatever a source says, and serves the next one', async () => {
-  const base = existsSync('/dev/shm') ? '/dev/shm' : undefined;
+  const base = memoryFolder();
   const before = process.memoryUsage().rss;
   for (let seed = first; seed < first + targets; seed += 1) await fuzzed(seed, base);
   expect(process.memoryUsage().rss - before).toBeLessThan(memoryMax);

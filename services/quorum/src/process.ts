@@ -45,6 +45,7 @@ import { enrolUntilVoter } from './enrolment.ts';
 import { forgetOldest } from './history.ts';
 import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
 import { OtherMembers } from './other-members.ts';
+import { listenAddresses, ownEtcd } from './own-etcd.ts';
 import { openRelay, type Relay } from './relay.ts';
 import { QuorumService } from './service.ts';
 import type { Store } from './store.ts';
@@ -196,30 +197,12 @@ export class QuorumProcess {
     return [{ name: record.id, peerUrls: peerUrlsOf(record) }];
   }
 
-  /** An identity may move an address of this host away and back: never bind to one of them. */
-  private listenAddresses(): readonly string[] {
-    return [this.directory.record.addresses.some((a) => a.includes(':')) ? '::' : '0.0.0.0'];
-  }
-
-  /** `first`: null where its data must be there. */
   private async startEtcd(first: FirstStart | null, state: 'new' | 'existing'): Promise<void> {
-    const { record, path } = this.directory;
     const answer = await startEtcd(
       {
-        name: record.id,
-        dataDir: pathIn(path, 'etcd'),
-        logFile: pathIn(path, 'run', 'etcd.log'),
-        listenAddresses: this.listenAddresses(),
-        clientPort: record.ports.etcdClient,
-        peerPort: record.ports.etcdPeer,
-        advertisePeerUrls: peerUrlsOf(record),
+        ...ownEtcd(this.directory),
         initialCluster: hasBegun(this.directory, state === 'new') ? null : first,
         initialState: state,
-        tls: {
-          caFile: pathIn(path, 'pki', 'authority.crt'),
-          certFile: pathIn(path, 'pki', 'member.crt'),
-          keyFile: pathIn(path, 'pki', 'member.key'),
-        },
       },
       {
         died: (failed, restartInMs) => {
@@ -244,8 +227,8 @@ export class QuorumProcess {
   private async mustBeAbleToVote(): Promise<void> {
     if (this.etcd !== null) return;
     const { etcdClient: clientPort, etcdPeer: peerPort } = this.directory.record.ports;
-    const listenAddresses = this.listenAddresses();
-    const lack = checkProgram('etcd') ?? (await checkPorts({ clientPort, peerPort, listenAddresses }));
+    const ports = { clientPort, peerPort, listenAddresses: listenAddresses(this.directory.record) };
+    const lack = checkProgram('etcd') ?? (await checkPorts(ports));
     if (lack !== null) throw new StartFailure(lack.says, true);
   }
 

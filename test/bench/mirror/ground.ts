@@ -86,15 +86,16 @@ export async function withGround<Result>(
   act: (ground: Ground) => Promise<Result>,
 ): Promise<Result> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
-  const lab = await createLab({ dir, hosts: [sourceName, targetName, client], tied: true });
+  let lab: Lab | null = null;
   try {
+    lab = await createLab({ dir, hosts: [sourceName, targetName, client], tied: true });
     const cluster = await bringUp(lab, { config: configuration([]) });
     return await act(new MirrorGround(lab, cluster));
   } catch (error) {
-    say(`what the hosts wrote down is kept in ${keepEvidence(lab)}`);
+    if (lab !== null) say(`what the hosts wrote down is kept in ${keepEvidence(lab)}`);
     throw error;
   } finally {
-    await lab.down();
+    await lab?.down();
     rmSync(dir, { recursive: true, force: true });
   }
 }

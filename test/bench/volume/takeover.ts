@@ -23,11 +23,12 @@ const volume = '10GiB';
 
 export async function volumeTakeover(plan: VolumePlan, say: Say): Promise<Figure> {
   const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
-  const lab = await createLab({ dir, hosts: ['a', 'b', 'w'], tied: true });
+  let lab: Lab | null = null;
   const loops = new Loops();
   const values: number[] = [];
   const notes: string[] = [];
   try {
+    lab = await createLab({ dir, hosts: ['a', 'b', 'w'], tied: true });
     const cluster = await bringUp(lab, { config: configuration(lab) });
     for (let run = 0; run < plan.runs; run += 1) {
       values.push(await takeover(lab, cluster, loops));
@@ -37,7 +38,7 @@ export async function volumeTakeover(plan: VolumePlan, say: Say): Promise<Figure
     say(tellError(error));
     notes.push(tellError(error));
   } finally {
-    await lab.down();
+    await lab?.down();
     await loops.detach();
     rmSync(dir, { recursive: true, force: true });
   }

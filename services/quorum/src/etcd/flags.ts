@@ -21,6 +21,8 @@ export interface EtcdOptions {
   readonly initialCluster: readonly { readonly name: string; readonly peerUrls: readonly string[] }[] | null;
   /** 'new' to found a cluster, 'existing' after this member was added to one. */
   readonly initialState: 'new' | 'existing';
+  /** This start only: a cluster of one is made of the data that is here, and its other members are dropped from it. */
+  readonly alone?: boolean;
   /** Files in PEM; etcd reads certificate and key again at every handshake, so they can be renewed in place. */
   readonly tls: { readonly caFile: string; readonly certFile: string; readonly keyFile: string };
   readonly heartbeatMs?: number;
@@ -82,6 +84,7 @@ export function lastingArguments(options: EtcdOptions): string[] {
 }
 
 function firstStartArguments(options: EtcdOptions): string[] {
+  if (options.alone === true) return [flag('force-new-cluster', 'true')];
   if (options.initialCluster === null) return [];
   const members = options.initialCluster.flatMap((member) =>
     member.peerUrls.map((peer) => `${member.name}=${peer}`),

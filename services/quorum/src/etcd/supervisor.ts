@@ -120,7 +120,7 @@ async function supervise(state: Supervision, given: EtcdOptions, on: EtcdEvents)
     } else {
       const life = state.life;
       // V2: once there is data, no start may found a cluster again.
-      if (mayHaveLog(options.dataDir)) options = { ...options, initialCluster: null };
+      if (mayHaveLog(options.dataDir)) options = { ...options, initialCluster: null, alone: false };
       const how = await life.ended;
       if (performance.now() - life.startedAtMs >= goodLifeMs) restartMs = restartMsMin;
       failure = failureFromLog(logTail(options.logFile, life.logFrom), how, options.dataDir);
@@ -165,7 +165,7 @@ async function takeOver(options: EtcdOptions): Promise<Life | EtcdFailure | null
   const leftovers = etcdsOn(options.dataDir, options.binary ?? 'etcd');
   const wanted = lastingArguments(options);
   const [only] = leftovers;
-  if (only !== undefined && leftovers.length === 1 && only.sameNetwork) {
+  if (only !== undefined && leftovers.length === 1 && only.sameNetwork && options.alone !== true) {
     if (wanted.every((argument) => only.args.includes(argument))) return adopt(only.id, options);
   }
   for (const { id } of leftovers) {
