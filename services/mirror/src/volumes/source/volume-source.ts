@@ -7,6 +7,9 @@
  *   V3  answers come when answering.ts says so; a write that failed here, or a disk that can't be synced, is never answered well
  *   V4  a disk that can't be synced takes nothing more, not even a flush: what was written before may be lost
  *   V5  closed, everything that still waits is answered with ESHUTDOWN; then the bitmaps are brought in step
+ *   V6  that a sync failed is put on record, and tried until it is, or the source is closed: the next life would believe what it
+ *       reads from the cache (ground.ts, G5)
+ *   V7  from the moment its line is gone a target's bitmap names everything: what is written from then on is in no other place
  */
 
 import type { Epoch, MirrorRow } from '@holdfast/core';
@@ -312,6 +315,7 @@ export class VolumeSource {
       await this.#ground.save({ history: this.#ground.historyAt(epoch, this.#sequence) });
       await this.#ground.hot.settled(this.#sequence);
     } catch (error) {
+    await this.#distrust();
       this.#options.says(`${this.#options.name} is closed without a clean mark: ${errorText(error)}`);
     }
   }
@@ -421,6 +425,7 @@ export class VolumeSource {
   }
 
   #tryAgain(): void {
+    void this.#distrust();
     this.#growing.look();
     if (this.#wanted !== null) void this.setTargets(this.#wanted);
   }
@@ -454,6 +459,20 @@ export class VolumeSource {
   #fail(says: string): void {
     if (this.#failed !== '') return;
     this.#failed = says;
+    void this.#distrust();
+  }
+
+  /** V6. */
+  async #distrust(): Promise<void> {
+    if (this.#failed === '' || this.#ground.record.hotSuspect) return;
+    try {
+      await this.#ground.save({ hotSuspect: true });
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#options.says(
+        `${this.#options.name}: that its disk failed can't be recorded: ${errorText(error)}`,
+      );
+    }
     this.#intake.close(gate.failed);
     this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
   }
