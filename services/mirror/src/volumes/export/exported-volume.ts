@@ -105,11 +105,17 @@ export class ExportedVolume implements Volume {
     }
   }
 
-  segments(offset: number, length: number): readonly Segment[] {
-    return this.#section((bits) =>
+  segments(offset: number, length: number): readonly Segment[] | number {
+    return this.#section((bits) => {
       // Closed, it may be any of it.
-      (bits & gate.closed) !== 0 ? [{ offset, length }] : this.#ports.store.segments(offset, length),
-    );
+      if ((bits & gate.closed) !== 0) return [{ offset, length }];
+      try {
+        return this.#ports.store.segments(offset, length);
+      } catch (error) {
+        this.#ports.refused(`can't be read at ${offset}: ${textOf(error)}`);
+        return outcomeOf(error);
+      }
+    });
   }
 
   /** What the source answered, and what waited for it. */

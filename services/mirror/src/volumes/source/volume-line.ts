@@ -9,7 +9,8 @@
  *   L4  what the store holds after a write that failed nobody knows: a target in step is not, until that is compared
  *   L5  it catches up by itself when everything that was under way is durable there and the service leaves it room (catching-up.ts)
  *   L6  one that is there and does not answer is lost after `targetLossMs`, and falls back to the bitmap: its disk hangs, and its line
- *       would never end
+ *       would never end. Until the mark of its resync nobody waits for it, and it is lost when nothing becomes durable there
+ *   L7  what can't be read here keeps it from being in step, and is said, until it can be: everything else is at the target
  */
 
 import { randomBytes } from 'node:crypto';
@@ -60,6 +61,7 @@ export class VolumeLine {
   #failures = 0;
   #running: Promise<void> | null = null;
   #stop = new AbortController();
+  #unread = '';
   #closed = false;
   #says = '';
   #waitingSays = '';
@@ -110,6 +112,11 @@ export class VolumeLine {
   /** Whether writes may have to wait for it when it is not in step (answering.ts, W3). */
   get binds(): boolean {
     const { paused, elsewhere } = this.#target;
+  /** L7; empty: nothing that it lacks was found unreadable. */
+  get unread(): string {
+    return this.#unread;
+  }
+
     return paused === null && elsewhere !== true && (this.#consistent || !this.#met);
   }
 
@@ -338,6 +345,7 @@ export class VolumeLine {
       room: () => this.#underWayBytes < this.#resyncBytes(),
       flush: () => this.#forwarding?.flush(),
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
+      unread: (says) => setImmediate(() => this.#notAll(resyncing, says)),
       done: () => setImmediate(() => this.#markInStep(resyncing)),
     });
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
@@ -358,10 +366,18 @@ export class VolumeLine {
     if (this.#closed) return;
     this.#ports.catchUp();
     if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing || this.#forwarding === null)
+    this.#unread = '';
       return;
     const number = this.#forwarding.markInStep(this.#ports.sequence());
     this.#phase.mark = { number, atMs: performance.now() };
   }
+  /** L7. It is tried again as whatever it fell behind for. */
+  #notAll(resyncing: Resyncing, says: string): void {
+    if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing) return;
+    this.#unread = says;
+    this.#fall(says);
+  }
+
 
   /** Empty, or why the connection can't go on. */
   #take(frame: Frame): string {
@@ -432,6 +448,7 @@ export class VolumeLine {
     if (this.#underWayBytes <= softBytes) {
       this.#congestedSinceMs = null;
       return;
+    const isNew = this.inStep || says !== this.#waitingSays;
     }
     this.#congestedSinceMs ??= nowMs;
     if (nowMs - this.#congestedSinceMs > congestedMs)
@@ -446,7 +463,7 @@ export class VolumeLine {
     this.#waitingSays = says;
     this.#apartSinceMs ??= sinceMs;
     this.#catchingUp.fell(this.#underWayBytes, performance.now());
-    this.#ports.says(`${this.member} is behind: ${says}`);
+    if (isNew) this.#ports.says(`${this.member} is behind: ${says}`);
     this.#ports.progressed();
   }
 

@@ -167,7 +167,8 @@ export class VolumeSource {
 
   /** Why not every write comes to its end; empty while it does. */
   get trouble(): string {
-    return this.#failed === '' ? this.#warming.trouble : this.#failed;
+    const unread = [...this.#lines.values()].map((line) => line.unread);
+    return [this.#failed, this.#warming.trouble, ...unread].find((says) => says !== '') ?? '';
   }
 
   /** Of everything that was answered so far. */
