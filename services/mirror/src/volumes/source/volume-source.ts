@@ -103,6 +103,7 @@ export class VolumeSource {
       taken: () => this.#taken(),
     });
     this.#growing = new Growing({
+      sync: () => this.#syncing.sync(),
       ...{ store, ground, shared: this.shared },
       hangUp: () => {
         this.#syncing.changed();
