@@ -208,7 +208,9 @@ export class VolumeSource {
     for (const [member, line] of this.#lines) {
       if (!isGone(member)) continue;
       this.#lines.delete(member);
-      await line.close(`${member} is no target any more`);
+      const closed = line.close(`${member} is no target any more`);
+      this.#ground.distrust(member); // V7
+      await closed;
     }
     for (const [member] of this.#ground.peers()) if (isGone(member)) await this.#ground.drop(member);
     for (const target of targets) {
