@@ -71,7 +71,6 @@ export class VolumeSource {
   readonly #intake: Intake;
   readonly #pattern = new FlushPattern();
   #sequence: number;
-  #hold: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
   /** What setTargets() could not carry out yet; null: nothing. */
   #wanted: readonly SourceTarget[] | null = null;
@@ -103,8 +102,8 @@ export class VolumeSource {
       taken: () => this.#taken(),
     });
     this.#growing = new Growing({
-      sync: () => this.#syncing.sync(),
       ...{ store, ground, shared: this.shared },
+      sync: () => this.#syncing.sync(),
       hangUp: () => {
         this.#syncing.changed();
         for (const line of this.#lines.values()) line.hangUp(`${options.name} has become larger`);
@@ -276,16 +275,12 @@ export class VolumeSource {
     return lines.flatMap((line) => (line.holds(wanted) ? [line.member] : []));
   }
 
-  /** Writes and flushes wait, for so long at most. */
-  hold(forMs: number): void {
+  /** Writes and flushes wait until letGo(), or until it is closed. */
+  hold(): void {
     this.#intake.close(gate.held);
-    if (this.#hold !== null) clearTimeout(this.#hold);
-    this.#hold = setTimeout(() => this.letGo(), forMs);
   }
 
   letGo(): void {
-    if (this.#hold !== null) clearTimeout(this.#hold);
-    this.#hold = null;
     this.#intake.open(gate.held);
   }
 
@@ -297,7 +292,6 @@ export class VolumeSource {
     this.#intake.end();
     this.#closing = true;
     for (const timer of this.#timers) clearInterval(timer);
-    if (this.#hold !== null) clearTimeout(this.#hold);
     this.#answering.end(outcome.shutdown); // V5
     await this.#turn;
     await this.#warming.end();
@@ -319,9 +313,9 @@ export class VolumeSource {
       await this.#ground.save({ history: this.#ground.historyAt(epoch, this.#sequence) });
       await this.#ground.hot.settled(this.#sequence);
     } catch (error) {
-    await this.#distrust();
       this.#options.says(`${this.#options.name} is closed without a clean mark: ${errorText(error)}`);
     }
+    await this.#distrust();
   }
 
   #lineTo(target: SourceTarget, bitmap: Awaited<ReturnType<VolumeGround['peer']>>): VolumeLine {
@@ -429,9 +423,9 @@ export class VolumeSource {
   }
 
   #tryAgain(): void {
-    void this.#distrust();
     this.#growing.look();
     if (this.#wanted !== null) void this.setTargets(this.#wanted);
+    void this.#distrust();
   }
 
   #release(): void {
@@ -463,6 +457,8 @@ export class VolumeSource {
   #fail(says: string): void {
     if (this.#failed !== '') return;
     this.#failed = says;
+    this.#intake.close(gate.failed);
+    this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
     void this.#distrust();
   }
 
@@ -477,7 +473,5 @@ export class VolumeSource {
         `${this.#options.name}: that its disk failed can't be recorded: ${errorText(error)}`,
       );
     }
-    this.#intake.close(gate.failed);
-    this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
   }
 }
