@@ -23,6 +23,8 @@ class Platter {
   failures = Infinity;
   spared = 0;
   bytesMax = Infinity;
+  /** What can't be read; null: everything can. */
+  unreadable: number | null = null;
   /** Syncs end when it resolves, but for the next `unstalled`; null: at once. */
   stalled: Promise<void> | null = null;
   unstalled = 0;
@@ -44,8 +46,10 @@ export class PowerCutStore implements Store {
   }
 
   read(into: Uint8Array, offset: number): void {
-    const { now } = this.#platter;
+    const { now, unreadable } = this.#platter;
     if (offset + into.length > now.length) throw failure('EIO');
+    if (unreadable !== null && offset <= unreadable && unreadable < offset + into.length)
+      throw failure('EIO');
     into.set(now.subarray(offset, offset + into.length));
   }
 
@@ -250,6 +254,12 @@ export class PowerCutDisk implements Disk {
   refuse(name: string, code: string | null): void {
     if (code === null) this.#refusals.delete(name);
     else this.#refusals.set(name, code);
+  }
+
+  /** Reads over this byte fail; null: no more. */
+  refuseReads(name: string, offset: number | null): void {
+    const platter = this.#platters.get(name);
+    if (platter !== undefined) platter.unreadable = offset;
   }
 
   /** Syncs of this store, but for the first `spared`, do not end before what is answered is called. */

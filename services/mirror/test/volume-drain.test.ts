@@ -1,5 +1,6 @@
 /** A planned move of a volume: what its clients see of the drain. */
 import { randomBytes } from 'node:crypto';
+import { jest } from '@jest/globals';
 import type { SourceSide } from '../src/process/side.ts';
 import type { Lines } from '../src/process/source-role.ts';
 import type { ThreadedExport } from '../src/process/threaded-export.ts';
@@ -10,6 +11,7 @@ import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import { inStep, submit, VolumeHost, writeOf } from './volume-hosts.ts';
 
 const quietMs = 150;
+const hourMs = 3_600_000;
 const later = (): Promise<'waits'> => new Promise((next) => setTimeout(() => next('waits'), quietMs));
 
 describe('a drain before a planned move', () => {
@@ -69,6 +71,29 @@ describe('a drain before a planned move', () => {
     expect(await Promise.race([held, later()])).toBe('waits');
     side.writable?.();
     expect(await held).toBe(outcome.done);
+  });
+
+  it('holds them as long as the move takes', async () => {
+    jest.useFakeTimers({
+      doNotFake: ['nextTick', 'queueMicrotask', 'setImmediate', 'setInterval', 'performance'],
+    });
+    expect(await side.drain('bert', 5_000)).toEqual(['bert']);
+    jest.advanceTimersByTime(hourMs);
+    jest.useRealTimers();
+    const held = write();
+    expect(await Promise.race([held, later()])).toBe('waits');
+    side.writable?.();
+    expect(await held).toBe(outcome.done);
+  });
+
+  it('holds nobody when the move was called off before it was answered', async () => {
+    const go = bert.stall();
+    await write();
+    const draining = side.drain('bert', 5_000);
+    side.writable?.();
+    go();
+    expect(await draining).toEqual([]);
+    expect(await Promise.race([write(), later()])).toBe(outcome.done);
   });
 
   it('lets everybody go on when it fails', async () => {

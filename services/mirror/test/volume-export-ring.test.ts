@@ -14,6 +14,7 @@ import {
   WriteRingTail,
   type WriteRecord,
 } from '../src/volumes/export/write-ring.ts';
+import type { Store } from '../src/volumes/store/store.ts';
 import { compiled } from './compiled.ts';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
@@ -237,6 +238,64 @@ describe('an export', () => {
     }
     expect(answer.came).toBe(outcome.done);
     expect(taken.reduce((sum, { length }) => sum + length, 0)).toBe(volumeBytes);
+  });
+});
+
+describe('an export of a disk that is slow with zeros', () => {
+  const mib = 1_048_576;
+  const slowMs = 4;
+
+  it('cuts them, reads for others meanwhile, and asks for their extents at once', () => {
+    const memory = SharedMemory.made(new SharedArrayBuffer(32), 4 * mib, contentsBytes);
+    memory.grant(1_000);
+    const zeros: number[] = [];
+    const store = {
+      zero: (_offset: number, length: number) => {
+        zeros.push(length);
+        for (const endMs = performance.now() + slowMs; performance.now() < endMs;);
+      },
+      read: () => undefined,
+    } as unknown as Store;
+    const taken: WriteRecord[] = [];
+    const intake = new Intake({
+      ...{ shared: memory, wakeExport: () => undefined, taken: () => undefined },
+      take: (record) => taken.push(record),
+    });
+    const volume = new ExportedVolume({
+      ...{ store, shared: memory, mayAct: () => true },
+      ...{ wakeSource: () => undefined, refused: () => undefined },
+    });
+    const came: string[] = [];
+    const zero = { kind: 'zero', offset: mib, length: 100 * mib, hole: true, durable: false } as const;
+    volume.submit(zero, () => came.push('zeros'));
+    intake.catchUp();
+    expect(taken).toMatchObject([{ kind: recordKind.warm, offset: mib, length: 100 * mib }]);
+    memory.hot.fill(1);
+    intake.warmed();
+    volume.look();
+    expect(volume.sleeps()).toBe(false);
+    volume.submit({ kind: 'read', offset: 0, into: Buffer.alloc(512) }, () => came.push('read'));
+    for (let turn = 0; turn < 100 && came.length < 2; turn += 1) volume.look();
+    expect(came).toEqual(['read', 'zeros']);
+    expect(zeros.reduce((sum, length) => sum + length, 0)).toBe(100 * mib);
+    expect(Math.max(...zeros)).toBe(4 * mib);
+    expect(volume.sleeps()).toBe(true);
+    intake.end();
+  });
+
+  it('says what it refuses to tell of its holes', () => {
+    const says: string[] = [];
+    const store = {
+      segments: () => {
+        throw Object.assign(new Error('EIO'), { code: 'EIO' });
+      },
+    } as unknown as Store;
+    const volume = new ExportedVolume({
+      ...{ store, shared: shared(), mayAct: () => true, wakeSource: () => undefined },
+      refused: (sentence) => says.push(sentence),
+    });
+    expect(volume.segments(4_096, 512)).toBe(outcome.io);
+    expect(says.join()).toMatch(/can't be read at 4096: EIO/);
   });
 });
 

@@ -1,6 +1,7 @@
 /** What a source counts as under way to a target. */
 import type { Connection, Frame } from '../src/transport/types.ts';
 import type { BlockChange } from '../src/transport/volume-frames.ts';
+import { isTooMuch } from '../src/volumes/source/congestion.ts';
 import { Forwarding } from '../src/volumes/source/forwarding.ts';
 
 const dataBytes = 4_096;
@@ -44,6 +45,23 @@ it('and so are those that a comparison found to differ, and that take several fr
   expect([...forwarding.chunks()]).toContain(6);
   acknowledge(forwarding, 3);
   expect([...forwarding.chunks()]).toEqual([]);
+});
+
+it('zeros are lacking as what they cover, and held as the chunks that are remembered', () => {
+  const { forwarding } = begun();
+  const chunks = 1_048_576;
+  const length = chunks * dataBytes;
+  forwarding.add(1, { kind: 'zero', offset: 0, length, hole: true }, 0, chunks - 1);
+  forwarding.flush();
+  expect([forwarding.bytes, forwarding.lackingBytes]).toEqual([0, length]);
+  expect(forwarding.oldestMs).not.toBeNull();
+  // Nothing is held without a bound (congestion.ts).
+  expect(isTooMuch(forwarding.heldBytes)).toBe(false);
+  forwarding.add(2, { kind: 'zero', offset: length, length: dataBytes, hole: true }, chunks, chunks);
+  expect(isTooMuch(forwarding.heldBytes)).toBe(true);
+  forwarding.flush();
+  acknowledge(forwarding, 2);
+  expect([forwarding.lackingBytes, forwarding.heldBytes]).toEqual([0, 0]);
 });
 
 it('a barrier is not sent again before something else was', () => {

@@ -68,6 +68,18 @@ describe('a volume that becomes larger', () => {
     ).toBe(true);
   });
 
+  it('is as large durably when it is said to be', async () => {
+    const source = await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    const recorded = anna.disk.syncs('record');
+    const go = anna.disk.stall('record');
+    source.setSize(after);
+    await until('its record is being written', () => anna.disk.syncs('record') > recorded);
+    expect(anna.disk.unsynced('volume')).toBe(false);
+    go();
+    await until('it is larger', () => exportedBy(source).sizeBytes === after);
+  });
+
   it('is written to while it grows, and loses nothing', async () => {
     const source = await anna.openSource(1n, [bert]);
     await inStep(anna, bert);

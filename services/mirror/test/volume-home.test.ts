@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   unlinkSync,
   writeFileSync,
@@ -13,6 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ThreadedExport } from '../src/process/threaded-export.ts';
 import {
+  confirmPlace,
   openSource,
   openTargetPlace,
   runKept,
@@ -70,6 +72,55 @@ it('one that is missing later is a disk that is missing', async () => {
   unlinkSync(order.dataset.path);
   expect(await openTargetPlace(home, order)).toMatchObject({ kind: 'failed' });
   expect(existsSync(order.dataset.path)).toBe(false);
+});
+
+describe('an image that was truncated', () => {
+  const role = { kind: 'source', epoch: 2n, grantUntil: null, targets: [] } as const;
+  const exporting = {
+    ...{ wake: () => undefined, close: () => undefined, listen: () => Promise.resolve('') },
+  } as unknown as ThreadedExport;
+  const half = 524_288;
+  beforeEach(async () => {
+    const place = await opened();
+    place.store.write(randomBytes(order.dataset.sizeBytes), 0);
+    await place.ground.save({ epoch: 1n, history: [{ epoch: 1n, sequence: 5 }], consistent: true });
+    close(place);
+    truncateSync(order.dataset.path, half);
+  });
+
+  it('is a target that begins anew, and has its size again', async () => {
+    const place = await opened();
+    expect(place.stranger).toMatch(/it has 524288 bytes, and the volume had 1048576: it was truncated/);
+    expect(place.ground.record).toMatchObject({ history: [], consistent: false });
+    close(place);
+    expect(statSync(order.dataset.path).size).toBe(order.dataset.sizeBytes);
+    const next = await opened();
+    expect(next.stranger).toBe('');
+    close(next);
+  });
+
+  it('is opened by no owner, however often it tries, before a person confirms it', async () => {
+    for (let i = 0; i < 2; i += 1)
+      expect(await openSource(home, order, role, exporting, () => undefined)).toMatchObject({
+        kind: 'failed',
+        says: expect.stringMatching(/it was truncated.*holdfast mirror resync d3\/disk/) as string,
+      });
+    expect(statSync(order.dataset.path).size).toBe(half);
+    expect(await confirmPlace(home, order)).toMatchObject({ kind: 'done' });
+    const source = await openSource(home, order, role, exporting, () => undefined);
+    if (source.kind === 'failed') throw new Error(source.says);
+    await source.side.close('over');
+  });
+
+  it('is one also where the volume is to become larger', async () => {
+    order = { ...order, dataset: { ...order.dataset, sizeBytes: 2_097_152 } };
+    const place = await opened();
+    expect(place.stranger).toMatch(/it was truncated/);
+    close(place);
+    const next = await opened();
+    expect([next.stranger, next.small, next.ground.sizeBytes]).toEqual(['', '', 2_097_152]);
+    close(next);
+  });
 });
 
 describe('a device', () => {

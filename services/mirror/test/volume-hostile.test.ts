@@ -104,6 +104,26 @@ describe.each(servers)('an export %s that is spoken to wrongly', (_where, serve)
 });
 
 it(
+  'a disk that does not tell where its holes are is an error for who asks, and nothing else',
+  async () => {
+    const segments = (): number => 5;
+    const served = await exportOf(sizeBytes, {
+      over: (volume) => ({
+        ...{ sizeBytes, segments },
+        submit: (request, done) => volume.submit(request, done),
+      }),
+    });
+    try {
+      await expect(program('nbdinfo', '--map', served.uri)).rejects.toThrow(/nput\/output error/);
+      expect(await program('nbdinfo', '--size', served.uri)).toBe(`${String(sizeBytes)}\n`);
+    } finally {
+      await served.close();
+    }
+  },
+  openMs,
+);
+
+it(
   'an owner serves others while a client asks and does not listen',
   async () => {
     const served = await ownerExportOf(requestBytesMax);

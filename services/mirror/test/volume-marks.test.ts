@@ -118,6 +118,9 @@ it('a comparison does not overtake what was forwarded to its range before', asyn
     flush: () => forwarding.flush(),
     send: (changes, chunks) => forwarding.addDifferences(changes, chunks),
     done: () => (isDone = true),
+    unread: (says) => {
+      throw new Error(says);
+    },
   });
   // Over the end of a chunk that is the same on both sides, so that it is forwarded as a whole.
   const offset = 5 * chunkBytes - 512;

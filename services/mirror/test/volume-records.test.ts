@@ -8,7 +8,7 @@ import { Slots } from '../src/volumes/bitmap/slots.ts';
 import { runBlocks } from '../src/process/volume-divergence-runs.ts';
 import { KeptBlocks, type KeptContents } from '../src/volumes/divergence/kept-blocks.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
-import { FileStore } from '../src/volumes/store/file-store.ts';
+import { FileStore, FolderDisk } from '../src/volumes/store/file-store.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import { Chance } from './random-files.ts';
@@ -199,6 +199,30 @@ describe('what was kept aside', () => {
       expect(disk.exists('kept')).toBe(false);
     });
   });
+
+  it('is found among many, and nobody else has to wait for that', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'holdfast-kept-'));
+    const kept = new KeptBlocks(new FolderDisk(folder), roomBytes);
+    const many = Array.from({ length: 60_000 }, (_, i) => ({ ...piece(i), contents: null }));
+    let [longestMs, lastMs] = [0, performance.now()];
+    const timer = setInterval(() => {
+      longestMs = Math.max(longestMs, performance.now() - lastMs);
+      lastMs = performance.now();
+    }, 1);
+    try {
+      await kept.keep(many, 1n, 0);
+      await kept.keep([...many, piece(60_000)], 1n, 0);
+      expect(kept.count).toBe(60_001);
+      await kept.discard({ offset: 0, length: piece(60_000).offset, epoch: 1n, modifiedMs: 0 });
+      expect(kept.count).toBe(1);
+      // Looking through all of them for each took many seconds.
+      expect(longestMs).toBeLessThan(2_000);
+    } finally {
+      clearInterval(timer);
+      kept.close();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }, 60_000);
 
   it('is there when everything before it is discarded while it is added', async () => {
     const disk = new PowerCutDisk();

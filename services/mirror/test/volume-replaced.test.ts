@@ -91,6 +91,22 @@ it(
 );
 
 it(
+  'so is one that was truncated, also while it runs',
+  async () => {
+    await bert.kill();
+    truncateSync(bert.image, volumeBytes / 2);
+    bert.start();
+    await bert.until('it is opened', () => bert.report !== null);
+    await inStep();
+    expect(bert.contents().equals(contents)).toBe(true);
+    truncateSync(bert.image, volumeBytes / 2);
+    await bert.until('it is opened anew', () => bert.contents().equals(contents));
+    await inStep();
+  },
+  limitMs,
+);
+
+it(
   'an owner does not open another image, and nothing is overwritten, until it is back or a person confirms it',
   async () => {
     await anna.kill();

@@ -114,6 +114,60 @@ it('an owner that comes back after such a failure writes again what it can not t
   expect(anna.contents().equals(bert.contents())).toBe(true);
 });
 
+describe('an owner whose flush fails', () => {
+  const refused = async (): Promise<void> => {
+    if (anna.source === null) throw new Error('anna is no source');
+    const recorded = anna.disk.syncs('record');
+    anna.disk.fail('volume', 'EIO', 1);
+    expect(await submit(anna.source, writeOf(100_000, randomBytes(40_000), true))).toBe(outcome.io);
+    await until('it is being recorded', () => anna.disk.syncs('record') > recorded);
+    // Durable by then.
+    await until('it is on record', () => !anna.disk.unsynced('record'));
+  };
+
+  it('and that becomes a target afterwards does not take what it reads back for what it has', async () => {
+    await refused();
+    await anna.source?.close();
+    anna.source = null;
+    await anna.openTarget();
+    await bert.takeOver(2n, [anna]);
+    await inStep(bert, anna);
+    await anna.kill(() => 0);
+    expect(anna.contents().equals(bert.contents())).toBe(true);
+  });
+
+  it('and whose process dies then holds what its target has, also without power', async () => {
+    await refused();
+    await anna.kill(null);
+    await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    await anna.kill(() => 0);
+    expect(anna.contents().equals(bert.contents())).toBe(true);
+  });
+
+  it('and whose records fail, too, puts it on record when it is closed', async () => {
+    if (anna.source === null) throw new Error('anna is no source');
+    anna.disk.fail('volume', 'EIO', 1);
+    anna.disk.fail('record', 'EIO', 1);
+    expect(await submit(anna.source, writeOf(100_000, randomBytes(40_000), true))).toBe(outcome.io);
+    await until('it is said', () => /that its disk failed can't be recorded: EIO/.test(anna.says.join()));
+    await anna.source.close();
+    await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    await anna.kill(() => 0);
+    expect(anna.contents().equals(bert.contents())).toBe(true);
+  });
+
+  it('and that can not read some of it either is opened, for that was written by nobody since', async () => {
+    await refused();
+    await anna.kill(null);
+    anna.disk.refuseReads('volume', 100_000);
+    await anna.openSource(1n, [bert]);
+    anna.disk.refuseReads('volume', null);
+    await inStep(anna, bert);
+  });
+});
+
 it('it is not opened by whoever takes over, and is said to be incomplete', async () => {
   anna.cut();
   await until('it is missed', () => bert.target?.state().phase === 'disconnected');

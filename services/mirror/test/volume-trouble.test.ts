@@ -79,6 +79,41 @@ it('after a write that failed the target is compared', async () => {
   expect(bert.contents().equals(anna.contents())).toBe(true);
 });
 
+it('what can not be read here is said, keeps nothing else from the target, and is there when it can', async () => {
+  const source = await pair();
+  bert.cut();
+  await until('it is missed', () => source.rows()[0]?.state === 'disconnected');
+  const [bad, good] = [5 * extentBytes, 5 * extentBytes + 16_384];
+  expect(await submit(source, writeOf(bad, randomBytes(4_096)))).toBe(outcome.done);
+  const contents = randomBytes(4_096);
+  expect(await submit(source, writeOf(good, contents))).toBe(outcome.done);
+  anna.disk.refuseReads('volume', bad + 512);
+  bert.mend();
+  const says = new RegExp(`can't be read here at ${String(bad)}: EIO`);
+  await until('it is said', () => says.test(source.rows()[0]?.says ?? ''));
+  expect(source.trouble).toMatch(says);
+  expect(source.rows()[0]).toMatchObject({ state: 'waiting' });
+  expect(source.rows()[0]?.behindBytes).toBeGreaterThan(0);
+  const copied = (): Buffer => bert.contents().subarray(good, good + 4_096);
+  await until('the rest is there', () => copied().equals(contents));
+  anna.disk.refuseReads('volume', null);
+  await inStep(anna, bert);
+  expect(source.trouble).toBe('');
+  expect(bert.contents().equals(anna.contents())).toBe(true);
+});
+
+it('zeros that a target does not take count as behind', async () => {
+  const source = await pair();
+  const go = bert.stall();
+  const zeros = { kind: 'zero', offset: 0, length: 262_144, hole: true, durable: false } as const;
+  expect(await submit(source, zeros)).toBe(outcome.done);
+  await until('it is behind', () => (source.rows()[0]?.behindMs ?? 0) > 100);
+  expect(source.rows()[0]).toMatchObject({ state: 'replicating', behindBytes: 262_144 });
+  go();
+  await inStep(anna, bert);
+  expect(source.rows()[0]).toMatchObject({ behindBytes: 0, behindMs: 0 });
+});
+
 it('a target that does not keep up slows nobody, falls back, and catches up', async () => {
   const source = await pair();
   const go = bert.stall();
@@ -167,6 +202,19 @@ it('a target that can not be taken off the record ends no process, and is taken 
   anna.disk.fail('record', null);
   // By itself: nobody orders it again.
   await until('its bitmap is gone', () => !anna.disk.exists('peer-bert'));
+});
+
+it('one that could not be taken off and is a target again has everything', async () => {
+  const source = await pair();
+  anna.disk.fail('record', 'ENOSPC');
+  await source.setTargets([]);
+  expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+  // It is taken by then, and there is nobody to whom it goes.
+  expect(source.rows()).toEqual([]);
+  await source.setTargets([anna.way(bert)]);
+  anna.disk.fail('record', null);
+  await inStep(anna, bert);
+  expect(bert.contents().equals(anna.contents())).toBe(true);
 });
 
 it('two orders at once make one line to a new target', async () => {

@@ -44,6 +44,18 @@ it('says what differs; and with repair what was mended, once that was seen', asy
   expect(bert.contents().equals(anna.contents())).toBe(true);
 });
 
+it('says that the own volume can not be read, and ends nothing by it', async () => {
+  await bert.openTarget();
+  await anna.openSource(1n, [bert]);
+  await inStep(anna, bert);
+  anna.disk.refuseReads('volume', 20 * blockBytes);
+  const [row] = await rowsOf(false);
+  expect(row).toMatchObject({ kind: 'verified', compared: 0 });
+  expect(row?.kind === 'verified' && row.says).toMatch(/can't be read at \d+: EIO/);
+  anna.disk.refuseReads('volume', null);
+  expect(await rowsOf(false)).toMatchObject([{ kind: 'verified', differing: 0, says: '' }]);
+});
+
 it('answers for a target that is away', async () => {
   await anna.openSource(1n, [bert]);
   const [row] = await rowsOf(true);

@@ -8,6 +8,8 @@
  *       mirror that was taken away meanwhile and comes back was not
  *   H3  a device that is smaller than the volume is meant to be by now is opened with the size that the volume had on it (ground.ts,
  *       G4): it goes on as it would have without a restart
+ *   H4  an image that is shorter than the volume on record was truncated: it counts as another store (H1), and stays as short until
+ *       what was known of it is forgotten. An image is as long as the record says, durably, before that says so
  */
 
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
@@ -19,7 +21,7 @@ import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import { groundRecord, VolumeGround } from '../volumes/ground.ts';
 import { VolumeSource } from '../volumes/source/volume-source.ts';
 import { bootTimeMs } from '../os/boot-time.ts';
-import { FileStore, FolderDisk } from '../volumes/store/file-store.ts';
+import { FileStore, FolderDisk, syncFolder } from '../volumes/store/file-store.ts';
 import { ImageSnapshot } from '../volumes/store/image-snapshot.ts';
 import { likenessOf, strangerSays } from '../volumes/store/likeness.ts';
 import { settleWayBack } from '../volumes/target/found-way-back.ts';
@@ -73,15 +75,17 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
     if (typeof store === 'string') return { kind: 'failed', says: store };
     try {
       const disk = new FolderDisk(folder);
+      const cut = cutSays(order.dataset, store, VolumeGround.sizeOf(disk));
+      if (cut === '') await lengthen(order.dataset, store);
       const ground = await VolumeGround.open(disk, store, sizeBytes, granularityBytes);
       const small = ground.sizeBytes < sizeBytes ? tooSmall(order.dataset, store.sizeBytes) : '';
-      if (!store.has(ground.sizeBytes)) {
+      if (cut === '' && !store.has(ground.sizeBytes)) {
         ground.close();
         store.close();
         return { kind: 'failed', says: tooSmall(order.dataset, store.sizeBytes) };
       }
       const { likeness } = ground.record;
-      const why = likeness === null ? '' : strangerSays(likeness, store, store.name);
+      const why = cut === '' && likeness !== null ? strangerSays(likeness, store, store.name) : cut;
       const stranger = why === '' ? '' : `${path} is not what was mirrored: ${why}`;
       const snapshots = ImageSnapshot.of(store, path);
       if (stranger === '') await noteLikeness(ground, store);
@@ -99,8 +103,15 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
 /** H1. */
 export async function openTargetPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<VolumePlace>> {
   const place = await openPlace(home, order);
-  if (place.kind === 'open' && place.side.stranger !== '') await beginAnew(place.side);
-  return place;
+  if (place.kind === 'failed' || place.side.stranger === '') return place;
+  try {
+    await beginAnew(place.side, order.dataset);
+    return place;
+  } catch (error) {
+    place.side.ground.close();
+    place.side.store.close();
+    return refused(error);
+  }
 }
 
 /** A person says that a store that was refused is meant to be as it is. */
@@ -112,7 +123,7 @@ export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promis
   try {
     if (stranger === '')
       return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
-    await beginAnew(place.side);
+    await beginAnew(place.side, order.dataset);
     return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.path} on ${self} as it is` };
   } finally {
     ground.close();
@@ -120,8 +131,12 @@ export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promis
   }
 }
 
-function beginAnew({ ground, store }: VolumePlace): Promise<void> {
-  return ground.forgetWhatWas(likenessOf(store, ground.sizeBytes, store.name));
+/** H4: whoever dies in the middle of it leaves a volume that is forgotten, or one that still counts as truncated. */
+async function beginAnew({ ground, store }: VolumePlace, dataset: VolumeDataset): Promise<void> {
+  await ground.forgetWhatWas(likenessOf(store, ground.sizeBytes, store.name));
+  await lengthen(dataset, store);
+  // Whoever put it there may not have (ground.ts, G1).
+  await store.sync();
 }
 
 /** Of the store as it is now. Costs a sync when it has changed. */
@@ -219,22 +234,34 @@ export function notSource(self: string, mirror: string): Answered {
   return { kind: 'failed', as: 'failed', says: `${self} is not the source of ${mirror} now` };
 }
 
+const isDevice = (path: string): boolean => path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
+
 /** A sentence when it can't be used. `known`: there was a volume here, so that one that is missing is a disk that is missing. */
 function openStore(dataset: VolumeDataset, known: boolean): FileStore | string {
   const { path, sizeBytes } = dataset;
-  const isDevice = path.startsWith('/dev/') && !path.startsWith('/dev/shm/');
-  const make = !isDevice && !known;
+  const make = !isDevice(path) && !known;
   if (make) mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const store = FileStore.open(path, make);
-  if (store.sizeBytes >= sizeBytes) return store;
-  if (!isDevice) {
-    store.resize(sizeBytes);
-    return store;
-  }
+  if (store.sizeBytes >= sizeBytes || !isDevice(path)) return store;
   if (known) return store; // H3
   const has = store.sizeBytes;
   store.close();
   return tooSmall(dataset, has);
+}
+
+/** H4; empty: it was not. A smaller volume than it was, of a mirror that was taken away, needs no more than that. */
+function cutSays({ path, sizeBytes }: VolumeDataset, store: FileStore, wasBytes: number | null): string {
+  const has = store.sizeBytes;
+  if (isDevice(path) || wasBytes === null || has >= Math.min(wasBytes, sizeBytes)) return '';
+  return `it has ${has} bytes, and the volume had ${wasBytes}: it was truncated`;
+}
+
+/** An image, durably (H4). */
+async function lengthen({ path, sizeBytes }: VolumeDataset, store: FileStore): Promise<void> {
+  if (isDevice(path) || store.sizeBytes >= sizeBytes) return;
+  store.resize(sizeBytes);
+  await store.sync();
+  syncFolder(dirname(path));
 }
 
 const tooSmall = ({ path, sizeBytes }: VolumeDataset, has: number): string =>

@@ -76,6 +76,7 @@ export function volumeSides(
       gone: () => {
         const { path: at, sizeBytes } = order.dataset;
         if (!store.isAt(at)) return `${at} is not what was opened any more: it was replaced`;
+        if (store.isCut) return `${at} is shorter than it was: it was truncated`;
         return small !== '' && store.has(sizeBytes) ? `${at} has become larger` : '';
       },
       noteLikeness: () => noteLikeness(ground, store),

@@ -3,8 +3,9 @@
  *
  *   S1  a change of rate holds at once; other terms of a connection take a new one
  *   S2  a drain answers in time, with the targets that hold everything. Writes wait only for the end of it, and from then on until it
- *       is closed: what was written after the answer would be missing there. They go on when the drain failed, when the move is
- *       called off (writable), and after `heldMs`, so that no service hangs for ever
+ *       is closed, however long the move takes: what was written after the answer would be missing there. They go on when the drain
+ *       failed, and when the move is called off (writable), also in the middle of a drain. A move of which nobody hears any
+ *       more ends with the grant
  *   S3  what the disk refuses to a client, and a record that can't be written, is a trouble of the data: the group is better off on
  *       a server whose copy is in step
  *   S4  closed because its time is over, clients are told so with ESHUTDOWN. At the end of the process they are hung up
@@ -40,9 +41,8 @@ export interface VolumeSourcePorts {
   readonly says: (sentence: string) => void;
 }
 
-/** Of the last bytes, while writes wait; and from the answer on. */
+/** Of the last bytes, while writes wait. */
 const lastMs = 8_000;
-const heldMs = 60_000;
 
 export class VolumeSourceSide implements SourceSide {
   readonly #ports: VolumeSourcePorts;
@@ -50,6 +50,8 @@ export class VolumeSourceSide implements SourceSide {
   readonly #epoch: Epoch;
   readonly #source: VolumeSource;
   readonly #trouble: ExportTrouble;
+  /** How often a move was called off. */
+  #callsOff = 0;
 
   private constructor(
     mirror: MirrorId,
@@ -121,15 +123,20 @@ export class VolumeSourceSide implements SourceSide {
   /** S2. */
   async drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
     const untilMs = performance.now() + limitMs;
+    const callsOff = this.#callsOff;
+    const isOff = (): boolean => this.#callsOff !== callsOff;
     await this.#source.drain(to, limitMs);
-    this.#source.hold(heldMs);
+    if (isOff()) return [];
+    this.#source.hold();
     const drained = await this.#source.drain(to, Math.min(lastMs, untilMs - performance.now()));
+    if (isOff()) return [];
     if (to !== null && !drained.includes(to)) this.#source.letGo();
     return drained;
   }
 
   /** S2. */
   writable(): void {
+    this.#callsOff += 1;
     this.#source.letGo();
   }
 

@@ -2,17 +2,22 @@
  * What a volume's roles stand on: its record, the extents that are hot, and a bitmap for each other copy. All of it lies
  * in one folder of stores (DIR/mirror/NAME/volume).
  *
- *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap
+ *   G1  opened, nothing is hot: what a former life left hot is durable in the volume itself, and dirty in every bitmap. So is what was
+ *       there before its first life: what is cold is trusted
  *   G2  a bitmap that is not kept up is removed, so that nobody trusts it later
  *   G3  records of another store than the one that is there are never believed (store/likeness.ts): forgetWhatWas()
  *   G4  a store that is smaller than the volume is meant to be by now has the size that the volume had here before: it grows when
  *       the store does
+ *   G5  what an owner's sync failed for lies in extents that were hot, and may be read back from the cache and not be on the disk:
+ *       it is written again, and synced, before anything is believed of it
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
 import { advanceHistory } from '@holdfast/core';
+import { errorCode } from '@holdfast/wire/directory';
 import * as z from 'zod';
-import type { ByteRange } from '../transport/volume-frames.ts';
+import { Slice } from '../files/source/slice.ts';
+import { blockBytes, type ByteRange } from '../transport/volume-frames.ts';
 import { HotExtents, usualHeat, type Heat } from './bitmap/hot-extents.ts';
 import { nameOf, PeerBitmap } from './bitmap/peer-bitmap.ts';
 import { Slots } from './bitmap/slots.ts';
@@ -49,8 +54,10 @@ export interface VolumeRecord {
   readonly peers: readonly string[];
   /** Where a resync that does not come to its end leads back; null: nowhere, or there is none (target/way-back.ts). */
   readonly undoTo: WayBackRecord | null;
-  /** A sync failed, and what it was for may be read back from the cache and not be on the disk. */
+  /** A sync failed, and what it was for may be read back from the cache and not be on the disk. Until it is in step. */
   readonly suspect: boolean;
+  /** The same of an owner's sync: of what was hot, and until that was written again (G5). */
+  readonly hotSuspect: boolean;
   /** How often the disk failed since the copy was in step last. */
   readonly failures: number;
   /** What the volume is recognised by; null: nobody looked yet. */
@@ -79,6 +86,7 @@ const schema = z.strictObject({
   peers: z.array(z.string()),
   undoTo: end.extend({ snapshot: z.string().nullable().default(null) }).nullable(),
   suspect: z.boolean().default(false),
+  hotSuspect: z.boolean().default(false),
   failures: z.number().default(0),
   likeness: likenessShape.nullable().default(null),
   sizeBytes: z.number().nullable().default(null),
@@ -93,6 +101,7 @@ const blank: VolumeRecord = {
   peers: [],
   undoTo: null,
   suspect: false,
+  hotSuspect: false,
   failures: 0,
   likeness: null,
   sizeBytes: null,
@@ -106,7 +115,7 @@ export class VolumeGround {
   readonly #slots: Slots;
   readonly #peers = new Map<string, PeerBitmap>();
   #sizeBytes: number;
-  #record: VolumeRecord = blank;
+  #record: VolumeRecord;
   #turn: Promise<void> = Promise.resolve();
 
   private constructor(disk: Disk, volume: Store, wantedBytes: number, chunkBytes: number, heat: Heat) {
@@ -114,13 +123,23 @@ export class VolumeGround {
     this.chunkBytes = chunkBytes;
     this.#store = disk.open(groundRecord);
     this.#slots = new Slots(this.#store, recordBytes);
-    const bytes = this.#slots.read();
-    if (bytes !== null) this.#record = schema.parse(JSON.parse(bytes.toString()));
+    this.#record = recordOf(this.#slots);
     const sizeBytes = volume.sizeBytes >= wantedBytes ? wantedBytes : (this.#record.sizeBytes ?? wantedBytes); // G4
     this.#sizeBytes = sizeBytes;
     this.hot = HotExtents.open(disk, sizeBytes, heat);
     for (const peer of this.#record.peers)
       this.#peers.set(peer, new PeerBitmap(disk, peer, sizeBytes, chunkBytes));
+  }
+
+  /** Of the volume, when it was opened last; null: not known. Throws what the disk says. */
+  static sizeOf(disk: Disk): number | null {
+    if (!disk.exists(groundRecord)) return null;
+    const store = disk.open(groundRecord);
+    try {
+      return recordOf(new Slots(store, recordBytes)).sizeBytes;
+    } finally {
+      store.close();
+    }
   }
 
   /**
@@ -199,10 +218,16 @@ export class VolumeGround {
     return made;
   }
 
+  /** G2, until it is removed: it names everything. In memory: what it lacks on disk is on record as hot (peer-bitmap.ts, B1). */
+  distrust(name: string): void {
+    this.#peers.get(name)?.addAll();
+  }
+
   /** G2. */
   async drop(name: string): Promise<void> {
     const peer = this.#peers.get(name);
     if (peer === undefined) return;
+    this.distrust(name);
     // What can't be taken off the record is still one of them, and is tried again.
     await this.save({ peers: [...this.#peers.keys()].filter((other) => other !== name) });
     this.#peers.delete(name);
@@ -215,7 +240,7 @@ export class VolumeGround {
     const peers = [...this.#peers.keys()];
     await this.save({
       ...{ history: [], consistent: false, ownEpoch: null, choice: null, peers: [], undoTo: null },
-      ...{ suspect: false, failures: 0, likeness, sizeBytes: this.#sizeBytes },
+      ...{ suspect: false, hotSuspect: false, failures: 0, likeness, sizeBytes: this.#sizeBytes },
     });
     for (const peer of this.#peers.values()) peer.close();
     this.#peers.clear();
@@ -244,7 +269,10 @@ export class VolumeGround {
   /** G1. */
   async #fold(volume: Store): Promise<void> {
     const hot = [...this.hot.hot()];
-    if (hot.length === 0) return;
+    if (hot.length === 0) {
+      if (this.#record.sizeBytes === null) await volume.sync();
+      return;
+    }
     await this.#settle(volume, hot);
     for (const peer of this.#peers.values()) {
       for (const { offset, length } of hot) {
@@ -256,23 +284,43 @@ export class VolumeGround {
     await this.hot.settled(this.hot.sequenceBound);
   }
 
-  /** What is read back after a sync that failed may not be on the disk: written again, it is. */
+  /** G5. */
   async #settle(volume: Store, hot: readonly ByteRange[]): Promise<void> {
-    if (this.#record.suspect) for (const range of hot) writeAgain(volume, range, this.sizeBytes);
+    const { suspect, hotSuspect } = this.#record;
+    const slice = new Slice();
+    if (suspect || hotSuspect)
+      for (const { offset, length } of hot) {
+        const end = Math.min(this.sizeBytes, offset + length);
+        for (const segment of volume.segments(offset, end - offset)) writeAgain(volume, segment);
+        await slice.turn();
+      }
     try {
       await volume.sync();
     } catch (error) {
-      await this.save({ suspect: true });
+      await this.save({ hotSuspect: true });
       throw error;
     }
+    if (hotSuspect) await this.save({ hotSuspect: false });
   }
 }
 
-function writeAgain(volume: Store, { offset, length }: ByteRange, sizeBytes: number): void {
-  const end = Math.min(sizeBytes, offset + length);
-  for (const segment of volume.segments(offset, end - offset)) {
-    const contents = Buffer.allocUnsafe(segment.length);
-    volume.read(contents, segment.offset);
-    volume.write(contents, segment.offset);
+function recordOf(slots: Slots): VolumeRecord {
+  const bytes = slots.read();
+  return bytes === null ? blank : schema.parse(JSON.parse(bytes.toString()));
+}
+
+/** What can't be read is believed by nobody, and stays as it is. */
+function writeAgain(volume: Store, { offset, length }: ByteRange): void {
+  const contents = Buffer.allocUnsafe(length);
+  try {
+    volume.read(contents, offset);
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    const half = Math.ceil(length / 2 / blockBytes) * blockBytes;
+    if (half >= length) return;
+    writeAgain(volume, { offset, length: half });
+    writeAgain(volume, { offset: offset + half, length: length - half });
+    return;
   }
+  volume.write(contents, offset);
 }

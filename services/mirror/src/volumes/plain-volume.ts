@@ -26,8 +26,12 @@ export class PlainVolume implements Volume {
     );
   }
 
-  segments(offset: number, length: number): readonly Segment[] {
-    return this.#store.segments(offset, length);
+  segments(offset: number, length: number): readonly Segment[] | number {
+    try {
+      return this.#store.segments(offset, length);
+    } catch (error) {
+      return outcomeOf(error);
+    }
   }
 
   #carryOut(request: VolumeRequest): number | Promise<void> {

@@ -21,5 +21,6 @@ export interface Volume {
   readonly sizeBytes: number;
   /** Offsets are within the volume. `done` gets a number of nbd/protocol.ts (outcome), at once or later, once. */
   submit(request: VolumeRequest, done: (outcome: number) => void): void;
-  segments(offset: number, length: number): readonly Segment[];
+  /** A number of the protocol where the disk refuses to tell. */
+  segments(offset: number, length: number): readonly Segment[] | number;
 }

@@ -8,10 +8,12 @@
  *   K3  nothing goes except by discard(), which a person calls: neither what is added meanwhile, nor what lies behind what
  *       goes. An entry without its contents would seem damaged, so it is marked durably before they go
  *   K4  what is damaged is named, and hides nothing else
+ *   K5  entries may be hundreds of thousands: nothing looks through all of them for each, and the event loop gets its turn
  */
 
 import type { Epoch } from '@holdfast/core';
 import { errorCode } from '@holdfast/wire/directory';
+import { Slice } from '../../files/source/slice.ts';
 import type { Disk, Store } from '../store/store.ts';
 import {
   discardDamaged,
@@ -88,11 +90,15 @@ export class KeptBlocks {
       if (store.sizeBytes > before) store.resize(before);
       this.#damaged = this.#damaged.filter(({ at }) => at < before);
       const added: KeptEntry[] = [];
+      const slice = new Slice();
+      let entries = this.#entries;
+      let there = placesOf(entries, epoch);
       for (const { offset, length, contents } of pieces) {
         const range = { offset, length, epoch, modifiedMs: nowMs };
-        if (this.#entries.some((e) => e.epoch === epoch && e.offset === offset && e.length === length))
-          continue;
-        added.push(this.#append(store, range, contents));
+        if (!there.has(placeOf(range))) added.push(this.#append(store, range, contents));
+        if (slice.isOver) await slice.turn(); // K5
+        // Somebody discarded some of it meanwhile.
+        if (this.#entries !== entries) there = placesOf((entries = this.#entries), epoch);
       }
       await store.sync();
       this.#entries = [...this.#entries, ...added];
@@ -146,8 +152,9 @@ export class KeptBlocks {
   }
 
   async #discard(gone: readonly KeptEntry[], lost: readonly Damaged[]): Promise<void> {
-    this.#entries = this.#entries.filter((entry) => !gone.includes(entry));
-    this.#damaged = this.#damaged.filter((one) => !lost.includes(one));
+    const all = new Set<KeptEntry | Damaged>([...gone, ...lost]);
+    this.#entries = this.#entries.filter((entry) => !all.has(entry));
+    this.#damaged = this.#damaged.filter((one) => !all.has(one));
     this.#listed = null;
     if (this.count === 0 && this.#adding === 0) {
       this.close();
@@ -156,13 +163,22 @@ export class KeptBlocks {
       return;
     }
     const store = this.#open();
-    for (const entry of gone) markDiscarded(store, entry);
+    const slice = new Slice();
+    for (const entry of gone) {
+      markDiscarded(store, entry);
+      if (slice.isOver) await slice.turn(); // K5
+      if (this.#store !== store) return; // Everything was discarded meanwhile.
+    }
     for (const one of lost) if (one.at < this.#end) discardDamaged(store, one);
     // With nothing behind it.
     if (this.#adding === 0 && store.sizeBytes > this.#end) store.resize(this.#end);
     await store.sync(); // K3
-    if (this.#store !== store) return; // Everything was discarded meanwhile.
-    for (const { at, stored } of gone) if (stored > 0) store.zero(at + headerBytes, stored, true);
+    if (this.#store !== store) return;
+    for (const { at, stored } of gone) {
+      if (stored > 0) store.zero(at + headerBytes, stored, true);
+      if (slice.isOver) await slice.turn();
+      if (this.#store !== store) return;
+    }
     await store.sync();
   }
 
@@ -202,3 +218,10 @@ export class KeptBlocks {
     }
   }
 }
+
+const placeOf = ({ offset, length }: { readonly offset: number; readonly length: number }): string =>
+  `${String(offset)}/${String(length)}`;
+
+/** Where something is kept of this epoch. */
+const placesOf = (entries: readonly KeptEntry[], epoch: Epoch): ReadonlySet<string> =>
+  new Set(entries.filter((entry) => entry.epoch === epoch).map(placeOf));

@@ -10,6 +10,8 @@
  *   E4  what can't be done now waits, in order, and is looked at again whenever the source says something; what waits is
  *       bounded by what clients may have pending (nbd/session.ts, N2)
  *   E5  whoever waits behind others has asked for its extents, too: they are made hot together
+ *   E6  a request that takes longer than `turnMs` goes on in the next turn: meanwhile others are read for, and the source, which waits for
+ *       a section, does its own work
  */
 
 import { copyShared } from '../../os/shared-copy.ts';
@@ -55,9 +57,12 @@ interface Waiting {
   readonly done: Done;
 }
 
-/** What is carried out at once; a larger request goes in pieces. */
+/** What is carried out at once; a larger request goes in pieces. A disk that can't make zeros by itself writes them. */
 const writeBytesMax = 1_048_576;
-const zeroBytesMax = 268_435_456;
+const zeroBytesMax = 4_194_304;
+/** Each record of what is hot is a sync, and many zeros take no time: so much is asked for at once. */
+const warmBytesMax = 268_435_456;
+const turnMs = 10;
 
 export class ExportedVolume implements Volume {
   readonly #ports: ExportedPorts;
@@ -68,6 +73,8 @@ export class ExportedVolume implements Volume {
   #busy = 0;
   #waiting: Waiting[] = [];
   #looking = false;
+  /** E6. */
+  #goesOnSoon = false;
   #news = 0;
   /** The last word of the source on what is hot, after which everybody who waits has asked. */
   #warmed = 0;
@@ -105,17 +112,24 @@ export class ExportedVolume implements Volume {
     }
   }
 
-  segments(offset: number, length: number): readonly Segment[] {
-    return this.#section((bits) =>
+  segments(offset: number, length: number): readonly Segment[] | number {
+    return this.#section((bits) => {
       // Closed, it may be any of it.
-      (bits & gate.closed) !== 0 ? [{ offset, length }] : this.#ports.store.segments(offset, length),
-    );
+      if ((bits & gate.closed) !== 0) return [{ offset, length }];
+      try {
+        return this.#ports.store.segments(offset, length);
+      } catch (error) {
+        this.#ports.refused(`can't be read at ${offset}: ${textOf(error)}`);
+        return outcomeOf(error);
+      }
+    });
   }
 
   /** What the source answered, and what waited for it. */
   look(): void {
     if (this.#looking) return;
     this.#looking = true;
+    this.#goesOnSoon = false;
     this.#news = this.#shared.load(word.news);
     this.#tickets.take();
     while (this.#waiting[0] !== undefined && this.#goesOn(this.#waiting[0])) this.#waiting.shift();
@@ -127,6 +141,7 @@ export class ExportedVolume implements Volume {
   /** True: it may sleep, and is woken when there is something to look at. */
   sleeps(): boolean {
     this.#shared.store(word.exportSleeps, 1);
+    if (this.#goesOnSoon) return false;
     if (this.#waiting.length > 0 && this.#shared.load(word.news) !== this.#news) return false;
     return this.#shared.load(word.answersWritten) === this.#shared.load(word.answersTaken);
   }
@@ -188,21 +203,28 @@ export class ExportedVolume implements Volume {
 
   /** False: it has to wait. */
   #carryOut(change: Change): boolean {
-    for (;;) {
+    for (let endMs = Infinity; ;) {
       if (!this.#ports.mayAct()) return over(change, outcome.shutdown); // E1
       const came = this.#section((bits) => this.#piece(change, bits));
       if (typeof came === 'number') return over(change, came);
       if (came !== 'goes on') return came === 'told';
+      const nowMs = performance.now();
+      endMs = Math.min(endMs, nowMs + turnMs);
+      if (nowMs < endMs) continue;
+      this.#goesOnSoon = true;
+      return false;
     }
   }
 
   /** A number: that is the answer. `told`: the source answers it. */
   #piece(change: Change, bits: number): number | 'goes on' | 'waits' | 'told' {
     if (bits !== 0) return refused(bits);
-    const most = change.contents === null ? zeroBytesMax : this.#writeBytesMax;
     const offset = change.offset + change.at;
-    const length = Math.min(most, change.length - change.at);
-    if (!this.#isHot(offset, length)) return this.#warm(change, offset, length);
+    const left = change.length - change.at;
+    const most = change.contents === null ? zeroBytesMax - (offset % zeroBytesMax) : this.#writeBytesMax;
+    const length = Math.min(most, left);
+    if (!this.#isHot(offset, length))
+      return this.#warm(change, offset, change.contents === null ? Math.min(warmBytesMax, left) : length);
     const last = change.at + length === change.length;
     const answers = last && (change.durable || this.#shared.load(word.answering) === 1);
     if (answers && this.#tickets.full) return 'waits';

@@ -272,6 +272,10 @@ export class NbdSession {
       return;
     }
     const data = this.#ports.volume.segments(offset, length);
+    if (typeof data === 'number') {
+      this.#answer(request, data);
+      return;
+    }
     const one = (flags & commandFlags.reqOne) !== 0;
     this.#reply(structuredAllocation(cookie, { offset, length }, data, one));
   }

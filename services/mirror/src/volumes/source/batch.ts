@@ -12,12 +12,16 @@ import { changesMax, type BlockChange } from '../../transport/volume-frames.ts';
 
 /** Of one frame: enough that its own cost does not count, and little enough that beats do not wait for it. */
 const frameBytes = 262_144;
+/** Of the volume, that zeros of one frame cover: a target whose disk writes them is to answer now and then. */
+const frameZeroBytes = 16_777_216;
 
 export interface BatchFrame {
   readonly changes: readonly BlockChange[];
   /** Of the last change that ends in it or before it. */
   readonly sequence: number;
   readonly bytes: number;
+  /** Of the volume, that its zeros cover. */
+  readonly zeroBytes: number;
   /** Nobody needs its contents any more. */
   readonly done: () => void;
 }
@@ -30,16 +34,23 @@ export class Batch {
   #frames: BatchFrame[] = [];
   #open: BlockChange[] = [];
   #openBytes = 0;
+  #openZeroBytes = 0;
   #contents: Buffer | null = null;
   #bytes = 0;
+  #zeroBytes = 0;
   #sequence: number;
 
   constructor(sequence: number) {
     this.#sequence = sequence;
   }
 
+  /** Of contents. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  get zeroBytes(): number {
+    return this.#zeroBytes;
   }
 
   get empty(): boolean {
@@ -59,7 +70,7 @@ export class Batch {
   /** True: a frame is full. `mostBytes`: of contents of one frame. */
   add(sequence: number, change: BlockChange, mostBytes: number): boolean {
     const room = Math.min(frameBytes, mostBytes);
-    if (change.kind === 'zero') this.#push(change, 0);
+    if (change.kind === 'zero') this.#push(change, 0, change.length);
     else {
       const { offset, contents } = change;
       if (contents.length <= room && this.#openBytes + contents.length > room) this.#close(); // B2
@@ -75,7 +86,8 @@ export class Batch {
       }
     }
     this.#sequence = sequence;
-    if (this.#openBytes >= room || this.#open.length >= changesMax) this.#close();
+    const full = this.#openBytes >= room || this.#openZeroBytes >= frameZeroBytes;
+    if (full || this.#open.length >= changesMax) this.#close();
     return this.#frames.length > 0;
   }
 
@@ -85,6 +97,7 @@ export class Batch {
     const frames = this.#frames;
     this.#frames = [];
     this.#bytes = 0;
+    this.#zeroBytes = 0;
     return frames;
   }
 
@@ -96,11 +109,13 @@ export class Batch {
     return copy;
   }
 
-  #push(change: BlockChange, bytes: number): void {
+  #push(change: BlockChange, bytes: number, zeroBytes = 0): void {
     if (this.#open.length >= changesMax) this.#close();
     this.#open.push(change);
     this.#openBytes += bytes;
+    this.#openZeroBytes += zeroBytes;
     this.#bytes += bytes;
+    this.#zeroBytes += zeroBytes;
   }
 
   #close(): void {
@@ -108,9 +123,13 @@ export class Batch {
     const done = (): void => {
       if (contents !== null) spares.give(contents);
     };
-    this.#frames.push({ changes: this.#open, sequence: this.#sequence, bytes: this.#openBytes, done });
+    this.#frames.push({
+      ...{ changes: this.#open, sequence: this.#sequence, done },
+      ...{ bytes: this.#openBytes, zeroBytes: this.#openZeroBytes },
+    });
     this.#contents = null;
     this.#open = [];
     this.#openBytes = 0;
+    this.#openZeroBytes = 0;
   }
 }

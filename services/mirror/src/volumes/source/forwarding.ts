@@ -12,6 +12,8 @@ import { Outstanding } from './outstanding.ts';
 
 /** A frame costs about as much as ten small writes in it. */
 const gatherMs = 1;
+/** What a chunk that is remembered takes in memory, about. */
+const chunkHeldBytes = 64;
 
 interface Flags {
   readonly barrier?: boolean;
@@ -41,9 +43,19 @@ export class Forwarding {
     this.#batch = new Batch(sequence);
   }
 
-  /** That the target has not received. */
+  /** Of contents, that the target has not received. */
   get bytes(): number {
     return this.#outstanding.bytes + this.#batch.bytes;
+  }
+
+  /** Of the volume, that it has not received: zeros count as what they cover. */
+  get lackingBytes(): number {
+    return this.bytes + this.#outstanding.zeroBytes + this.#batch.zeroBytes;
+  }
+
+  /** What is held in memory until it answers (congestion.ts). */
+  get heldBytes(): number {
+    return this.bytes + this.#outstanding.chunkCount * chunkHeldBytes;
   }
 
   /** Of contents, since the connection began. */
@@ -109,7 +121,7 @@ export class Forwarding {
     const flags = { barrier, inStep, resync };
     const frames = this.#batch.take();
     if (frames.length === 0 && (barrier || inStep))
-      this.#send({ changes: [], sequence: this.#batch.sequence, bytes: 0 }, true, flags);
+      this.#send({ changes: [], sequence: this.#batch.sequence, bytes: 0, zeroBytes: 0 }, true, flags);
     frames.forEach((frame, i) => {
       const last = i === frames.length - 1;
       this.#send(frame, last, { barrier: barrier && last, inStep: inStep && last, resync });
@@ -149,15 +161,16 @@ export class Forwarding {
   }
 
   /** `last`: of those that leave together. */
-  #send({ changes, sequence, bytes, done }: Leaving, last: boolean, flags: Required<Flags>): void {
+  #send({ changes, sequence, bytes, zeroBytes, done }: Leaving, last: boolean, flags: Required<Flags>): void {
     this.#number += 1;
     if (flags.barrier) this.#barrier = this.#number;
     this.#sentBytes += bytes;
     const { barrier } = flags;
-    this.#outstanding.sent({ number: this.#number, sequence, bytes, atMs: performance.now(), barrier }, last);
+    const number = this.#number;
+    this.#outstanding.sent({ number, sequence, bytes, zeroBytes, atMs: performance.now(), barrier }, last);
     this.#connection.send({
       kind: 'volume-writes',
-      number: this.#number,
+      number,
       sequence,
       changes,
       ...flags,

@@ -1,7 +1,8 @@
 /**
  * A volume that is to become larger while it is open.
  *
- *   G1  every bitmap has what is new before a client can write to it, and every target is asked for its size anew
+ *   G1  every bitmap has what is new before a client can write to it, and every target is asked for its size anew. The store
+ *       is as large durably before the record says so: a smaller one counts as truncated (process/volume-home.ts, H4)
  *   G2  until the store can be as large it stays as it is, says why, and is tried again
  */
 
@@ -14,6 +15,8 @@ export interface GrowingPorts {
   readonly store: Store;
   readonly ground: VolumeGround;
   readonly shared: SharedMemory;
+  /** Of the store; with everybody else's (syncing.ts), for the system tells of a failure only once. */
+  readonly sync: () => Promise<void>;
   /** What is connected to targets greets anew. */
   readonly hangUp: () => void;
   readonly says: (sentence: string) => void;
@@ -55,9 +58,12 @@ export class Growing {
   }
 
   async #grow(sizeBytes: number): Promise<void> {
-    const { store, ground, shared, hangUp, says } = this.#ports;
+    const { store, ground, shared, sync, hangUp, says } = this.#ports;
     try {
-      if (store.sizeBytes < sizeBytes) store.resize(sizeBytes);
+      if (store.sizeBytes < sizeBytes) {
+        store.resize(sizeBytes);
+        await sync();
+      }
       const durable = ground.grow(sizeBytes);
       hangUp();
       await durable; // G1

@@ -1,5 +1,5 @@
 /**
- * What is under way to one target: bytes that it has not received yet, and chunks whose new contents are not durable there.
+ * What is under way to one target: bytes and zeros that it has not received yet, and chunks whose new contents are not durable there.
  *
  *   U1  a chunk is forgotten only when the frame that carried it, or one after it, is durable at the target
  */
@@ -8,6 +8,8 @@ interface Sent {
   readonly number: number;
   readonly sequence: number;
   readonly bytes: number;
+  /** Of the volume, that its zeros cover. */
+  readonly zeroBytes: number;
   readonly atMs: number;
 }
 
@@ -21,16 +23,28 @@ interface Undurable {
 
 export class Outstanding {
   #open = new Set<number>();
-  #closed: { readonly number: number; readonly chunks: ReadonlySet<number> }[] = [];
+  readonly #closed: { readonly number: number; readonly chunks: ReadonlySet<number> }[] = [];
   #unreceived: Sent[] = [];
   #firstUnreceived = 0;
   #undurable: Undurable[] = [];
   #firstUndurable = 0;
   #bytes = 0;
+  #zeroBytes = 0;
+  #chunkCount = 0;
 
-  /** That the target has not received. */
+  /** Of contents, that the target has not received. */
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** Of the volume, covered by zeros that it has not received. */
+  get zeroBytes(): number {
+    return this.#zeroBytes;
+  }
+
+  /** Of what chunks() answers. */
+  get chunkCount(): number {
+    return this.#chunkCount;
   }
 
   /** When the oldest frame was sent that is not durable there; null: all are. */
@@ -53,14 +67,16 @@ export class Outstanding {
   }
 
   add(chunk: number): void {
-    this.#open.add(chunk);
+    const before = this.#open.size;
+    this.#chunkCount += this.#open.add(chunk).size - before;
   }
 
   /** `all`: the chunks that were added so far are in this frame or before it; otherwise the next ones carry some of them. */
-  sent({ number, sequence, bytes, atMs, barrier }: Sent & Undurable, all: boolean): void {
-    this.#unreceived.push({ number, sequence, bytes, atMs });
+  sent({ number, sequence, bytes, zeroBytes, atMs, barrier }: Sent & Undurable, all: boolean): void {
+    this.#unreceived.push({ number, sequence, bytes, zeroBytes, atMs });
     this.#undurable.push({ number, sequence, atMs, barrier });
     this.#bytes += bytes;
+    this.#zeroBytes += zeroBytes;
     if (!all || this.#open.size === 0) return;
     this.#closed.push({ number, chunks: this.#open });
     this.#open = new Set();
@@ -74,6 +90,7 @@ export class Outstanding {
       if (first === undefined || first.number > number) break;
       sequence = first.sequence;
       this.#bytes -= first.bytes;
+      this.#zeroBytes -= first.zeroBytes;
       this.#firstUnreceived += 1;
     }
     if (this.#firstUnreceived > 1_024 || this.#firstUnreceived === this.#unreceived.length) {
@@ -97,7 +114,8 @@ export class Outstanding {
       this.#firstUndurable = 0;
     }
     const kept = this.#closed.findIndex((one) => one.number > number);
-    this.#closed = kept === -1 ? [] : this.#closed.slice(kept);
+    const gone = this.#closed.splice(0, kept === -1 ? this.#closed.length : kept);
+    for (const { chunks } of gone) this.#chunkCount -= chunks.size;
     return sequence;
   }
 
@@ -110,6 +128,7 @@ export class Outstanding {
   /** Frames stay under way; the chunks are somebody else's from now on. */
   forgetChunks(): void {
     this.#open = new Set();
-    this.#closed = [];
+    this.#closed.length = 0;
+    this.#chunkCount = 0;
   }
 }

@@ -8,9 +8,17 @@
  *   C2  a chunk that was asked about and not sent yet is in `asked`: it counts as dirty for as long
  *   C3  zeros stay zeros: they travel as holes
  *   C4  one answer is worked through in each turn of the event loop: the service waits for a millisecond or two, and no more
+ *   C5  a chunk that can't be read here is no end of it: it counts as asked, is dirty in the end, and everything else is sent before
  */
 
-import { blockBytes, compareBytesMax, hashBytes, type BlockChange } from '../../transport/volume-frames.ts';
+import { errorCode, errorText } from '@holdfast/wire/directory';
+import {
+  blockBytes,
+  compareBytesMax,
+  hashBytes,
+  type BlockChange,
+  type ByteRange,
+} from '../../transport/volume-frames.ts';
 import type { PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import { blockOf, blocksIn, hashesOf, isZero, readRange } from '../hashing.ts';
 import type { Store } from '../store/store.ts';
@@ -31,6 +39,8 @@ export interface ResyncPorts {
   readonly send: (changes: readonly BlockChange[], chunks: readonly number[]) => void;
   /** Everything was asked and sent. */
   readonly done: () => void;
+  /** The same, but for what can't be read here. */
+  readonly unread: (says: string) => void;
 }
 
 export class Resyncing {
@@ -38,6 +48,9 @@ export class Resyncing {
   /** C2. Questions about a chunk that are not answered. */
   readonly #asked = new Map<number, number>();
   readonly #buffer = Buffer.allocUnsafeSlow(compareBytesMax);
+  /** C5. */
+  readonly #unread = new Set<number>();
+  #unreadSays = '';
   /** C4. */
   readonly #answers: (() => void)[] = [];
   #cursor = 0;
@@ -49,8 +62,10 @@ export class Resyncing {
     this.#ports = ports;
   }
 
-  asked(): Iterable<number> {
-    return this.#asked.keys();
+  /** C2, C5. */
+  *asked(): Iterable<number> {
+    yield* this.#asked.keys();
+    yield* this.#unread;
   }
 
   /** Nothing goes on any more. */
@@ -74,7 +89,8 @@ export class Resyncing {
     if (first === null) {
       if (this.#underWay === 0) {
         this.#over = true;
-        this.#ports.done();
+        if (this.#unread.size === 0) this.#ports.done();
+        else this.#ports.unread(this.#unreadSays);
       }
       return false;
     }
@@ -117,8 +133,9 @@ export class Resyncing {
 
   #answered(offset: number, length: number, chunks: readonly number[], theirs: Buffer): void {
     if (this.#over) return;
-    const own = readRange(this.#ports.store, offset, length, this.#buffer);
-    const changes = differing(own, offset, theirs);
+    const whole = this.#differing({ offset, length }, theirs);
+    // Otherwise one after the other: all but one may be well.
+    const changes = whole ?? chunks.flatMap((chunk) => this.#differingIn(chunk, { offset, length }, theirs));
     for (const chunk of chunks) {
       const left = (this.#asked.get(chunk) ?? 1) - 1;
       if (left === 0) this.#asked.delete(chunk);
@@ -126,6 +143,33 @@ export class Resyncing {
     }
     this.#ports.send(changes, chunks);
     this.doneBytes += length;
+  }
+
+  #differingIn(chunk: number, asked: ByteRange, theirs: Buffer): readonly BlockChange[] {
+    const { chunkBytes } = this.#ports.bitmap;
+    const offset = Math.max(asked.offset, chunk * chunkBytes);
+    const end = Math.min(asked.offset + asked.length, (chunk + 1) * chunkBytes);
+    if (end <= offset) return [];
+    const at = ((offset - asked.offset) / blockBytes) * hashBytes;
+    const changes = this.#differing(
+      { offset, length: end - offset },
+      theirs.subarray(at),
+      offset - asked.offset,
+    );
+    if (changes === null) this.#unread.add(chunk); // C5
+    return changes ?? [];
+  }
+
+  /** Null: it can't be read here. `at`: where in the buffer it goes, in which contents stay until they are sent. */
+  #differing({ offset, length }: ByteRange, theirs: Buffer, at = 0): BlockChange[] | null {
+    try {
+      const own = readRange(this.#ports.store, offset, length, this.#buffer.subarray(at));
+      return differing(own, offset, theirs);
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#unreadSays = `the volume can't be read here at ${offset}: ${errorText(error)}`;
+      return null;
+    }
   }
 }
 

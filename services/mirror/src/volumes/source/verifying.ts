@@ -4,6 +4,7 @@
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
+import { errorCode, errorText } from '@holdfast/wire/directory';
 import { blockBytes, compareBytesMax, hashBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import { blocksIn, hashesOf, readRange } from '../hashing.ts';
 import type { Store } from '../store/store.ts';
@@ -53,8 +54,9 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
     askedBytes += length;
     const own = still(() => {
       ports.before();
-      return readRange(store, at, length, buffer);
+      return readOwn(store, { offset: at, length }, buffer);
     });
+    if (typeof own === 'string') return own;
     const ours = hashesOf(own);
     comparing.ask(at, length, (theirs) => {
       for (const range of differing(ours, theirs, at, length))
@@ -65,6 +67,16 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
   }
   await paced(() => answeredBytes >= askedBytes, ports.over, 0);
   return ports.over() === '' ? { comparedBytes: answeredBytes, differences } : ports.over();
+}
+
+/** A sentence when the disk refuses. */
+function readOwn(store: Store, { offset, length }: ByteRange, into: Buffer): Buffer | string {
+  try {
+    return readRange(store, offset, length, into);
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    return `the owner's own volume can't be read at ${offset}: ${errorText(error)}`;
+  }
 }
 
 function* piecesOf(ranges: readonly ByteRange[]): Iterable<ByteRange> {

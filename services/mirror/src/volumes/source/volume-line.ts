@@ -4,12 +4,12 @@
  *
  *   L1  a write is either forwarded, in order, or its chunks are dirty in the bitmap; never neither
  *   L2  what was forwarded is dirty again when the connection ends before the target had it durable
- *   L3  what is under way is bounded, and nobody is slowed by it: a target that has more than `hardBytes` under way, or more than
- *       `softBytes` for longer than `congestedMs`, falls back to the bitmap
+ *   L3  what is under way is bounded (congestion.ts), and nobody is slowed by it: a target with too much of it falls back to the bitmap
  *   L4  what the store holds after a write that failed nobody knows: a target in step is not, until that is compared
  *   L5  it catches up by itself when everything that was under way is durable there and the service leaves it room (catching-up.ts)
  *   L6  one that is there and does not answer is lost after `targetLossMs`, and falls back to the bitmap: its disk hangs, and its line
- *       would never end
+ *       would never end. Until the mark of its resync nobody waits for it, and it is lost when nothing becomes durable there
+ *   L7  what can't be read here keeps it from being in step, and is said, until it can be: everything else is at the target
  */
 
 import { randomBytes } from 'node:crypto';
@@ -22,6 +22,7 @@ import type { SourceTarget } from '../../files/source/types.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import { CatchingUp } from './catching-up.ts';
 import { Comparing } from './comparing.ts';
+import { Congestion, isTooMuch, resyncBytesMax } from './congestion.ts';
 import { Forwarding } from './forwarding.ts';
 import { greet } from './greeting.ts';
 import { stateOf, type Phase } from './line-phase.ts';
@@ -32,9 +33,6 @@ import { Resyncing } from './resyncing.ts';
 import { Silence } from './silence.ts';
 import { verify, type Comparison, type Verification } from './verifying.ts';
 
-const softBytes = 33_554_432;
-const hardBytes = 67_108_864;
-const congestedMs = 500;
 const lookMs = 100;
 const queuePieces = 8;
 
@@ -52,7 +50,7 @@ export class VolumeLine {
   #first = true;
   /** It said in this life how its copy stands. */
   #met = false;
-  #congestedSinceMs: number | null = null;
+  readonly #congestion = new Congestion();
   readonly #silence = new Silence();
   readonly #catchingUp = new CatchingUp(performance.now());
   /** Since when it is not in step; null: it is. */
@@ -63,6 +61,7 @@ export class VolumeLine {
   #closed = false;
   #says = '';
   #waitingSays = '';
+  #unread = '';
   #rate = new Rate();
 
   constructor(target: SourceTarget, bitmap: PeerBitmap, ports: LinePorts) {
@@ -113,6 +112,11 @@ export class VolumeLine {
     return paused === null && elsewhere !== true && (this.#consistent || !this.#met);
   }
 
+  /** L7; empty: nothing that it lacks was found unreadable. */
+  get unread(): string {
+    return this.#unread;
+  }
+
   holds(sequence: number): boolean {
     return this.inStep && this.durableSequence >= sequence;
   }
@@ -148,7 +152,7 @@ export class VolumeLine {
       return;
     }
     this.#forwarding?.add(sequence, change, firstChunk, lastChunk);
-    if (this.#underWayBytes > hardBytes) this.#fall('more is under way than it takes'); // L3
+    if (isTooMuch(this.#forwarding?.heldBytes ?? 0)) this.#fall('more is under way than it takes'); // L3
   }
 
   dirty(firstChunk: number, lastChunk: number): void {
@@ -197,9 +201,10 @@ export class VolumeLine {
   row(): MirrorRow {
     const phase = this.#phase;
     const nowMs = performance.now();
-    const lacking = this.#bitmap.count * this.#bitmap.chunkBytes + this.#underWayBytes;
+    const underWay = this.#forwarding?.lackingBytes ?? 0;
+    const lacking = this.#bitmap.count * this.#bitmap.chunkBytes + underWay;
     const oldestMs = phase.kind === 'in-step' ? (this.#forwarding?.oldestMs ?? null) : this.#apartSinceMs;
-    const behindBytes = this.inStep ? this.#underWayBytes : lacking;
+    const behindBytes = this.inStep ? underWay : lacking;
     const resync = phase.kind === 'resync';
     return {
       target: this.member,
@@ -232,6 +237,7 @@ export class VolumeLine {
     return false;
   }
 
+  /** Of contents. */
   get #underWayBytes(): number {
     return this.#forwarding?.bytes ?? 0;
   }
@@ -339,6 +345,7 @@ export class VolumeLine {
       flush: () => this.#forwarding?.flush(),
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
       done: () => setImmediate(() => this.#markInStep(resyncing)),
+      unread: (says) => setImmediate(() => this.#notAll(resyncing, says)),
     });
     this.#phase = { kind: 'resync', resyncing, totalBytes: bytes, mark: null };
     const { stamp } = this.#bitmap;
@@ -350,7 +357,7 @@ export class VolumeLine {
 
   /** Little enough that what the service writes does not wait long behind it. */
   #resyncBytes(): number {
-    return Math.min(softBytes, (this.#connection?.dataBytes ?? 0) * queuePieces * 4);
+    return Math.min(resyncBytesMax, (this.#connection?.dataBytes ?? 0) * queuePieces * 4);
   }
 
   /** What was read of the store last may be newer than what was forwarded, and a mark stands for one moment. */
@@ -359,8 +366,16 @@ export class VolumeLine {
     this.#ports.catchUp();
     if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing || this.#forwarding === null)
       return;
+    this.#unread = '';
     const number = this.#forwarding.markInStep(this.#ports.sequence());
     this.#phase.mark = { number, atMs: performance.now() };
+  }
+
+  /** L7. It is tried again as whatever it fell behind for. */
+  #notAll(resyncing: Resyncing, says: string): void {
+    if (this.#phase.kind !== 'resync' || this.#phase.resyncing !== resyncing) return;
+    this.#unread = says;
+    this.#fall(says);
   }
 
   /** Empty, or why the connection can't go on. */
@@ -376,7 +391,7 @@ export class VolumeLine {
     const wrong = this.#forwarding?.acknowledge(ack) ?? '';
     if (wrong !== '') return wrong;
     this.#consistent = ack.consistent;
-    if (this.#phase.kind === 'waiting' && this.#underWayBytes === 0)
+    if (this.#phase.kind === 'waiting' && this.#forwarding?.lackingBytes === 0)
       this.#catchingUp.drained(performance.now());
     if (this.#phase.kind === 'resync') {
       const { mark, resyncing } = this.#phase;
@@ -391,7 +406,7 @@ export class VolumeLine {
     this.#phase = { kind: 'in-step', sinceMs: performance.now() };
     this.#apartSinceMs = null;
     this.#first = false;
-    this.#congestedSinceMs = null;
+    this.#congestion.begin();
     this.#ports.says(`${this.member} is in step at ${this.durableSequence}`);
     // Soon, so that a crash does not make everything dirty that was copied.
     void this.#bitmap
@@ -410,43 +425,35 @@ export class VolumeLine {
       if (due && this.#connection !== null) this.#resyncNow();
     } else if (this.#phase.kind === 'in-step') {
       this.#catchingUp.inStepSince(this.#phase.sinceMs, nowMs);
-      this.#judge(nowMs);
+      if (this.#congestion.look(this.#forwarding?.heldBytes ?? 0, nowMs))
+        this.#fall('the line or the disk of the target can not keep up'); // L3
       this.#listen(0, nowMs);
     } else if (this.#phase.kind === 'resync') {
       this.#phase.resyncing.pump();
-      if (this.#phase.mark !== null) this.#listen(this.#phase.mark.atMs, nowMs);
+      this.#listen(this.#phase.mark?.atMs ?? 0, nowMs);
     }
   }
 
   /** L6. */
   #listen(fromMs: number, nowMs: number): void {
     if (this.#forwarding === null) return;
-    const lossMs = this.elsewhere ? Infinity : this.#ports.lossMs();
+    const waited = !this.elsewhere && (this.inStep || this.isMarked);
+    const lossMs = waited ? this.#ports.lossMs() : Infinity;
     const sinceMs = this.#silence.look(this.#forwarding, fromMs, nowMs, lossMs);
     if (sinceMs !== null)
       this.#fall('it is there, and does not answer what it is sent: its disk may hang', sinceMs);
-  }
-
-  /** L3. */
-  #judge(nowMs: number): void {
-    if (this.#underWayBytes <= softBytes) {
-      this.#congestedSinceMs = null;
-      return;
-    }
-    this.#congestedSinceMs ??= nowMs;
-    if (nowMs - this.#congestedSinceMs > congestedMs)
-      this.#fall('the line or the disk of the target can not keep up');
   }
 
   /** To the bitmap, on the same connection. */
   #fall(says: string, sinceMs = performance.now()): void {
     if (this.#phase.kind !== 'in-step' && this.#phase.kind !== 'resync') return;
     this.#fold();
+    const isNew = this.inStep || says !== this.#waitingSays;
     this.#phase = { kind: 'waiting' };
     this.#waitingSays = says;
     this.#apartSinceMs ??= sinceMs;
     this.#catchingUp.fell(this.#underWayBytes, performance.now());
-    this.#ports.says(`${this.member} is behind: ${says}`);
+    if (isNew) this.#ports.says(`${this.member} is behind: ${says}`);
     this.#ports.progressed();
   }
 

@@ -7,6 +7,9 @@
  *   V3  answers come when answering.ts says so; a write that failed here, or a disk that can't be synced, is never answered well
  *   V4  a disk that can't be synced takes nothing more, not even a flush: what was written before may be lost
  *   V5  closed, everything that still waits is answered with ESHUTDOWN; then the bitmaps are brought in step
+ *   V6  that a sync failed is put on record, and tried until it is, or the source is closed: the next life would believe what it
+ *       reads from the cache (ground.ts, G5)
+ *   V7  from the moment its line is gone a target's bitmap names everything: what is written from then on is in no other place
  */
 
 import type { Epoch, MirrorRow } from '@holdfast/core';
@@ -68,7 +71,6 @@ export class VolumeSource {
   readonly #intake: Intake;
   readonly #pattern = new FlushPattern();
   #sequence: number;
-  #hold: NodeJS.Timeout | null = null;
   #turn: Promise<void> = Promise.resolve();
   /** What setTargets() could not carry out yet; null: nothing. */
   #wanted: readonly SourceTarget[] | null = null;
@@ -101,6 +103,7 @@ export class VolumeSource {
     });
     this.#growing = new Growing({
       ...{ store, ground, shared: this.shared },
+      sync: () => this.#syncing.sync(),
       hangUp: () => {
         this.#syncing.changed();
         for (const line of this.#lines.values()) line.hangUp(`${options.name} has become larger`);
@@ -164,7 +167,8 @@ export class VolumeSource {
 
   /** Why not every write comes to its end; empty while it does. */
   get trouble(): string {
-    return this.#failed === '' ? this.#warming.trouble : this.#failed;
+    const unread = [...this.#lines.values()].map((line) => line.unread);
+    return [this.#failed, this.#warming.trouble, ...unread].find((says) => says !== '') ?? '';
   }
 
   /** Of everything that was answered so far. */
@@ -203,7 +207,9 @@ export class VolumeSource {
     for (const [member, line] of this.#lines) {
       if (!isGone(member)) continue;
       this.#lines.delete(member);
-      await line.close(`${member} is no target any more`);
+      const closed = line.close(`${member} is no target any more`);
+      this.#ground.distrust(member); // V7
+      await closed;
     }
     for (const [member] of this.#ground.peers()) if (isGone(member)) await this.#ground.drop(member);
     for (const target of targets) {
@@ -269,16 +275,12 @@ export class VolumeSource {
     return lines.flatMap((line) => (line.holds(wanted) ? [line.member] : []));
   }
 
-  /** Writes and flushes wait, for so long at most. */
-  hold(forMs: number): void {
+  /** Writes and flushes wait until letGo(), or until it is closed. */
+  hold(): void {
     this.#intake.close(gate.held);
-    if (this.#hold !== null) clearTimeout(this.#hold);
-    this.#hold = setTimeout(() => this.letGo(), forMs);
   }
 
   letGo(): void {
-    if (this.#hold !== null) clearTimeout(this.#hold);
-    this.#hold = null;
     this.#intake.open(gate.held);
   }
 
@@ -290,7 +292,6 @@ export class VolumeSource {
     this.#intake.end();
     this.#closing = true;
     for (const timer of this.#timers) clearInterval(timer);
-    if (this.#hold !== null) clearTimeout(this.#hold);
     this.#answering.end(outcome.shutdown); // V5
     await this.#turn;
     await this.#warming.end();
@@ -314,6 +315,7 @@ export class VolumeSource {
     } catch (error) {
       this.#options.says(`${this.#options.name} is closed without a clean mark: ${errorText(error)}`);
     }
+    await this.#distrust();
   }
 
   #lineTo(target: SourceTarget, bitmap: Awaited<ReturnType<VolumeGround['peer']>>): VolumeLine {
@@ -423,6 +425,7 @@ export class VolumeSource {
   #tryAgain(): void {
     this.#growing.look();
     if (this.#wanted !== null) void this.setTargets(this.#wanted);
+    void this.#distrust();
   }
 
   #release(): void {
@@ -456,5 +459,19 @@ export class VolumeSource {
     this.#failed = says;
     this.#intake.close(gate.failed);
     this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
+    void this.#distrust();
+  }
+
+  /** V6. */
+  async #distrust(): Promise<void> {
+    if (this.#failed === '' || this.#ground.record.hotSuspect) return;
+    try {
+      await this.#ground.save({ hotSuspect: true });
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      this.#options.says(
+        `${this.#options.name}: that its disk failed can't be recorded: ${errorText(error)}`,
+      );
+    }
   }
 }

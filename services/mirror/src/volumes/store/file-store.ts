@@ -116,6 +116,16 @@ export class FileStore implements Store {
     return this.#sizeBytes;
   }
 
+  /** Whether it is an image that somebody cut while it is open; false also where that can't be told. */
+  get isCut(): boolean {
+    try {
+      return !this.#device && fstatSync(this.#fd).size < this.#sizeBytes;
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return false;
+    }
+  }
+
   /** Whether it has so many bytes by now: a device may have become larger while it is open. */
   has(sizeBytes: number): boolean {
     if (this.#device) this.#sizeBytes = checked(libc.lseek(this.#fd, 0, seekEnd), 'lseek', null);

@@ -30,7 +30,7 @@ export function likenessOf(store: Store, sizeBytes: number, name: string): Liken
   const blocks = [...placesOf(sizeBytes)]
     .sort((a, b) => a - b)
     .flatMap((offset) => {
-      const hash = hashAt(store, offset);
+      const hash = blockAt(store, offset);
       return hash === zeros ? [] : [{ offset, hash }];
     });
   return { name, blocks };
@@ -43,7 +43,7 @@ export function strangerSays(noted: Likeness, store: Store, name: string): strin
   if (blocks.length < notedMin) return ''; // L4
   const named = noted.name !== '' && name !== '';
   for (const { offset, hash } of blocks) {
-    const now = offset + blockBytes <= store.sizeBytes ? hashAt(store, offset) : zeros;
+    const now = blockAt(store, offset);
     if (now === hash || (named && now !== zeros)) return ''; // L2, L3
   }
   return `of ${blocks.length} blocks that were looked at ${named ? 'every one is empty' : 'none is as it was'}`;
@@ -60,7 +60,9 @@ function placesOf(sizeBytes: number): Set<number> {
 const buffer = Buffer.alloc(blockBytes);
 const zeros = hashOf(buffer);
 
-function hashAt(store: Store, offset: number): string {
+/** What lies behind the end is empty. */
+function blockAt(store: Store, offset: number): string {
+  if (offset + blockBytes > store.sizeBytes) return zeros;
   store.read(buffer, offset);
   return hashOf(buffer);
 }

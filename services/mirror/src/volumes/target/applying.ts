@@ -8,6 +8,8 @@
  *   A5  a frame beyond the volume, out of its number, or that a source does not send, ends the connection
  *   A6  the mark that ends a resync is told of when it is on record, and not with the sync before that: what the source counts
  *       on from then on must not be taken back
+ *   A7  this is the event loop of all mirrors of the member: zeros, of which a frame may have any amount and which some disks have to
+ *       write, are cut, and others get their turn; so does what is saved aside
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';
@@ -19,7 +21,9 @@ import type {
   VolumeResync,
   VolumeWrites,
 } from '../../transport/volume-frames.ts';
+import { contentBytesOf } from '../../transport/volume-codec.ts';
 import { compareBytesMax } from '../../transport/volume-frames.ts';
+import { Slice } from '../../files/source/slice.ts';
 import { hashesOf, readRange } from '../hashing.ts';
 import { isNoRoom, type Store } from '../store/store.ts';
 import type { Overwriting } from './overwriting.ts';
@@ -28,6 +32,8 @@ const queueBytesMax = 16_777_216;
 const frameBytes = 256;
 /** Saved aside and synced together. */
 const roundBytesMax = 16_777_216;
+/** Carried out at once; a power of two. */
+const zeroBytesMax = 4_194_304;
 const syncEveryBytes = 33_554_432;
 const syncEveryMs = 250;
 /** A frame as full as this is one of many: they are acknowledged together, so often or so much later. */
@@ -160,23 +166,26 @@ export class Applying {
   }
 
   #writes(frame: VolumeWrites): Promise<void> | null {
-    if (!this.#ports.overwriting.active) {
-      if (!this.#apply(frame)) return null;
-      return frame.barrier ? this.#barrier(frame) : null;
-    }
-    return this.#overwrite(this.#round(frame));
+    if (this.#ports.overwriting.active) return this.#overwrite(this.#round(frame));
+    if (zeroBytesOf(frame) > zeroBytesMax) return this.#writesInTurns(frame);
+    if (!this.#apply(frame)) return null;
+    return frame.barrier ? this.#barrier(frame) : null;
+  }
+
+  async #writesInTurns(frame: VolumeWrites): Promise<void> {
+    if ((await this.#applyInTurns(frame)) && frame.barrier) await this.#barrier(frame);
   }
 
   /** With what waits behind it, up to a barrier: one sync of the undo log for all of them. */
   #round(first: VolumeWrites): VolumeWrites[] {
     const round = [first];
-    let bytes = sizeOf(first);
+    let bytes = sizeOf(first) + zeroBytesOf(first);
     while (round.at(-1)?.barrier === false && bytes < roundBytesMax) {
       const next = this.#queue[0];
       if (next?.kind !== 'volume-writes') break;
       this.#queue.shift();
       this.#queuedBytes -= sizeOf(next);
-      bytes += sizeOf(next);
+      bytes += sizeOf(next) + zeroBytesOf(next);
       round.push(next);
     }
     return round;
@@ -188,13 +197,14 @@ export class Applying {
       this.#end('a write beyond the end of the volume');
       return;
     }
-    const ranges = round.flatMap(({ changes }) => changes.map((change) => rangeOf(change)));
-    const says = await this.#saved(ranges);
-    if (this.#over) return;
-    if (says !== '') {
-      this.#ports.failed('diverged', says);
-      this.#end(says);
-      return;
+    for (const ranges of partsOf(round)) {
+      const says = await this.#saved(ranges);
+      if (this.#over) return;
+      if (says !== '') {
+        this.#ports.failed('diverged', says);
+        this.#end(says);
+        return;
+      }
     }
     for (const frame of round) if (!(await this.#applyOver(frame))) return;
     const last = round.at(-1);
@@ -213,38 +223,57 @@ export class Applying {
   /** Where the way back took the room for it, that is given up first. */
   async #applyOver(frame: VolumeWrites): Promise<boolean> {
     try {
-      return this.#apply(frame);
+      return await this.#applyInTurns(frame);
     } catch (error) {
       if (!isNoRoom(error) || !(await this.#ports.overwriting.makeRoom())) throw error;
-      return !this.#over && this.#apply(frame);
+      return !this.#over && (await this.#applyInTurns(frame));
     }
   }
 
   /** False: it is wrong, and nothing of it was done. Where it throws, a part may be; it can be done again. */
   #apply(frame: VolumeWrites): boolean {
+    if (!this.#isNext(frame)) return false;
+    for (const change of frame.changes) this.#change(change);
+    this.#applied(frame);
+    return true;
+  }
+
+  /** The same (A7); false also where it is over in the middle of it. */
+  async #applyInTurns(frame: VolumeWrites): Promise<boolean> {
+    if (!this.#isNext(frame)) return false;
+    const slice = new Slice();
+    for (const change of cut(frame.changes)) {
+      if (slice.isOver) await slice.turn();
+      if (this.#over) return false;
+      this.#change(change);
+    }
+    this.#applied(frame);
+    return true;
+  }
+
+  /** A5. */
+  #isNext({ number, sequence, changes }: VolumeWrites): boolean {
+    if (number !== this.#number + 1 || sequence < this.#sequence) this.#end('a frame is missing');
+    else if (!changes.every((change) => this.#within(change)))
+      this.#end('a write beyond the end of the volume');
+    return !this.#over;
+  }
+
+  #change(change: BlockChange): void {
     const { store } = this.#ports;
-    if (frame.number !== this.#number + 1 || frame.sequence < this.#sequence) {
-      this.#end('a frame is missing'); // A5
-      return false;
-    }
-    const before = this.#unsyncedBytes;
-    for (const change of frame.changes) {
-      if (!this.#within(change)) {
-        this.#end('a write beyond the end of the volume');
-        return false;
-      }
-      if (change.kind === 'write') {
-        store.write(change.contents, change.offset);
-        this.#unsyncedBytes += change.contents.length;
-      } else store.zero(change.offset, change.length, change.hole);
-    }
+    if (change.kind === 'write') store.write(change.contents, change.offset);
+    else store.zero(change.offset, change.length, change.hole);
+  }
+
+  #applied(frame: VolumeWrites): void {
     frame.done?.();
     this.#number = frame.number;
     this.#sequence = frame.sequence;
+    const bytes = contentBytesOf(frame);
+    this.#unsyncedBytes += bytes;
     // One that is nothing but a barrier is acknowledged by it.
-    if (frame.changes.length > 0) this.#acknowledge(this.#unsyncedBytes - before);
+    if (frame.changes.length > 0) this.#acknowledge(bytes);
     if (this.#unsyncedBytes >= syncEveryBytes) this.#syncSometimes(syncEveryBytes);
-    return true;
   }
 
   async #barrier(frame: VolumeWrites): Promise<void> {
@@ -341,6 +370,45 @@ export class Applying {
 function rangeOf(change: BlockChange): ByteRange {
   const length = change.kind === 'write' ? change.contents.length : change.length;
   return { offset: change.offset, length };
+}
+
+/** Of the volume, that its zeros cover. */
+function zeroBytesOf({ changes }: VolumeWrites): number {
+  return changes.reduce((sum, change) => sum + (change.kind === 'zero' ? change.length : 0), 0);
+}
+
+/** A7. */
+function* cut(changes: readonly BlockChange[]): Iterable<BlockChange> {
+  for (const change of changes)
+    if (change.kind === 'write') yield change;
+    else for (const piece of piecesOf(change)) yield { ...change, ...piece };
+}
+
+/** What a round overwrites, in parts that are saved aside one after the other. */
+function* partsOf(round: readonly VolumeWrites[]): Iterable<readonly ByteRange[]> {
+  let part: ByteRange[] = [];
+  let bytes = 0;
+  for (const { changes } of round)
+    for (const change of changes)
+      for (const piece of piecesOf(rangeOf(change))) {
+        if (bytes + piece.length > roundBytesMax) {
+          yield part;
+          part = [];
+          bytes = 0;
+        }
+        part.push(piece);
+        bytes += piece.length;
+      }
+  yield part;
+}
+
+/** Of a range; cut where no block is. */
+function* piecesOf({ offset, length }: ByteRange): Iterable<ByteRange> {
+  for (let at = offset; at < offset + length;) {
+    const end = Math.min(offset + length, at - (at % zeroBytesMax) + zeroBytesMax);
+    yield { offset: at, length: end - at };
+    at = end;
+  }
 }
 
 function sizeOf(frame: Frame): number {
