@@ -155,6 +155,14 @@ describe('a mirror in status and get', () => {
   });
 });
 
+/** Goes on until whoever asked goes away. */
+const lingering: NonNullable<FakeCluster['answers']['runMirror']> = async function* (_request, signal) {
+  const progress = { target: 'b', done: 0n, total: 0n, unit: 'bytes' };
+  yield ok({ member: 'a', what: { $case: 'progress', value: progress } });
+  await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+  yield bad('cancelled', 'the call was cancelled');
+};
+
 describe('holdfast mirror', () => {
   it('pauses and resumes', async () => {
     const paused = await run(cluster, ['mirror', 'pause', 'd3/data', '--target', 'b', '--reason', 'backup']);
@@ -243,15 +251,44 @@ describe('holdfast mirror', () => {
   });
 
   it('waits for a resync as long as it is told to, and then says that it goes on', async () => {
-    cluster.answers.runMirror = async function* (_request, signal) {
-      const progress = { target: 'b', done: 0n, total: 0n, unit: 'bytes' };
-      yield ok({ member: 'a', what: { $case: 'progress', value: progress } });
-      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
-      yield bad('cancelled', 'the call was cancelled');
-    };
+    cluster.answers.runMirror = lingering;
     const { status, err } = await run(cluster, ['mirror', 'resync', 'd3/data', '--wait', '20ms']);
     expect(status).toBe(5);
     expect(err).toContain('the resync of d3/data is still running');
+  });
+
+  it.each([
+    [['divergence', 'd3/data', 'restore', 'x', '--to', '/t'], 'the restore from d3/data was not finished'],
+    [['divergence', 'd3/data', 'discard', '--all'], 'the discarding from d3/data is still running'],
+    [['divergence', 'd3/data', 'discard', '--all', '--dry-run'], 'was not told to its end'],
+    [['divergence', 'd3/data', 'list'], 'what diverged of d3/data was not told to its end'],
+    [['open', 'd3/disk', '--target', 'b'], 'd3/disk is still being opened on b'],
+    [['close', 'd3/disk', '--target', 'b'], 'd3/disk is still being closed on b'],
+  ])('never calls done what --wait cut off: %j', async (words, says) => {
+    cluster.answers.runMirror = lingering;
+    const { status, out, err } = await run(cluster, ['mirror', ...words, '--wait', '20ms', '-o', 'json']);
+    expect({ status, out }).toEqual({ status: 5, out: '' });
+    expect(err).toContain(says);
+  });
+
+  it('says what is missing from a list, and fails when somebody could not be asked', async () => {
+    const list = ['mirror', 'divergence', 'd3/data'];
+    const silent = { $case: 'done', value: { says: 'not asked: a: it is off', incomplete: true } } as const;
+    const warning = 'holdfast: warning: not asked: a: it is off.\n';
+    answers(silent);
+    expect(await run(cluster, list)).toEqual({ status: 1, out: '', err: warning });
+    expect(await run(cluster, [...list, '-o', 'json'])).toEqual({ status: 1, out: '[]\n', err: warning });
+    answers(kept('one'), { $case: 'done', value: { says: 'damaged on a, and not to be had back: two' } });
+    const damaged = await run(cluster, list);
+    expect(damaged).toMatchObject({ status: 0, out: expect.stringContaining('one') as string });
+    expect(damaged.err).toBe('holdfast: warning: damaged on a, and not to be had back: two.\n');
+    answers({ $case: 'done', value: { says: 'what was kept is discarded on b' } }, silent);
+    const discarded = await run(cluster, [...list, 'discard', '--all', '-o', 'json']);
+    expect(discarded.status).toBe(1);
+    expect(JSON.parse(discarded.out)).toMatchObject({
+      outcome: 'failed',
+      reason: 'what was kept is discarded on b. not asked: a: it is off.',
+    });
   });
 
   it('lists what diverged, and restores it to a folder', async () => {

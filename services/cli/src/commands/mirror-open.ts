@@ -4,18 +4,18 @@
  */
 import { withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
+import { durationOption } from '../duration-option.ts';
 import { exitStatus } from '../exit-status.ts';
 import { show } from '../show.ts';
-import { ok, sentence, wrong, type Ended } from '../trouble.ts';
-import { emptyRequest, runMirror } from './mirror-run.ts';
+import { ok, sentence, trouble, wrong, type Ended } from '../trouble.ts';
+import { emptyRequest, runMirror, untilItEndsMs } from './mirror-run.ts';
 
 export interface MirrorOpenOptions {
   readonly target?: string;
   readonly writable?: boolean;
+  readonly wait?: string;
   readonly dryRun?: boolean;
 }
-
-const waitMs = 60_000;
 
 export async function openMirror(
   context: Context,
@@ -24,6 +24,8 @@ export async function openMirror(
 ): Promise<Ended> {
   const { target, writable = false, dryRun = false } = options;
   if (target === undefined) return noTarget;
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
+  if (wait.kind === 'error') return wait;
   const how = writable ? 'under an overlay that is thrown away' : 'read-only';
   if (dryRun) {
     const value = { mirror, target, writable, dryRun };
@@ -31,13 +33,15 @@ export async function openMirror(
     return ok(exitStatus.done);
   }
   return withCluster(context, async (client) => {
-    const done = await runMirror(
-      context,
-      client,
-      { ...emptyRequest, kind: 'open', mirror, target, writable },
-      waitMs,
-    );
+    const request = { ...emptyRequest, kind: 'open', mirror, target, writable };
+    const done = await runMirror(context, client, request, wait.value);
     if (done.kind === 'error') return done;
+    if (!done.value.over)
+      return trouble(
+        exitStatus.running,
+        `${mirror} is still being opened on ${target}`,
+        `That goes on without this command. To learn where it is: holdfast mirror close ${mirror} --target ${target}, and open it again.`,
+      );
     const uri = done.value.says[0] ?? '';
     const value = { mirror, target, writable, export: uri };
     await show(context, { value, lines: () => [`${mirror} is open on ${target}, ${how}: ${uri}`] });
@@ -52,14 +56,23 @@ export async function closeMirror(
 ): Promise<Ended> {
   const { target, dryRun = false } = options;
   if (target === undefined) return noTarget;
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
+  if (wait.kind === 'error') return wait;
   if (dryRun) {
     const value = { mirror, target, dryRun };
     await show(context, { value, lines: () => [`dry run: ${mirror} would be closed on ${target}`] });
     return ok(exitStatus.done);
   }
   return withCluster(context, async (client) => {
-    const done = await runMirror(context, client, { ...emptyRequest, kind: 'close', mirror, target }, waitMs);
+    const request = { ...emptyRequest, kind: 'close', mirror, target };
+    const done = await runMirror(context, client, request, wait.value);
     if (done.kind === 'error') return done;
+    if (!done.value.over)
+      return trouble(
+        exitStatus.running,
+        `${mirror} is still being closed on ${target}`,
+        'That goes on without this command: close it again to see its end.',
+      );
     const reason = done.value.says.map(sentence).join(' ');
     await show(context, { value: { mirror, target, outcome: 'done', reason }, lines: () => [reason] });
     return ok(exitStatus.done);

@@ -13,7 +13,7 @@ import { ok, sentence, trouble, type Ended, type Fallible } from '../trouble.ts'
 import { verifyLines } from '../view/mirror-lines.ts';
 import { placeView, type DifferenceView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
 import { statusView, type StatusView } from '../view/status-view.ts';
-import { emptyRequest, runMirror, type MirrorAnswers } from './mirror-run.ts';
+import { emptyRequest, runMirror, untilItEndsMs, type MirrorAnswers } from './mirror-run.ts';
 
 export interface MirrorOptions {
   readonly target?: string;
@@ -22,9 +22,6 @@ export interface MirrorOptions {
   readonly wait?: string;
   readonly dryRun?: boolean;
 }
-
-/** A comparison of everything may take days; a script brings its own --wait. */
-const waitMsDefault = 7 * 86_400_000;
 
 export async function pauseMirror(
   context: Context,
@@ -54,7 +51,7 @@ export async function pauseMirror(
 }
 
 export async function resyncMirror(context: Context, mirror: string, options: MirrorOptions): Promise<Ended> {
-  const wait = await durationOption('--wait', options.wait, waitMsDefault);
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
   if (wait.kind === 'error') return wait;
   const { target = '', dryRun = false } = options;
   return withCluster(context, async (client) => {
@@ -79,7 +76,7 @@ export async function resyncMirror(context: Context, mirror: string, options: Mi
 }
 
 export async function verifyMirror(context: Context, mirror: string, options: MirrorOptions): Promise<Ended> {
-  const wait = await durationOption('--wait', options.wait, waitMsDefault);
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
   if (wait.kind === 'error') return wait;
   const { target = '', repair = false, dryRun = false } = options;
   return withCluster(context, async (client) => {
