@@ -178,6 +178,27 @@ describe('status -w', () => {
     expect(out).toContain('What follows is 0.0 s old.');
   });
 
+  it('ends when what is asked for is wrong, and not when it is gone later', async () => {
+    const wrong = await run(new FakeCluster(), ['get', 'groups', 'd4', '-w']);
+    expect(wrong.status).toBe(2);
+    expect(wrong.err).toBe('holdfast: there is no group "d4"\nDid you mean d3? The groups are: d3.\n');
+    const full = await run(new FakeCluster(), ['get', 'groups', 'd4', '-w'], { isTty: true });
+    expect(full.status).toBe(2);
+    expect(full.out.endsWith('\u001B[?1049l')).toBe(true);
+    const cluster = new FakeCluster();
+    const stop = new AbortController();
+    let asked = 0;
+    cluster.answers = {
+      status: () => {
+        asked += 1;
+        if (asked === 2) stop.abort();
+        return Promise.resolve(ok(asked === 1 ? statusReply() : statusReply({ groups: {} })));
+      },
+    };
+    const removed = await run(cluster, ['get', 'groups', 'd3', '-w'], { stop });
+    expect(removed).toMatchObject({ status: 0, err: expect.stringContaining('no group "d3"') as string });
+  });
+
   it('prints one picture below the other where nobody looks', async () => {
     const cluster = new FakeCluster();
     const stop = new AbortController();
