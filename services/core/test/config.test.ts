@@ -310,6 +310,16 @@ describe('mode replace', () => {
     ]);
   });
 
+  it('is refused for a server with one address that is written in two ways', () => {
+    const d3 = replace({ prefix: 64 });
+    const known = (second: string): readonly Member[] => [
+      { id: 'a', role: 'server', addresses: ['fd77::11', second], voter: true },
+      { id: 'b', role: 'server', addresses: ['fd77::12', 'fd78::12'], voter: true },
+    ];
+    expect(errorsOfFile({ groups: { d3 } }, known('fd78::11'))).toEqual([]);
+    expect(errorsOfFile({ groups: { d3 } }, known('FD77:0::11')).join()).toContain('the only address of a');
+  });
+
   it.each<[string, Raw, string]>([
     ['addresses', replace({ addresses: ['10.77.0.100/24'] }), 'is not for mode replace'],
     ['three servers', replace({}, { servers: ['a', 'b', 'c'] }), 'exactly two servers'],

@@ -79,6 +79,7 @@ export async function admit(
   const proof = await checkToken(store, request, wall);
   if (proof.kind === 'error') return proof;
   const { role, revision } = proof.value;
+  const addresses = request.addresses.map(canonical);
   const known = await readMembers(store, storeMs);
   if (known.kind === 'unknown') return noStore(known.says);
   const refusal = refuseJoin(request, role, known.rows, config);
@@ -91,7 +92,7 @@ export async function admit(
     request.signingRequest,
     {
       peer: { cluster: record.cluster, role, id: request.node },
-      addresses: request.addresses,
+      addresses,
     },
   );
   if (issued.kind === 'error') return failure('invalid', issued.error.says);
@@ -100,7 +101,7 @@ export async function admit(
       ? {
           id: request.node,
           role,
-          addresses: request.addresses,
+          addresses,
           voter: record.externalEtcd !== null,
           ports: fromPorts(request.ports),
         }
@@ -164,8 +165,11 @@ export function refuseJoin(
   if (known.some((m) => m.id === request.node)) {
     return failure('invalid', `there is a member named ${request.node} already; choose another --node`);
   }
+  const wanted = request.addresses.map(canonical);
+  const twice = wanted.find((address, index) => wanted.indexOf(address) !== index);
+  if (twice !== undefined) return failure('invalid', `${twice} is given twice`);
   for (const address of request.addresses) {
-    const holder = known.find((m) => m.addresses.includes(address));
+    const holder = known.find((m) => m.addresses.some((one) => canonical(one) === canonical(address)));
     if (holder !== undefined) return failure('invalid', `${address} is an address of ${holder.id} already`);
     const unreachable = unreachableMember(address);
     if (unreachable !== null) return failure('invalid', unreachable);
@@ -184,6 +188,7 @@ function groupAt(config: ClusterConfig | null, address: string): string | null {
   return null;
 }
 
+/** As the kernel writes it; what is no address stays as it is. */
 function canonical(address: string): string {
   const parsed = parseAddress(address.replace(/\/.*$/, ''));
   return parsed.kind === 'ok' ? parsed.value.text : address;
