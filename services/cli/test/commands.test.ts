@@ -56,7 +56,10 @@ describe('the command line', () => {
     await run(new FakeCluster(), ['--dir', '/z', 'status'], { connect });
     await run(new FakeCluster(), ['status'], { connect, env: { HOLDFAST_DIR: '/y' } });
     await run(new FakeCluster(), ['status'], { connect });
-    expect(asked).toEqual(['/x', '/z', '/y', '/var/lib/holdfast']);
+    // Of a variable of the shell that is not set.
+    await run(new FakeCluster(), ['status'], { connect, env: { HOLDFAST_DIR: '' } });
+    expect((await run(new FakeCluster(), ['status', '--dir', ''], { connect })).status).toBe(2);
+    expect(asked).toEqual(['/x', '/z', '/y', '/var/lib/holdfast', '/var/lib/holdfast']);
   });
 
   it('prints its version', async () => {
@@ -150,6 +153,16 @@ describe('apply', () => {
       `holdfast: ${path}: line 2, column 1: a second document begins; write one only, without ---\n`,
     ]);
     expect(cluster.calls).toEqual([]);
+  });
+
+  it('is wrong for a file that is not UTF-8, before anybody is asked', async () => {
+    const cluster = new FakeCluster();
+    const path = file('');
+    writeFileSync(path, Buffer.from('groups: {} # f\u00fcr d3', 'latin1'));
+    const { status, err } = await run(cluster, ['apply', '-f', path]);
+    expect({ status, err }).toEqual({ status: 2, err: `holdfast: ${path}: is not UTF-8\nSave it as UTF-8.\n` });
+    expect(cluster.calls).toEqual([]);
+    expect((await run(cluster, ['apply', '-f', file('groups: {} # f\u00fcr d3')])).status).toBe(0);
   });
 
   it('is wrong for a file that is not there, and for one that the cluster refuses', async () => {

@@ -258,7 +258,7 @@ export async function run(
     connect: options.connect ?? (() => Promise.resolve(ok(cluster))),
     now: () => nowMs,
     interruption: () => stop.signal,
-    readInput: () => Promise.resolve(options.input ?? ''),
+    readInput: () => Promise.resolve(Buffer.from(options.input ?? '')),
   });
   return { status, out, err };
 }

@@ -318,6 +318,20 @@ describe('holdfast mirror', () => {
     });
   });
 
+  it('shows a name that would end its line or move the cursor by its bytes, to people and not to scripts', async () => {
+    const path = 'x\n  ok\u001B[2K\u009B1A';
+    const shown = 'x\\x0a  ok\\x1b[2K\\xc2\\x9b1A';
+    answers(kept(path));
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/data'])).out).toContain(`\n${shown}  written`);
+    answers(difference(path, 'contents'), verified(1n));
+    expect((await run(cluster, ['mirror', 'verify', 'd3/data'])).out).toContain(`  ${shown}  contents`);
+    answers(kept(path));
+    const list = await run(cluster, ['mirror', 'divergence', 'd3/data', '-o', 'json']);
+    expect(JSON.parse(list.out)).toMatchObject([{ path }]);
+    cluster.answers.status = () => Promise.resolve(ok(mirrored({ hot: 1, hotFiles: [path] })));
+    expect((await run(cluster, ['status'])).out).toContain(`never at rest (${shown})`);
+  });
+
   it('tells what was not kept aside yet, and does not count it among what would be discarded', async () => {
     const blocks = (isKept: boolean): admin.RunMirrorReply['what'] => ({
       $case: 'kept',

@@ -157,6 +157,15 @@ describe('status', () => {
   });
 });
 
+describe('the time that a takeover takes', () => {
+  it('is null, and nothing in a table, as long as none was measured', async () => {
+    const objectives = { lossMs: 0, lossBytes: 0, takeoverMs: 0, lossUnknown: false };
+    const cluster = answering(statusReply({ groups: { d3: group({ objectives }) } }));
+    const { out } = await run(cluster, ['get', 'groups', 'd3', '-o', 'json']);
+    expect(JSON.parse(out)).toMatchObject({ objectives: { lossMs: 0, lossBytes: 0, takeoverMs: null } });
+  });
+});
+
 describe('status -w', () => {
   it('draws in the alternate screen, survives a silence, and leaves the screen at Ctrl-C', async () => {
     const cluster = new FakeCluster();
@@ -234,6 +243,10 @@ describe('get', () => {
     expect(status).toBe(2);
     expect(err).toBe('holdfast: there is no group "d4"\nDid you mean d3? The groups are: d3.\n');
     expect((await run(new FakeCluster(), ['get', 'sevrers'])).status).toBe(2);
+    for (const kind of ['groups', 'servers', 'mirrors']) {
+      const none = await run(new FakeCluster(), ['get', kind, 'constructor', '-o', 'json']);
+      expect([none.status, none.out]).toEqual([2, '']);
+    }
   });
 
   it('shows an operation with its steps, and the history oldest first', async () => {

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { parseConfig } from '../src/config/index.ts';
+import type { Member } from '../src/names.ts';
 import type { Raw } from './config-file.ts';
 import { accepted, errorsOf, errorsOfFile, group, members, read } from './config-file.ts';
 

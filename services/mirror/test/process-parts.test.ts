@@ -39,6 +39,8 @@ describe('a path in words', () => {
   it('shows UTF-8 as it is and other bytes by their numbers', () => {
     expect(shownPath(Buffer.from('a/größe'))).toBe('a/größe');
     expect(shownPath(Buffer.from([0x61, 0xff, 0xc3, 0xa9, 0xc3]))).toBe('a\\xffé\\xc3');
+    // As tables show what would move a cursor.
+    expect(pathsMeant('x\\x0a\\xc2\\x9by')).toContainEqual(Buffer.from('x\n\u009By'));
   });
 });
 

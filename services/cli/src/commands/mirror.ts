@@ -8,7 +8,7 @@ import type { Context } from '../context.ts';
 import { durationOption } from '../duration-option.ts';
 import { exitStatus } from '../exit-status.ts';
 import { show } from '../show.ts';
-import { unknownName } from '../suggest.ts';
+import { named, unknownName } from '../suggest.ts';
 import { ok, sentence, trouble, type Ended, type Fallible } from '../trouble.ts';
 import { verifyLines } from '../view/mirror-lines.ts';
 import { placeView, type DifferenceView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
@@ -160,6 +160,6 @@ export async function findMirror(client: AdminClient, name: string): Promise<Fal
   const reply = await ask(client.status(), 'status');
   if (reply.kind === 'error') return reply;
   const all = allMirrors(statusView(reply.value));
-  const found = all[name];
+  const found = named(all, name);
   return found === undefined ? unknownName('mirror', name, Object.keys(all)) : ok(found);
 }
