@@ -160,7 +160,10 @@ describe('apply', () => {
     const path = file('');
     writeFileSync(path, Buffer.from('groups: {} # f\u00fcr d3', 'latin1'));
     const { status, err } = await run(cluster, ['apply', '-f', path]);
-    expect({ status, err }).toEqual({ status: 2, err: `holdfast: ${path}: is not UTF-8\nSave it as UTF-8.\n` });
+    expect({ status, err }).toEqual({
+      status: 2,
+      err: `holdfast: ${path}: is not UTF-8\nSave it as UTF-8.\n`,
+    });
     expect(cluster.calls).toEqual([]);
     expect((await run(cluster, ['apply', '-f', file('groups: {} # f\u00fcr d3')])).status).toBe(0);
   });
@@ -192,6 +195,18 @@ describe('token', () => {
     expect(cluster.requests('createToken')).toEqual([{ role: 'witness', ttlMs: 7_200_000 }]);
     const dry = await run(new FakeCluster(), ['token', '--dry-run']);
     expect(dry.out).toContain('would make a join token');
+  });
+
+  it('lives for 7 days at most, and is promised to nobody who could not have it', async () => {
+    for (const more of [[], ['--dry-run']]) {
+      const long = await run(new FakeCluster(), ['token', '--ttl', '200h', ...more]);
+      expect([long.status, long.out]).toEqual([2, '']);
+    }
+    const cluster = new FakeCluster();
+    cluster.answers = { mayChange: () => bad('refused', 'v is a viewer and may only read') };
+    expect((await run(cluster, ['token', '--dry-run'])).status).toBe(2);
+    cluster.answers = { status: () => Promise.resolve(bad('unreachable', 'nobody answers')) };
+    expect((await run(cluster, ['token', '--dry-run'])).status).toBe(3);
   });
 });
 

@@ -106,6 +106,10 @@ export class FakeCluster implements AdminClient {
   closed = 0;
   answers: Partial<AdminClient> = {};
 
+  mayChange(): Answer<unknown> {
+    return this.answers.mayChange?.() ?? ok(null);
+  }
+
   status(): Promise<Answer<admin.StatusReply>> {
     this.#note('status', {});
     return this.answers.status?.() ?? Promise.resolve(ok(statusReply()));

@@ -358,6 +358,51 @@ describe('holdfast mirror', () => {
     expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'list' });
   });
 
+  describe('in a dry run', () => {
+    const volume = (state: string) => ({
+      kind: 'volume',
+      source: 'a',
+      export: '',
+      targets: { b: target({ state }) },
+    });
+    const data = { kind: 'files', source: 'a', export: '', targets: { b: target() } };
+    const groups = {
+      d3: group({ mirrors: { data, disk: volume('replicating'), tape: volume('paused') } }),
+      d4: group({ mirrors: { data: { ...data, source: '' } } }),
+    };
+    beforeEach(() => (cluster.answers.status = () => Promise.resolve(ok(statusReply({ groups })))));
+
+    it.each([
+      [['open', 'nosuch', '--target', 'b'], 2, 'there is no mirror "nosuch"'],
+      [['open', 'd3/tape', '--target', 'zz'], 2, 'there is no target "zz"'],
+      [['open', 'd3/data', '--target', 'b'], 2, 'd3/data is a mirror of files'],
+      [['open', 'd3/disk', '--target', 'b'], 1, 'its source is connected; pause it first'],
+      [['close', 'nosuch', '--target', 'b'], 2, 'there is no mirror "nosuch"'],
+      [['resync', 'd4/data'], 4, 'refused: d4/data has no source at the moment'],
+      [['verify', 'd4/data'], 4, 'refused: d4/data has no source at the moment'],
+    ])('is refused what the command would be refused: %j', async (words, expected, says) => {
+      const { status, out, err } = await run(cluster, ['mirror', ...words, '--dry-run']);
+      expect({ status, out }).toEqual({ status: expected, out: '' });
+      expect(err).toContain(says);
+    });
+
+    it.each([
+      ['open', 'd3/tape', '--target', 'b'],
+      ['close', 'd3/tape', '--target', 'b'],
+      ['resync', 'd3/data'],
+      ['verify', 'd3/data'],
+    ])('is told what would be done, unless it may only read: %s %s', async (...words) => {
+      const dry = ['mirror', ...words, '--dry-run'];
+      expect(await run(cluster, dry)).toMatchObject({
+        status: 0,
+        out: expect.stringMatching(/^dry run: /) as string,
+      });
+      expect(cluster.requests('runMirror')).toEqual([]);
+      cluster.answers.mayChange = () => bad('refused', 'v is a viewer and may only read');
+      expect(await run(cluster, dry)).toMatchObject({ status: 2, out: '' });
+    });
+  });
+
   it('passes on why a member could not do it', async () => {
     cluster.answers.runMirror = async function* () {
       yield bad('unreachable', 'no mirror process runs on a');

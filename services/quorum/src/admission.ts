@@ -15,6 +15,7 @@ import {
   nameProblem,
   secretHash,
   secretMatches,
+  tokenTtlMsMax,
   type MemberDirectory,
   type MemberRole,
 } from '@holdfast/wire/directory';
@@ -25,7 +26,6 @@ import { encodeMember, fromPorts, readMembers, toPorts, type MemberRow } from '.
 import type { Store } from './store.ts';
 
 const storeMs = 2_000;
-const ttlMsMax = 7 * 24 * 3_600_000;
 const addressesMax = 8;
 const membersMax = 256;
 
@@ -40,7 +40,7 @@ export async function makeToken(
   const role = request.role === '' ? 'server' : request.role;
   if (!isMemberRole(role))
     return failure('invalid', `"${role}" is not a role; one of ${memberRoles.join(', ')}`);
-  if (!(request.ttlMs > 0) || request.ttlMs > ttlMsMax) {
+  if (!(request.ttlMs > 0) || request.ttlMs > tokenTtlMsMax) {
     return failure('invalid', 'a token lives for more than 0 and at most 7 days');
   }
   const token = createToken(directory.record.cluster, role, fingerprint(directory.authority));

@@ -3,7 +3,7 @@
  * every restart; a resync or a comparison is done once, by the source.
  */
 import type { AdminClient } from '../admin-client.ts';
-import { ask, withCluster } from '../ask.ts';
+import { ask, refusedToChange, withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
 import { durationOption } from '../duration-option.ts';
 import { exitStatus } from '../exit-status.ts';
@@ -126,8 +126,12 @@ async function planned(
   target: string,
   what: string,
 ): Promise<Ended> {
+  const refused = refusedToChange(client, `ask for ${mirror}`);
+  if (refused !== null) return refused;
   const found = await findMirror(client, mirror);
   if (found.kind === 'error') return found;
+  if (found.value.source === null)
+    return trouble(exitStatus.refused, `refused: ${mirror} has no source at the moment`);
   const targets = Object.keys(found.value.targets).filter((name) => target === '' || name === target);
   if (targets.length === 0) return unknownName('target', target, Object.keys(found.value.targets));
   const value = { dryRun: true, mirror, source: found.value.source, targets };
