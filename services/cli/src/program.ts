@@ -259,7 +259,7 @@ function addOperationCommands(root: Command, act: Act): void {
       .command(kind)
       .description(says)
       .argument(argument)
-      .option('--wait <duration>', 'how long to wait for its end (default: until it ends, at most 10m)')
+      .option('--wait <duration>', 'how long to wait for its end (default: until it ends)')
       .action(
         act(async (context, target: string, options: OperationOptions) =>
           (await import('./commands/operation.ts')).operation(context, kind, target, options),
