@@ -3,6 +3,8 @@ import type { admin } from '@holdfast/proto';
 import type { Answer } from '@holdfast/wire/rpc';
 
 export interface AdminClient {
+  /** As every member judges its certificate: an error says why it may change nothing. Nobody is asked. */
+  mayChange(): Answer<unknown>;
   status(): Promise<Answer<admin.StatusReply>>;
   getDecision(request: admin.GetDecisionRequest): Promise<Answer<admin.GetDecisionReply>>;
   explain(request: admin.ExplainRequest): Promise<Answer<admin.ExplainReply>>;

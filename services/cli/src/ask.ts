@@ -24,3 +24,9 @@ export async function ask<T>(answer: Promise<Answer<T>>, doing: string): Promise
   const answered = await answer;
   return answered.kind === 'ok' ? ok(answered.value) : callTrouble(answered.error, doing);
 }
+
+/** Of a dry run that orders nothing: what every member would say to one that may only read. Null: it may order. */
+export function refusedToChange(client: AdminClient, doing: string): Fallible<never> | null {
+  const may = client.mayChange();
+  return may.kind === 'ok' ? null : callTrouble(may.error, doing);
+}

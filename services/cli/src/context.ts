@@ -15,7 +15,8 @@ export interface Surroundings {
   readonly now: () => number;
   /** Aborted by the first Ctrl-C or SIGTERM from the first call on; before, these end the process as usual. */
   readonly interruption: () => AbortSignal;
-  readonly readInput: () => Promise<string>;
+  /** Everything on standard input. */
+  readonly readInput: () => Promise<Uint8Array>;
 }
 
 export interface Context extends Surroundings {

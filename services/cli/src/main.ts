@@ -20,8 +20,8 @@ export function processSurroundings(): Surroundings {
     now: () => Date.now(),
     interruption: () => (stop ??= stopOnSignals()).signal,
     readInput: async () => {
-      const { text } = await import('node:stream/consumers');
-      return text(process.stdin);
+      const { buffer } = await import('node:stream/consumers');
+      return buffer(process.stdin);
     },
   };
 }

@@ -57,14 +57,20 @@ class MemberConnection implements AdminClient {
   readonly #directory: MemberDirectory;
   readonly #methods: AdminModule['AdminService'];
   readonly #pool: RpcPool;
+  readonly #permitted: Answer<unknown>;
 
   constructor(directory: MemberDirectory, rpc: RpcModule, contract: AdminModule) {
     this.#directory = directory;
     this.#methods = contract.AdminService;
+    this.#permitted = rpc.permit(rpc.change, directory.record, null);
     this.#pool = new rpc.RpcPool(
       { kind: 'member', credentials: directory.credentials },
       membersToAsk(directory.record),
     );
+  }
+
+  mayChange(): Answer<unknown> {
+    return this.#permitted;
   }
 
   status(): Promise<Answer<admin.StatusReply>> {

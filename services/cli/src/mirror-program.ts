@@ -7,6 +7,8 @@ import type { MirrorOpenOptions } from './commands/mirror-open.ts';
 
 const actions: readonly DivergenceAction[] = ['list', 'show', 'restore', 'discard'];
 
+const waitHelp = 'how long to wait for its end (default: until it ends)';
+
 export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Command) => Command): void {
   root.commandsGroup('Mirrors:');
   const mirror = root
@@ -34,7 +36,7 @@ export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Com
     ),
   );
   add('resync', 'compare everything and send what differs; of a diverged --target: overwrite its own writes')
-    .option('--wait <duration>', 'how long to wait for its end (default: until it ends)')
+    .option('--wait <duration>', waitHelp)
     .action(
       act(async (context, name: string, options: MirrorOptions) =>
         (await load()).resyncMirror(context, name, options),
@@ -42,7 +44,7 @@ export function addMirrorCommands(root: Command, act: Act, dryRun: (command: Com
     );
   add('verify', 'compare the contents; exit status 1 when something differs')
     .option('--repair', 'mend what differs')
-    .option('--wait <duration>', 'how long to wait for its end (default: until it ends)')
+    .option('--wait <duration>', waitHelp)
     .action(
       act(async (context, name: string, options: MirrorOptions) =>
         (await load()).verifyMirror(context, name, options),
@@ -56,16 +58,19 @@ function addOpen(add: (name: string, says: string) => Command, act: Act): void {
   const load = () => import('./commands/mirror-open.ts');
   add('open', 'export the copy of a volume at a paused target, for other uses')
     .option('--writable', 'under an overlay that is thrown away (default: read-only)')
+    .option('--wait <duration>', waitHelp)
     .action(
       act(async (context, name: string, options: MirrorOpenOptions) =>
         (await load()).openMirror(context, name, options),
       ),
     );
-  add('close', 'end what open began').action(
-    act(async (context, name: string, options: MirrorOpenOptions) =>
-      (await load()).closeMirror(context, name, options),
-    ),
-  );
+  add('close', 'end what open began')
+    .option('--wait <duration>', waitHelp)
+    .action(
+      act(async (context, name: string, options: MirrorOpenOptions) =>
+        (await load()).closeMirror(context, name, options),
+      ),
+    );
 }
 
 function addDivergence(mirror: Command, act: Act, dryRun: (command: Command) => Command): void {
@@ -78,7 +83,8 @@ function addDivergence(mirror: Command, act: Act, dryRun: (command: Command) => 
       .argument('[path]', 'as the list shows it')
       .option('--to <folder>', 'restore: an existing folder of the member that keeps it')
       .option('--target <server>', 'only what this member keeps')
-      .addOption(new Option('--all', 'discard: everything')),
+      .addOption(new Option('--all', 'discard: everything'))
+      .option('--wait <duration>', waitHelp),
   ).action(
     act(
       async (

@@ -16,8 +16,8 @@ import { styleOf, type Paint } from './text/paint.ts';
 import { callTrouble, ok, sentence, trouble, type Ended, type Fallible } from './trouble.ts';
 import { operationTitle, operationView, type OperationView } from './view/operation-view.ts';
 
-/** A wait without a limit would hang a script for ever. */
-export const waitMsDefault = 600_000;
+/** Until it ends: each of its steps has a deadline, a person answers for an approval, and members that are silent are given up (O2). */
+export const waitMsDefault = Infinity;
 const pollMs = 150;
 const silenceMs = 30_000;
 /** O3. */

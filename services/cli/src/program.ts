@@ -2,7 +2,7 @@
  * The tree of commands: names, arguments, options, help. It loads nothing but commander; what a command needs is loaded
  * when it runs, so that `holdfast --help` and every answer come at once.
  */
-import { Command, Option, type OutputConfiguration } from 'commander';
+import { Command, InvalidArgumentError, Option, type OutputConfiguration } from 'commander';
 import { defaultDir, formats, type Context, type Format, type Surroundings } from './context.ts';
 import { exitStatusHelp } from './exit-status.ts';
 import type { ApplyOptions } from './commands/apply.ts';
@@ -36,6 +36,12 @@ const several = (value: string, before: readonly string[] | undefined): readonly
   value,
 ];
 
+/** An unset variable of a shell: not the folder in which the command runs. */
+function notEmpty(value: string): string {
+  if (value === '') throw new InvalidArgumentError('It is empty.');
+  return value;
+}
+
 const examples = `
 Examples:
   holdfast init --node a --address 10.77.0.11     make a cluster; then: holdfast run
@@ -52,7 +58,8 @@ export function program(surroundings: Surroundings): Program {
   let ended: Ended | null = null;
   const context = (): Context => {
     const { dir, output } = root.opts<GlobalOptions>();
-    return { ...surroundings, dir: dir ?? surroundings.env['HOLDFAST_DIR'] ?? defaultDir, format: output };
+    const { HOLDFAST_DIR: fromEnv = '' } = surroundings.env;
+    return { ...surroundings, dir: dir ?? (fromEnv === '' ? defaultDir : fromEnv), format: output };
   };
   const act =
     <Args extends readonly unknown[]>(work: (context: Context, ...args: Args) => Promise<Ended>) =>
@@ -64,7 +71,7 @@ export function program(surroundings: Surroundings): Program {
     .exitOverride()
     .configureOutput(outputOf(surroundings))
     .description('Keeps a service and its data alive on paired servers.')
-    .option('--dir <dir>', `the member's directory (or HOLDFAST_DIR; default ${defaultDir})`)
+    .option('--dir <dir>', `the member's directory (or HOLDFAST_DIR; default ${defaultDir})`, notEmpty)
     .addOption(new Option('-o, --output <format>', 'form of the answer').choices(formats).default('table'))
     .option('-V, --version', 'print the version')
     .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
@@ -270,7 +277,7 @@ function addOperationCommands(root: Command, act: Act): void {
       .command(kind)
       .description(says)
       .argument(argument)
-      .option('--wait <duration>', 'how long to wait for its end (default: until it ends, at most 10m)')
+      .option('--wait <duration>', 'how long to wait for its end (default: until it ends)')
       .action(
         act(async (context, target: string, options: OperationOptions) =>
           (await import('./commands/operation.ts')).operation(context, kind, target, options),

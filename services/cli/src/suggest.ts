@@ -16,6 +16,10 @@ export async function unknownName(
   return wrong(`there is no ${noun} ${JSON.stringify(name)}`, fix);
 }
 
+/** What has this name itself, and not what every object has, such as `constructor`. */
+export const named = <T>(all: Readonly<Record<string, T>>, name: string): T | undefined =>
+  Object.hasOwn(all, name) ? all[name] : undefined;
+
 /** After a command was refused as wrong: was it only the name of the group? */
 export async function suggestGroup(
   client: AdminClient,

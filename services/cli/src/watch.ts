@@ -1,6 +1,9 @@
 /**
  * `-w`: the same answer again every second. On a terminal in its alternate screen, which is left whatever happens;
- * elsewhere one answer below the other. A cluster that does not answer is said, not a reason to stop looking.
+ * elsewhere one answer below the other.
+ *
+ * W1. A cluster that does not answer is said, not a reason to stop looking. Any other failure of the first question is one: it
+ *     would be the same for ever, as with a wrong name.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Context } from './context.ts';
@@ -41,6 +44,8 @@ async function watch(context: Context, take: Take): Promise<Ended> {
     let lastGood: { readonly text: string; readonly atMs: number } | null = null;
     while (!stop.aborted) {
       const taken = await take();
+      if (taken.kind === 'error' && lastGood === null && taken.error.status !== exitStatus.unreachable)
+        return taken; // W1
       if (taken.kind === 'ok') {
         lastGood = { text: await textOf(context, taken.value), atMs: context.now() };
         draw(context, full, lastGood.text);

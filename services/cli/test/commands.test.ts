@@ -56,7 +56,10 @@ describe('the command line', () => {
     await run(new FakeCluster(), ['--dir', '/z', 'status'], { connect });
     await run(new FakeCluster(), ['status'], { connect, env: { HOLDFAST_DIR: '/y' } });
     await run(new FakeCluster(), ['status'], { connect });
-    expect(asked).toEqual(['/x', '/z', '/y', '/var/lib/holdfast']);
+    // Of a variable of the shell that is not set.
+    await run(new FakeCluster(), ['status'], { connect, env: { HOLDFAST_DIR: '' } });
+    expect((await run(new FakeCluster(), ['status', '--dir', ''], { connect })).status).toBe(2);
+    expect(asked).toEqual(['/x', '/z', '/y', '/var/lib/holdfast', '/var/lib/holdfast']);
   });
 
   it('prints its version', async () => {
@@ -167,6 +170,19 @@ describe('apply', () => {
     expect(cluster.calls).toEqual([]);
   });
 
+  it('is wrong for a file that is not UTF-8, before anybody is asked', async () => {
+    const cluster = new FakeCluster();
+    const path = file('');
+    writeFileSync(path, Buffer.from('groups: {} # f\u00fcr d3', 'latin1'));
+    const { status, err } = await run(cluster, ['apply', '-f', path]);
+    expect({ status, err }).toEqual({
+      status: 2,
+      err: `holdfast: ${path}: is not UTF-8\nSave it as UTF-8.\n`,
+    });
+    expect(cluster.calls).toEqual([]);
+    expect((await run(cluster, ['apply', '-f', file('groups: {} # f\u00fcr d3')])).status).toBe(0);
+  });
+
   it('is wrong for a file that is not there, and for one that the cluster refuses', async () => {
     const cluster = new FakeCluster();
     const missing = await run(cluster, ['apply', '-f', join(folder, 'none.yaml')]);
@@ -194,6 +210,18 @@ describe('token', () => {
     expect(cluster.requests('createToken')).toEqual([{ role: 'witness', ttlMs: 7_200_000 }]);
     const dry = await run(new FakeCluster(), ['token', '--dry-run']);
     expect(dry.out).toContain('would make a join token');
+  });
+
+  it('lives for 7 days at most, and is promised to nobody who could not have it', async () => {
+    for (const more of [[], ['--dry-run']]) {
+      const long = await run(new FakeCluster(), ['token', '--ttl', '200h', ...more]);
+      expect([long.status, long.out]).toEqual([2, '']);
+    }
+    const cluster = new FakeCluster();
+    cluster.answers = { mayChange: () => bad('refused', 'v is a viewer and may only read') };
+    expect((await run(cluster, ['token', '--dry-run'])).status).toBe(2);
+    cluster.answers = { status: () => Promise.resolve(bad('unreachable', 'nobody answers')) };
+    expect((await run(cluster, ['token', '--dry-run'])).status).toBe(3);
   });
 });
 

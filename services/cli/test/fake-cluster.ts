@@ -106,6 +106,10 @@ export class FakeCluster implements AdminClient {
   closed = 0;
   answers: Partial<AdminClient> = {};
 
+  mayChange(): Answer<unknown> {
+    return this.answers.mayChange?.() ?? ok(null);
+  }
+
   status(): Promise<Answer<admin.StatusReply>> {
     this.#note('status', {});
     return this.answers.status?.() ?? Promise.resolve(ok(statusReply()));
@@ -258,7 +262,7 @@ export async function run(
     connect: options.connect ?? (() => Promise.resolve(ok(cluster))),
     now: () => nowMs,
     interruption: () => stop.signal,
-    readInput: () => Promise.resolve(options.input ?? ''),
+    readInput: () => Promise.resolve(Buffer.from(options.input ?? '')),
   });
   return { status, out, err };
 }

@@ -186,6 +186,7 @@ describe('init', () => {
     [['--node', 'b', '--address', '10.77.0.11/24'], 'Write it without the prefix: 10.77.0.11.'],
     [['--node', 'b', '--address', 'host'], 'Names are not looked up'],
     [['--node', 'b', '--address', '::1', '--address', '::1'], '::1 is given twice'],
+    [['--node', 'b', '--address', 'fd77::11', '--address', 'FD77:0::11'], 'fd77::11 is given twice'],
     [['--node', 'b', '--address', '127.0.0.1', '--port-grpc', '0'], '--port-grpc: "0" is not a port'],
     [
       ['--node', 'b', '--address', '127.0.0.1', '--port-grpc', '7445'],

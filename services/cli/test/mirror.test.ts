@@ -155,6 +155,14 @@ describe('a mirror in status and get', () => {
   });
 });
 
+/** Goes on until whoever asked goes away. */
+const lingering: NonNullable<FakeCluster['answers']['runMirror']> = async function* (_request, signal) {
+  const progress = { target: 'b', done: 0n, total: 0n, unit: 'bytes' };
+  yield ok({ member: 'a', what: { $case: 'progress', value: progress } });
+  await new Promise((resolve) => signal?.addEventListener('abort', resolve));
+  yield bad('cancelled', 'the call was cancelled');
+};
+
 describe('holdfast mirror', () => {
   it('pauses and resumes', async () => {
     const paused = await run(cluster, ['mirror', 'pause', 'd3/data', '--target', 'b', '--reason', 'backup']);
@@ -243,15 +251,44 @@ describe('holdfast mirror', () => {
   });
 
   it('waits for a resync as long as it is told to, and then says that it goes on', async () => {
-    cluster.answers.runMirror = async function* (_request, signal) {
-      const progress = { target: 'b', done: 0n, total: 0n, unit: 'bytes' };
-      yield ok({ member: 'a', what: { $case: 'progress', value: progress } });
-      await new Promise((resolve) => signal?.addEventListener('abort', resolve));
-      yield bad('cancelled', 'the call was cancelled');
-    };
+    cluster.answers.runMirror = lingering;
     const { status, err } = await run(cluster, ['mirror', 'resync', 'd3/data', '--wait', '20ms']);
     expect(status).toBe(5);
     expect(err).toContain('the resync of d3/data is still running');
+  });
+
+  it.each([
+    [['divergence', 'd3/data', 'restore', 'x', '--to', '/t'], 'the restore from d3/data was not finished'],
+    [['divergence', 'd3/data', 'discard', '--all'], 'the discarding from d3/data is still running'],
+    [['divergence', 'd3/data', 'discard', '--all', '--dry-run'], 'was not told to its end'],
+    [['divergence', 'd3/data', 'list'], 'what diverged of d3/data was not told to its end'],
+    [['open', 'd3/disk', '--target', 'b'], 'd3/disk is still being opened on b'],
+    [['close', 'd3/disk', '--target', 'b'], 'd3/disk is still being closed on b'],
+  ])('never calls done what --wait cut off: %j', async (words, says) => {
+    cluster.answers.runMirror = lingering;
+    const { status, out, err } = await run(cluster, ['mirror', ...words, '--wait', '20ms', '-o', 'json']);
+    expect({ status, out }).toEqual({ status: 5, out: '' });
+    expect(err).toContain(says);
+  });
+
+  it('says what is missing from a list, and fails when somebody could not be asked', async () => {
+    const list = ['mirror', 'divergence', 'd3/data'];
+    const silent = { $case: 'done', value: { says: 'not asked: a: it is off', incomplete: true } } as const;
+    const warning = 'holdfast: warning: not asked: a: it is off.\n';
+    answers(silent);
+    expect(await run(cluster, list)).toEqual({ status: 1, out: '', err: warning });
+    expect(await run(cluster, [...list, '-o', 'json'])).toEqual({ status: 1, out: '[]\n', err: warning });
+    answers(kept('one'), { $case: 'done', value: { says: 'damaged on a, and not to be had back: two' } });
+    const damaged = await run(cluster, list);
+    expect(damaged).toMatchObject({ status: 0, out: expect.stringContaining('one') as string });
+    expect(damaged.err).toBe('holdfast: warning: damaged on a, and not to be had back: two.\n');
+    answers({ $case: 'done', value: { says: 'what was kept is discarded on b' } }, silent);
+    const discarded = await run(cluster, [...list, 'discard', '--all', '-o', 'json']);
+    expect(discarded.status).toBe(1);
+    expect(JSON.parse(discarded.out)).toMatchObject({
+      outcome: 'failed',
+      reason: 'what was kept is discarded on b. not asked: a: it is off.',
+    });
   });
 
   it('lists what diverged, and restores it to a folder', async () => {
@@ -281,6 +318,20 @@ describe('holdfast mirror', () => {
     });
   });
 
+  it('shows a name that would end its line or move the cursor by its bytes, to people and not to scripts', async () => {
+    const path = 'x\n  ok\u001B[2K\u009B1A';
+    const shown = 'x\\x0a  ok\\x1b[2K\\xc2\\x9b1A';
+    answers(kept(path));
+    expect((await run(cluster, ['mirror', 'divergence', 'd3/data'])).out).toContain(`\n${shown}  written`);
+    answers(difference(path, 'contents'), verified(1n));
+    expect((await run(cluster, ['mirror', 'verify', 'd3/data'])).out).toContain(`  ${shown}  contents`);
+    answers(kept(path));
+    const list = await run(cluster, ['mirror', 'divergence', 'd3/data', '-o', 'json']);
+    expect(JSON.parse(list.out)).toMatchObject([{ path }]);
+    cluster.answers.status = () => Promise.resolve(ok(mirrored({ hot: 1, hotFiles: [path] })));
+    expect((await run(cluster, ['status'])).out).toContain(`never at rest (${shown})`);
+  });
+
   it('tells what was not kept aside yet, and does not count it among what would be discarded', async () => {
     const blocks = (isKept: boolean): admin.RunMirrorReply['what'] => ({
       $case: 'kept',
@@ -305,6 +356,51 @@ describe('holdfast mirror', () => {
     const dry = await run(cluster, ['mirror', 'divergence', 'd3/data', 'discard', '--all', '--dry-run']);
     expect(dry.out).toBe('dry run: 2 entries would be discarded\n');
     expect(cluster.requests('runMirror').at(-1)).toMatchObject({ kind: 'list' });
+  });
+
+  describe('in a dry run', () => {
+    const volume = (state: string) => ({
+      kind: 'volume',
+      source: 'a',
+      export: '',
+      targets: { b: target({ state }) },
+    });
+    const data = { kind: 'files', source: 'a', export: '', targets: { b: target() } };
+    const groups = {
+      d3: group({ mirrors: { data, disk: volume('replicating'), tape: volume('paused') } }),
+      d4: group({ mirrors: { data: { ...data, source: '' } } }),
+    };
+    beforeEach(() => (cluster.answers.status = () => Promise.resolve(ok(statusReply({ groups })))));
+
+    it.each([
+      [['open', 'nosuch', '--target', 'b'], 2, 'there is no mirror "nosuch"'],
+      [['open', 'd3/tape', '--target', 'zz'], 2, 'there is no target "zz"'],
+      [['open', 'd3/data', '--target', 'b'], 2, 'd3/data is a mirror of files'],
+      [['open', 'd3/disk', '--target', 'b'], 1, 'its source is connected; pause it first'],
+      [['close', 'nosuch', '--target', 'b'], 2, 'there is no mirror "nosuch"'],
+      [['resync', 'd4/data'], 4, 'refused: d4/data has no source at the moment'],
+      [['verify', 'd4/data'], 4, 'refused: d4/data has no source at the moment'],
+    ])('is refused what the command would be refused: %j', async (words, expected, says) => {
+      const { status, out, err } = await run(cluster, ['mirror', ...words, '--dry-run']);
+      expect({ status, out }).toEqual({ status: expected, out: '' });
+      expect(err).toContain(says);
+    });
+
+    it.each([
+      ['open', 'd3/tape', '--target', 'b'],
+      ['close', 'd3/tape', '--target', 'b'],
+      ['resync', 'd3/data'],
+      ['verify', 'd3/data'],
+    ])('is told what would be done, unless it may only read: %s %s', async (...words) => {
+      const dry = ['mirror', ...words, '--dry-run'];
+      expect(await run(cluster, dry)).toMatchObject({
+        status: 0,
+        out: expect.stringMatching(/^dry run: /) as string,
+      });
+      expect(cluster.requests('runMirror')).toEqual([]);
+      cluster.answers.mayChange = () => bad('refused', 'v is a viewer and may only read');
+      expect(await run(cluster, dry)).toMatchObject({ status: 2, out: '' });
+    });
   });
 
   it('passes on why a member could not do it', async () => {

@@ -1,3 +1,4 @@
+import { jest } from '@jest/globals';
 import { ok } from '../src/trouble.ts';
 import { bad, FakeCluster, lines, operation, run } from './fake-cluster.ts';
 
@@ -138,6 +139,25 @@ describe('an operation that is waited for', () => {
     });
     expect(err).toContain('op-7 was accepted, and nothing more is known of it');
   }, 10_000);
+
+  it('is waited for until it ends, however long that takes', async () => {
+    let hours = 0;
+    const now = performance.now.bind(performance);
+    const clock = jest.spyOn(performance, 'now').mockImplementation(() => now() + hours * 3_600_000);
+    const cluster = new FakeCluster();
+    cluster.answers = {
+      getOperation: () => {
+        hours += 1;
+        return Promise.resolve(ok(hours < 3 ? running(1) : operation()));
+      },
+    };
+    try {
+      expect((await run(cluster, ['switchover', 'd3'])).status).toBe(0);
+      expect(hours).toBe(3);
+    } finally {
+      clock.mockRestore();
+    }
+  });
 
   it('goes on being watched when a member does not answer for a moment', async () => {
     const cluster = new FakeCluster();

@@ -157,6 +157,15 @@ describe('status', () => {
   });
 });
 
+describe('the time that a takeover takes', () => {
+  it('is null as long as none was measured', async () => {
+    const objectives = { lossMs: 0, lossBytes: 0, takeoverMs: 0, lossUnknown: false };
+    const cluster = answering(statusReply({ groups: { d3: group({ objectives }) } }));
+    const { out } = await run(cluster, ['get', 'groups', 'd3', '-o', 'json']);
+    expect(JSON.parse(out)).toMatchObject({ objectives: { lossMs: 0, lossBytes: 0, takeoverMs: null } });
+  });
+});
+
 describe('status -w', () => {
   it('draws in the alternate screen, survives a silence, and leaves the screen at Ctrl-C', async () => {
     const cluster = new FakeCluster();
@@ -176,6 +185,27 @@ describe('status -w', () => {
     expect(out).toContain('quorum healthy');
     expect(out).toContain('nobody answers');
     expect(out).toContain('What follows is 0.0 s old.');
+  });
+
+  it('ends when what is asked for is wrong, and not when it is gone later', async () => {
+    const wrong = await run(new FakeCluster(), ['get', 'groups', 'd4', '-w']);
+    expect(wrong.status).toBe(2);
+    expect(wrong.err).toBe('holdfast: there is no group "d4"\nDid you mean d3? The groups are: d3.\n');
+    const full = await run(new FakeCluster(), ['get', 'groups', 'd4', '-w'], { isTty: true });
+    expect(full.status).toBe(2);
+    expect(full.out.endsWith('\u001B[?1049l')).toBe(true);
+    const cluster = new FakeCluster();
+    const stop = new AbortController();
+    let asked = 0;
+    cluster.answers = {
+      status: () => {
+        asked += 1;
+        if (asked === 2) stop.abort();
+        return Promise.resolve(ok(asked === 1 ? statusReply() : statusReply({ groups: {} })));
+      },
+    };
+    const removed = await run(cluster, ['get', 'groups', 'd3', '-w'], { stop });
+    expect(removed).toMatchObject({ status: 0, err: expect.stringContaining('no group "d3"') as string });
   });
 
   it('prints one picture below the other where nobody looks', async () => {
@@ -213,6 +243,10 @@ describe('get', () => {
     expect(status).toBe(2);
     expect(err).toBe('holdfast: there is no group "d4"\nDid you mean d3? The groups are: d3.\n');
     expect((await run(new FakeCluster(), ['get', 'sevrers'])).status).toBe(2);
+    for (const kind of ['groups', 'servers', 'mirrors']) {
+      const none = await run(new FakeCluster(), ['get', kind, 'constructor', '-o', 'json']);
+      expect([none.status, none.out]).toEqual([2, '']);
+    }
   });
 
   it('shows an operation with its steps, and the history oldest first', async () => {

@@ -101,4 +101,31 @@ describe('the difference', () => {
       'servers.a.watchdog: (not set) -> /dev/watchdog',
     ]);
   });
+
+  it('tells every two lists of patterns apart, whatever stands in them', () => {
+    const pattern = fc.string({
+      unit: fc.constantFrom('a', ',', ' ', '"', '\\'),
+      minLength: 1,
+      maxLength: 4,
+    });
+    const lists = fc.array(pattern, { maxLength: 3 });
+    const patterns = (key: string, globs: readonly string[]) =>
+      config({ d3: group({ mirrors: { data: { files: { root: '/srv/d3', [key]: globs } } } }) });
+    fc.assert(
+      fc.property(fc.constantFrom('include', 'exclude'), lists, lists, (key, one, other) => {
+        const equal = JSON.stringify(one) === JSON.stringify(other);
+        expect(diffConfig(patterns(key, one), patterns(key, other))).toHaveLength(equal ? 0 : 1);
+      }),
+      { examples: [['include', ['a, b'], ['a', 'b']]] },
+    );
+  });
+
+  it('has a warning where one pattern was probably meant to be two', () => {
+    const files = { root: '/srv/d3', include: ['database/**, program/**', 'a,b'] };
+    const { warnings } = accepted({ groups: { d3: group({ mirrors: { data: { files } } }) } });
+    expect(warnings.filter((says) => says.includes('one pattern'))).toEqual([
+      'cluster.yaml: groups.d3.mirrors.data.files.include[0]: "database/**, program/**" is one pattern; ' +
+        'if several are meant, give each quotes of its own',
+    ]);
+  });
 });

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { parse } from 'yaml';
 import { parseConfig } from '../src/config/index.ts';
+import type { Member } from '../src/names.ts';
 import type { Raw } from './config-file.ts';
 import { accepted, errorsOf, errorsOfFile, group, members, read } from './config-file.ts';
 
@@ -308,6 +309,16 @@ describe('mode replace', () => {
       'cluster.yaml: groups.d3.identity: replace moves the only address of c, and then nothing could reach c any more; ' +
         'give it a second address (another path, such as a private network) or use mode add',
     ]);
+  });
+
+  it('is refused for a server with one address that is written in two ways', () => {
+    const d3 = replace({ prefix: 64 });
+    const known = (second: string): readonly Member[] => [
+      { id: 'a', role: 'server', addresses: ['fd77::11', second], voter: true },
+      { id: 'b', role: 'server', addresses: ['fd77::12', 'fd78::12'], voter: true },
+    ];
+    expect(errorsOfFile({ groups: { d3 } }, known('fd78::11'))).toEqual([]);
+    expect(errorsOfFile({ groups: { d3 } }, known('FD77:0::11')).join()).toContain('the only address of a');
   });
 
   it.each<[string, Raw, string]>([

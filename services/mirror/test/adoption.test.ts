@@ -52,8 +52,8 @@ const kept = (): string[] =>
     .map(({ path, change, from }) => `${path.toString()} ${change} ${from}`)
     .sort();
 
-function restored(path: string): string {
-  expect(pair.target.divergence.restore(Buffer.from(path), out)).toEqual({ kind: 'done' });
+async function restored(path: string): Promise<string> {
+  expect(await pair.target.divergence.restore(Buffer.from(path), out)).toEqual({ kind: 'done' });
   return readFileSync(join(out, path.slice(path.lastIndexOf('/') + 1)), 'utf8');
 }
 
@@ -87,9 +87,9 @@ test('what was there and differs, or is not at the source, is kept aside before 
   ]);
   const told = /7 entries are kept aside: holdfast mirror divergence d3\/data/;
   await pair.until(() => told.test(pair.source.state().targets[0]?.says ?? ''), 'status says so');
-  expect(restored('other')).toBe('what only this folder had');
-  expect(restored('extra/deep/file')).toBe('nobody else has this');
-  expect(restored('kind/inner')).toBe('within a folder');
+  expect(await restored('other')).toBe('what only this folder had');
+  expect(await restored('extra/deep/file')).toBe('nobody else has this');
+  expect(await restored('kind/inner')).toBe('within a folder');
 });
 
 test('status tells that a folder holds files of unknown origin while they are compared', async () => {
@@ -113,8 +113,8 @@ test('what is excluded goes with a folder that the source has not, and is kept a
     { selection: { include: [], exclude: ['**/*.tmp'], devices: true } },
   );
   await pair.settle();
-  expect(restored('extra/a.tmp')).toBe('excluded');
-  expect(restored('extra/cache.tmp/b')).toBe('beneath what is excluded');
+  expect(await restored('extra/a.tmp')).toBe('excluded');
+  expect(await restored('extra/cache.tmp/b')).toBe('beneath what is excluded');
   expect(existsSync(join(pair.targetRoot, 'stays.tmp'))).toBe(true);
 });
 
@@ -141,11 +141,11 @@ test('where there is no room it waits, says so, overwrites nothing, and goes on 
   expect(pair.target.state().says).toMatch(/does not fit into the store of diverged files/);
   await pair.until(() => pair.source.state().targets[0]?.state === 'waiting', 'status says so');
   expect(readFileSync(join(pair.targetRoot, 'other'), 'utf8')).toBe('x'.repeat(60));
-  expect(restored('extra')).toBe('y'.repeat(60));
+  expect(await restored('extra')).toBe('y'.repeat(60));
   pair.target.divergence.discard(null);
   await pair.settle();
   expect(pair.differences()).toEqual([]);
-  expect(restored('other')).toBe('x'.repeat(60));
+  expect(await restored('other')).toBe('x'.repeat(60));
 });
 
 test('a comparison that a break interrupts keeps the rest aside when it goes on', async () => {
@@ -176,7 +176,7 @@ test('what others changed in a copy is kept aside when it is mended, and not whe
   await pair.settle();
   expect(pair.differences()).toEqual([]);
   expect(kept()).toEqual(['d/mine created bert', 'other written bert']);
-  expect(restored('other')).toBe('what the source has, and a note of mine');
+  expect(await restored('other')).toBe('what the source has, and a note of mine');
 });
 
 test('what the source changed since is no file of unknown origin', async () => {

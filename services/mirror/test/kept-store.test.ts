@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { KeptStore } from '../src/files/divergence/kept-store.ts';
 import { attributesAt } from '../src/files/divergence/own-version.ts';
 import { Tree } from '../src/os/tree.ts';
@@ -63,7 +63,7 @@ test('a second edit of the same size and time is kept, and the same one is not k
   }
   expect(store.entries).toBe(2);
   mkdirSync(join(base, 'out'));
-  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(await store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
   expect(readFileSync(join(base, 'out/file'), 'utf8')).toBe('two');
   await store.close();
   tree.close();
@@ -86,7 +86,7 @@ test('what is restored is what it was: folders, links and pipes too', async () =
   const before = names.map((name) => told(tree, name));
   for (const name of [...names].reverse()) await keep(store, tree, name);
   mkdirSync(join(base, 'out'));
-  expect(store.restore(bytes('a'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(await store.restore(bytes('a'), join(base, 'out'))).toEqual({ kind: 'done' });
   expect(names.map((name) => told(tree, `out/${name}`))).toEqual(before);
   await store.close();
   tree.close();
@@ -121,4 +121,79 @@ test('what a disk took only a part of is not kept, and what is kept is still the
     tree.close();
     disk.unmount();
   }
+});
+
+/** Of the event loop, until `stop` is called. */
+function turns(): { readonly count: () => number; readonly stop: () => void } {
+  let count = 0;
+  let next = setImmediate(function turn() {
+    count += 1;
+    next = setImmediate(turn);
+  });
+  return { count: () => count, stop: () => clearImmediate(next) };
+}
+
+describe('a restore to another disk', () => {
+  const megabytes = 16;
+  let disk: SmallDisk;
+  let tree: Tree;
+  let store: KeptStore;
+
+  beforeEach(async () => {
+    disk = new SmallDisk(join(base, 'out'), (2 * megabytes) << 20);
+    writeFileSync(join(base, 'big'), Buffer.alloc(megabytes << 20, 7));
+    tree = Tree.open(base);
+    store = new KeptStore(join(base, 'kept'), 'a', null);
+    await keep(store, tree, 'big');
+  });
+  afterEach(async () => {
+    await store.close();
+    tree.close();
+    disk.unmount();
+  });
+
+  test('leaves everything else its turn meanwhile, and tells how far it is', async () => {
+    const others = turns();
+    const told: number[] = [];
+    const { signal } = new AbortController();
+    const progress = (done: number, total: number): void => void told.push(done / total);
+    expect(await store.restore(bytes('big'), join(base, 'out'), { signal, progress })).toEqual({
+      kind: 'done',
+    });
+    others.stop();
+    expect(others.count()).toBeGreaterThanOrEqual(megabytes);
+    expect([told.length, told.at(-1)]).toEqual([megabytes, 1]);
+    expect(readFileSync(join(base, 'out/big')).equals(readFileSync(join(base, 'big')))).toBe(true);
+  });
+
+  test('that nobody wants any more leaves no part of a file behind, and loses nothing', async () => {
+    const gone = new AbortController();
+    const watched = { signal: gone.signal, progress: () => gone.abort() };
+    const out = join(base, 'out');
+    expect(await store.restore(bytes('big'), out, watched)).toMatchObject({ kind: 'failed' });
+    expect(readdirSync(out)).toEqual([]);
+    expect(await store.restore(bytes('big'), out)).toEqual({ kind: 'done' });
+  });
+
+  test('that has no room for a file leaves no part of it behind', async () => {
+    disk.fill();
+    const out = join(base, 'out');
+    const restored = await store.restore(bytes('big'), out);
+    expect(restored).toMatchObject({ kind: 'failed', says: expect.stringContaining('ENOSPC') });
+    expect(readdirSync(out)).toEqual(['filling']);
+  });
+});
+
+test('many files, with folders within folders, are restored with what they hold', async () => {
+  const names = Array.from({ length: 20 }, (_, i) => `a/${String(i % 3)}/${String(i)}`);
+  for (const folder of ['0', '1', '2']) mkdirSync(join(base, 'a', folder), { recursive: true });
+  for (const name of names) writeFileSync(join(base, name), name);
+  const tree = Tree.open(base);
+  const store = new KeptStore(join(base, 'kept'), 'a', null);
+  for (const name of names) await keep(store, tree, name);
+  mkdirSync(join(base, 'out'));
+  expect(await store.restore(bytes('a'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(names.map((name) => readFileSync(join(base, 'out', name), 'utf8'))).toEqual(names);
+  await store.close();
+  tree.close();
 });

@@ -21,6 +21,7 @@ import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { Tree } from '../src/os/tree.ts';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { runResync, runVerify } from '../src/process/comparison-runs.ts';
+import { portsTo } from './run-ports.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
 
 jest.setTimeout(30_000);
@@ -314,7 +315,7 @@ describe('a source and a target', () => {
     await pair.settle();
     writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
     const rows: MirrorRunRow[] = [];
-    const ports = { row: (row: MirrorRunRow) => rows.push(row), signal: new AbortController().signal };
+    const ports = portsTo(rows);
     await runVerify(pair.source, ['bert'], true, ports);
     expect(rows.filter(({ kind }) => kind !== 'progress')).toMatchObject([
       { kind: 'difference', path: 'stray', what: 'extra', mended: true },
@@ -328,7 +329,7 @@ describe('a source and a target', () => {
     pair = await makePair({ prepare: zoo });
     await pair.settle();
     writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    const ports = { row: () => undefined, signal: new AbortController().signal };
+    const ports = portsTo();
     expect(await runResync(pair.source, 'd3/data', ['bert'], ports)).toMatchObject({ kind: 'done' });
     await pair.settle();
     expect(pair.differences()).toEqual([]);

@@ -3,6 +3,9 @@ import fc from 'fast-check';
 import type { MirrorReport } from '@holdfast/core';
 import { rateAt } from '../src/process/line-rate.ts';
 import { Reporting } from '../src/process/reporting.ts';
+import { Restores } from '../src/process/restores.ts';
+import type { Answered } from '../src/process/side.ts';
+import { DiskProbe } from '../src/files/disk-probe.ts';
 import { pathsMeant, shownPath } from '../src/files/shown-path.ts';
 
 describe('the rate of a line', () => {
@@ -36,6 +39,8 @@ describe('a path in words', () => {
   it('shows UTF-8 as it is and other bytes by their numbers', () => {
     expect(shownPath(Buffer.from('a/größe'))).toBe('a/größe');
     expect(shownPath(Buffer.from([0x61, 0xff, 0xc3, 0xa9, 0xc3]))).toBe('a\\xffé\\xc3');
+    // As tables show what would move a cursor.
+    expect(pathsMeant('x\\x0a\\xc2\\x9by')).toContainEqual(Buffer.from('x\n\u009By'));
   });
 });
 
@@ -78,5 +83,40 @@ describe('reports', () => {
     } finally {
       reporting.close();
     }
+  });
+});
+
+describe('a restore', () => {
+  const run = { mirror: 'd3/data', target: '', repair: false, path: 'x', to: '/mnt/usb' };
+  const restore = { ...run, kind: 'restore' } as const;
+  const discard = { ...run, kind: 'discard', to: '' } as const;
+  const done: Answered = { kind: 'done', says: '' };
+  const isDone = (): Promise<Answered> => Promise.resolve(done);
+
+  it('keeps what is copied from being discarded until it has ended', async () => {
+    const restores = new Restores(new DiskProbe(1_000, () => Promise.resolve('')));
+    let end: (answered: Answered) => void = () => undefined;
+    const ended = new Promise<Answered>((resolve) => {
+      end = resolve;
+    });
+    const restoring = restores.pass(restore, () => ended);
+    expect(await restores.pass(discard, isDone)).toMatchObject({
+      kind: 'failed',
+      says: 'something of d3/data is being restored here: discard when that has ended',
+    });
+    expect(await restores.pass({ ...discard, mirror: 'd4/data' }, isDone)).toBe(done);
+    expect(await restores.pass({ ...run, kind: 'list' }, isDone)).toBe(done);
+    end(done);
+    expect(await restoring).toBe(done);
+    expect(await restores.pass(discard, isDone)).toBe(done);
+  });
+
+  it('is not begun into a folder that does not answer', async () => {
+    const restores = new Restores(new DiskProbe(10, () => new Promise(() => undefined)));
+    const begin = (): never => {
+      throw new Error('it was begun');
+    };
+    expect(await restores.pass(restore, begin)).toMatchObject({ says: '/mnt/usb does not answer' });
+    expect(await restores.pass(discard, isDone)).toBe(done);
   });
 });

@@ -7,8 +7,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { FilesDataset, MirrorOrder, MirrorRole, VolumeDataset } from '@holdfast/core';
 import { MirrorLink, type MirrorSocketReport } from '@holdfast/wire/mirror';
 import { ControlSocket } from '../src/process/control-socket.ts';
+import { runDivergence } from '../src/process/divergence-runs.ts';
 import { Mirrors } from '../src/process/mirrors.ts';
 import { Reporting } from '../src/process/reporting.ts';
+import type { Answered, RunPorts } from '../src/process/side.ts';
+import { portsTo } from './run-ports.ts';
 import { FakeSides } from './fake-sides.ts';
 
 let dir: string;
@@ -178,7 +181,7 @@ describe('a mirror on one member', () => {
     mirrors.order([order(source(1n))]);
     await until('it says why', () => mirrors.reports()[0]?.says === 'is its disk mounted?');
     const run = { kind: 'resync', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
-    const ports = { row: () => undefined, signal: new AbortController().signal };
+    const ports = portsTo();
     // With a target named it is about that one.
     await mirrors.run({ run: { ...run, target: 'b' } }, ports);
     expect(sides.events).not.toContain('confirm d3/data');
@@ -188,7 +191,7 @@ describe('a mirror on one member', () => {
 
   it('tells what lies here once it is open, and before its first orders that nothing is known', async () => {
     const run = { kind: 'list', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
-    const ports = { row: () => undefined, signal: new AbortController().signal };
+    const ports = portsTo();
     expect(await mirrors.run({ run }, ports)).toMatchObject({
       kind: 'failed',
       as: 'failed',
@@ -250,7 +253,7 @@ describe('a mirror on one member', () => {
     expect(sides.events).not.toContain('open source 4');
     // A person means it as it is.
     const run = { kind: 'resync', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
-    const ports = { row: () => undefined, signal: new AbortController().signal };
+    const ports = portsTo();
     expect(await mirrors.run({ run }, ports)).toMatchObject({ kind: 'done' });
     await happened('open source 4');
     expect(sides.events).not.toContain('promote 4');
@@ -282,6 +285,8 @@ describe('a mirror on one member', () => {
 describe('the socket of the mirror process', () => {
   let control: ControlSocket;
   let path: string;
+  /** Of what is asked of a mirror, instead of the mirrors; null: these. */
+  let answering: ((ports: RunPorts) => Promise<Answered>) | null = null;
   const links: MirrorLink[] = [];
   const heard: (readonly MirrorSocketReport[])[] = [];
   const garbled: string[] = [];
@@ -290,11 +295,12 @@ describe('the socket of the mirror process', () => {
     path = join(dir, 'mirror.sock');
     heard.length = 0;
     garbled.length = 0;
+    answering = null;
     control = new ControlSocket(path, {
       orders: (orders) => mirrors.order(orders),
       open: (request) => mirrors.open(request),
       drain: (request) => mirrors.drain(request),
-      run: (request, ports) => mirrors.run(request, ports),
+      run: (request, ports) => answering?.(ports) ?? mirrors.run(request, ports),
       garbled: (says) => garbled.push(says),
       fault: (error) => {
         throw error;
@@ -345,6 +351,30 @@ describe('the socket of the mirror process', () => {
       reporting.close();
     }
   });
+
+  it('carries a list of any length, as fast as it is read', async () => {
+    const all = Array.from({ length: 50_000 }, (_, i) => ({
+      ...{
+        path: Buffer.from(`${'folder/'.repeat(15)}${String(i)}`),
+        size: 4_096,
+        modifiedMs: 1_800_000_000_000,
+      },
+      ...{ change: 'written' as const, from: 'a', epoch: 7n, kept: true },
+    }));
+    const nothing = { kind: 'failed', says: 'nothing is kept' } as const;
+    const store = {
+      list: () => all,
+      show: () => null,
+      restore: () => Promise.resolve(nothing),
+      discard: () => nothing,
+    };
+    const run = { kind: 'list', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
+    answering = (ports) => runDivergence(store, run, 'a', ports);
+    const link = await linked();
+    let count = 0;
+    const answer = await link.run(run, 30_000, () => (count += 1));
+    expect({ answer, count }).toMatchObject({ answer: { kind: 'done', says: '' }, count: 50_000 });
+  }, 60_000);
 
   it('says its orders again to the next process', async () => {
     const link = await linked();

@@ -192,7 +192,7 @@ class Sequence {
     this.done.push('compare');
     this.#pair.heal();
     await this.#pair.settle();
-    this.#judgeBrought();
+    await this.#judgeBrought();
     const differences = this.#pair.differences();
     if (differences.length > 0) throw new Error(this.#pair.story(differences.join('\n')));
     const doubted = this.#pair.said.filter((line) => line.includes('its record of the files'));
@@ -256,26 +256,26 @@ class Sequence {
       this.done.push('the former owner is back');
     });
     await this.#compare();
-    this.#judgeKept(former, promoted, contentsOf(pair.sourceRoot));
+    await this.#judgeKept(former, promoted, contentsOf(pair.sourceRoot));
   }
 
   /** What the target's folder had before and the source had not is kept aside, unless it came to be the source's later. */
-  #judgeBrought(): void {
+  async #judgeBrought(): Promise<void> {
     const brought = this.#brought;
     if (brought === null) return;
     this.#brought = null;
-    this.#judgeKept(brought.there, brought.source, contentsOf(this.#pair.sourceRoot));
+    await this.#judgeKept(brought.there, brought.source, contentsOf(this.#pair.sourceRoot));
   }
 
   /** What only the former owner had, and has no more, is kept aside with its contents. */
-  #judgeKept(former: Contents, promoted: Contents, now: Contents): void {
+  async #judgeKept(former: Contents, promoted: Contents, now: Contents): Promise<void> {
     const { divergence } = this.#pair.target;
     for (const [path, contents] of former) {
       if (promoted.get(path)?.equals(contents) === true || now.get(path)?.equals(contents) === true) continue;
       const to = mkdtempSync(join(tmpdir(), 'holdfast-kept-'));
       try {
         const name = Buffer.from(path, 'latin1');
-        const restored = divergence.restore(name, to);
+        const restored = await divergence.restore(name, to);
         if (restored.kind === 'failed')
           throw new Error(`not kept: ${JSON.stringify(path)}: ${restored.says}`);
         const last = name.subarray(name.lastIndexOf(0x2f) + 1);

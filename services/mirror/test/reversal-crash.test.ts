@@ -58,7 +58,7 @@ async function judge(folder: string, at: string): Promise<string[]> {
     for (const { path, holds } of kept) {
       const to = join(folder, 'restored', path);
       mkdirSync(to, { recursive: true });
-      const restored = pair.target.divergence.restore(Buffer.from(path), to);
+      const restored = await pair.target.divergence.restore(Buffer.from(path), to);
       const there = restored.kind === 'done' ? readFileSync(join(to, path), 'latin1') : restored.says;
       if (!there.includes(holds)) wrong.push(`${path} is not kept: ${there.slice(0, 200)}`);
     }

@@ -65,7 +65,7 @@ test('what only this copy has is kept aside with its contents', async () => {
   const to = join(stage.dir, 'restored');
   mkdirSync(to);
   for (const name of ['written', 'created']) {
-    expect(stage.target.divergence.restore(bytes(name), to)).toEqual({ kind: 'done' });
+    expect(await stage.target.divergence.restore(bytes(name), to)).toEqual({ kind: 'done' });
     expect(readFileSync(join(to, name), 'utf8')).toBe('at 20');
   }
 });

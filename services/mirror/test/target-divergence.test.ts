@@ -105,11 +105,11 @@ test('what only a former owner has is found, kept aside whole, listed, and only 
 
   const to = join(stage.dir, 'restored');
   mkdirSync(to);
-  expect(stage.target.divergence.restore(bytes('written'), to)).toEqual({ kind: 'done' });
-  expect(stage.target.divergence.restore(bytes('d'), to)).toEqual({ kind: 'done' });
+  expect(await stage.target.divergence.restore(bytes('written'), to)).toEqual({ kind: 'done' });
+  expect(await stage.target.divergence.restore(bytes('d'), to)).toEqual({ kind: 'done' });
   expect(readFileSync(join(to, 'written'), 'utf8')).toBe('written by the former owner');
   expect(readFileSync(join(to, 'd/written'), 'utf8')).toBe('deep by the former owner');
-  expect(stage.target.divergence.restore(bytes('written'), to)).toMatchObject({ kind: 'failed' });
+  expect(await stage.target.divergence.restore(bytes('written'), to)).toMatchObject({ kind: 'failed' });
 
   stage = await stage.reopen();
   const before = stage.target.divergence.list().length;

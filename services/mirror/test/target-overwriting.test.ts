@@ -50,16 +50,18 @@ const byOthers = (path: string, text: string): void => {
 };
 
 /** Paths with what is kept of each. */
-function kept(): string[] {
-  return stage.target.divergence.list().map(({ path, change, from, epoch }) => {
+async function kept(): Promise<string[]> {
+  const lines: string[] = [];
+  for (const { path, change, from, epoch } of stage.target.divergence.list()) {
     const to = join(stage.dir, 'restored');
     rmSync(to, { recursive: true, force: true });
     mkdirSync(to);
-    const answer = stage.target.divergence.restore(path, to);
+    const answer = await stage.target.divergence.restore(path, to);
     const name = path.subarray(path.lastIndexOf(0x2f) + 1).toString();
     const text = answer.kind === 'done' ? readText(join(to, name)) : answer.says;
-    return `${path.toString()} ${change} at ${String(epoch)} on ${from}: ${text}`;
-  });
+    lines.push(`${path.toString()} ${change} at ${String(epoch)} on ${from}: ${text}`);
+  }
+  return lines;
 }
 
 function readText(path: string): string {
@@ -91,7 +93,7 @@ test('a file that others wrote is kept aside whole before its next version, and 
   byOthers('one', 'by others');
   await source.batch(11, [put('one', 'one again'), put('two', 'two again')]);
   await until(() => readText(stage.at('one')) === 'one again');
-  expect(kept()).toEqual(['one written at 7 on bert: by others']);
+  expect(await kept()).toEqual(['one written at 7 on bert: by others']);
   await until(() => stage.target.state().foreignChanges === 1);
   expect(stage.target.state()).toMatchObject({
     consistent: true,
@@ -109,7 +111,7 @@ test('so is what they put where the source makes something new, and in the place
   byOthers('d', 'no folder');
   await source.batch(11, [put('new', 'new'), put('d/inner', 'inner again')]);
   await applied();
-  expect(kept().sort()).toEqual([
+  expect((await kept()).sort()).toEqual([
     'd written at 7 on bert: no folder',
     'new created at 7 on bert: new of others',
   ]);
@@ -124,7 +126,7 @@ test('so is what they wrote and put in a folder that goes, and in a file that go
   byOthers('one', 'by others');
   await source.batch(11, [removal('d'), removal('one')]);
   await applied();
-  expect(kept().sort()).toEqual([
+  expect((await kept()).sort()).toEqual([
     'd/deep created at 7 on bert: (no file)',
     'd/deep/extra created at 7 on bert: extra',
     'd/inner written at 7 on bert: inner of others',
@@ -138,7 +140,7 @@ test('what moves over it is no reason to lose it, and what moves with its folder
   byOthers('d/inner', 'inner of others');
   await source.batch(11, [move('two', 1), move('d', 2), placed(1, 'one'), placed(2, 'f')]);
   await applied();
-  expect(kept()).toEqual(['one written at 7 on bert: by others']);
+  expect(await kept()).toEqual(['one written at 7 on bert: by others']);
   expect(readText(stage.at('one'))).toBe('two');
   const { named } = await stage.target.foreignChanges();
   expect(named.map(({ path, kind }) => `${path.toString()} ${kind}`)).toEqual(['f/inner contents']);
@@ -163,7 +165,7 @@ test.each(Object.entries(mixtures))(
     await source.send(11, operations, { contents });
     await expect(source.next('plan')).rejects.toThrow(/diverged: one was changed here by others/);
     await applied();
-    expect(kept()).toEqual(['one written at 7 on bert: two']);
+    expect(await kept()).toEqual(['one written at 7 on bert: two']);
     expect(stage.target.state().consistent).toBe(false);
     stage = await stage.reopen();
     expect(stage.target.state().consistent).toBe(false);
@@ -180,7 +182,7 @@ test('owner and mode alone, and names that come and go by batches, are no conten
   await source.batch(13, [move('d', 1), placed(1, 'g'), put('g/inner', 'again'), folder('d')]);
   await source.batch(14, [removal('g'), removal('one'), put('two', 'and again')]);
   await applied();
-  expect(kept()).toEqual([]);
+  expect(await kept()).toEqual([]);
   expect(stage.target.state()).toMatchObject({ consistent: true, says: '' });
 });
 
@@ -191,7 +193,7 @@ test('where the store is full it waits and overwrites nothing until a person mak
   // Even without room it does not stand in the way of a takeover.
   await stage.target.promote();
   expect(readText(stage.at('two'))).toBe('two again');
-  expect(kept().sort()).toEqual([
+  expect((await kept()).sort()).toEqual([
     'one written at 7 on bert: by others',
     'two written at 7 on bert: two by others',
   ]);
@@ -201,7 +203,7 @@ test('what is kept when the store has room again is kept once', async () => {
   await full(20);
   stage.target.divergence.discard(bytes('one'));
   await until(() => readText(stage.at('two')) === 'two again');
-  expect(kept()).toEqual(['two written at 7 on bert: two by others']);
+  expect(await kept()).toEqual(['two written at 7 on bert: two by others']);
   await until(() => stage.target.state().phase === 'replicating');
 });
 
@@ -235,7 +237,7 @@ test.each([
     await endedAt(point);
     expect(readText(stage.at('one'))).toBe('one again');
     expect(readText(stage.at('two'))).toBe('tNo');
-    expect(kept()).toEqual(['one written at 7 on bert: by others']);
+    expect(await kept()).toEqual(['one written at 7 on bert: by others']);
     expect(stage.target.state()).toMatchObject({ consistent: true, position: { sequence: 11 } });
   },
 );
@@ -247,7 +249,7 @@ test('another file that was renamed over it is kept, whatever its size and time'
   renameSync(stage.at('beside'), stage.at('one'));
   await source.batch(11, [put('one', 'one again')]);
   await applied();
-  expect(kept()).toEqual(['one written at 7 on bert: ONE']);
+  expect(await kept()).toEqual(['one written at 7 on bert: ONE']);
 });
 
 test('a copy that did not fit does not count as complete again with what was on its way', async () => {

@@ -7,6 +7,7 @@ import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { runBlocks } from '../src/process/volume-divergence-runs.ts';
 import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import type { VolumeTarget } from '../src/volumes/target/volume-target.ts';
+import { portsTo } from './run-ports.ts';
 import { VolumeMember } from './volume-members.ts';
 import { chunkBytes, inStep, submit, until, VolumeHost, volumeBytes, writeOf } from './volume-hosts.ts';
 
@@ -63,7 +64,7 @@ describe('a former owner', () => {
     const rows: MirrorRunRow[] = [];
     const target = targetOf(host);
     const run = { kind: 'list', mirror: 'd3/disk', target: '', repair: false, path: '', to: '' } as const;
-    await runBlocks(target.kept, run, host.name, { row: (row) => rows.push(row) }, [...target.apart()]);
+    await runBlocks(target.kept, run, host.name, portsTo(rows), [...target.apart()]);
     return rows;
   }
 

@@ -24,6 +24,7 @@ import {
 } from '../src/process/volume-home.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
+import { portsTo } from './run-ports.ts';
 
 let folder: string;
 let home: VolumeHome;
@@ -47,7 +48,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const list = { kind: 'list', mirror: 'd3/disk', target: '', repair: false, path: '', to: '' } as const;
-const ports = { row: () => undefined, signal: new AbortController().signal };
+const ports = portsTo();
 
 async function opened(): Promise<VolumePlace> {
   const place = await openTargetPlace(home, order);

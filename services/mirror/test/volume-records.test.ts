@@ -1,8 +1,9 @@
 /** What a volume remembers beside its blocks: nothing of it is lost, or believed of something else, whatever ends when. */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { noStamp } from '../src/volumes/bitmap/peer-bitmap.ts';
 import { Slots } from '../src/volumes/bitmap/slots.ts';
 import { runBlocks } from '../src/process/volume-divergence-runs.ts';
@@ -10,6 +11,7 @@ import { KeptBlocks, type KeptContents } from '../src/volumes/divergence/kept-bl
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { FileStore, FolderDisk } from '../src/volumes/store/file-store.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
+import { portsTo } from './run-ports.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import { Chance } from './random-files.ts';
 import { chunkBytes, heat, until, volumeBytes } from './volume-hosts.ts';
@@ -155,7 +157,7 @@ describe('what was kept aside', () => {
     });
     const list = async (kept: KeptBlocks): Promise<string> => {
       const run = { kind: 'list', mirror: 'd3/disk', target: '', repair: false, path: '', to: '' } as const;
-      const answered = await runBlocks(kept, run, 'anna', { row: () => undefined });
+      const answered = await runBlocks(kept, run, 'anna', portsTo());
       return answered.kind === 'done' ? answered.says : JSON.stringify(answered);
     };
 
@@ -190,7 +192,7 @@ describe('what was kept aside', () => {
       disk.open('kept').write(Buffer.from([7]), entryBytes + 100);
       const kept = new KeptBlocks(disk, roomBytes);
       const terms = { mirror: 'd3/disk', target: '', repair: false, to: '' };
-      const ports = { row: (): undefined => undefined };
+      const ports = portsTo();
       const restored = await runBlocks(kept, { ...terms, kind: 'restore', path: '8192' }, 'anna', ports);
       expect(restored).toMatchObject({ kind: 'failed', says: expect.stringMatching(/is damaged/) as string });
       await runBlocks(kept, { ...terms, kind: 'discard', path: '8192' }, 'anna', ports);
@@ -223,6 +225,47 @@ describe('what was kept aside', () => {
       rmSync(folder, { recursive: true, force: true });
     }
   }, 60_000);
+
+  describe('and is restored', () => {
+    const restore = { mirror: 'd3/disk', target: '', repair: false, kind: 'restore', path: '0' } as const;
+    let folder: string;
+    let kept: KeptBlocks;
+    beforeEach(async () => {
+      folder = mkdtempSync(join(tmpdir(), 'holdfast-restored-'));
+      kept = new KeptBlocks(new PowerCutDisk(), roomBytes);
+      const blocks = [0, 1, 2, 3].map((block) => ({ ...piece(block), offset: block * blockBytes }));
+      await kept.keep(blocks, 1n, 0);
+    });
+    afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+    it('is a file of its blocks, told how far it is, and everything else has its turn meanwhile', async () => {
+      let turns = 0;
+      let next = setImmediate(function turn() {
+        turns += 1;
+        next = setImmediate(turn);
+      });
+      const rows: MirrorRunRow[] = [];
+      const answered = await runBlocks(kept, { ...restore, to: folder }, 'anna', portsTo(rows));
+      clearImmediate(next);
+      const file = join(folder, '0-16384-epoch-1');
+      expect(answered).toEqual({ kind: 'done', says: `${file} on anna` });
+      expect([...new Set(readFileSync(file))]).toEqual([1, 2, 3, 4]);
+      expect(rows[0]).toMatchObject({ kind: 'progress', target: 'anna', done: 4_096, total: 16_384 });
+      expect(turns).toBeGreaterThanOrEqual(4);
+    });
+
+    it('leaves no part of a file behind when nobody wants it any more', async () => {
+      const answered = await runBlocks(
+        kept,
+        { ...restore, to: folder },
+        'anna',
+        portsTo([], AbortSignal.abort()),
+      );
+      expect(answered).toMatchObject({ kind: 'failed' });
+      expect(readdirSync(folder)).toEqual([]);
+      expect(kept.list()).toHaveLength(1);
+    });
+  });
 
   it('is there when everything before it is discarded while it is added', async () => {
     const disk = new PowerCutDisk();

@@ -2,6 +2,7 @@
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { resyncBlocks } from '../src/process/volume-resync-run.ts';
 import type { Answered } from '../src/process/side.ts';
+import { portsTo } from './run-ports.ts';
 import { inStep, VolumeHost } from './volume-hosts.ts';
 
 let anna: VolumeHost;
@@ -19,7 +20,7 @@ afterEach(async () => {
 function resync(signal = new AbortController().signal): Promise<Answered> {
   if (anna.source === null) throw new Error('anna is no source');
   const rows: MirrorRunRow[] = [];
-  return resyncBlocks(anna.source, 'd3/disk', ['bert'], { row: (row) => rows.push(row), signal });
+  return resyncBlocks(anna.source, 'd3/disk', ['bert'], portsTo(rows, signal));
 }
 
 it('is done when the target is in step, and what differed was sent', async () => {

@@ -1,6 +1,7 @@
 /** What a person is told when blocks are compared, and mended. */
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { verifyBlocks, without } from '../src/process/volume-verify-runs.ts';
+import { portsTo } from './run-ports.ts';
 import { inStep, volumeBytes, VolumeHost } from './volume-hosts.ts';
 
 const blockBytes = 4_096;
@@ -19,7 +20,7 @@ afterEach(async () => {
 async function rowsOf(repair: boolean): Promise<readonly MirrorRunRow[]> {
   if (anna.source === null) throw new Error('anna is no source');
   const rows: MirrorRunRow[] = [];
-  const ports = { row: (row: MirrorRunRow) => rows.push(row), signal: new AbortController().signal };
+  const ports = portsTo(rows);
   expect(await verifyBlocks(anna.source, ['bert'], repair, ports)).toEqual({ kind: 'done', says: '' });
   return rows.filter(({ kind }) => kind !== 'progress');
 }

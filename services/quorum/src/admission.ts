@@ -15,6 +15,7 @@ import {
   nameProblem,
   secretHash,
   secretMatches,
+  tokenTtlMsMax,
   type MemberDirectory,
   type MemberRole,
 } from '@holdfast/wire/directory';
@@ -27,7 +28,6 @@ import type { QuorumService } from './service.ts';
 import type { Store } from './store.ts';
 
 const storeMs = 2_000;
-const ttlMsMax = 7 * 24 * 3_600_000;
 const addressesMax = 8;
 const membersMax = 256;
 /** So long whoever comes too late is told that the token has expired, and not that nobody knows it. */
@@ -55,7 +55,7 @@ export async function makeToken(
   const role = request.role === '' ? 'server' : request.role;
   if (!isMemberRole(role))
     return failure('invalid', `"${role}" is not a role; one of ${memberRoles.join(', ')}`);
-  if (!(request.ttlMs > 0) || request.ttlMs > ttlMsMax) {
+  if (!(request.ttlMs > 0) || request.ttlMs > tokenTtlMsMax) {
     return failure('invalid', 'a token lives for more than 0 and at most 7 days');
   }
   const token = createToken(directory.record.cluster, role, fingerprint(directory.authority));
@@ -93,6 +93,7 @@ export async function admit(
   const proof = await checkToken(storeNow, request, wall);
   if (proof.kind === 'error') return proof;
   const { role, revision, by } = proof.value;
+  const addresses = request.addresses.map(canonical);
   const known = await readMembers(storeNow, storeMs);
   if (known.kind === 'unknown') return noStore(known.says);
   const refusal = refuseJoin(request, role, known.rows, state.view.config?.value ?? null);
@@ -105,7 +106,7 @@ export async function admit(
     request.signingRequest,
     {
       peer: { cluster: record.cluster, role, id: request.node },
-      addresses: request.addresses,
+      addresses,
     },
   );
   if (issued.kind === 'error') return failure('invalid', issued.error.says);
@@ -114,7 +115,7 @@ export async function admit(
       ? {
           id: request.node,
           role,
-          addresses: request.addresses,
+          addresses,
           voter: record.externalEtcd !== null,
           ports: fromPorts(request.ports),
         }
@@ -214,8 +215,11 @@ export function refuseJoin(
       `there is a member named ${request.node} already; choose another --node, or, ${again}`,
     );
   }
+  const wanted = request.addresses.map(canonical);
+  const twice = wanted.find((address, index) => wanted.indexOf(address) !== index);
+  if (twice !== undefined) return failure('invalid', `${twice} is given twice`);
   for (const address of request.addresses) {
-    const holder = known.find((m) => m.addresses.includes(address));
+    const holder = known.find((m) => m.addresses.some((one) => canonical(one) === canonical(address)));
     if (holder !== undefined) return failure('invalid', `${address} is an address of ${holder.id} already`);
     const unreachable = unreachableMember(address);
     if (unreachable !== null) return failure('invalid', unreachable);
@@ -234,6 +238,7 @@ function groupAt(config: ClusterConfig | null, address: string): string | null {
   return null;
 }
 
+/** As the kernel writes it; what is no address stays as it is. */
 function canonical(address: string): string {
   const parsed = parseAddress(address.replace(/\/.*$/, ''));
   return parsed.kind === 'ok' ? parsed.value.text : address;

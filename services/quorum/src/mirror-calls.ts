@@ -179,7 +179,7 @@ async function runAtAll(
   if (silent.length > 0)
     await send({
       member: around.self,
-      what: { $case: 'done', value: { says: `not asked: ${silent.join('; ')}` } },
+      what: { $case: 'done', value: { says: `not asked: ${silent.join('; ')}`, incomplete: true } },
     });
   return { kind: 'ok', value: null };
 }

@@ -4,7 +4,13 @@ import { defaultPorts } from '@holdfast/wire/directory';
 import { forgetTokens, refuseJoin } from '../src/admission.ts';
 
 const known = ['a', 'b'].map((id, index) => ({
-  ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true, ports: defaultPorts },
+  ...{
+    id,
+    role: 'server' as const,
+    addresses: [`10.77.0.1${index}`, `fd77::1${index}`],
+    voter: true,
+    ports: defaultPorts,
+  },
 }));
 const parsed = parseConfig(
   {
@@ -33,6 +39,8 @@ describe('a server with a good token', () => {
 
   it.each([
     ['of another member', '10.77.0.11', '10.77.0.11 is an address of b already'],
+    ['of another member, written otherwise', 'FD77:0::11', 'FD77:0::11 is an address of b already'],
+    ['that it gives twice', '10.77.0.12', '10.77.0.12 is given twice'],
     ['of a group, which its owner has now and another later', '10.77.0.100', 'an address of the group d3'],
     ['of a group, written otherwise', 'FD77:0::100', 'an address of the group d3'],
     ['that nobody can be reached at', '224.0.0.1', 'a multicast address'],

@@ -211,7 +211,7 @@ describe('an order for a mirror', () => {
     ]);
     expect(replies.at(-1)?.what).toEqual({
       $case: 'done',
-      value: { says: 'not asked: c: it is off; e: it is off' },
+      value: { says: 'not asked: c: it is off; e: it is off', incomplete: true },
     });
   });
 

@@ -39,6 +39,9 @@ const textLengthMax = prefix.length + Math.ceil(((fixedBytes + 63) * 4) / 3);
 
 const checkOf = (body: Buffer): Buffer => createHash('sha256').update(body).digest().subarray(0, checkBytes);
 
+/** No token lives longer. */
+export const tokenTtlMsMax = 7 * 24 * 3_600_000;
+
 /** A new token with a random id and secret. */
 export function createToken(cluster: string, role: MemberRole, authority: Buffer): JoinToken {
   const problem = nameProblem('cluster', cluster);

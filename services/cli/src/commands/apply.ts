@@ -1,4 +1,5 @@
 /** `holdfast apply -f cluster.yaml`: stores the desired state, after showing how it differs. */
+import { isUtf8 } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import type { YAMLError } from 'yaml';
 import { ask, withCluster } from '../ask.ts';
@@ -24,12 +25,13 @@ interface Applied {
 /** Far more than any cluster needs, and less than one message may have. */
 const fileBytesMax = 1024 * 1024;
 const errorsMax = 10;
+const standardInput = 'standard input';
 
 export async function apply(context: Context, options: ApplyOptions): Promise<Ended> {
   const { file, dryRun = false } = options;
   const text = await read(context, file);
   if (text.kind === 'error') return text;
-  const name = file === '-' ? 'standard input' : file;
+  const name = file === '-' ? standardInput : file;
   const syntax = await syntaxErrors(text.value, name);
   if (syntax !== null) return wrong(syntax);
   return withCluster(context, async (client) => {
@@ -43,14 +45,17 @@ export async function apply(context: Context, options: ApplyOptions): Promise<En
 }
 
 async function read(context: Context, file: string): Promise<Fallible<string>> {
+  let bytes: Uint8Array;
   try {
-    const text = file === '-' ? await context.readInput() : await readFile(file, 'utf8');
-    if (Buffer.byteLength(text) > fileBytesMax)
-      return wrong(`${file}: is larger than 1 MiB; is it the right file?`);
-    return ok(text);
+    bytes = file === '-' ? await context.readInput() : await readFile(file);
   } catch (error) {
     return wrong(`${file}: can't be read: ${reasonOf(error)}`, 'Check the name of the file after -f.');
   }
+  const name = file === '-' ? standardInput : file;
+  if (bytes.length > fileBytesMax) return wrong(`${name}: is larger than 1 MiB; is it the right file?`);
+  // Other bytes would become names of files that do not exist.
+  if (!isUtf8(bytes)) return wrong(`${name}: is not UTF-8`, 'Save it as UTF-8.');
+  return ok(new TextDecoder().decode(bytes));
 }
 
 function reasonOf(error: unknown): string {

@@ -3,7 +3,7 @@ import type { AdminClient } from '../admin-client.ts';
 import { ask, withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
 import type { Shown } from '../show.ts';
-import { unknownName } from '../suggest.ts';
+import { named, unknownName } from '../suggest.ts';
 import { count } from '../text/amounts.ts';
 import { ok, wrong, type Ended, type Fallible } from '../trouble.ts';
 import { groupLines } from '../view/group-lines.ts';
@@ -75,11 +75,11 @@ async function fromStatus(
     });
   }
   if (kind === 'servers') {
-    const server = view.servers[name];
+    const server = named(view.servers, name);
     if (server === undefined) return unknownName('server', name, Object.keys(view.servers));
     return ok({ value: { name, ...server }, lines: (paint) => serverLines({ [name]: server }, paint, true) });
   }
-  const group = view.groups[name];
+  const group = named(view.groups, name);
   if (group === undefined) return unknownName('group', name, Object.keys(view.groups));
   return ok({
     value: { name, ...group },
@@ -95,7 +95,7 @@ async function mirrors(client: AdminClient, name: string | undefined): Promise<F
     const value = Object.entries(all).map(([key, view]) => ({ name: key, ...view }));
     return ok({ value, lines: (paint, wide) => mirrorLines(all, paint, wide) });
   }
-  const found = all[name];
+  const found = named(all, name);
   if (found === undefined) return unknownName('mirror', name, Object.keys(all));
   return ok({ value: { name, ...found }, lines: (paint) => mirrorLines({ [name]: found }, paint, true) });
 }

@@ -69,7 +69,7 @@ export async function join(context: Context, options: JoinOptions): Promise<Ende
 /** J3. */
 async function judge(context: Context, options: JoinOptions): Promise<Fallible<Wanted>> {
   const { decodeToken } = await import('@holdfast/wire/directory');
-  const text = options.token === '-' ? await context.readInput() : options.token;
+  const text = options.token === '-' ? Buffer.from(await context.readInput()).toString() : options.token;
   const token = decodeToken(text);
   if (token.kind === 'error') return wrong(`--token: ${token.error.says}`);
   const { role } = token.value;

@@ -1,7 +1,7 @@
 /**
  * One order to the mirror process of some member, and everything that it answers.
  *
- * M1. Answers are kept up to `rowsMax`; what differs or is kept beyond it is counted by the other end, not named here.
+ * M1. Answers are kept up to `rowsMax`; what differs beyond it is counted by the other end, what is kept beyond it here.
  * M2. The end of --wait ends the watching, not a resync that is under way. However short it is, the order is given: the
  *     watching does not end before the first answer, or `orderMs`.
  */
@@ -21,12 +21,18 @@ export interface MirrorAnswers {
   readonly verified: readonly admin.MirrorVerified[];
   readonly differences: readonly admin.MirrorDifference[];
   readonly kept: readonly KeptRow[];
+  /** How many more are kept (M1). */
+  readonly unnamed: number;
   /** What each member said at its end. */
   readonly says: readonly string[];
+  /** Somebody could not be asked. */
+  readonly incomplete: boolean;
   /** False: --wait ended before. */
   readonly over: boolean;
 }
 
+/** A comparison of everything, or a restore, may take days: as long as a member goes on with it. A script brings its own --wait. */
+export const untilItEndsMs = 7 * 86_400_000;
 const rowsMax = 100_000;
 const waitMsMax = 2 ** 31 - 1;
 const orderMs = 2_000;
@@ -55,7 +61,10 @@ export async function runMirror(
   const end = (): void => stop.abort();
   let late = setTimeout(end, Math.min(Math.max(waitMs, orderMs), waitMsMax));
   let began = false;
-  const found = { verified: [], differences: [], kept: [], says: [] } as Found;
+  const found: Found = {
+    ...{ verified: [], differences: [], kept: [], unnamed: 0 },
+    ...{ says: [], incomplete: false },
+  };
   const beganMs = context.now();
   const shows = !forPrograms(context) && context.terminal.isTty;
   try {
@@ -82,7 +91,9 @@ interface Found {
   readonly verified: admin.MirrorVerified[];
   readonly differences: admin.MirrorDifference[];
   readonly kept: KeptRow[];
+  unnamed: number;
   readonly says: string[];
+  incomplete: boolean;
 }
 
 /** M1. Returns what is to be shown meanwhile. */
@@ -98,9 +109,11 @@ function take(found: Found, { member, what }: admin.RunMirrorReply): admin.Mirro
       return null;
     case 'kept':
       if (found.kept.length < rowsMax) found.kept.push({ ...what.value, member });
+      else found.unnamed += 1;
       return null;
     case 'done':
       if (what.value.says !== '') found.says.push(what.value.says);
+      if (what.value.incomplete === true) found.incomplete = true;
       return null;
     case undefined:
       // A newer member says something that this one can't show.

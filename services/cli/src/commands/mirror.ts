@@ -3,17 +3,17 @@
  * every restart; a resync or a comparison is done once, by the source.
  */
 import type { AdminClient } from '../admin-client.ts';
-import { ask, withCluster } from '../ask.ts';
+import { ask, refusedToChange, withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
 import { durationOption } from '../duration-option.ts';
 import { exitStatus } from '../exit-status.ts';
 import { show } from '../show.ts';
-import { unknownName } from '../suggest.ts';
+import { named, unknownName } from '../suggest.ts';
 import { ok, sentence, trouble, type Ended, type Fallible } from '../trouble.ts';
 import { verifyLines } from '../view/mirror-lines.ts';
 import { placeView, type DifferenceView, type MirrorView, type VerifyView } from '../view/mirror-view.ts';
 import { statusView, type StatusView } from '../view/status-view.ts';
-import { emptyRequest, runMirror, type MirrorAnswers } from './mirror-run.ts';
+import { emptyRequest, runMirror, untilItEndsMs, type MirrorAnswers } from './mirror-run.ts';
 
 export interface MirrorOptions {
   readonly target?: string;
@@ -22,9 +22,6 @@ export interface MirrorOptions {
   readonly wait?: string;
   readonly dryRun?: boolean;
 }
-
-/** A comparison of everything may take days; a script brings its own --wait. */
-const waitMsDefault = 7 * 86_400_000;
 
 export async function pauseMirror(
   context: Context,
@@ -54,7 +51,7 @@ export async function pauseMirror(
 }
 
 export async function resyncMirror(context: Context, mirror: string, options: MirrorOptions): Promise<Ended> {
-  const wait = await durationOption('--wait', options.wait, waitMsDefault);
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
   if (wait.kind === 'error') return wait;
   const { target = '', dryRun = false } = options;
   return withCluster(context, async (client) => {
@@ -79,7 +76,7 @@ export async function resyncMirror(context: Context, mirror: string, options: Mi
 }
 
 export async function verifyMirror(context: Context, mirror: string, options: MirrorOptions): Promise<Ended> {
-  const wait = await durationOption('--wait', options.wait, waitMsDefault);
+  const wait = await durationOption('--wait', options.wait, untilItEndsMs);
   if (wait.kind === 'error') return wait;
   const { target = '', repair = false, dryRun = false } = options;
   return withCluster(context, async (client) => {
@@ -129,8 +126,12 @@ async function planned(
   target: string,
   what: string,
 ): Promise<Ended> {
+  const refused = refusedToChange(client, `ask for ${mirror}`);
+  if (refused !== null) return refused;
   const found = await findMirror(client, mirror);
   if (found.kind === 'error') return found;
+  if (found.value.source === null)
+    return trouble(exitStatus.refused, `refused: ${mirror} has no source at the moment`);
   const targets = Object.keys(found.value.targets).filter((name) => target === '' || name === target);
   if (targets.length === 0) return unknownName('target', target, Object.keys(found.value.targets));
   const value = { dryRun: true, mirror, source: found.value.source, targets };
@@ -163,6 +164,6 @@ export async function findMirror(client: AdminClient, name: string): Promise<Fal
   const reply = await ask(client.status(), 'status');
   if (reply.kind === 'error') return reply;
   const all = allMirrors(statusView(reply.value));
-  const found = all[name];
+  const found = named(all, name);
   return found === undefined ? unknownName('mirror', name, Object.keys(all)) : ok(found);
 }

@@ -23,7 +23,7 @@ async function answer({ id, args }: Asked): Promise<Told> {
     connect: connectAdmin,
     now: () => Date.now(),
     interruption: () => new AbortController().signal,
-    readInput: () => Promise.resolve(''),
+    readInput: () => Promise.resolve(new Uint8Array()),
   });
   return { id, status, stdout, stderr };
 }

@@ -14,9 +14,8 @@ function loss({ objectives: { lossMs, lossBytes } }: GroupView): string {
   return `${amountOfBytes(lossBytes ?? Number.NaN)}, ${amountOfTime(lossMs ?? Number.NaN)}`;
 }
 
-/** No takeover was measured yet: then there is no figure to show. */
 function takeover({ objectives: { takeoverMs } }: GroupView): string {
-  return takeoverMs === null || takeoverMs <= 0 ? '' : amountOfTime(takeoverMs);
+  return takeoverMs === null ? '' : amountOfTime(takeoverMs);
 }
 
 function row(name: string, group: GroupView, nowMs: number, wide: boolean): Row {

@@ -3,6 +3,7 @@ import type { admin } from '@holdfast/proto';
 import { amountOfBytes, amountOfTime } from '../text/amounts.ts';
 import { cell, table } from '../text/columns.ts';
 import { paintWith, styleOf, type Paint } from '../text/paint.ts';
+import { plainText } from '../text/plain-text.ts';
 import {
   placeText,
   type DifferenceView,
@@ -34,7 +35,8 @@ function progress(target: MirrorTargetView): string {
 /** What a person should know of a copy that goes on all the same: a word each. */
 function notes(row: MirrorTargetView, paint: Paint): string[] {
   const { hotFiles, hot, foreignChanges, unprotected, keptAside } = row;
-  const named = hot.length === 0 ? '' : ` (${hot.join(', ')}${hotFiles > hot.length ? ', ...' : ''})`;
+  const named =
+    hot.length === 0 ? '' : ` (${hot.map(plainText).join(', ')}${hotFiles > hot.length ? ', ...' : ''})`;
   return [
     ...(hotFiles > 0 ? [paint('yellow', `${counted(hotFiles, 'file')} never at rest${named}`)] : []),
     ...(foreignChanges > 0 ? [paint('yellow', `${counted(foreignChanges, 'change')} by others`)] : []),
@@ -56,7 +58,7 @@ export function mirrorsBelow(mirrors: Readonly<Record<string, MirrorView>>, pain
     if (rows.length === 0) return [`${from}, no target is known`];
     return rows.map(([target, row]) => {
       const incomplete = row.consistent ? '' : paint('yellow', ', not complete');
-      const details = [progress(row), row.says, ...notes(row, paint)]
+      const details = [progress(row), plainText(row.says), ...notes(row, paint)]
         .filter((text) => text !== '')
         .map((text) => `; ${text}`);
       const state = paint(styleOf(row.state), row.state);
@@ -81,7 +83,7 @@ export function mirrorLines(
       behind(row),
       progress(row),
       ...(wide ? [amountOfBytes(row.rateBytesPerSecond).concat('/s'), exported ?? ''] : []),
-      [row.says, ...notes(row, noPaint)].filter((text) => text !== '').join('; '),
+      [plainText(row.says), ...notes(row, noPaint)].filter((text) => text !== '').join('; '),
     ]),
   );
   const heading = [

@@ -1,6 +1,7 @@
 /** Mirrors as scripts read them (`-o json`): the shapes of the outside contract. */
 import type { admin } from '@holdfast/proto';
 import { isoTime } from '../text/amounts.ts';
+import { plainText } from '../text/plain-text.ts';
 
 export interface MirrorTargetView {
   readonly state: string;
@@ -83,7 +84,8 @@ export function placeView(row: {
 }
 
 /** A path, or the offset: by it a person shows, restores and discards. */
-export const placeText = (place: PlaceView): string => ('path' in place ? place.path : String(place.offset));
+export const placeText = (place: PlaceView): string =>
+  'path' in place ? plainText(place.path) : String(place.offset);
 
 /** One entry of the divergence store. */
 export type KeptView = PlaceView & {

@@ -45,6 +45,7 @@ export interface GroupView {
   readonly objectives: {
     readonly lossMs: number | null;
     readonly lossBytes: number | null;
+    /** Null: none was measured yet. */
     readonly takeoverMs: number | null;
   };
   readonly warnings: readonly string[];
@@ -76,6 +77,9 @@ function mapped<From, To>(from: Readonly<Record<string, From>>, to: (value: From
     names.flatMap((name) => (from[name] === undefined ? [] : [[name, to(from[name])]])),
   );
 }
+
+/** Zero: none was measured yet. */
+const measured = (ms: number): number | null => (ms > 0 ? whole(ms) : null);
 
 /** Milliseconds with the digits that a round trip in a lab needs. */
 const fine = (ms: number): number | null => (Number.isFinite(ms) ? Math.round(ms * 1000) / 1000 : null);
@@ -122,7 +126,7 @@ function groupView(group: admin.GroupStatus): GroupView {
       // Null: nobody knows.
       lossMs: objectives?.lossUnknown === true ? null : whole(objectives?.lossMs ?? 0),
       lossBytes: objectives?.lossUnknown === true ? null : whole(objectives?.lossBytes ?? 0),
-      takeoverMs: whole(objectives?.takeoverMs ?? 0),
+      takeoverMs: measured(objectives?.takeoverMs ?? 0),
     },
     warnings: group.warnings,
   };

@@ -125,8 +125,8 @@ function datasetFacts(path: string, dataset: DatasetConfig): readonly (readonly 
     case 'files':
       return [
         [`${path}files.root`, dataset.root],
-        [`${path}files.include`, dataset.include.length === 0 ? null : list(dataset.include)],
-        [`${path}files.exclude`, dataset.exclude.length === 0 ? null : list(dataset.exclude)],
+        [`${path}files.include`, globsText(dataset.include)],
+        [`${path}files.exclude`, globsText(dataset.exclude)],
         [`${path}files.devices`, String(dataset.devices)],
       ];
     case 'volume':
@@ -234,6 +234,11 @@ function commandText(command: Command): string {
 
 function argvText(argv: readonly string[]): string {
   return JSON.stringify(argv);
+}
+
+/** Quoted: a pattern may hold what stands between two of them. */
+function globsText(globs: readonly string[]): string | null {
+  return globs.length === 0 ? null : JSON.stringify(globs);
 }
 
 function list(names: readonly string[]): string {

@@ -7,7 +7,7 @@
  * and refused when the two servers would then not be in one network.
  */
 
-import type { Member, MemberId } from '../names.ts';
+import type { MemberId } from '../names.ts';
 import type { Address, Cidr } from './address.ts';
 import { formatCidr, inNetwork, networkOf, parseCidr, unusable } from './address.ts';
 import { limits, limitsMs } from './limits.ts';
@@ -136,8 +136,10 @@ function readReplaced(fields: Fields, servers: GroupServers, members: Members | 
     return unknownYet;
   }
   if (members === null || !servers.complete) return unknownYet;
-  const own = servers.names.map((name) => members.byId.get(name));
-  for (const member of own) if (member !== undefined) checkSecondPath(fields.place, member);
+  for (const name of servers.names) {
+    const paths = members.paths.get(name);
+    if (paths !== undefined) checkSecondPath(fields.place, name, paths);
+  }
   const [primary, standby] = servers.names.map((name) => members.paths.get(name)?.[0]);
   if (primary === undefined || primary === null || standby === undefined || standby === null)
     return unknownYet;
@@ -145,11 +147,11 @@ function readReplaced(fields: Fields, servers: GroupServers, members: Members | 
 }
 
 /** Rule 12: a path's address may move with the identity, so the server must be known by another one. */
-function checkSecondPath(place: Place, member: Member): void {
-  if (new Set(member.addresses).size >= 2) return;
+function checkSecondPath(place: Place, name: MemberId, paths: readonly (Address | null)[]): void {
+  if (new Set(paths.map((address) => address?.text)).size >= 2) return;
   wrong(
     place,
-    `replace moves the only address of ${member.id}, and then nothing could reach ${member.id} any more; give it a second ` +
+    `replace moves the only address of ${name}, and then nothing could reach ${name} any more; give it a second ` +
       'address (another path, such as a private network) or use mode add',
   );
 }

@@ -14,7 +14,7 @@ import {
   warn,
   wrong,
 } from './place.ts';
-import { describe, invalid, ok, parseDuration, parseSize, type Parsed } from './quantity.ts';
+import { describe, invalid, ok, parseDuration, parseSize, quote, type Parsed } from './quantity.ts';
 import { parseName } from './text.ts';
 import { readThrottle } from './throttle.ts';
 import type { CopyTerms, DatasetConfig, FilesConfig, GateConfig, MirrorConfig } from './types.ts';
@@ -74,7 +74,10 @@ function readGlobs(place: Place): readonly string[] {
   const globs: string[] = [];
   for (const entry of readList(place, 'a list of patterns, such as ["database/**"]', limits.globs)) {
     const glob = readWith(entry, parseGlob, 'a pattern such as "database/**"');
-    if (glob !== null) globs.push(glob);
+    if (glob === null) continue;
+    if (glob.includes(', '))
+      warn(entry, `${quote(glob)} is one pattern; if several are meant, give each quotes of its own`);
+    globs.push(glob);
   }
   return globs;
 }

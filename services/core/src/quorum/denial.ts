@@ -19,7 +19,7 @@ export type Word = 'silent' | 'fenced';
 export function deniedBecause(c: Case, word: Word): string | null {
   const denied = c.record?.denied;
   if (denied === undefined || denied.word !== word || denied.epoch !== c.record?.ownership.epoch) return null;
-  return `the failover was denied by ${denied.by}; use holdfast failover to go on`;
+  return `the failover was denied by ${denied.by}; use holdfast failover --to SERVER to go on`;
 }
 
 /** The question that is on record is answered with no. */

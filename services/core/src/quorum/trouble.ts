@@ -21,7 +21,7 @@ const movesMax = 32;
 export function heldByFailovers(c: Case): string | null {
   const recent = recentFailovers(c).length;
   if (recent < c.config.failoversPerHour) return null;
-  return `held after ${String(recent)} failovers within an hour; use holdfast failover to go on`;
+  return `held after ${String(recent)} failovers within an hour; use holdfast failover --to SERVER to go on`;
 }
 
 /** T1. Null: there were fewer. */

@@ -5,9 +5,11 @@
  *
  * Sources: lseek(2), fallocate(2), ioctl_ficlone(2), copy_file_range(2), syncfs(2).
  */
-import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { fstatSync, fsync, ftruncateSync, read, readSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { errorCode, libc } from './libc.ts';
 import { OsError, type Segment } from './types.ts';
+import { writtenWhole } from './whole-write.ts';
 
 const SEEK_DATA = 3;
 const SEEK_HOLE = 4;
@@ -16,6 +18,8 @@ const PUNCH_HOLE = 2;
 const FICLONE = 0x40049409;
 const PIECE = 1024 * 1024;
 const SLICE = 8 * PIECE;
+
+const readElsewhere = promisify(read);
 
 /**
  * The ranges that may hold something else than zeros, from `from` on, at most `most` of them; go on at the end of the last
@@ -103,6 +107,46 @@ export function* copySlices(fromFd: number, toFd: number): Generator<number, 'cl
   if (fstatSync(toFd).size < size) ftruncateSync(toFd, size);
   return 'copied';
 }
+
+/**
+ * cloneOrCopy that reads and writes in other threads, for a disk that may be slow. `copied` is told the bytes of each piece, and
+ * says whether to go on; false: it did not. Both files are left alone until it resolves.
+ */
+export async function copyAside(
+  fromFd: number,
+  toFd: number,
+  copied: (bytes: number) => boolean,
+): Promise<boolean> {
+  if (clone(fromFd, toFd)) return true;
+  const { size } = fstatSync(fromFd);
+  const piece = Buffer.allocUnsafe(PIECE);
+  for (let from = 0; ;) {
+    const segments = dataSegments(fromFd, from);
+    for (const { offset, length } of segments) {
+      for (let done = 0; done < length;) {
+        const { bytesRead } = await readElsewhere(
+          fromFd,
+          piece,
+          0,
+          Math.min(PIECE, length - done),
+          offset + done,
+        );
+        if (bytesRead === 0) break; // The file became shorter.
+        await writtenWhole(toFd, piece.subarray(0, bytesRead), offset + done);
+        done += bytesRead;
+        if (!copied(bytesRead)) return false;
+      }
+    }
+    const last = segments.at(-1);
+    if (last === undefined) break;
+    from = last.offset + last.length;
+  }
+  if (fstatSync(toFd).size < size) ftruncateSync(toFd, size);
+  return true;
+}
+
+/** Makes an open file or folder durable, in a thread of its own. */
+export const syncOpen: (fd: number) => Promise<void> = promisify(fsync);
 
 function writeZeros(fd: number, offset: number, length: number): void {
   const zeros = Buffer.alloc(Math.max(0, Math.min(length, PIECE)));

@@ -7,10 +7,12 @@
  */
 
 import type { MemberId } from '@holdfast/core';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import type { FileSource } from '../files/source/file-source.ts';
 import type { Verified } from '../files/source/types.ts';
 import type { Foreign } from '../files/target/types.ts';
 import { shownPath } from '../files/shown-path.ts';
+import { tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are counted, and not named. */
@@ -27,7 +29,7 @@ export async function runVerify(
     const { verified, mended } = await withProgress(source, member, ports, () =>
       repair ? repaired(source, member, ports.signal) : compared(source, member, ports.signal),
     );
-    tell(member, verified, mended, ports);
+    await tell(member, verified, mended, ports);
   }
   return { kind: 'done', says: '' };
 }
@@ -84,19 +86,36 @@ async function repaired(source: FileSource, member: MemberId, signal: AbortSigna
   return { verified: second, mended };
 }
 
-function tell(member: MemberId, verified: Verified, mended: readonly Foreign[], { row }: RunPorts): void {
+async function tell(
+  member: MemberId,
+  verified: Verified,
+  mended: readonly Foreign[],
+  ports: RunPorts,
+): Promise<void> {
   if (verified.kind === 'failed') {
-    row({ kind: 'verified', target: member, compared: 0, differing: 0, mended: 0, says: verified.says });
+    ports.row({
+      kind: 'verified',
+      target: member,
+      compared: 0,
+      differing: 0,
+      mended: 0,
+      says: verified.says,
+    });
     return;
   }
   const { compared: count, differences } = verified;
-  const name = (all: readonly Foreign[], isMended: boolean): void => {
-    for (const { path, kind } of all.slice(0, differencesMax))
-      row({ kind: 'difference', target: member, path: nameOf(path), what: kind, mended: isMended });
-  };
-  name(differences, false);
-  name(mended, true);
-  row({
+  const rowOf =
+    (isMended: boolean) =>
+    ({ path, kind }: Foreign): MirrorRunRow => ({
+      kind: 'difference',
+      target: member,
+      path: nameOf(path),
+      what: kind,
+      mended: isMended,
+    });
+  await tellAll(differences.slice(0, differencesMax), rowOf(false), ports);
+  await tellAll(mended.slice(0, differencesMax), rowOf(true), ports);
+  ports.row({
     kind: 'verified',
     target: member,
     compared: count,

@@ -3,12 +3,13 @@
  * person wants. The protocol is @holdfast/wire/mirror.
  *
  *   B1  at most `clientsMax` clients (the oldest gives way), `runningMax` requests of each at a time, `unreadBytesMax`
- *       unread bytes for each (then it is disconnected)
+ *       unread bytes for each (then it is disconnected); a run that tells a lot waits until these are read, `unreadMsMax` at most
  *   B2  what a client asked for ends with it: the signal of its runs is aborted when it goes
  */
 
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import {
   Lines,
   mirrorLine,
@@ -40,6 +41,8 @@ interface Client {
 const clientsMax = 32;
 const runningMax = 64;
 const unreadBytesMax = 8_388_608;
+/** Whoever asked for something and does not read it for so long never will. */
+const unreadMsMax = 60_000;
 
 export class ControlSocket {
   readonly #path: string;
@@ -140,7 +143,11 @@ export class ControlSocket {
         return;
       case 'run': {
         const { signal } = client.gone;
-        const ports: RunPorts = { signal, row: (row) => this.#send(client, { type: 'row', id, row }) };
+        const ports: RunPorts = {
+          signal,
+          row: (row) => this.#send(client, { type: 'row', id, row }),
+          room: () => this.#room(client),
+        };
         this.#answer(client, id, () => this.#handler.run(request, ports));
         return;
       }
@@ -166,6 +173,20 @@ export class ControlSocket {
     if (socket.destroyed) return;
     if (socket.writableLength > unreadBytesMax) socket.destroy();
     else socket.write(mirrorLine(message));
+  }
+
+  /** B1. */
+  #room({ socket }: Client): Promise<void> {
+    if (socket.destroyed || !socket.writableNeedDrain) return setImmediate();
+    return new Promise((resolve) => {
+      const late = setTimeout(() => socket.destroy(), unreadMsMax);
+      const end = (): void => {
+        clearTimeout(late);
+        socket.off('drain', end).off('close', end);
+        resolve();
+      };
+      socket.once('drain', end).once('close', end);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Divergence, Kept, KeptAnswer } from '../files/target/types.ts';
 import { pathsMeant, shownPath } from '../files/shown-path.ts';
+import { progressOf, tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are not listed at once; the answer says how many there are. */
@@ -26,32 +27,34 @@ export function isOfDivergence(run: MirrorRun): run is DivergenceRun {
 }
 
 /** `self`: this member, which keeps it. */
-export function runDivergence(
+export async function runDivergence(
   store: Divergence,
   run: DivergenceRun,
   self: string,
-  { row }: Pick<RunPorts, 'row'>,
-): Answered {
+  ports: RunPorts,
+): Promise<Answered> {
   switch (run.kind) {
     case 'list': {
       const all = store.list();
-      for (const kept of all.slice(0, rowsMax)) row(rowOf(kept));
+      await tellAll(all.slice(0, rowsMax), rowOf, ports);
       const more = all.length - rowsMax;
       return done(more > 0 ? `${more} more are kept on ${self}` : '');
     }
     case 'show': {
       const [kept] = pathsMeant(run.path).flatMap((path) => store.show(path) ?? []);
       if (kept === undefined) return nothing(run, self);
-      row(rowOf(kept));
+      ports.row(rowOf(kept));
       return done('');
     }
-    case 'restore':
+    case 'restore': {
+      const watched = { signal: ports.signal, progress: progressOf(self, ports) };
       return answered(
         run,
         self,
-        pathsMeant(run.path).map((path) => () => store.restore(path, run.to)),
+        pathsMeant(run.path).map((path) => () => store.restore(path, run.to, watched)),
         `${run.path} is in ${run.to} on ${self}`,
       );
+    }
     case 'discard': {
       const paths = run.path === '' ? [null] : pathsMeant(run.path);
       const what = run.path === '' ? 'what was kept' : run.path;
@@ -66,15 +69,15 @@ export function runDivergence(
 }
 
 /** The first that works; what a person typed may mean several paths. */
-function answered(
+async function answered(
   run: DivergenceRun,
   self: string,
-  tries: readonly (() => KeptAnswer)[],
+  tries: readonly (() => KeptAnswer | Promise<KeptAnswer>)[],
   says: string,
-): Answered {
+): Promise<Answered> {
   let last: Answered = nothing(run, self);
   for (const attempt of tries) {
-    const answer = attempt();
+    const answer = await attempt();
     if (answer.kind === 'done') return done(says);
     const unknown = answer.says.startsWith('nothing is kept');
     last = { kind: 'failed', as: unknown ? 'not-found' : 'failed', says: `${self}: ${answer.says}` };

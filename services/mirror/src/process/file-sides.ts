@@ -107,11 +107,9 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
   const kept: Sides<FilesDataset>['kept'] = (order, run, ports) => {
     const dir = pathIn(path, 'mirror', folderOf(order.mirror));
     const says = `${self} is not the source of ${order.mirror} now`;
-    return Promise.resolve(
-      isOfDivergence(run)
-        ? runDivergence(storeOf(order, dir), run, self, ports)
-        : { kind: 'failed', as: 'failed', says },
-    );
+    return isOfDivergence(run)
+      ? runDivergence(storeOf(order, dir), run, self, ports)
+      : Promise.resolve({ kind: 'failed', as: 'failed', says });
   };
 
   const source: Sides<FilesDataset>['source'] = async (order, role, grantUntil) => {

@@ -5,6 +5,7 @@
 
 import type { Epoch, MirrorOrder, MirrorReport } from '@holdfast/core';
 import type { MirrorSocketRequest } from '@holdfast/wire/mirror';
+import { Restores } from './restores.ts';
 import { Seat, type SeatPorts } from './seat.ts';
 import type { Answered, RunPorts } from './side.ts';
 
@@ -14,6 +15,7 @@ export class Mirrors {
   readonly #ports: SeatPorts;
   readonly #seats = new Map<string, Seat>();
   readonly #leaving = new Map<string, Promise<void>>();
+  readonly #restores = new Restores();
   #closed = false;
   /** Before the first orders nothing is known of any mirror, and so not that there is nothing of it here. */
   #ordered = false;
@@ -53,7 +55,7 @@ export class Mirrors {
       const says = 'the mirror process has just started, and knows of no mirror yet: ask again';
       return Promise.resolve({ kind: 'failed', as: 'failed', says });
     }
-    return this.#of(run.mirror, (seat) => seat.run(run, ports));
+    return this.#restores.pass(run, () => this.#of(run.mirror, (seat) => seat.run(run, ports)));
   }
 
   async close(): Promise<void> {

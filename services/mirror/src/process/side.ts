@@ -20,6 +20,8 @@ export type Answered =
 
 export interface RunPorts {
   readonly row: (row: MirrorRunRow) => void;
+  /** Between two pieces of a long list: resolves when whoever asked has taken what was told, or went away. */
+  readonly room: () => Promise<void>;
   /** Aborted when whoever asked went away. */
   readonly signal: AbortSignal;
 }

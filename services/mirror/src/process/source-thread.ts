@@ -2,6 +2,7 @@
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
 import { errorCode, errorText } from '@holdfast/wire/directory';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Answered, SourceSide } from './side.ts';
 import { ThreadedExport } from './threaded-export.ts';
 import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
@@ -43,6 +44,7 @@ async function open({ home, order, role, grantUntil }: SourceThreadOptions): Pro
 
 function run(side: SourceSide): void {
   const aborts = new Map<number, AbortController>();
+  const rooms = new Map<number, () => void>();
   let told = '';
   const report = (): void => {
     const now = side.report();
@@ -69,13 +71,23 @@ function run(side: SourceSide): void {
         const { id } = message;
         const abort = new AbortController();
         aborts.set(id, abort);
+        const room = (): Promise<void> =>
+          new Promise((resolve) => {
+            rooms.set(id, resolve);
+            tell({ kind: 'full', id });
+          });
+        const row = (told: MirrorRunRow): void => tell({ kind: 'row', id, row: told });
         void side
-          .run(message.run, { row: (row) => tell({ kind: 'row', id, row }), signal: abort.signal })
+          .run(message.run, { row, room, signal: abort.signal })
           .catch(refused)
           .then((answered) => tell({ kind: 'answered', id, answered }))
           .finally(() => aborts.delete(id));
         return;
       }
+      case 'room':
+        rooms.get(message.id)?.();
+        rooms.delete(message.id);
+        return;
       case 'abort':
         aborts.get(message.id)?.abort();
         return;

@@ -27,6 +27,8 @@ export type ToSourceThread =
   | { readonly kind: 'drain'; readonly id: number; readonly to: MemberId | null; readonly limitMs: number }
   | { readonly kind: 'writable' }
   | { readonly kind: 'run'; readonly id: number; readonly run: MirrorRun }
+  /** What was told is taken: more may be told. */
+  | { readonly kind: 'room'; readonly id: number }
   /** Whoever asked went away. */
   | { readonly kind: 'abort'; readonly id: number }
   | { readonly kind: 'close'; readonly why: Closing };
@@ -38,11 +40,14 @@ export type FromSourceThread =
   | { readonly kind: 'says'; readonly sentence: string }
   | { readonly kind: 'drained'; readonly id: number; readonly targets: readonly MemberId[] }
   | { readonly kind: 'row'; readonly id: number; readonly row: MirrorRunRow }
+  /** It tells no more before it is told `room`. */
+  | { readonly kind: 'full'; readonly id: number }
   | { readonly kind: 'answered'; readonly id: number; readonly answered: Answered }
   | { readonly kind: 'closed' };
 
 interface Asked {
   readonly row: RunPorts['row'];
+  readonly room: RunPorts['room'];
   readonly answered: (answered: Answered) => void;
 }
 
@@ -114,11 +119,11 @@ export class ThreadedSource implements SourceSide {
     this.#tell({ kind: 'writable' });
   }
 
-  run(run: MirrorRun, { row, signal }: RunPorts): Promise<Answered> {
+  run(run: MirrorRun, { row, room, signal }: RunPorts): Promise<Answered> {
     if (this.#over) return Promise.resolve(gone);
     return new Promise((answered) => {
       const id = this.#next();
-      this.#runs.set(id, { row, answered });
+      this.#runs.set(id, { row, room, answered });
       signal.addEventListener('abort', () => this.#tell({ kind: 'abort', id }), { once: true });
       this.#tell({ kind: 'run', id, run });
     });
@@ -167,6 +172,14 @@ export class ThreadedSource implements SourceSide {
       case 'row':
         this.#runs.get(message.id)?.row(message.row);
         return;
+      case 'full': {
+        const { id } = message;
+        void this.#runs
+          .get(id)
+          ?.room()
+          .then(() => this.#tell({ kind: 'room', id }));
+        return;
+      }
       case 'answered':
         this.#runs.get(message.id)?.answered(message.answered);
         this.#runs.delete(message.id);

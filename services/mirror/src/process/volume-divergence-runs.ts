@@ -1,14 +1,18 @@
 /** What a person asks of the blocks that diverged: list, show, restore, discard; by offset. */
 
-import { closeSync, fsyncSync, ftruncateSync, openSync } from 'node:fs';
+import { closeSync, ftruncateSync, openSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
-import { writeWhole } from '../os/whole-write.ts';
+import { syncPath } from '../files/target/staging.ts';
+import { syncOpen } from '../os/contents.ts';
+import { writtenWhole } from '../os/whole-write.ts';
 import type { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import type { Damaged, KeptRange } from '../volumes/divergence/kept-log.ts';
 import type { OwnRange } from '../volumes/target/choice.ts';
 import type { DivergenceRun } from './divergence-runs.ts';
+import { progressOf, tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are not listed at once; the answer says how many there are. */
@@ -21,12 +25,12 @@ export async function runBlocks(
   store: KeptBlocks | null,
   run: DivergenceRun,
   self: string,
-  { row }: Pick<RunPorts, 'row'>,
+  ports: RunPorts,
   apart: readonly OwnRange[] = [],
 ): Promise<Answered> {
   const all = store?.list() ?? [];
   if (run.kind === 'list') {
-    for (const range of [...all, ...apart].slice(0, rowsMax)) row(rowOf(range, self));
+    await tellAll([...all, ...apart].slice(0, rowsMax), (range) => rowOf(range, self), ports);
     const more = all.length + apart.length - rowsMax;
     const says = [more > 0 ? `there are ${more} more on ${self}` : '', damagedSays(store, self)];
     return done(says.filter((sentence) => sentence !== '').join('; '));
@@ -40,7 +44,7 @@ export async function runBlocks(
   const meant = all.filter(({ offset }) => offset === Number(run.path));
   const lost = (store?.damaged ?? []).filter(({ range }) => range?.offset === Number(run.path));
   const unkept = apart.filter(({ offset }) => offset === Number(run.path));
-  if (run.kind === 'show') for (const range of [...meant, ...unkept]) row(rowOf(range, self));
+  if (run.kind === 'show') for (const range of [...meant, ...unkept]) ports.row(rowOf(range, self));
   if (lost.length > 0 && run.kind === 'discard') await store?.discardDamaged(lost);
   else if (lost.length > 0 && meant.length === 0)
     return { kind: 'failed', as: 'failed', says: `${self}: ${lost.map(nameOf).join(', ')} is damaged` };
@@ -55,36 +59,74 @@ export async function runBlocks(
     case 'show':
       return done('');
     case 'restore':
-      return restore(store, meant, run.to, self);
+      return restore(store, meant, run.to, self, ports);
     case 'discard':
       for (const range of meant) await store.discard(range);
       return done(`the blocks at ${run.path} are discarded on ${self}`);
   }
 }
 
-/** A file for each range: its blocks, and nothing before them. Nothing in the folder is overwritten. */
-function restore(store: KeptBlocks, ranges: readonly KeptRange[], folder: string, self: string): Answered {
+/**
+ * A file for each range: its blocks, and nothing before them. Nothing in the folder is overwritten, everything is durable in
+ * the end, and others have their turn meanwhile.
+ */
+async function restore(
+  store: KeptBlocks,
+  ranges: readonly KeptRange[],
+  folder: string,
+  self: string,
+  ports: RunPorts,
+): Promise<Answered> {
   const files: string[] = [];
+  const totalBytes = ranges.reduce((sum, { length }) => sum + length, 0);
+  const progress = progressOf(self, ports);
+  let doneBytes = 0;
+  const copied = (bytes: number): boolean => {
+    doneBytes += bytes;
+    progress(doneBytes, totalBytes);
+    return !ports.signal.aborted;
+  };
   try {
     for (const range of ranges) {
       const { offset, length, epoch } = range;
       const file = join(folder, `${String(offset)}-${String(length)}-epoch-${epoch.toString()}`);
-      const fd = openSync(file, 'wx', 0o600);
-      try {
-        ftruncateSync(fd, length);
-        for (const piece of store.contentsOf(range))
-          if (piece.contents !== null) writeWhole(fd, piece.contents, piece.offset - offset);
-        fsyncSync(fd);
-      } finally {
-        closeSync(fd);
-      }
+      if (!(await copyOut(store, range, file, copied)))
+        return { kind: 'failed', as: 'failed', says: `${self}: whoever asked went away` };
       files.push(file);
     }
+    await syncPath(folder);
   } catch (error) {
-    if (errorCode(error) === '') throw error;
-    return { kind: 'failed', as: 'failed', says: `${self}: ${errorText(error)}` };
+    const code = errorCode(error);
+    if (code === '') throw error;
+    const says = code === 'EBADF' ? 'the mirror was closed meanwhile: ask again' : errorText(error);
+    return { kind: 'failed', as: 'failed', says: `${self}: ${says}` };
   }
   return done(`${files.join(', ')} on ${self}`);
+}
+
+/** False: nobody wants it any more. A file that is not whole does not stay. */
+async function copyOut(
+  store: KeptBlocks,
+  range: KeptRange,
+  file: string,
+  copied: (bytes: number) => boolean,
+): Promise<boolean> {
+  const fd = openSync(file, 'wx', 0o600);
+  let isWhole = false;
+  try {
+    ftruncateSync(fd, range.length);
+    for (const { offset, length, contents } of store.contentsOf(range)) {
+      if (contents === null) await setImmediate();
+      else await writtenWhole(fd, contents, offset - range.offset);
+      if (!copied(length)) return false;
+    }
+    await syncOpen(fd);
+    isWhole = true;
+    return true;
+  } finally {
+    closeSync(fd);
+    if (!isWhole) unlinkSync(file);
+  }
 }
 
 /** Empty: nothing is. */

@@ -7,9 +7,11 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MemberId } from '@holdfast/core';
+import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { blockBytes, type ByteRange } from '../transport/volume-frames.ts';
 import type { Verification } from '../volumes/source/verifying.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
+import { tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are counted, and not named. */
@@ -29,8 +31,9 @@ export async function verifyBlocks(
   source: VolumeSource,
   members: readonly MemberId[],
   repair: boolean,
-  { row, signal }: RunPorts,
+  ports: RunPorts,
 ): Promise<Answered> {
+  const { row, signal } = ports;
   for (const target of members) {
     if (signal.aborted) return { kind: 'failed', as: 'failed', says: 'whoever asked went away' };
     let done = 0;
@@ -44,7 +47,7 @@ export async function verifyBlocks(
     const found = await outcomeOf(source, target, repair, signal, compare).finally(() =>
       clearInterval(shown),
     );
-    tell(target, found, row);
+    await tell(target, found, ports);
   }
   return { kind: 'done', says: '' };
 }
@@ -75,20 +78,27 @@ async function untilInStep(source: VolumeSource, target: MemberId, signal: Abort
   while (!isInStep() && !signal.aborted && performance.now() < endMs) await delay(lookMs);
 }
 
-function tell(target: MemberId, found: Outcome | string, row: RunPorts['row']): void {
+async function tell(target: MemberId, found: Outcome | string, ports: RunPorts): Promise<void> {
   if (typeof found === 'string') {
-    row({ kind: 'verified', target, compared: 0, differing: 0, mended: 0, says: found });
+    ports.row({ kind: 'verified', target, compared: 0, differing: 0, mended: 0, says: found });
     return;
   }
   const { compared, left, mended } = found;
-  const name = (ranges: readonly ByteRange[], isMended: boolean): void => {
-    for (const { offset, length } of ranges.slice(0, differencesMax))
-      row({ kind: 'difference', target, path: '', what: 'contents', offset, length, mended: isMended });
-  };
-  name(left, false);
-  name(mended, true);
+  const rowOf =
+    (isMended: boolean) =>
+    ({ offset, length }: ByteRange): MirrorRunRow => ({
+      kind: 'difference',
+      target,
+      path: '',
+      what: 'contents',
+      offset,
+      length,
+      mended: isMended,
+    });
+  await tellAll(left.slice(0, differencesMax), rowOf(false), ports);
+  await tellAll(mended.slice(0, differencesMax), rowOf(true), ports);
   const counts = { differing: blocksOf(left), mended: blocksOf(mended) };
-  row({ kind: 'verified', target, compared, ...counts, says: '' });
+  ports.row({ kind: 'verified', target, compared, ...counts, says: '' });
 }
 
 const blocksOf = (ranges: readonly ByteRange[]): number =>

@@ -15,19 +15,18 @@ import { closeSync, constants, mkdirSync, openSync, readdirSync, statfsSync, unl
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import { syncFileSystem } from '../../os/contents.ts';
-import { Tree } from '../../os/tree.ts';
-import type { Attributes } from '../../transport/types.ts';
-import type { Divergence, Kept, KeptAnswer } from '../target/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import type { Divergence, Kept, KeptAnswer, Watched } from '../target/types.ts';
 import { syncPath } from '../target/staging.ts';
 import { codeOf, waitingReason } from '../target/trouble.ts';
-import { isSame, makeFolder, sameContents, settle } from './kept-entry.ts';
+import { isSame, sameContents } from './kept-entry.ts';
 import { KeptIndex } from './kept-index.ts';
 import type { KeptRow } from './kept-index.ts';
 import type { OwnVersion } from './own-version.ts';
+import { Restoration, syncSinglyMax, unwatched } from './restoration.ts';
 
 /** Entries; each has a line in memory. */
 const entriesMax = 1_000_000;
-const syncSinglyMax = 8;
 const keepBytesMin = 1 << 30;
 
 export type Keeping = { readonly kind: 'kept' } | { readonly kind: 'full'; readonly says: string };
@@ -137,36 +136,14 @@ export class KeptStore implements Divergence {
   }
 
   /** Of a folder, everything that was kept beneath it. Of several versions of one path, the last one. */
-  restore(path: Buffer, to: string): KeptAnswer {
+  async restore(path: Buffer, to: string, watched: Watched = unwatched): Promise<KeptAnswer> {
     const rows = new Map<string, KeptRow>();
     for (const row of this.#index.rows()) {
       if (row.kept && isBeneath(row.path, path)) rows.set(row.path.toString('latin1'), row);
     }
     if (rows.size === 0) return { kind: 'failed', says: `nothing is kept of ${path.toString()}` };
-    let tree: Tree;
-    try {
-      tree = Tree.open(to);
-    } catch (error) {
-      return { kind: 'failed', says: `${to} can't be opened: ${codeOf(error)}` };
-    }
-    try {
-      const cut = path.lastIndexOf(0x2f) + 1;
-      const folders = new Map<string, Attributes | null>();
-      for (const row of rows.values()) this.#copyOut(tree, row, row.path.subarray(cut), folders);
-      // Those within others first: what is made in a folder changes its times.
-      for (const [name, attributes] of [...folders].sort(([a], [b]) => b.length - a.length))
-        if (attributes !== null) settle(tree, Buffer.from(name, 'latin1'), attributes);
-      return { kind: 'done' };
-    } catch (error) {
-      const code = codeOf(error);
-      if (code === '') throw error;
-      return {
-        kind: 'failed',
-        says: code === 'EEXIST' ? `${to} has an entry of that name already` : String(error),
-      };
-    } finally {
-      tree.close();
-    }
+    const cut = path.lastIndexOf(0x2f) + 1;
+    return new Restoration([...rows.values()], cut, this.#folder, watched).run(to);
   }
 
   discard(path: Buffer | null): KeptAnswer {
@@ -257,45 +234,6 @@ export class KeptStore implements Divergence {
       }
     } finally {
       closeSync(from);
-    }
-  }
-
-  /** `folders`: those that were made so far, with what they are to be at the end. */
-  #copyOut(tree: Tree, row: KeptRow, path: Buffer, folders: Map<string, Attributes | null>): void {
-    const { attributes } = row;
-    if (attributes === null) return;
-    for (let at = path.indexOf(0x2f); at !== -1; at = path.indexOf(0x2f, at + 1))
-      makeFolder(tree, path.subarray(0, at), folders);
-    switch (attributes.kind) {
-      case 'folder':
-        makeFolder(tree, path, folders);
-        if (folders.has(path.toString('latin1'))) folders.set(path.toString('latin1'), attributes);
-        return;
-      case 'file':
-        this.#copyFile(tree, row, path, attributes);
-        return;
-      case 'link':
-        tree.makeLink(path, attributes.link);
-        break;
-      case 'fifo':
-        tree.makeFifo(path, 0o600);
-        break;
-      case 'block':
-      case 'char':
-        tree.makeDevice(path, attributes.kind, 0o600, attributes.deviceMajor, attributes.deviceMinor);
-    }
-    settle(tree, path, attributes);
-  }
-
-  #copyFile(tree: Tree, row: KeptRow, path: Buffer, attributes: Attributes): void {
-    const to = tree.createFile(path, 0o600);
-    const from = openSync(join(this.#folder, String(row.number)), 'r');
-    try {
-      tree.cloneOrCopy(from, to);
-      settle(tree, to, attributes);
-    } finally {
-      closeSync(from);
-      closeSync(to);
     }
   }
 

@@ -113,12 +113,19 @@ export interface Kept {
 
 export type KeptAnswer = { readonly kind: 'done' } | { readonly kind: 'failed'; readonly says: string };
 
+/** Who waits for something long. */
+export interface Watched {
+  /** Aborted: nobody does any more. */
+  readonly signal: AbortSignal;
+  readonly progress: (doneBytes: number, totalBytes: number) => void;
+}
+
 /** The divergence store, as the orders of a person see it. */
 export interface Divergence {
   list(): readonly Kept[];
   show(path: Buffer): Kept | null;
-  /** Copies kept contents into the folder `to` (absolute, has to exist); never overwrites. */
-  restore(path: Buffer, to: string): KeptAnswer;
+  /** Copies kept contents into the folder `to` (absolute, has to exist); never overwrites. Durable when it is done. */
+  restore(path: Buffer, to: string, watched?: Watched): Promise<KeptAnswer>;
   /** Null: everything. */
   discard(path: Buffer | null): KeptAnswer;
 }
