@@ -10,12 +10,11 @@
  * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
  *     something, more was told than fits, or what was told could not be looked at; and since the former life's last word,
  *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind. What could not
- *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon.
+ *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon; the rest goes on meanwhile.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { scan } from '../../catalog/scan.ts';
 import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types.ts';
@@ -23,7 +22,9 @@ import type { Tree } from '../../os/tree.ts';
 import { Dirty, type Told } from './dirty.ts';
 import { Looking } from './looking.ts';
 import { pathOfKey } from './path.ts';
+import { cantRead, isTrouble } from './refusal.ts';
 import { Slice } from './slice.ts';
+import { type Seen, Survey } from './survey.ts';
 import { TellingTimes } from './telling-times.ts';
 import type { SourceSelection } from './types.ts';
 import { Turns } from '../../turns.ts';
@@ -63,6 +64,7 @@ export class Capture {
   readonly #options: CaptureOptions;
   readonly #dirty = new Dirty();
   readonly #looking: Looking;
+  readonly #survey: Survey;
   #feed: Feed | null = null;
   #watching = false;
   /** C1. */
@@ -92,6 +94,7 @@ export class Capture {
   constructor(options: CaptureOptions) {
     this.#options = options;
     this.#looking = new Looking(options);
+    this.#survey = new Survey(options);
     this.times = new TellingTimes(options.catalog.lastSequence);
     this.#unseenSinceMs = performance.now() - options.unseenForMs;
   }
@@ -305,29 +308,14 @@ export class Capture {
       const observed = this.#tried(path, () => this.#looking.look(path));
       if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
     });
-    for (const folder of wholes) if (!(await this.#scan(folder))) this.#unread();
+    for (const folder of wholes) if ((await this.#scan(folder)) !== 'all') this.#unread();
   }
 
-  /** A folder with everything beneath it; the root is empty. False: not everything was seen. */
-  async #scan(from: Buffer): Promise<boolean> {
-    const { tree, catalog, selection } = this.#options;
-    try {
-      const scanned = await scan({
-        tree,
-        catalog,
-        from,
-        includes: (path, kind) => selection.includes(path, kind),
-        signal: this.#stopped.signal,
-      });
-      const [unreadable] = scanned.unreadable;
-      if (unreadable !== undefined) this.#says = cantRead(unreadable.path, unreadable.code);
-      else if (from.length === 0) this.#says = '';
-      return scanned.complete;
-    } catch (error) {
-      if (!isTrouble(error)) throw error;
-      this.#says = cantRead(from, String(error));
-      return false;
-    }
+  /** A folder with everything beneath it; the root is empty. */
+  async #scan(from: Buffer): Promise<Seen> {
+    const { seen, trouble } = await this.#survey.of(from, this.#stopped.signal);
+    if (trouble !== '' || from.length === 0) this.#says = trouble;
+    return seen;
   }
 
   /** V2 and V3, and what is gone is gone; not while everything is walked (C2). */
@@ -436,13 +424,16 @@ export class Capture {
   async #lookAtAll(begun: number): Promise<void> {
     const { catalog, changed } = this.#options;
     const before = catalog.lastSequence;
-    const complete = await this.#scan(pathOfKey(''));
-    if (!complete) this.#allRead = false;
-    if (this.#closed || !complete) return;
+    const seen = await this.#scan(pathOfKey(''));
+    if (seen !== 'all') this.#allRead = false;
+    if (this.#closed || seen === 'none') return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
-    this.#walkedAtMs = begun;
-    this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
+    if (seen === 'some') this.#unseenSinceMs ??= begun;
+    else {
+      this.#walkedAtMs = begun;
+      this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
+    }
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
     if (this.#refused !== null) this.#options.says('the catalog can be written again');
     this.#refused = null;
@@ -467,14 +458,4 @@ export class Capture {
 function oldest(told: ReadonlyMap<string, Told>): number | null {
   for (const { atMs } of told.values()) return atMs;
   return null;
-}
-
-function cantRead(path: Buffer, why: string): string {
-  return `${JSON.stringify(path.toString())} can't be read: ${why}`;
-}
-
-/** What a disk may answer to one path, and not to the next one. */
-function isTrouble(error: unknown): boolean {
-  if (error instanceof CatalogError) return false;
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string';
 }

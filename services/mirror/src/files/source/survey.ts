@@ -1,0 +1,51 @@
+/** Looks through a folder with everything in it, or through the whole tree, and tells what could not be looked at. */
+
+import { scan } from '../../catalog/scan.ts';
+import type { Catalog } from '../../catalog/types.ts';
+import type { Tree } from '../../os/tree.ts';
+import { cantRead, isTrouble } from './refusal.ts';
+import type { SourceSelection } from './types.ts';
+
+export interface SurveyOptions {
+  readonly tree: Tree;
+  readonly catalog: Catalog;
+  readonly selection: SourceSelection;
+}
+
+/** some: all but what could not be looked at. none: it broke off. */
+export type Seen = 'all' | 'some' | 'none';
+
+export interface Surveyed {
+  readonly seen: Seen;
+  /** What could not be looked at, and why; empty: nothing. */
+  readonly trouble: string;
+}
+
+export class Survey {
+  readonly #options: SurveyOptions;
+
+  constructor(options: SurveyOptions) {
+    this.#options = options;
+  }
+
+  /** The root is empty. Throws CatalogError. */
+  async of(from: Buffer, signal: AbortSignal): Promise<Surveyed> {
+    const { tree, catalog, selection } = this.#options;
+    try {
+      const { complete, unreadable } = await scan({
+        tree,
+        catalog,
+        from,
+        includes: (path, kind) => selection.includes(path, kind),
+        signal,
+      });
+      const [first] = unreadable;
+      const trouble = first === undefined ? '' : cantRead(first.path, first.why);
+      if (!complete) return { seen: 'none', trouble };
+      return { seen: first === undefined ? 'all' : 'some', trouble };
+    } catch (error) {
+      if (!isTrouble(error)) throw error;
+      return { seen: 'none', trouble: cantRead(from, String(error)) };
+    }
+  }
+}
