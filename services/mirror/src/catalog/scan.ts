@@ -9,6 +9,7 @@
  *     again here, so that nothing is decided by what a thread saw a moment ago.
  * K4. Folders that wait are kept by id, the innermost go first: memory grows with the width of the tree, not with its files.
  * K5. What can't be looked at stays as it is known, with all that is in it, and holds up nothing else but where it is the root.
+ *     So does what was seen at a place of which it is not believed.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Tree } from '../os/tree.ts';
@@ -26,13 +27,24 @@ const unreadableMax = 100;
 /** Entries between two looks at the clock. */
 const stride = 64;
 const slash = Buffer.from('/');
-const none: ReadonlySet<string> = new Set();
+
+/** Places of which what is seen need not be what belongs there (files/source/mount-points.ts). */
+export interface Doubts {
+  /** Whether this very path may be one. */
+  has(path: Buffer): boolean;
+  /** Why what was seen there a moment ago is not believed; null: it is. */
+  of(path: Buffer): string | null;
+}
+
+const noDoubts: Doubts = { has: () => false, of: () => null };
 
 export interface ScanOptions {
   readonly tree: Pick<Tree, 'root' | 'stat' | 'statChildren' | 'readFolder'>;
   readonly catalog: Catalog;
   /** Relative to the root. False: neither it nor anything in it is part of the mirror. */
   readonly includes: (path: Buffer, kind: EntryKind) => boolean;
+  /** Default: everything is believed. */
+  readonly doubts?: Doubts;
   /** Where to begin; the folders above it are in the catalog. Default: the root, which is empty. */
   readonly from?: Buffer;
   /** Worker threads. Default: 2 where the catalog holds many entries, else none. */
@@ -63,7 +75,7 @@ interface Listed {
   readonly prefix: Buffer;
   readonly children: readonly ChildStat[];
   /** Names (latin1) of those that could not be looked at (K5). */
-  readonly unread: ReadonlySet<string>;
+  readonly unread: Set<string>;
   readonly lookedAtMs: number;
   next: number;
   included: number;
@@ -84,6 +96,7 @@ export async function scan(options: ScanOptions): Promise<Scanned> {
 
 class Scan {
   readonly #options: ScanOptions;
+  readonly #doubts: Doubts;
   readonly #threads: ScanThreads | null;
   /** To be looked through, and to be looked through here (K3). */
   readonly #folders: number[] = [];
@@ -96,6 +109,7 @@ class Scan {
 
   constructor(options: ScanOptions, threads: ScanThreads | null) {
     this.#options = options;
+    this.#doubts = options.doubts ?? noDoubts;
     this.#threads = threads;
   }
 
@@ -153,7 +167,9 @@ class Scan {
     const lookedAtMs = Date.now();
     try {
       const prefix = path.length === 0 ? path : Buffer.concat([path, slash]);
-      this.#listed = { id, prefix, lookedAtMs, next: 0, included: 0, ...this.#childrenOf(path) };
+      const children = this.#childrenOf(path);
+      if (this.#isDoubted(path)) return;
+      this.#listed = { id, prefix, lookedAtMs, next: 0, included: 0, ...children };
     } catch (error) {
       if (isGone(error)) this.#missing.push(id);
       else this.#leave(path, error);
@@ -162,7 +178,7 @@ class Scan {
 
   #childrenOf(folder: Buffer): Pick<Listed, 'children' | 'unread'> {
     try {
-      return { children: this.#options.tree.statChildren(folder), unread: none };
+      return { children: this.#options.tree.statChildren(folder), unread: new Set() };
     } catch (error) {
       if (!(error instanceof OsError) || isGone(error)) throw error;
       return this.#oneByOne(folder);
@@ -191,7 +207,18 @@ class Scan {
   /** K5. Throws what is no refusal of the disk, and what concerns the root. */
   #leave(path: Buffer, error: unknown): void {
     if (!(error instanceof OsError) || path.length === 0) throw error;
-    if (this.#unreadable.length < unreadableMax) this.#unreadable.push({ path, why: String(error) });
+    this.#leftAsKnown(path, String(error));
+  }
+
+  /** K5. Asked after the look. */
+  #isDoubted(path: Buffer): boolean {
+    const why = this.#doubts.of(path);
+    if (why !== null) this.#leftAsKnown(path, why);
+    return why !== null;
+  }
+
+  #leftAsKnown(path: Buffer, why: string): void {
+    if (this.#unreadable.length < unreadableMax) this.#unreadable.push({ path, why });
   }
 
   #compare(listed: Listed, until: number): void {
@@ -203,7 +230,12 @@ class Scan {
       const child = listed.children[listed.next];
       if (child === undefined) break;
       const { name, stat } = child;
-      if (stat.kind === 'socket' || !includes(Buffer.concat([listed.prefix, name]), stat.kind)) continue;
+      const path = Buffer.concat([listed.prefix, name]);
+      if (stat.kind === 'socket' || !includes(path, stat.kind)) continue;
+      if (this.#doubts.has(path) && this.#isDoubted(path)) {
+        listed.unread.add(name.toString('latin1'));
+        continue;
+      }
       this.#entries += 1;
       listed.included += 1;
       const observed = catalog.observeChild(listed.id, name, stat, listed.lookedAtMs);
@@ -242,6 +274,7 @@ class Scan {
       this.#leave(path, error);
       return;
     }
+    if (this.#isDoubted(path)) return;
     const stat = there === null || there.kind === 'socket' || !includes(path, there.kind) ? null : there;
     const observed = catalog.observe(path, stat, lookedAtMs);
     if (observed.kind === 'no-parent' || observed.kind === 'absent') return;

@@ -21,6 +21,7 @@ import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types
 import type { Tree } from '../../os/tree.ts';
 import { Dirty, type Told } from './dirty.ts';
 import { Looking } from './looking.ts';
+import { Doubted, type MountPoints } from './mount-points.ts';
 import { pathOfKey } from './path.ts';
 import { cantRead, isTrouble } from './refusal.ts';
 import { Slice } from './slice.ts';
@@ -42,6 +43,7 @@ export interface CaptureOptions {
   readonly tree: Tree;
   readonly catalog: Catalog;
   readonly selection: SourceSelection;
+  readonly mounts: MountPoints;
   readonly makeFeed: (listener: FeedListener) => Feed;
   readonly scanEveryMs: number;
   /** C5: how long ago the former life wrote down that it looked on; 0 when there was none. */
@@ -109,11 +111,22 @@ export class Capture {
     return this.#refused?.message ?? this.#says;
   }
 
+  /** Why something that is mounted beneath the root is not believed (mount-points.ts); empty: nothing is in doubt. */
+  get doubt(): string {
+    return this.#options.mounts.doubt;
+  }
+
+  /** Where something can be read: null where what is there now is not believed. */
+  believed(place: Buffer | null): Buffer | null {
+    return place === null || this.#options.mounts.of(place) === null ? place : null;
+  }
+
   get watching(): boolean {
     return this.#watching;
   }
 
   async start(): Promise<void> {
+    await this.#options.mounts.review();
     await this.#startFeed();
     this.#walk();
   }
@@ -184,6 +197,13 @@ export class Capture {
     if (this.#refused !== null) throw this.#refused;
     await this.still(() => undefined);
     return this.#walkedAtMs >= calledMs;
+  }
+
+  /** A person means what is mounted beneath the root as it is. Throws CatalogError, and OsError. */
+  accept(): boolean {
+    const isNew = this.#options.mounts.accept();
+    if (isNew) this.#walk();
+    return isNew;
   }
 
   /** C3. Throws CatalogError; can be repeated. */
@@ -370,7 +390,7 @@ export class Capture {
       return look();
     } catch (error) {
       if (!isTrouble(error)) throw error;
-      this.#says = cantRead(path, String(error));
+      this.#says = cantRead(path, error instanceof Doubted ? error.message : String(error));
       this.#unread();
       return null;
     }

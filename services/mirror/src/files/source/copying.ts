@@ -154,7 +154,7 @@ export class Copying {
       history: comparing ? [] : history(sequence),
       readings: new Map(),
       heldBytesMax: 0,
-      placeOf: ({ entry }) => catalog.pathOf(entry.id),
+      placeOf: ({ entry }) => capture.believed(catalog.pathOf(entry.id)),
     });
     // Whatever changed it may be told by nobody else.
     for (const place of batch.moving) capture.tell(place);

@@ -6,6 +6,7 @@
  *     moment. What changed meanwhile is planned anew, with what is new, as long as nothing went out; for at most settleMs.
  *     Then it is closed all the same, and names what never held still (hot).
  * Y3. After a batch with hot files the next ones wait only a moment for them, so that one busy file does not delay others.
+ * Y4. What can't be read because it is not mounted is left out, and is the next batch's again: that one takes its time.
  */
 
 import type { Change } from '../../catalog/types.ts';
@@ -22,6 +23,8 @@ const heldBytesMax = 8 << 20;
 const batchesUnderWay = 2;
 const hotPatienceMs = 50;
 const planAttempts = 3;
+/** Y4. */
+const doubtMs = 1_000;
 /** A batch with more is not staged as a whole; everything is compared instead. */
 export const consistentEntriesMax = 150_000;
 
@@ -63,10 +66,11 @@ export class Replicating {
 
   /** Until the session is over: throws SessionOver, or PlanTooLarge. */
   async run(): Promise<never> {
-    const { link, catalog } = this.#ground;
+    const { link, catalog, capture } = this.#ground;
     for (;;) {
       while (catalog.lastSequence <= this.#from && !this.#first.always) await link.sleep(null);
       await link.room(batchesUnderWay); // Y1.
+      if (capture.doubt !== '') await link.sleep(doubtMs); // Y4.
       await this.batch();
     }
   }
@@ -88,7 +92,7 @@ export class Replicating {
         history: history(sequence),
         readings,
         heldBytesMax,
-        placeOf: ({ path, entry }) => catalog.pathOf(entry.id) ?? path,
+        placeOf: ({ path, entry }) => capture.believed(catalog.pathOf(entry.id) ?? path),
       });
       for (const place of batch.moving) capture.tell(place);
       await capture.barrier();

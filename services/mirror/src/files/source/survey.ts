@@ -3,6 +3,7 @@
 import { scan } from '../../catalog/scan.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
+import type { MountPoints } from './mount-points.ts';
 import { cantRead, isTrouble } from './refusal.ts';
 import type { SourceSelection } from './types.ts';
 
@@ -10,6 +11,7 @@ export interface SurveyOptions {
   readonly tree: Tree;
   readonly catalog: Catalog;
   readonly selection: SourceSelection;
+  readonly mounts: MountPoints;
 }
 
 /** some: all but what could not be looked at. none: it broke off. */
@@ -30,15 +32,20 @@ export class Survey {
 
   /** The root is empty. Throws CatalogError. */
   async of(from: Buffer, signal: AbortSignal): Promise<Surveyed> {
-    const { tree, catalog, selection } = this.#options;
+    const { tree, catalog, selection, mounts } = this.#options;
+    const isWhole = from.length === 0;
     try {
+      if (isWhole) await mounts.review();
       const { complete, unreadable } = await scan({
         tree,
         catalog,
         from,
         includes: (path, kind) => selection.includes(path, kind),
+        doubts: mounts,
         signal,
       });
+      // What was mounted meanwhile was seen with the rest.
+      if (isWhole && complete) await mounts.review();
       const [first] = unreadable;
       const trouble = first === undefined ? '' : cantRead(first.path, first.why);
       if (!complete) return { seen: 'none', trouble };

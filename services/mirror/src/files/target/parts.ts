@@ -12,6 +12,7 @@ import { BootMark } from './boot-mark.ts';
 import { emptyGone } from './gone.ts';
 import { Log } from './log.ts';
 import { Overwriting } from './overwriting.ts';
+import { OwnMounts } from './own-mounts.ts';
 import { keepingTimes, openRoot } from './own-root.ts';
 import type { OwnRoot } from './own-root.ts';
 import { Records } from './records.ts';
@@ -26,6 +27,7 @@ const segmentBytes = 32 << 20;
 
 export interface Parts {
   readonly own: OwnRoot;
+  readonly mounts: OwnMounts;
   readonly place: StagingPlace;
   readonly ground: Ground;
   readonly log: Log;
@@ -83,8 +85,11 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
   await emptyGone(ground, () => false);
   place.removeLeftover();
+  const mounts = new OwnMounts({ root: own.root, tree, catalog, selection });
+  mounts.add();
   return {
     own,
+    mounts,
     place,
     ground,
     log,
