@@ -77,6 +77,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
     throw new OsError('EXDEV', 'rename', Buffer.from(lost));
   const bootMark = new BootMark(dir, bootId());
   const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes, failPoint);
+  kept.tidy();
   const { selection } = options;
   const overwriting = new Overwriting({ tree, staging, catalog, records, kept, selection, failPoint });
   const replayed = await replay({ log, ground, records, overwriting }, bootMark.powerLost);
