@@ -1,10 +1,15 @@
-/** Looks through a folder with everything in it, or through the whole tree, and tells what could not be looked at. */
+/**
+ * Looks through a folder with everything in it, or through the whole tree, and tells what could not be looked at.
+ *
+ * Y1. Threads look only where everything was looked at before with the same selection (seen-selection.ts).
+ */
 
 import { scan } from '../../catalog/scan.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { MountPoints } from './mount-points.ts';
 import { cantRead, isTrouble } from './refusal.ts';
+import { isSeenWith, noteSeenWith } from './seen-selection.ts';
 import type { SourceSelection } from './types.ts';
 
 export interface SurveyOptions {
@@ -36,6 +41,7 @@ export class Survey {
     const isWhole = from.length === 0;
     try {
       if (isWhole) await mounts.review();
+      const isNew = !isSeenWith(catalog, selection);
       const { complete, unreadable } = await scan({
         tree,
         catalog,
@@ -43,13 +49,16 @@ export class Survey {
         includes: (path, kind) => selection.includes(path, kind),
         doubts: mounts,
         signal,
+        ...(isNew ? { threads: 0 } : {}), // Y1
       });
       // What was mounted meanwhile was seen with the rest.
       if (isWhole && complete) await mounts.review();
       const [first] = unreadable;
       const trouble = first === undefined ? '' : cantRead(first.path, first.why);
       if (!complete) return { seen: 'none', trouble };
-      return { seen: first === undefined ? 'all' : 'some', trouble };
+      if (first !== undefined) return { seen: 'some', trouble };
+      if (isWhole) noteSeenWith(catalog, selection);
+      return { seen: 'all', trouble };
     } catch (error) {
       if (!isTrouble(error)) throw error;
       return { seen: 'none', trouble: cantRead(from, String(error)) };

@@ -7,6 +7,7 @@ import { protect } from '../../os/read-only.ts';
 import { OsError } from '../../os/types.ts';
 import { KeptStore } from '../divergence/kept-store.ts';
 import { rootRefused } from '../root-identity.ts';
+import { forgetSeenWith } from '../source/seen-selection.ts';
 import type { Ground } from './applying.ts';
 import { BootMark } from './boot-mark.ts';
 import { emptyGone } from './gone.ts';
@@ -88,6 +89,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   place.removeLeftover();
   const mounts = new OwnMounts({ root: own.root, tree, catalog, selection });
   mounts.add();
+  forgetSeenWith(catalog);
   return {
     own,
     mounts,
