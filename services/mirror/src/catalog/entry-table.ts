@@ -99,11 +99,12 @@ export class EntryTable {
 
   /** Folders of another file system, whose own folder is of the root's; some thousand entries are looked at for each slice. */
   *foreignFolders(): Generator<readonly Row[]> {
-    for (let start: Buffer | null = null; ;) {
-      const range = start === null ? {} : { start, exclusiveStart: true };
+    let start = Buffer.alloc(0);
+    for (;;) {
       const found: Row[] = [];
       let looked = 0;
-      for (const { key, value } of this.#tables.entries.getRange({ ...range, limit: sliceRows })) {
+      const range = { start, exclusiveStart: true, limit: sliceRows };
+      for (const { key, value } of this.#tables.entries.getRange(range)) {
         looked += 1;
         if (looked === sliceRows) start = Buffer.from(key);
         if (!rowIsForeignFolder(value)) continue;
