@@ -96,6 +96,52 @@ test('a failure of one session is told until the target has caught up again', as
   expect(pair.differences()).toEqual([]);
 });
 
+/** Of 4,840 bytes. */
+function makeLongPath(root: string): void {
+  const tree = Tree.open(root);
+  let path = 'd'.repeat(120);
+  for (let i = 0; i < 40; i += 1) {
+    tree.makeFolder(Buffer.from(path), 0o755);
+    path = `${path}/${'d'.repeat(120)}`;
+  }
+  tree.close();
+}
+
+function removeLongPath(root: string): void {
+  const tree = Tree.open(root);
+  tree.removeAll(Buffer.from('d'.repeat(120)));
+  tree.close();
+}
+
+test('a path that is too long to travel stays here, and the rest goes on', async () => {
+  pair = await makePair();
+  await pair.settle();
+  makeLongPath(pair.sourceRoot);
+  writeFileSync(pair.at('other'), 'other');
+  try {
+    await pair.settle();
+    expect(existsSync(`${pair.targetRoot}/other`)).toBe(true);
+    expect(existsSync(`${pair.targetRoot}/${'d'.repeat(120)}`)).toBe(true);
+  } finally {
+    for (const root of [pair.sourceRoot, pair.targetRoot]) removeLongPath(root);
+  }
+});
+
+test('nor does one in a target’s folder end its comparison', async () => {
+  pair = await makePair({
+    prepare: (_, targetRoot) => {
+      makeLongPath(targetRoot);
+    },
+  });
+  writeFileSync(pair.at('other'), 'other');
+  try {
+    await pair.settle();
+    expect(existsSync(`${pair.targetRoot}/other`)).toBe(true);
+  } finally {
+    removeLongPath(pair.targetRoot);
+  }
+});
+
 /** A walk takes longer than one slice of it. */
 function slowWalks(): jest.Spied<Tree['statChildren']> {
   const list: (this: Tree, path: Buffer) => ChildStat[] = Reflect.get(Tree.prototype, 'statChildren');

@@ -20,8 +20,10 @@ let dir: string;
 let root: string;
 let catalog: Catalog;
 let tree: Tree;
+const said: string[] = [];
 
 beforeEach(() => {
+  said.length = 0;
   dir = mkdtempSync(join(tmpdir(), 'holdfast-survey-'));
   root = join(dir, 'root');
   mkdirSync(join(root, 'config'), { recursive: true });
@@ -31,6 +33,7 @@ beforeEach(() => {
 });
 
 afterEach(async () => {
+  tree.removeAll(Buffer.from('d'));
   tree.close();
   await catalog.close();
   rmSync(dir, { recursive: true, force: true });
@@ -41,7 +44,7 @@ const select = (...exclude: string[]): Selection => new Selection({ include: [],
 async function survey(selection: Selection): Promise<Surveyed> {
   const ground = { tree, catalog, selection };
   const mounts = new MountPoints({ ...ground, root, name: 'd3/data' });
-  const surveyed = await new Survey({ ...ground, mounts }).of(everything, new AbortController().signal);
+  const surveyed = await new Survey({ ...ground, mounts, says: (text) => said.push(text) }).of(everything, new AbortController().signal);
   expect(catalog.sweep(Infinity)).toBe(true);
   return surveyed;
 }
@@ -57,6 +60,42 @@ test('what is excluded later is gone, however many entries there are', async () 
   expect(catalog.byPath(Buffer.from('config/host.conf'))).toBeNull();
   expect(catalog.byPath(Buffer.from('config/shared.conf'))).not.toBeNull();
   expect(isSeenWith(catalog, narrower)).toBe(true);
+});
+
+/** Folders in each other. */
+function nest(name: string, count: number): void {
+  let path = name;
+  tree.makeFolder(Buffer.from(path), 0o755);
+  for (let i = 1; i < count; i += 1) {
+    path = `${path}/${name}`;
+    tree.makeFolder(Buffer.from(path), 0o755);
+  }
+}
+
+test('a path that is too long is left out, told, and holds up nothing', async () => {
+  nest('d', 2_100);
+  expect(await survey(select())).toEqual({ seen: 'all', trouble: '' });
+  expect(said.join()).toMatch(/^one entry is not mirrored, because .* a path more than 4,096/);
+  expect(catalog.byPath(Buffer.from(Array(2_048).fill('d').join('/')))).not.toBeNull();
+  expect(catalog.entries).toBe(2_048 + 5);
+});
+
+test('what a move of its folder made too long is gone', async () => {
+  const name = 'd'.repeat(100);
+  nest(name, 30);
+  const long = 'd'.repeat(250);
+  await survey(select());
+  const before = catalog.entries;
+  let to = 'd';
+  tree.makeFolder(Buffer.from(to), 0o755);
+  for (let i = 0; i < 10; i += 1) {
+    to = `${to}/${long}`;
+    tree.makeFolder(Buffer.from(to), 0o755);
+  }
+  tree.rename(Buffer.from(name), Buffer.from(`${to}/moved`));
+  expect((await survey(select())).seen).toBe('all');
+  expect(catalog.entries).toBeLessThan(before + 11);
+  expect(catalog.checksum).toBe(catalog.recomputeChecksum());
 });
 
 test('a copy that is a target knows of no selection, for its source may have another one', async () => {

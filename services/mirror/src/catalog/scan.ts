@@ -14,6 +14,7 @@
 import { setImmediate } from 'node:timers/promises';
 import type { Tree } from '../os/tree.ts';
 import { type ChildStat, type EntryKind, OsError, type Stat } from '../os/types.ts';
+import { isTooLong } from '../transport/path.ts';
 import { pathIn } from './place.ts';
 import { ScanThreads } from './scan-threads.ts';
 import { type Catalog, rootId } from './types.ts';
@@ -62,6 +63,8 @@ export interface Scanned {
   readonly different: number;
   /** K5: at most 100. */
   readonly unreadable: readonly Unreadable[];
+  /** Entries that are left out because their names or paths are too long, and one of them. */
+  readonly tooLong: { readonly count: number; readonly first: Buffer | null };
 }
 
 interface Unreadable {
@@ -104,6 +107,7 @@ class Scan {
   readonly #missing: number[] = [];
   readonly #unreadable: Unreadable[] = [];
   #listed: Listed | null = null;
+  #tooLong: Scanned['tooLong'] = { count: 0, first: null };
   #entries = 0;
   #differences = 0;
 
@@ -121,7 +125,13 @@ class Scan {
       await setImmediate();
       complete = this.#options.signal?.aborted !== true;
     }
-    return { complete, entries: this.#entries, different: this.#differences, unreadable: this.#unreadable };
+    return {
+      complete,
+      entries: this.#entries,
+      different: this.#differences,
+      unreadable: this.#unreadable,
+      tooLong: this.#tooLong,
+    };
   }
 
   /** K3. False when nothing is left. */
@@ -161,7 +171,7 @@ class Scan {
   }
 
   #list(id: number): void {
-    const { catalog, tree } = this.#options;
+    const { catalog } = this.#options;
     const path = catalog.pathOf(id);
     if (path === null) return;
     const lookedAtMs = Date.now();
@@ -231,7 +241,10 @@ class Scan {
       if (child === undefined) break;
       const { name, stat } = child;
       const path = Buffer.concat([listed.prefix, name]);
-      if (stat.kind === 'socket' || !includes(path, stat.kind)) continue;
+      if (stat.kind === 'socket' || !includes(path, stat.kind)) {
+        if (isTooLong(path)) this.#leaveOut(path);
+        continue;
+      }
       if (this.#doubts.has(path) && this.#isDoubted(path)) {
         listed.unread.add(name.toString('latin1'));
         continue;
@@ -245,6 +258,10 @@ class Scan {
     }
     this.#listed = null;
     this.#findMissing(listed);
+  }
+
+  #leaveOut(path: Buffer): void {
+    this.#tooLong = { count: this.#tooLong.count + 1, first: this.#tooLong.first ?? path };
   }
 
   /** K1. */
