@@ -6,10 +6,10 @@ import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import { batchLimits } from '../src/files/batch-limits.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
 
-jest.setTimeout(90_000);
+jest.setTimeout(240_000);
 
-const count = 2_500;
-const limitMs = 60_000;
+const count = 1_300;
+const limitMs = 100_000;
 const { redoBytes } = batchLimits;
 const names = Array.from({ length: count }, (_, i) => `d/file-${String(i)}`);
 let pair: MirrorPair;
@@ -23,7 +23,7 @@ beforeEach(async () => {
   });
   await pair.settle(limitMs);
   // One that takes a slice of a copy, and not all of these.
-  batchLimits.redoBytes = 160_000;
+  batchLimits.redoBytes = 105_000;
 });
 
 afterEach(async () => {

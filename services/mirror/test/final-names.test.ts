@@ -22,7 +22,11 @@ const file = (path: string): Redo => ({
   contents: Buffer.alloc(0),
   staged: 0,
 });
-const hardLink = (path: string, to: string): Redo => ({ kind: 'hard-link', path: bytes(path), to: bytes(to) });
+const hardLink = (path: string, to: string): Redo => ({
+  kind: 'hard-link',
+  path: bytes(path),
+  to: bytes(to),
+});
 
 async function named(batches: readonly Batch[]): Promise<ReadonlyMap<string, readonly Content[]>> {
   const found = new Map<string, readonly Content[]>();
@@ -79,7 +83,11 @@ const someOperations = fc
     moved: fc.option(fc.record({ from: aPath, to: aPath })),
     made: fc.array(
       fc.oneof(
-        fc.record({ do: fc.constantFrom('file', 'staged', 'folder', 'patch', 'remove'), path: aPath, to: aPath }),
+        fc.record({
+          do: fc.constantFrom('file', 'staged', 'folder', 'patch', 'remove'),
+          path: aPath,
+          to: aPath,
+        }),
         fc.record({ do: fc.constant('link'), path: aPath, to: aPath }),
       ),
       { maxLength: 8 },
@@ -116,7 +124,9 @@ test('each name has in the end what it has by looking at all of them', async () 
 
 test('names of one file share what it gets later', async () => {
   const patch: Redo = { kind: 'patch', path: bytes('b'), attributes: fileOf(1), staged: 6 };
-  const found = await named([batchOf([file('a'), hardLink('b', 'a'), patch, { kind: 'remove', path: bytes('b') }])]);
+  const found = await named([
+    batchOf([file('a'), hardLink('b', 'a'), patch, { kind: 'remove', path: bytes('b') }]),
+  ]);
   expect([...found.keys()]).toEqual(['a']);
   expect(found.get('a')).toHaveLength(2);
 });
@@ -124,8 +134,10 @@ test('names of one file share what it gets later', async () => {
 test('many links take no time that grows with their square', async () => {
   const count = 50_000;
   const names = Array.from({ length: count }, (_, i) => `folder-${String(i % 100)}/name-${String(i)}`);
-  const begun = performance.now();
-  const found = await named([batchOf(names.map((name) => hardLink(`copy/${name}`, name)))]);
+  const batch = batchOf(names.map((name) => hardLink(`copy/${name}`, name)));
+  const begun = process.cpuUsage();
+  const found = await named([batch]);
   expect(found.size).toBe(count * 2);
-  expect(performance.now() - begun).toBeLessThan(10_000);
-});
+  // What others do on this host does not count.
+  expect(process.cpuUsage(begun).user).toBeLessThan(10_000_000);
+}, 120_000);

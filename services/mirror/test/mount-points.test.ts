@@ -133,7 +133,10 @@ withDisk('a file system beneath the root', () => {
     mount('third', pair.at('later'));
     writeFileSync(pair.at('later/in'), 'in');
     await pair.until(() => existsSync(join(pair.targetRoot, 'later/in')), 'it is found');
-    await pair.until(() => pair.sourceCatalog.meta.notes['mounts']?.includes('later') === true, 'it is noted');
+    await pair.until(
+      () => pair.sourceCatalog.meta.notes['mounts']?.includes('later') === true,
+      'it is noted',
+    );
     unmount(pair.at('later'));
     await pair.until(() => pair.source.state().says.includes('later'), 'it is told');
     expect(existsSync(join(pair.targetRoot, 'later/in'))).toBe(true);

@@ -213,7 +213,10 @@ describe('a mirror on one member', () => {
     const ports = { row: () => undefined, signal: new AbortController().signal };
     try {
       const discarded = await mirrors.run({ run: { ...run, kind: 'discard' } }, ports);
-      expect(discarded).toMatchObject({ kind: 'failed', says: expect.stringContaining('try again') as string });
+      expect(discarded).toMatchObject({
+        kind: 'failed',
+        says: expect.stringContaining('try again') as string,
+      });
       expect(sides.events).not.toContain('kept of d3/data');
       expect(await mirrors.run({ run: { ...run, kind: 'list' } }, ports)).toMatchObject({ kind: 'done' });
       expect(sides.events).toContain('kept of d3/data');

@@ -27,7 +27,8 @@ beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), 'holdfast-survey-'));
   root = join(dir, 'root');
   mkdirSync(join(root, 'config'), { recursive: true });
-  for (const name of ['config/host.conf', 'config/shared.conf', 'file']) writeFileSync(join(root, name), name);
+  for (const name of ['config/host.conf', 'config/shared.conf', 'file'])
+    writeFileSync(join(root, name), name);
   catalog = openCatalog(join(dir, 'catalog'));
   tree = Tree.open(root);
 });
@@ -44,7 +45,10 @@ const select = (...exclude: string[]): Selection => new Selection({ include: [],
 async function survey(selection: Selection): Promise<Surveyed> {
   const ground = { tree, catalog, selection };
   const mounts = new MountPoints({ ...ground, root, name: 'd3/data' });
-  const surveyed = await new Survey({ ...ground, mounts, says: (text) => said.push(text) }).of(everything, new AbortController().signal);
+  const surveyed = await new Survey({ ...ground, mounts, says: (text) => said.push(text) }).of(
+    everything,
+    new AbortController().signal,
+  );
   expect(catalog.sweep(Infinity)).toBe(true);
   return surveyed;
 }

@@ -1,12 +1,4 @@
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import type { TargetOptions } from '../src/files/target/types.ts';
@@ -138,7 +130,8 @@ test('what only a former owner has is found, kept aside whole, listed, and only 
 test('what is excluded in a folder of a former owner that has to go is kept aside with it', async () => {
   const selection = {
     digest: Buffer.from('selection'),
-    includes: (path: Buffer) => !/(^|\/)(\.holdfast-[^/]*|cache|[^/]*\.tmp)(\/|$)/.test(path.toString('latin1')),
+    includes: (path: Buffer) =>
+      !/(^|\/)(\.holdfast-[^/]*|cache|[^/]*\.tmp)(\/|$)/.test(path.toString('latin1')),
   };
   await formerOwner(null, { selection });
   // Renamed shortly before its death: nobody else has what is excluded.
@@ -155,7 +148,8 @@ test('what is excluded in a folder of a former owner that has to go is kept asid
   });
   await source.next('wants');
   const kept = stage.target.divergence.list().map(({ path }) => path.toString());
-  for (const path of ['done', 'done/written', 'done/a.tmp', 'done/cache/deep/a']) expect(kept).toContain(path);
+  for (const path of ['done', 'done/written', 'done/a.tmp', 'done/cache/deep/a'])
+    expect(kept).toContain(path);
   await source.batch(12, [removal('done/written'), removal('done')]);
   await stage.target.foreignChanges();
   expect(existsSync(stage.at('done'))).toBe(false);

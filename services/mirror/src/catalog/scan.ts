@@ -305,6 +305,7 @@ class Scan {
 /** Of a folder that was there a moment ago. */
 function isGone(error: unknown): boolean {
   return (
-    error instanceof OsError && (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP')
+    error instanceof OsError &&
+    (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP')
   );
 }

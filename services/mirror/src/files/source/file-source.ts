@@ -75,7 +75,12 @@ export class FileSource {
     this.#capture = new Capture({
       ...parts,
       selection: options.selection,
-      mounts: new MountPoints({ ...parts, root: options.root, name: options.name, selection: options.selection }),
+      mounts: new MountPoints({
+        ...parts,
+        root: options.root,
+        name: options.name,
+        selection: options.selection,
+      }),
       makeFeed: (listener) => options.makeFeed(listener),
       scanEveryMs: options.scanEveryMs ?? scanEveryMsDefault,
       unseenForMs: unseenForMs(parts.catalog),

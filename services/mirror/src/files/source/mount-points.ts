@@ -146,7 +146,11 @@ export class MountPoints implements Doubts {
       return { path, identity: before, doubt: this.#another(path, looked, other) };
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      return { path, identity: before, doubt: `what is mounted at ${shown(path)} can't be read: ${String(error)}` };
+      return {
+        path,
+        identity: before,
+        doubt: `what is mounted at ${shown(path)} can't be read: ${String(error)}`,
+      };
     }
   }
 

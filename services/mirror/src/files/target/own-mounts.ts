@@ -32,7 +32,8 @@ export class OwnMounts {
   /** What was not noted before. Throws CatalogError. */
   add(): void {
     const { catalog } = this.#ground;
-    if (catalog.meta.consistent) noteMounts(catalog, new Map([...this.#now(), ...(readMounts(catalog) ?? [])]));
+    if (catalog.meta.consistent)
+      noteMounts(catalog, new Map([...this.#now(), ...(readMounts(catalog) ?? [])]));
   }
 
   /** O1: the copy is made complete now. */
