@@ -69,6 +69,52 @@ test('a second edit of the same size and time is kept, and the same one is not k
   tree.close();
 });
 
+test('whoever opens the folder to read takes nothing away that is being kept', async () => {
+  writeFileSync(join(base, 'file'), 'text');
+  const folder = join(base, 'kept');
+  const tree = Tree.open(base);
+  let readers = 0;
+  const store = new KeptStore(folder, 'a', null, (point) => {
+    if (point !== 'keep:copied') return;
+    readers += 1;
+    expect(new KeptStore(folder, 'a', null).list()).toEqual([]);
+  });
+  await keep(store, tree, 'file');
+  expect(readers).toBe(1);
+  mkdirSync(join(base, 'out'));
+  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  await store.close();
+  tree.close();
+});
+
+test('what a former life left half done goes when the store is opened to write', async () => {
+  writeFileSync(join(base, 'file'), 'text');
+  const folder = join(base, 'kept');
+  const tree = Tree.open(base);
+  const store = new KeptStore(folder, 'a', null);
+  await keep(store, tree, 'file');
+  writeFileSync(join(folder, '77'), 'half');
+  await store.close();
+  const next = new KeptStore(folder, 'a', null);
+  next.tidy();
+  expect(readdirSync(folder).sort()).toEqual(['1', 'index']);
+  tree.close();
+});
+
+test('a version is kept again when its contents are gone', async () => {
+  writeFileSync(join(base, 'file'), 'text');
+  const folder = join(base, 'kept');
+  const tree = Tree.open(base);
+  const store = new KeptStore(folder, 'a', null);
+  await keep(store, tree, 'file');
+  rmSync(join(folder, '1'));
+  await keep(store, tree, 'file');
+  mkdirSync(join(base, 'out'));
+  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  await store.close();
+  tree.close();
+});
+
 test('what is restored is what it was: folders, links and pipes too', async () => {
   mkdirSync(join(base, 'a/b'), { recursive: true });
   writeFileSync(join(base, 'a/b/file'), 'text');

@@ -203,6 +203,33 @@ describe('a mirror on one member', () => {
     expect(sides.events).not.toContain('kept of d3/data');
   });
 
+  it('discards nothing while what is kept may be written by a role that is being opened, and reads it', async () => {
+    const { target: open } = sides;
+    let go = (): void => undefined;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    sides.target = async (...given) => {
+      await gate;
+      return open(...given);
+    };
+    mirrors.order([order(target(1n, 'a'))]);
+    const run = { mirror: 'd3/data', target: '', repair: false, path: '', to: '' };
+    const ports = portsTo();
+    try {
+      const discarded = await mirrors.run({ run: { ...run, kind: 'discard' } }, ports);
+      expect(discarded).toMatchObject({
+        kind: 'failed',
+        says: expect.stringContaining('try again') as string,
+      });
+      expect(sides.events).not.toContain('kept of d3/data');
+      expect(await mirrors.run({ run: { ...run, kind: 'list' } }, ports)).toMatchObject({ kind: 'done' });
+      expect(sides.events).toContain('kept of d3/data');
+    } finally {
+      go();
+    }
+    await happened('open target of a');
+    expect(await mirrors.run({ run: { ...run, kind: 'discard' } }, ports)).toMatchObject({ kind: 'done' });
+  }, 15_000);
+
   it('goes on without its agent until the grant ends, and not longer', async () => {
     mirrors.order([order(source(1n, 1_060))]);
     await happened('open source 1');

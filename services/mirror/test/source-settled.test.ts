@@ -72,6 +72,35 @@ test('a former owner that lost power gets again what its successor has of it', a
   expect(made.target.divergence.list().map(({ path }) => path.toString())).toEqual(['file']);
 });
 
+/** The contents are others than its copies have, and times and size are those that the catalog knows. */
+function writeUnseen(root: string, catalog: Catalog): void {
+  const entry = catalog.byPath(name);
+  if (entry === null) throw new Error('it is not in the catalog');
+  const { mtimeS, mtimeNs } = entry.attributes;
+  writeFileSync(`${root}/file`, text('c'));
+  const tree = Tree.open(root);
+  tree.setAttributes(name, { mtimeS, mtimeNs });
+  const stat = tree.stat(name);
+  tree.close();
+  if (stat !== null) catalog.recordLocal(entry.id, stat);
+}
+
+test('a former owner’s file that may have changed within the tick of its last look is compared', async () => {
+  const made = await written();
+  // Looked at and read at the moment of its change, as far as the clock tells.
+  const clock = jest.spyOn(Date, 'now').mockReturnValue(Date.now());
+  writeFileSync(made.at('file'), text('d'));
+  await made.settle();
+  clock.mockRestore();
+  expect(made.sourceCatalog.byPath(name)?.racy).toBe(true);
+  await made.reverse(() => {
+    writeUnseen(made.targetRoot, made.targetCatalog);
+  });
+  await made.settle();
+  expect(readFileSync(`${made.targetRoot}/file`, 'utf8').slice(0, 5)).toBe('ddddd');
+  expect(made.target.divergence.list().map(({ path }) => path.toString())).toEqual(['file']);
+});
+
 test('a source that was only killed sends nothing again', async () => {
   const made = await written();
   // What was looked at within 10 ms of its change is looked at again by the next life, and not by the one after that.

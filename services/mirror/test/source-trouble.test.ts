@@ -1,12 +1,14 @@
 /** What a source gets over: a session that failed, and a feed that lost changes, or ended. */
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Dirty, type Told } from '../src/files/source/dirty.ts';
 import { Tree } from '../src/os/tree.ts';
-import { OsError, type ChildStat, type Stat } from '../src/os/types.ts';
-import { makePair, type MirrorPair } from './mirror-pair.ts';
+import { OsError, type ChildStat, type ListedEntry, type Stat } from '../src/os/types.ts';
+import { makePair, MirrorPair } from './mirror-pair.ts';
 
 jest.setTimeout(30_000);
 let pair: MirrorPair;
@@ -96,6 +98,44 @@ test('a failure of one session is told until the target has caught up again', as
   expect(pair.differences()).toEqual([]);
 });
 
+/** Of 4,840 bytes. */
+function makeLongPath(root: string): void {
+  const tree = Tree.open(root);
+  let path = 'd'.repeat(120);
+  for (let i = 0; i < 40; i += 1) {
+    tree.makeFolder(Buffer.from(path), 0o755);
+    path = `${path}/${'d'.repeat(120)}`;
+  }
+  tree.close();
+}
+
+/** Node's own rm refuses what is so long. */
+function removeAll(): void {
+  for (const root of [pair.sourceRoot, pair.targetRoot]) execFileSync('rm', ['-rf', dirname(root)]);
+}
+
+test('a path that is too long to travel stays here, and the rest goes on', async () => {
+  pair = await makePair({ closed: removeAll });
+  await pair.settle();
+  makeLongPath(pair.sourceRoot);
+  writeFileSync(pair.at('other'), 'other');
+  await pair.settle();
+  expect(existsSync(`${pair.targetRoot}/other`)).toBe(true);
+  expect(existsSync(`${pair.targetRoot}/${'d'.repeat(120)}`)).toBe(true);
+});
+
+test('nor does one in a target’s folder end its comparison', async () => {
+  pair = await makePair({
+    closed: removeAll,
+    prepare: (_, targetRoot) => {
+      makeLongPath(targetRoot);
+    },
+  });
+  writeFileSync(pair.at('other'), 'other');
+  await pair.settle();
+  expect(existsSync(`${pair.targetRoot}/other`)).toBe(true);
+});
+
 /** A walk takes longer than one slice of it. */
 function slowWalks(): jest.Spied<Tree['statChildren']> {
   const list: (this: Tree, path: Buffer) => ChildStat[] = Reflect.get(Tree.prototype, 'statChildren');
@@ -179,16 +219,92 @@ test('a folder that can not be looked at is a reason, and is looked at again soo
   expect(pair.differences()).toEqual([]);
 });
 
+/** The root can't be listed in any way. */
+function unlistedRoot(): () => void {
+  const refuse = (): never => {
+    throw new OsError('EIO', 'readFolder', null);
+  };
+  const spies = [
+    jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(refuse),
+    jest.spyOn(Tree.prototype, 'readFolder').mockImplementation(refuse),
+  ];
+  return () => {
+    for (const spy of spies) spy.mockRestore();
+  };
+}
+
 test('and what can not be looked at is not in step, whatever the feed says', async () => {
   const [feed] = await withUntold();
-  const list = jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(() => {
-    throw new OsError('EIO', 'statChildren', null);
-  });
+  const restore = unlistedRoot();
   feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
   const [told] = await pair.source.drain(null, 5_000);
   expect(told).toMatchObject({ kind: 'behind' });
   expect(JSON.stringify(told)).toMatch(/the last changes can't all be found: .*EIO/);
-  list.mockRestore();
+  restore();
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+});
+
+/** The source refuses this path, and to list it, until the answer is called. */
+function refusing(name: string, code: string): () => void {
+  type Looks = 'stat' | 'statChildren' | 'readFolder';
+  const refuse = <Found>(tree: Tree, path: Buffer, call: Looks, look: () => Found): Found => {
+    const isOurs = tree.root.toString() === pair.sourceRoot;
+    // Who lists its folder meets it there.
+    const meets = path.toString() === name || (call === 'statChildren' && path.length === 0);
+    if (isOurs && meets) throw new OsError(code, call, path);
+    return look();
+  };
+  const stat: (this: Tree, path: Buffer) => Stat | null = Reflect.get(Tree.prototype, 'stat');
+  const list: (this: Tree, path: Buffer) => ChildStat[] = Reflect.get(Tree.prototype, 'statChildren');
+  const read: (this: Tree, path: Buffer) => ListedEntry[] = Reflect.get(Tree.prototype, 'readFolder');
+  const spies = [
+    jest.spyOn(Tree.prototype, 'stat').mockImplementation(function (this: Tree, path) {
+      return refuse(this, path, 'stat', () => stat.call(this, path));
+    }),
+    jest.spyOn(Tree.prototype, 'statChildren').mockImplementation(function (this: Tree, path) {
+      return refuse(this, path, 'statChildren', () => list.call(this, path));
+    }),
+    jest.spyOn(Tree.prototype, 'readFolder').mockImplementation(function (this: Tree, path) {
+      return refuse(this, path, 'readFolder', () => read.call(this, path));
+    }),
+  ];
+  return () => {
+    for (const spy of spies) spy.mockRestore();
+  };
+}
+
+test.each(['EACCES', 'EIO'])('a folder that answers %s is not in step, and the rest is', async (code) => {
+  const [feed] = await withUntold();
+  mkdirSync(pair.at('folder'));
+  writeFileSync(pair.at('folder/in'), 'in');
+  const restore = refusing('folder', code);
+  feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });
+  await pair.until(() => existsSync(`${pair.targetRoot}/new`), 'the rest goes on');
+  const [told] = await pair.source.drain(null, 5_000);
+  expect(told).toMatchObject({ kind: 'behind' });
+  expect(JSON.stringify(told)).toContain(code);
+  expect(existsSync(`${pair.targetRoot}/removed`)).toBe(false);
+  restore();
+  await pair.settle();
+  expect(pair.differences()).toEqual([]);
+  expect(pair.source.state().says).toBe('');
+});
+
+test('a first copy waits for no folder that can not be looked at, and is not in step without it', async () => {
+  pair = new MirrorPair({
+    prepare: (root) => {
+      mkdirSync(`${root}/folder`);
+      writeFileSync(`${root}/folder/in`, 'in');
+      writeFileSync(`${root}/other`, 'other');
+    },
+  });
+  const restore = refusing('folder', 'EACCES');
+  await pair.start();
+  await pair.until(() => existsSync(`${pair.targetRoot}/other`), 'the rest is copied');
+  const [told] = await pair.source.drain(null, 5_000);
+  expect(told).toMatchObject({ kind: 'behind' });
+  restore();
   await pair.settle();
   expect(pair.differences()).toEqual([]);
 });

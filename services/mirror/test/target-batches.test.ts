@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
+  linkSync,
   readFileSync,
   readdirSync,
   readlinkSync,
@@ -9,7 +10,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { Tree } from '../src/os/tree.ts';
 import type { Stage } from './target-fixture.ts';
 import {
   big,
@@ -95,6 +97,30 @@ describe('a target of a file mirror', () => {
     expect(readFileSync(stage.at('y/in'), 'utf8')).toBe('x');
     expect(readFileSync(stage.at('d'), 'utf8')).toBe('now a file');
     expect(readFileSync(stage.at('f/in'), 'utf8')).toBe('now a folder');
+  });
+
+  test('gives many files a second name without looking at all of them for each', async () => {
+    stage = await openStage();
+    const { source } = await stage.dial();
+    const names = Array.from({ length: 400 }, (_, i) => `file-${String(i)}`);
+    await source.batch(1, [...names.map((name) => put(name, name)), folder('copy')]);
+    await stage.target.foreignChanges();
+    const outside = join(stage.dir, 'outside');
+    linkSync(stage.at('file-7'), outside);
+    const look = jest.spyOn(Tree.prototype, 'stat');
+    const later = { mtimeS: 1_700_000_001 };
+    await source.batch(2, [
+      ...names.map((name) => hardLink(`copy/${name}`, name)),
+      ...names.map((name) => set(name, fileOf(name.length, later))),
+    ]);
+    await stage.target.foreignChanges();
+    expect(look.mock.calls.length).toBeLessThan(20_000);
+    look.mockRestore();
+    expect(statSync(stage.at('copy/file-0')).ino).toBe(statSync(stage.at('file-0')).ino);
+    expect(Math.floor(statSync(stage.at('file-0')).mtimeMs)).toBe(1_700_000_001_123);
+    // What has a name elsewhere is never written in place.
+    expect(statSync(stage.at('file-7')).ino).not.toBe(statSync(outside).ino);
+    expect(Math.floor(statSync(outside).mtimeMs)).toBe(1_700_000_000_123);
   });
 
   test('takes big files as streams, and changed blocks into the file that stays', async () => {

@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
+import type { TargetOptions } from '../src/files/target/types.ts';
 import { Tree } from '../src/os/tree.ts';
 import type { OfferedEntry } from '../src/transport/types.ts';
 import type { HandSource, Stage } from './target-fixture.ts';
@@ -13,8 +14,11 @@ afterEach(async () => {
 });
 
 /** A target at 10 of epoch 7 becomes the owner of epoch 8, writes, and is a target again. */
-async function formerOwner(keepMaxBytes: number | null = null): Promise<void> {
-  stage = await openStage(undefined, { keepMaxBytes });
+async function formerOwner(
+  keepMaxBytes: number | null = null,
+  more: Partial<TargetOptions> = {},
+): Promise<void> {
+  stage = await openStage(undefined, { keepMaxBytes, ...more });
   const { source } = await stage.dial();
   const files = ['written', 'deleted', 'same', 'untouched'].map((name) => put(name, `${name} at 10`));
   await source.batch(10, [folder('d'), put('d/written', 'deep at 10'), ...files]);
@@ -121,6 +125,39 @@ test('what only a former owner has is found, kept aside whole, listed, and only 
   // In step: nothing is a candidate any more.
   const { source: again } = await stage.dial(9n, 12, 12);
   expect((await again.next('candidates')).paths).toEqual([]);
+});
+
+test('what is excluded in a folder of a former owner that has to go is kept aside with it', async () => {
+  const selection = {
+    digest: Buffer.from('selection'),
+    includes: (path: Buffer) =>
+      !/(^|\/)(\.holdfast-[^/]*|cache|[^/]*\.tmp)(\/|$)/.test(path.toString('latin1')),
+  };
+  await formerOwner(null, { selection });
+  // Renamed shortly before its death: nobody else has what is excluded.
+  renameSync(stage.at('d'), stage.at('done'));
+  mkdirSync(stage.at('done/cache/deep'), { recursive: true });
+  writeFileSync(stage.at('done/cache/deep/a'), 'cached');
+  writeFileSync(stage.at('done/a.tmp'), 'in progress');
+  const { source, candidates } = await newSource();
+  expect(candidates).toEqual(expect.arrayContaining(['d', 'd/written', 'done', 'done/written']));
+  source.connection.send({
+    kind: 'offer',
+    number: 1,
+    entries: ['done', 'done/written'].map((path) => offered(path, null)),
+  });
+  await source.next('wants');
+  const kept = stage.target.divergence.list().map(({ path }) => path.toString());
+  for (const path of ['done', 'done/written', 'done/a.tmp', 'done/cache/deep/a'])
+    expect(kept).toContain(path);
+  await source.batch(12, [removal('done/written'), removal('done')]);
+  await stage.target.foreignChanges();
+  expect(existsSync(stage.at('done'))).toBe(false);
+  const to = join(stage.dir, 'restored');
+  mkdirSync(to);
+  expect(stage.target.divergence.restore(bytes('done'), to)).toEqual({ kind: 'done' });
+  expect(readFileSync(join(to, 'done/cache/deep/a'), 'utf8')).toBe('cached');
+  expect(readFileSync(join(to, 'done/a.tmp'), 'utf8')).toBe('in progress');
 });
 
 test('when the store is full it waits, says so, and overwrites nothing until a person makes room', async () => {

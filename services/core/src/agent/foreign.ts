@@ -1,6 +1,6 @@
 /**
  * The records of groups that are none of this server's: followed for copies of their mirrors, and answered where somebody waits
- * for the end of what this server had. A group may have been removed, or have moved away, while it was off (docs/adr/0066).
+ * for the end of what this server had. A group may have been removed, or have moved away, while it was off (docs/adr/0062).
  */
 
 import type { MemberId, Revision } from '../names.ts';

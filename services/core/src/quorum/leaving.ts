@@ -8,7 +8,7 @@
  *   L3  a server has let go once it acts under a newer configuration, or is down by the rules of the former one; what exists
  *       once on each server is waited for where both groups have it
  *   L4  what nobody was given since it is configured, nobody has to let go of, but for a target its copy
- *   L5  a server that a group moves away from may have all of it, too: started anew, it finds here how to end it (docs/adr/0066)
+ *   L5  a server that a group moves away from may have all of it, too: started anew, it finds here how to end it (docs/adr/0062)
  */
 
 import { keepsAll, shared } from '../config/claims.ts';

@@ -138,6 +138,10 @@ class LmdbCatalog implements Catalog {
     return live.map((id) => this.byId(id)).filter((entry) => entry !== null);
   }
 
+  *otherFileSystems(): Generator<readonly Entry[]> {
+    for (const rows of this.#entries.foreignFolders()) yield rows.map(entryOf);
+  }
+
   pathOf(id: number): Buffer | null {
     return this.#entries.pathOf(id);
   }

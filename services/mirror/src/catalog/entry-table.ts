@@ -7,7 +7,7 @@
 import { hashesAlike, minus, plus } from './checksum.ts';
 import { keyOfOne, keyOfPlace, keyOfTwo, rangeKey, rangeOfFolder, rootPlace } from './keys.ts';
 import { type Place, pathBy, pathIn } from './place.ts';
-import { type Row, decodeRow, encodeRow, rowId, rowIsFolder } from './row.ts';
+import { type Row, decodeRow, encodeRow, rowId, rowIsFolder, rowIsForeignFolder } from './row.ts';
 import type { Tables } from './tables.ts';
 import { rootId } from './types.ts';
 
@@ -15,6 +15,7 @@ export const LIVE = Buffer.from([1]);
 export const GONE = Buffer.from([2]);
 const slashByte = 0x2f;
 const linkedMax = 1_000;
+const sliceRows = 2_000;
 /** Fills pages to the last byte. */
 const append = { append: true } as const;
 
@@ -94,6 +95,25 @@ export class EntryTable {
       if (key.length > 8) rows.push(decodeRow(value, parent, Buffer.from(key.subarray(8))));
     }
     return rows;
+  }
+
+  /** Folders of another file system, whose own folder is of the root's; some thousand entries are looked at for each slice. */
+  *foreignFolders(): Generator<readonly Row[]> {
+    let start = Buffer.alloc(0);
+    for (;;) {
+      const found: Row[] = [];
+      let looked = 0;
+      const range = { start, exclusiveStart: true, limit: sliceRows };
+      for (const { key, value } of this.#tables.entries.getRange(range)) {
+        looked += 1;
+        if (looked === sliceRows) start = Buffer.from(key);
+        if (!rowIsForeignFolder(value)) continue;
+        const row = decodeRow(value, key.readDoubleBE(0), Buffer.from(key.subarray(8)));
+        if (this.rowById(row.parent)?.foreign === false) found.push(row);
+      }
+      yield found;
+      if (looked < sliceRows) return;
+    }
   }
 
   /** How many entries a folder holds. */

@@ -4,7 +4,8 @@
  */
 import { rootId } from './types.ts';
 
-const nameMax = 255;
+/** Of an entry; some file systems have longer ones. */
+export const nameMax = 255;
 const placeKey = Buffer.alloc(8 + nameMax);
 const oneKey = Buffer.alloc(8);
 const twoKey = Buffer.alloc(16);

@@ -6,8 +6,11 @@ export interface Place {
   readonly name: Buffer;
 }
 
-/** Folders in each other: half of the 4,096 bytes that a path may have. */
-export const depthMax = 2_048;
+/**
+ * Folders in each other: half of the 4,096 bytes that a path may have, and as many again of a folder that moved, until what has no
+ * place beneath it any more is taken out.
+ */
+const depthMax = 4_096;
 const slash = Buffer.from('/');
 const slashByte = 0x2f;
 

@@ -160,6 +160,10 @@ export function rowIsFolder(bytes: Buffer): boolean {
   return kinds[viewOf(bytes).getUint8(bytes.byteOffset)] === 'folder';
 }
 
+export function rowIsForeignFolder(bytes: Buffer): boolean {
+  return rowIsFolder(bytes) && (viewOf(bytes).getUint8(bytes.byteOffset + 1) & FOREIGN) !== 0;
+}
+
 /** Nothing happened to it since it was looked at: inode and time of change tell, and all else where it is exact. */
 export function rowIsAsOnDisk(bytes: Buffer, stat: Stat, evenRacy = false): boolean {
   const view = viewOf(bytes);

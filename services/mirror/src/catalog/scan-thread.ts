@@ -1,6 +1,6 @@
 /** The entry of a scan's thread: compares folders with the catalog, file by file, without writing. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { keyOfNameIn, keyOfOne, rangeOfFolder } from './keys.ts';
+import { keyOfNameIn, keyOfOne, nameMax, rangeOfFolder } from './keys.ts';
 import { type Place, pathBy } from './place.ts';
 import { ReadTables } from './read-tables.ts';
 import { rowId, rowIsAsOnDisk } from './row.ts';
@@ -52,6 +52,7 @@ function countSame(id: number, path: Buffer, folders: number[]): number | null {
   try {
     const all = tree.glanceAtChildren(path, (names, start, end, stat) => {
       if (stat.kind === 'socket') return true;
+      if (end - start > nameMax) return false;
       const bytes = tables.entries.getBinaryFast(keyOfNameIn(id, names, start, end));
       if (bytes === undefined || !rowIsAsOnDisk(bytes, stat)) return false;
       count += 1;

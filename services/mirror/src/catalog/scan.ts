@@ -8,10 +8,14 @@
  * K3. Where it pays, folders are looked through by worker threads that only read. What they find different is looked at
  *     again here, so that nothing is decided by what a thread saw a moment ago.
  * K4. Folders that wait are kept by id, the innermost go first: memory grows with the width of the tree, not with its files.
+ * K5. What can't be looked at stays as it is known, with all that is in it, and holds up nothing else but where it is the root.
+ *     So does what was seen at a place of which it is not believed.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Tree } from '../os/tree.ts';
-import { type ChildStat, type EntryKind, OsError } from '../os/types.ts';
+import { type ChildStat, type EntryKind, OsError, type Stat } from '../os/types.ts';
+import { isTooLong } from '../transport/path.ts';
+import { pathIn } from './place.ts';
 import { ScanThreads } from './scan-threads.ts';
 import { type Catalog, rootId } from './types.ts';
 
@@ -25,11 +29,23 @@ const unreadableMax = 100;
 const stride = 64;
 const slash = Buffer.from('/');
 
+/** Places of which what is seen need not be what belongs there (files/source/mount-points.ts). */
+export interface Doubts {
+  /** Whether this very path may be one. */
+  has(path: Buffer): boolean;
+  /** Why what was seen there a moment ago is not believed; null: it is. */
+  of(path: Buffer): string | null;
+}
+
+const noDoubts: Doubts = { has: () => false, of: () => null };
+
 export interface ScanOptions {
-  readonly tree: Pick<Tree, 'root' | 'stat' | 'statChildren'>;
+  readonly tree: Pick<Tree, 'root' | 'stat' | 'statChildren' | 'readFolder'>;
   readonly catalog: Catalog;
   /** Relative to the root. False: neither it nor anything in it is part of the mirror. */
   readonly includes: (path: Buffer, kind: EntryKind) => boolean;
+  /** Default: everything is believed. */
+  readonly doubts?: Doubts;
   /** Where to begin; the folders above it are in the catalog. Default: the root, which is empty. */
   readonly from?: Buffer;
   /** Worker threads. Default: 2 where the catalog holds many entries, else none. */
@@ -45,13 +61,15 @@ export interface Scanned {
   readonly entries: number;
   /** Entries that are new, changed, moved or gone. */
   readonly different: number;
-  /** At most 100 folders that could not be listed, with the kernel's reason. What is in them stays as it was known. */
+  /** K5: at most 100. */
   readonly unreadable: readonly Unreadable[];
+  /** Entries that are left out because their names or paths are too long, and one of them. */
+  readonly tooLong: { readonly count: number; readonly first: Buffer | null };
 }
 
 interface Unreadable {
   readonly path: Buffer;
-  readonly code: string;
+  readonly why: string;
 }
 
 /** A folder that is being compared. */
@@ -59,12 +77,14 @@ interface Listed {
   readonly id: number;
   readonly prefix: Buffer;
   readonly children: readonly ChildStat[];
+  /** Names (latin1) of those that could not be looked at (K5). */
+  readonly unread: Set<string>;
   readonly lookedAtMs: number;
   next: number;
   included: number;
 }
 
-/** Throws OsError when the root is not there or the disk fails. What is gone still has to be swept (C4 of types.ts). */
+/** Throws OsError when the root can't be looked at. What is gone still has to be swept (C4 of types.ts). */
 export async function scan(options: ScanOptions): Promise<Scanned> {
   const { catalog, tree } = options;
   const whole = options.from === undefined || options.from.length === 0;
@@ -79,6 +99,7 @@ export async function scan(options: ScanOptions): Promise<Scanned> {
 
 class Scan {
   readonly #options: ScanOptions;
+  readonly #doubts: Doubts;
   readonly #threads: ScanThreads | null;
   /** To be looked through, and to be looked through here (K3). */
   readonly #folders: number[] = [];
@@ -86,11 +107,13 @@ class Scan {
   readonly #missing: number[] = [];
   readonly #unreadable: Unreadable[] = [];
   #listed: Listed | null = null;
+  #tooLong: Scanned['tooLong'] = { count: 0, first: null };
   #entries = 0;
   #differences = 0;
 
   constructor(options: ScanOptions, threads: ScanThreads | null) {
     this.#options = options;
+    this.#doubts = options.doubts ?? noDoubts;
     this.#threads = threads;
   }
 
@@ -102,7 +125,13 @@ class Scan {
       await setImmediate();
       complete = this.#options.signal?.aborted !== true;
     }
-    return { complete, entries: this.#entries, different: this.#differences, unreadable: this.#unreadable };
+    return {
+      complete,
+      entries: this.#entries,
+      different: this.#differences,
+      unreadable: this.#unreadable,
+      tooLong: this.#tooLong,
+    };
   }
 
   /** K3. False when nothing is left. */
@@ -142,21 +171,64 @@ class Scan {
   }
 
   #list(id: number): void {
-    const { catalog, tree } = this.#options;
+    const { catalog } = this.#options;
     const path = catalog.pathOf(id);
     if (path === null) return;
     const lookedAtMs = Date.now();
     try {
-      const children = tree.statChildren(path);
       const prefix = path.length === 0 ? path : Buffer.concat([path, slash]);
-      this.#listed = { id, prefix, children, lookedAtMs, next: 0, included: 0 };
+      const children = this.#childrenOf(path);
+      if (this.#isDoubted(path)) return;
+      this.#listed = { id, prefix, lookedAtMs, next: 0, included: 0, ...children };
     } catch (error) {
-      if (!(error instanceof OsError)) throw error;
-      if (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP')
-        this.#missing.push(id);
-      else if (error.code !== 'EACCES') throw error;
-      else if (this.#unreadable.length < unreadableMax) this.#unreadable.push({ path, code: error.code });
+      if (isGone(error)) this.#missing.push(id);
+      else this.#leave(path, error);
     }
+  }
+
+  #childrenOf(folder: Buffer): Pick<Listed, 'children' | 'unread'> {
+    try {
+      return { children: this.#options.tree.statChildren(folder), unread: new Set() };
+    } catch (error) {
+      if (!(error instanceof OsError) || isGone(error)) throw error;
+      return this.#oneByOne(folder);
+    }
+  }
+
+  /** K5: one of them refuses to be looked at, or all of the folder does. */
+  #oneByOne(folder: Buffer): Pick<Listed, 'children' | 'unread'> {
+    const { tree, includes } = this.#options;
+    const children: ChildStat[] = [];
+    const unread = new Set<string>();
+    for (const { name } of tree.readFolder(folder)) {
+      const path = pathIn(folder, name);
+      try {
+        const stat = tree.stat(path);
+        if (stat !== null) children.push({ name, stat });
+      } catch (error) {
+        if (error instanceof OsError && !includes(path, 'folder')) continue;
+        this.#leave(path, error);
+        unread.add(name.toString('latin1'));
+      }
+    }
+    return { children, unread };
+  }
+
+  /** K5. Throws what is no refusal of the disk, and what concerns the root. */
+  #leave(path: Buffer, error: unknown): void {
+    if (!(error instanceof OsError) || path.length === 0) throw error;
+    this.#leftAsKnown(path, String(error));
+  }
+
+  /** K5. Asked after the look. */
+  #isDoubted(path: Buffer): boolean {
+    const why = this.#doubts.of(path);
+    if (why !== null) this.#leftAsKnown(path, why);
+    return why !== null;
+  }
+
+  #leftAsKnown(path: Buffer, why: string): void {
+    if (this.#unreadable.length < unreadableMax) this.#unreadable.push({ path, why });
   }
 
   #compare(listed: Listed, until: number): void {
@@ -168,7 +240,15 @@ class Scan {
       const child = listed.children[listed.next];
       if (child === undefined) break;
       const { name, stat } = child;
-      if (stat.kind === 'socket' || !includes(Buffer.concat([listed.prefix, name]), stat.kind)) continue;
+      const path = Buffer.concat([listed.prefix, name]);
+      if (stat.kind === 'socket' || !includes(path, stat.kind)) {
+        if (isTooLong(path)) this.#leaveOut(path);
+        continue;
+      }
+      if (this.#doubts.has(path) && this.#isDoubted(path)) {
+        listed.unread.add(name.toString('latin1'));
+        continue;
+      }
       this.#entries += 1;
       listed.included += 1;
       const observed = catalog.observeChild(listed.id, name, stat, listed.lookedAtMs);
@@ -180,11 +260,15 @@ class Scan {
     this.#findMissing(listed);
   }
 
+  #leaveOut(path: Buffer): void {
+    this.#tooLong = { count: this.#tooLong.count + 1, first: this.#tooLong.first ?? path };
+  }
+
   /** K1. */
   #findMissing(listed: Listed): void {
     const { catalog, includes } = this.#options;
-    if (catalog.countIn(listed.id) <= listed.included) return;
-    const names = new Set<string>();
+    if (listed.unread.size === 0 && catalog.countIn(listed.id) <= listed.included) return;
+    const names = new Set(listed.unread);
     for (const { name, stat } of listed.children) {
       const path = Buffer.concat([listed.prefix, name]);
       if (stat.kind !== 'socket' && includes(path, stat.kind)) names.add(name.toString('latin1'));
@@ -200,7 +284,14 @@ class Scan {
   #look(path: Buffer): void {
     const { catalog, tree, includes } = this.#options;
     const lookedAtMs = Date.now();
-    const there = tree.stat(path);
+    let there: Stat | null;
+    try {
+      there = tree.stat(path);
+    } catch (error) {
+      this.#leave(path, error);
+      return;
+    }
+    if (this.#isDoubted(path)) return;
     const stat = there === null || there.kind === 'socket' || !includes(path, there.kind) ? null : there;
     const observed = catalog.observe(path, stat, lookedAtMs);
     if (observed.kind === 'no-parent' || observed.kind === 'absent') return;
@@ -209,4 +300,12 @@ class Scan {
     const known = observed.kind === 'same' && observed.id !== rootId && path !== this.#options.from;
     if (stat?.kind === 'folder' && !known) this.#folders.push(observed.id);
   }
+}
+
+/** Of a folder that was there a moment ago. */
+function isGone(error: unknown): boolean {
+  return (
+    error instanceof OsError &&
+    (error.code === 'ENOENT' || error.code === 'ENOTDIR' || error.code === 'ELOOP')
+  );
 }

@@ -173,6 +173,8 @@ export interface Catalog {
   countIn(parent: number): number;
   /** Live entries with this inode, in order of id: hard links of one file. At most 1,000. */
   linked(inode: number): Entry[];
+  /** Folders that were seen on another file system than their own folder, in slices of some milliseconds. */
+  otherFileSystems(): Generator<readonly Entry[]>;
   /** Null: is gone, or lies beneath something that is. */
   pathOf(id: number): Buffer | null;
   /** C3. */

@@ -22,8 +22,8 @@ const sliceMs = 8;
 const root = Buffer.alloc(0);
 const slash = Buffer.from('/');
 
-const shape = z.object({ inode: z.number(), device: z.number(), fileSystem: z.string() });
-type Identity = z.output<typeof shape>;
+export const identityShape = z.object({ inode: z.number(), device: z.number(), fileSystem: z.string() });
+export type Identity = z.output<typeof identityShape>;
 
 /**
  * Null: it is the root that the catalog knows, and is noted. Else why not, and what to do; `resync` is what to call that with.
@@ -32,8 +32,7 @@ type Identity = z.output<typeof shape>;
 export async function rootRefused(tree: Tree, catalog: Catalog, resync: string): Promise<string | null> {
   const now = identityOf(tree);
   const before = noted(catalog);
-  const same = before !== null && JSON.stringify(before) === JSON.stringify(now);
-  if (same) return null;
+  if (before !== null && isSameFolder(before, now)) return null;
   if (before !== null) {
     const { looked, other } = await sample(tree, catalog);
     if (other * 2 > looked) return refusal(tree.root.toString(), resync, looked, other);
@@ -65,16 +64,20 @@ export function rootLost(path: string, tree: Tree): string {
   }
 }
 
-function identityOf(tree: Tree): Identity {
+/** Of a tree's root. Throws OsError. */
+export function identityOf(tree: Tree): Identity {
   const stat = tree.stat(root);
   if (stat === null) throw new OsError('ENOENT', 'stat', tree.root);
   return { inode: stat.inode, device: stat.dev, fileSystem: tree.fileSystem() };
 }
 
+export const isSameFolder = (a: Identity, b: Identity): boolean =>
+  a.inode === b.inode && a.device === b.device && a.fileSystem === b.fileSystem;
+
 function noted(catalog: Catalog): Identity | null {
   const text = catalog.meta.notes[note];
   if (text === undefined) return null;
-  const parsed = shape.safeParse(JSON.parse(text));
+  const parsed = identityShape.safeParse(JSON.parse(text));
   return parsed.success ? parsed.data : null;
 }
 
@@ -86,11 +89,20 @@ function refusal(path: string, resync: string, looked: number, other: number): s
   );
 }
 
-/** The entries nearest to the root. */
-async function sample(tree: Tree, catalog: Catalog): Promise<{ looked: number; other: number }> {
+interface Known {
+  readonly id: number;
+  readonly path: Buffer;
+}
+
+/** Of the entries nearest to a folder: how many are missing, or other than the catalog says. Throws OsError. */
+export async function sample(
+  tree: Tree,
+  catalog: Catalog,
+  top: Known = { id: rootId, path: root },
+): Promise<{ looked: number; other: number }> {
   let [looked, other] = [0, 0];
   let sliceEnd = performance.now() + sliceMs;
-  const folders: { readonly id: number; readonly path: Buffer }[] = [{ id: rootId, path: root }];
+  const folders = [top];
   for (let at = 0; at < folders.length && looked < sampleMax; at += 1) {
     const folder = folders[at];
     if (folder === undefined) break;

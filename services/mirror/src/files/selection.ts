@@ -4,14 +4,15 @@
  * L1. A path is part of the mirror when no pattern of `exclude` names it or a folder above it, and, where there are
  *     patterns in `include`, one of them names it or a folder above it. Patterns: glob.ts.
  * L2. A folder that may hold such paths is part of the mirror, too: what is in it needs a place.
- * L3. Never mirrored, whatever the patterns say: staging folders (`.holdfast-*`), sockets, and device nodes unless they
- *     are asked for.
+ * L3. Never mirrored, whatever the patterns say: staging folders (`.holdfast-*`), sockets, device nodes unless they are
+ *     asked for, and what has a longer name or path than travels.
  * L4. The root is never the system itself, nor Holdfast's own folder, nor what holds it.
  */
 
 import { createHash } from 'node:crypto';
 import { realpathSync } from 'node:fs';
 import type { EntryKind } from '../os/types.ts';
+import { isTooLong } from '../transport/path.ts';
 import { Globs } from './glob.ts';
 
 export interface SelectionOptions {
@@ -43,7 +44,7 @@ export class Selection {
   includes(path: Buffer, kind: EntryKind = 'folder'): boolean {
     if (path.length === 0) return true;
     if (kind === 'socket' || (!this.#devices && (kind === 'block' || kind === 'char'))) return false;
-    if (isOurs(path) || this.#exclude.ask(path) === 'matches') return false;
+    if (isTooLong(path) || isOurs(path) || this.#exclude.ask(path) === 'matches') return false;
     if (this.#include.empty) return true;
     const answer = this.#include.ask(path);
     return answer === 'matches' || (answer === 'may-hold-matches' && kind === 'folder');

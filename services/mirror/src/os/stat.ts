@@ -9,6 +9,7 @@ import { type EntryKind, OsError, type Stat } from './types.ts';
 const STATX_BASIC_STATS = 0x7ff;
 const AT_NO_AUTOMOUNT = 0x800;
 const TWO_32 = 2 ** 32;
+const secondsMax = 2 ** 52 - 1;
 const buffer = new Uint8Array(256);
 const words = new Uint32Array(buffer.buffer);
 /** struct statfs of 64-bit systems: f_fsid comes after seven words. */
@@ -93,6 +94,8 @@ function long(index: number, path: Buffer | null): number {
   return value;
 }
 
+/** Some file systems take any number; none beyond this travels. */
 function time(index: number): number {
-  return (signed[index + 1] ?? 0) * TWO_32 + word(index);
+  const seconds = (signed[index + 1] ?? 0) * TWO_32 + word(index);
+  return Math.max(-secondsMax, Math.min(secondsMax, seconds));
 }

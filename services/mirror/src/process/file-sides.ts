@@ -216,6 +216,7 @@ interface SourceParts {
 function openParts({ dir, root }: Place, openStore: () => KeptStore): Opened<SourceParts> {
   return openOrNot(() => {
     const store = openStore();
+    store.tidy();
     const blocks = new BlockRecords(join(dir, 'blocks'));
     const tree = Tree.open(root);
     try {

@@ -11,6 +11,7 @@
  *   M6  a target opens anew to be larger; a source grows while it is open, for its clients stay
  *   M7  a role whose root is not the folder any more that it was, or whose disk failed, is closed, and opened anew where that
  *       is right: before it is opened as a source, too
+ *   M8  what is kept aside is written by one at a time: a person's order to discard is carried out between two turns
  */
 
 import { join } from 'node:path';
@@ -131,13 +132,27 @@ export class Seat {
 
   async run(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     // What is about to be opened knows more than what is kept.
-    if (this.#now.kind === 'closed')
-      await Promise.race([this.#turns.idle(), delay(openingMs, null, { ref: false })]);
+    const isQuiet = this.#now.kind !== 'closed' || (await this.#quiet());
     const now = this.#now;
     if (now.kind !== 'closed') return now.side.run(run, ports);
     const { kind } = this.#order.role;
     if (run.kind === 'resync' && (kind === 'target' || (kind === 'source' && run.target === '')))
       return this.#confirm();
+    if (run.kind !== 'discard') return this.#kept(run, ports);
+    const { mirror } = this.#order;
+    if (!isQuiet) return failed(`${mirror} is being opened or closed here: try again in a moment`); // M8
+    return this.#turns.next(() =>
+      this.#now.kind === 'closed' ? this.#kept(run, ports) : this.#now.side.run(run, ports),
+    );
+  }
+
+  /** No turn is under way; false: one still is, for a disk may hang. */
+  #quiet(): Promise<boolean> {
+    const idle = this.#turns.idle().then(() => true);
+    return Promise.race([idle, delay(openingMs, false, { ref: false })]);
+  }
+
+  async #kept(run: MirrorRun, ports: RunPorts): Promise<Answered> {
     const answered = await this.#ports.sides.kept(this.#order, run, ports);
     if (answered.kind !== 'failed' || this.#says === '') return answered;
     return { ...answered, says: `${answered.says}: ${this.#says}` };

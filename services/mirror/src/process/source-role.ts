@@ -75,6 +75,11 @@ export class SourceRoleSide implements SourceSide {
       return wrong(`${this.#mirror} is a mirror of files: its copy can be read where it is`);
     const members = this.#meant(run);
     if (typeof members === 'string') return wrong(members);
+    if (run.kind === 'resync' && run.target === '') {
+      // Whoever wants everything to be compared means the root as it is, with what is mounted beneath it.
+      const accepted = await this.#source.accept();
+      if (accepted.kind === 'failed') return { kind: 'failed', as: 'failed', says: accepted.says };
+    }
     return run.kind === 'verify'
       ? runVerify(this.#source, members, run.repair, ports)
       : runResync(this.#source, this.#mirror, members, ports);

@@ -8,6 +8,11 @@ import { nameBytesMax, pathBytesMax } from './limits.ts';
 const slash = 0x2f;
 const dot = 0x2e;
 
+/** A path of a file system that is none within a mirror. The folder that it is in is not looked at. */
+export function isTooLong(path: Uint8Array): boolean {
+  return path.length > pathBytesMax || path.length - path.lastIndexOf(slash) - 1 > nameBytesMax;
+}
+
 /** Why these bytes are no path, or null when they are. */
 export function pathProblem(path: Uint8Array): string | null {
   const end = path.length;

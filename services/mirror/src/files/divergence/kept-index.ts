@@ -1,6 +1,6 @@
 /**
  * What is kept aside, as a file of lines: a line for each entry that was kept, and one for each that a person let go.
- * It is read once at the start and written anew when most of it is about what is gone.
+ * It is read once at the start, and written anew by tidy() when most of it is about what is gone.
  *
  * K1. A line is written and synced only after the contents that it names are durable, and before anything is
  *     overwritten for its sake.
@@ -73,6 +73,10 @@ export class KeptIndex {
     this.#folder = folder;
     this.#file = join(folder, 'index');
     this.#read();
+  }
+
+  /** Only by whom nobody else writes it. Throws what the file system says. */
+  tidy(): void {
     if (this.#lines > 1_000 && this.#lines > this.#rows.size * 4) this.#rewrite();
   }
 

@@ -9,6 +9,8 @@
  * D2  The contents together stay below a bound; what does not fit is answered as 'full', and the caller waits. Only a takeover
  *     does not wait.
  * D3  Nothing leaves the store except by discard(), which a person calls.
+ * D4  One at a time keeps, discards and tidies. Others may open the folder meanwhile, to read: contents without a line may be about
+ *     to get theirs.
  */
 
 import { closeSync, constants, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from 'node:fs';
@@ -60,7 +62,15 @@ export class KeptStore implements Divergence {
     for (const row of this.#index.rows()) this.#bytes += row.kept ? row.size : 0;
     const { bsize, blocks } = statfsSync(folder);
     this.maxBytes = keepMaxBytes ?? Math.max(keepBytesMin, Math.floor((bsize * blocks) / 10));
-    this.#sweep();
+  }
+
+  /** D4: what a former life left half done is thrown away: contents without a line, of which nothing was overwritten yet. */
+  tidy(): void {
+    this.#index.tidy();
+    const named = new Set(this.#index.rows().map((row) => String(row.number)));
+    for (const name of readdirSync(this.#folder)) {
+      if (/^\d+$/.test(name) && !named.has(name)) this.#drop(Number(name));
+    }
   }
 
   get bytes(): number {
@@ -87,7 +97,7 @@ export class KeptStore implements Divergence {
 
   /**
    * Nothing is kept any more. Resolves when what was under way has ended, whole or not at all: whoever opens the folder
-   * next throws away what is not in the index.
+   * next may throw away what is not in the index (D4).
    */
   close(): Promise<void> {
     this.#closed = true;
@@ -176,16 +186,27 @@ export class KeptStore implements Divergence {
 
   /** Size and time are those of another edit as well, where a program set them back. */
   async #holds(tree: Tree, row: KeptRow): Promise<boolean> {
-    const from = tree.openRead(row.path);
+    const kept = this.#openKept(row.number);
+    if (kept === null) return false;
     try {
-      const kept = openSync(join(this.#folder, String(row.number)), 'r');
+      const from = tree.openRead(row.path);
       try {
         return await sameContents(from, kept, () => this.#closed);
       } finally {
-        closeSync(kept);
+        closeSync(from);
       }
     } finally {
-      closeSync(from);
+      closeSync(kept);
+    }
+  }
+
+  /** Null: its contents are not there, whoever took them. */
+  #openKept(number: number): number | null {
+    try {
+      return openSync(join(this.#folder, String(number)), 'r');
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+      return null;
     }
   }
 
@@ -257,14 +278,6 @@ export class KeptStore implements Divergence {
       unlinkSync(join(this.#folder, String(number)));
     } catch (error) {
       if (codeOf(error) !== 'ENOENT') throw error;
-    }
-  }
-
-  /** Contents without a line: a crash came between the two, and nothing was overwritten yet. */
-  #sweep(): void {
-    const named = new Set(this.#index.rows().map((row) => String(row.number)));
-    for (const name of readdirSync(this.#folder)) {
-      if (/^\d+$/.test(name) && !named.has(name)) this.#drop(Number(name));
     }
   }
 }

@@ -10,20 +10,22 @@
  * C5. What nobody looked at may have changed: since the last complete walk began, where no feed tells; since the feed lost
  *     something, more was told than fits, or what was told could not be looked at; and since the former life's last word,
  *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind. What could not
- *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon.
+ *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon; the rest goes on meanwhile.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
-import { scan } from '../../catalog/scan.ts';
 import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import { Dirty, type Told } from './dirty.ts';
 import { Looking } from './looking.ts';
+import { Doubted, type MountPoints } from './mount-points.ts';
 import { pathOfKey } from './path.ts';
+import { cantRead, isTrouble } from './refusal.ts';
 import { Slice } from './slice.ts';
+import { type Seen, Survey } from './survey.ts';
 import { TellingTimes } from './telling-times.ts';
 import type { SourceSelection } from './types.ts';
 import { Turns } from '../../turns.ts';
@@ -41,6 +43,7 @@ export interface CaptureOptions {
   readonly tree: Tree;
   readonly catalog: Catalog;
   readonly selection: SourceSelection;
+  readonly mounts: MountPoints;
   readonly makeFeed: (listener: FeedListener) => Feed;
   readonly scanEveryMs: number;
   /** C5: how long ago the former life wrote down that it looked on; 0 when there was none. */
@@ -63,6 +66,7 @@ export class Capture {
   readonly #options: CaptureOptions;
   readonly #dirty = new Dirty();
   readonly #looking: Looking;
+  readonly #survey: Survey;
   #feed: Feed | null = null;
   #watching = false;
   /** C1. */
@@ -92,6 +96,7 @@ export class Capture {
   constructor(options: CaptureOptions) {
     this.#options = options;
     this.#looking = new Looking(options);
+    this.#survey = new Survey(options);
     this.times = new TellingTimes(options.catalog.lastSequence);
     this.#unseenSinceMs = performance.now() - options.unseenForMs;
   }
@@ -106,11 +111,22 @@ export class Capture {
     return this.#refused?.message ?? this.#says;
   }
 
+  /** Why something that is mounted beneath the root is not believed (mount-points.ts); empty: nothing is in doubt. */
+  get doubt(): string {
+    return this.#options.mounts.doubt;
+  }
+
+  /** Where something can be read: null where what is there now is not believed. */
+  believed(place: Buffer | null): Buffer | null {
+    return place === null || this.#options.mounts.of(place) === null ? place : null;
+  }
+
   get watching(): boolean {
     return this.#watching;
   }
 
   async start(): Promise<void> {
+    await this.#options.mounts.review();
     await this.#startFeed();
     this.#walk();
   }
@@ -181,6 +197,13 @@ export class Capture {
     if (this.#refused !== null) throw this.#refused;
     await this.still(() => undefined);
     return this.#walkedAtMs >= calledMs;
+  }
+
+  /** A person means what is mounted beneath the root as it is. Throws CatalogError, and OsError. */
+  accept(): boolean {
+    const isNew = this.#options.mounts.accept();
+    if (isNew) this.#walk();
+    return isNew;
   }
 
   /** C3. Throws CatalogError; can be repeated. */
@@ -305,29 +328,14 @@ export class Capture {
       const observed = this.#tried(path, () => this.#looking.look(path));
       if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
     });
-    for (const folder of wholes) if (!(await this.#scan(folder))) this.#unread();
+    for (const folder of wholes) if ((await this.#scan(folder)) !== 'all') this.#unread();
   }
 
-  /** A folder with everything beneath it; the root is empty. False: not everything was seen. */
-  async #scan(from: Buffer): Promise<boolean> {
-    const { tree, catalog, selection } = this.#options;
-    try {
-      const scanned = await scan({
-        tree,
-        catalog,
-        from,
-        includes: (path, kind) => selection.includes(path, kind),
-        signal: this.#stopped.signal,
-      });
-      const [unreadable] = scanned.unreadable;
-      if (unreadable !== undefined) this.#says = cantRead(unreadable.path, unreadable.code);
-      else if (from.length === 0) this.#says = '';
-      return scanned.complete;
-    } catch (error) {
-      if (!isTrouble(error)) throw error;
-      this.#says = cantRead(from, String(error));
-      return false;
-    }
+  /** A folder with everything beneath it; the root is empty. */
+  async #scan(from: Buffer): Promise<Seen> {
+    const { seen, trouble } = await this.#survey.of(from, this.#stopped.signal);
+    if (trouble !== '' || from.length === 0) this.#says = trouble;
+    return seen;
   }
 
   /** V2 and V3 (looking.ts), and what is gone is gone; not while everything is walked (C2). */
@@ -382,7 +390,7 @@ export class Capture {
       return look();
     } catch (error) {
       if (!isTrouble(error)) throw error;
-      this.#says = cantRead(path, String(error));
+      this.#says = cantRead(path, error instanceof Doubted ? error.message : String(error));
       this.#unread();
       return null;
     }
@@ -436,13 +444,16 @@ export class Capture {
   async #lookAtAll(begun: number): Promise<void> {
     const { catalog, changed } = this.#options;
     const before = catalog.lastSequence;
-    const complete = await this.#scan(pathOfKey(''));
-    if (!complete) this.#allRead = false;
-    if (this.#closed || !complete) return;
+    const seen = await this.#scan(pathOfKey(''));
+    if (seen !== 'all') this.#allRead = false;
+    if (this.#closed || seen === 'none') return;
     for (const path of await this.#sweep(new Slice())) this.#dirty.add(path, false, begun);
     this.#walked = true;
-    this.#walkedAtMs = begun;
-    this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
+    if (seen === 'some') this.#unseenSinceMs ??= begun;
+    else {
+      this.#walkedAtMs = begun;
+      this.#unseenSinceMs = this.#watching && this.#lostAtMs < begun ? null : begun;
+    }
     if (!catalog.meta.complete) catalog.setMeta({ complete: true });
     if (this.#refused !== null) this.#options.says('the catalog can be written again');
     this.#refused = null;
@@ -467,14 +478,4 @@ export class Capture {
 function oldest(told: ReadonlyMap<string, Told>): number | null {
   for (const { atMs } of told.values()) return atMs;
   return null;
-}
-
-function cantRead(path: Buffer, why: string): string {
-  return `${JSON.stringify(path.toString())} can't be read: ${why}`;
-}
-
-/** What a disk may answer to one path, and not to the next one. */
-function isTrouble(error: unknown): boolean {
-  if (error instanceof CatalogError) return false;
-  return typeof error === 'object' && error !== null && 'code' in error && typeof error.code === 'string';
 }

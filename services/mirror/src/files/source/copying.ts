@@ -155,7 +155,7 @@ export class Copying {
       readings: new Map(),
       ahead: null,
       heldBytesMax: 0,
-      placeOf: ({ entry }) => catalog.pathOf(entry.id),
+      placeOf: ({ entry }) => capture.believed(catalog.pathOf(entry.id)),
     });
     // Whatever changed it may be told by nobody else.
     for (const place of batch.moving) capture.tell(place);

@@ -4,7 +4,8 @@
  * S1. Nothing is sent without a live grant: it is asked for before every frame, and again with every beat.
  * S2. The epoch is in the history, on disk, before anything is sent at it. Numbers go on from where they were.
  * S3. What is gone is remembered until every target that is configured acknowledged it.
- * S4. A root that is not the one that was mirrored is refused (root-identity.ts).
+ * S4. A root that is not the one that was mirrored is refused (root-identity.ts); what is mounted beneath it and is not what was
+ *     there is not believed (mount-points.ts).
  * S5. A disk that refuses the catalog ends nothing: what is noted there can be noted later, and is never what data hangs on.
  * S6. After another start of the host, what was written shortly before is sent again: it may not have reached the disk
  *     (settled.ts).
@@ -17,8 +18,10 @@ import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
 import { bootId } from '../../os/boot-id.ts';
+import { OsError } from '../../os/types.ts';
 import { rootLost, rootRefused } from '../root-identity.ts';
 import { Capture } from './capture.ts';
+import { MountPoints } from './mount-points.ts';
 import { readNote, writeNote, type TargetNote } from './notes.ts';
 import { filesSince, Settled, unsettledSince } from './settled.ts';
 import type { SourceGround } from './source-ground.ts';
@@ -38,6 +41,7 @@ const scanEveryMsDefault = 600_000;
 const notePeriodMs = 10_000;
 const collectMs = 8;
 const renumberedMax = 1_000;
+const acceptMsMax = 600_000;
 
 export interface SourceParts {
   readonly tree: Tree;
@@ -71,6 +75,12 @@ export class FileSource {
     this.#capture = new Capture({
       ...parts,
       selection: options.selection,
+      mounts: new MountPoints({
+        ...parts,
+        root: options.root,
+        name: options.name,
+        selection: options.selection,
+      }),
       makeFeed: (listener) => options.makeFeed(listener),
       scanEveryMs: options.scanEveryMs ?? scanEveryMsDefault,
       unseenForMs: unseenForMs(parts.catalog),
@@ -201,6 +211,17 @@ export class FileSource {
   async compared(member: string, signal: AbortSignal): Promise<Ordered> {
     const line = this.#lines.get(member);
     return line === undefined ? this.#noTarget(member) : line.compared(signal);
+  }
+
+  /** A person means what is mounted beneath the root as it is: what is gone with it is taken for deleted. */
+  async accept(): Promise<Ordered> {
+    try {
+      const says = this.#capture.accept() ? await this.#catchUp(performance.now() + acceptMsMax) : '';
+      return says === '' ? { kind: 'done' } : { kind: 'failed', says };
+    } catch (error) {
+      if (!(error instanceof CatalogError) && !(error instanceof OsError)) throw error;
+      return { kind: 'failed', says: error.message };
+    }
   }
 
   /**

@@ -6,12 +6,14 @@
  *     back as it was.
  * V3. The other names of a file are looked at when one of them went: what was told of the one may never be understood, and
  *     concerns them all.
+ * V4. What is seen where a file system is not mounted any more is not believed (mount-points.ts, I3): Doubted is thrown.
  */
 
 import type { Catalog, Observed } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Told } from './dirty.ts';
+import type { MountPoints } from './mount-points.ts';
 import { folderOf, keyOf, pathOfKey } from './path.ts';
 import type { SourceSelection } from './types.ts';
 
@@ -19,6 +21,7 @@ export interface LookingOptions {
   readonly tree: Tree;
   readonly catalog: Catalog;
   readonly selection: SourceSelection;
+  readonly mounts: MountPoints;
 }
 
 export class Looking {
@@ -35,6 +38,7 @@ export class Looking {
     const { tree, catalog } = this.#options;
     const lookedAtMs = Date.now();
     const stat = this.#selected(path, tree.stat(path));
+    this.#options.mounts.check(path);
     let observed = catalog.observe(path, stat, lookedAtMs);
     if (observed.kind === 'no-parent' && stat !== null && path.length > 0) {
       const folder = this.look(folderOf(path));
@@ -71,7 +75,9 @@ export class Looking {
       const path = Buffer.from(key, 'latin1');
       const lookedAtMs = Date.now();
       tried(path, () => {
-        catalog.observe(path, this.#selected(path, tree.stat(path)), lookedAtMs);
+        const stat = this.#selected(path, tree.stat(path));
+        this.#options.mounts.check(path);
+        catalog.observe(path, stat, lookedAtMs);
       });
     }
   }

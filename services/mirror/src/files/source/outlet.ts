@@ -6,9 +6,12 @@
  *     that was held goes out and the rest follows at once.
  * U3. A line is full from a wait for it until `emptyMs` after everything that was queued then had left: between two batches it
  *     may well be empty for a moment.
+ * U4. A batch that would be more than its target takes is given up: everything is compared instead, in smaller ones.
  */
 
 import type { Connection, FileOperation, Frame } from '../../transport/types.ts';
+import { batchLimits, namedBytes } from '../batch-limits.ts';
+import { PlanTooLarge } from './plan.ts';
 
 /** Of operations in one frame. */
 const operationsBytes = 256 << 10;
@@ -84,6 +87,9 @@ export class BatchOutlet {
   readonly #heldBytesMax: number;
   #operations: FileOperation[] = [];
   #operationsBytes = 0;
+  /** U4: of the whole batch. */
+  #count = 0;
+  #namedBytes = 0;
 
   /** `heldBytesMax` 0: everything goes out at once. */
   constructor(outlet: Outlet, heldBytesMax: number) {
@@ -97,7 +103,12 @@ export class BatchOutlet {
     return this.#held !== null;
   }
 
+  /** Throws SessionOver, and PlanTooLarge. */
   async add(operation: FileOperation): Promise<void> {
+    this.#count += 1;
+    this.#namedBytes += namedBytes(operation);
+    if (this.#count > batchLimits.operations || this.#namedBytes > batchLimits.redoBytes)
+      throw new PlanTooLarge('what changed has more names and attributes than one batch can hold'); // U4
     const bytes = bytesOf(operation);
     if (this.#operationsBytes + bytes > operationsBytes && this.#operations.length > 0)
       await this.#gathered();

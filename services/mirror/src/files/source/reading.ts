@@ -4,6 +4,7 @@
  * R1. What is sent of an entry are the attributes that the catalog knows: a target's record is exact even of a file that
  *     changed while it was read. Such a file does not hold still; its next change has a higher number and is sent again.
  * R2. Contents are as long as the attributes say: what a file lost meanwhile reads as zeros.
+ * R3. Of attributes of one file that are more than the wire takes, the first ones travel, by name.
  */
 
 import { closeSync, readSync } from 'node:fs';
@@ -12,6 +13,7 @@ import type { Entry } from '../../catalog/types.ts';
 import { statOpen } from '../../os/stat.ts';
 import type { Tree } from '../../os/tree.ts';
 import { OsError, type Stat } from '../../os/types.ts';
+import { extendedTotalBytesMax } from '../../transport/limits.ts';
 import type { Attributes, ExtendedAttribute } from '../../transport/types.ts';
 
 const empty = Buffer.alloc(0);
@@ -28,7 +30,18 @@ const goneCodes = new Set(['ENOENT', 'ENOTDIR', 'ELOOP', 'EISDIR', 'ENXIO', 'EIN
 export function attributesOf(entry: Entry, link: Buffer, extended: readonly ExtendedAttribute[]): Attributes {
   const { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor } = entry.attributes;
   if (kind === 'socket') throw new Error('a socket is in the catalog');
-  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor, link, extended };
+  const some = travelling(extended);
+  return { kind, mode, uid, gid, size, mtimeS, mtimeNs, deviceMajor, deviceMinor, link, extended: some };
+}
+
+/** R3. */
+function travelling(extended: readonly ExtendedAttribute[]): readonly ExtendedAttribute[] {
+  let total = 0;
+  const end = extended.findIndex(([name, value]) => {
+    total += name.length + value.length;
+    return total > extendedTotalBytesMax;
+  });
+  return end === -1 ? extended : extended.slice(0, end);
 }
 
 /** Of a folder that is there no more. */

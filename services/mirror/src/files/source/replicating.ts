@@ -8,6 +8,7 @@
  * Y3. After a batch with hot files the next ones wait only a moment for them, so that one busy file does not delay others.
  * Y4. A big file that is being written to is looked through when it has rested for a tenth of the time that this takes, or as
  *     long as Y2 waits: what is written while it is looked through is looked for once more.
+ * Y5. What can't be read because it is not mounted is left out, and is the next batch's again: that one takes its time.
  */
 
 import type { Change } from '../../catalog/types.ts';
@@ -28,6 +29,8 @@ const planAttempts = 3;
 /** Y4. A file of less than 20 MiB need not rest. */
 const restedBytesPerMs = 4 << 20;
 const restMsMin = 5;
+/** Y5. */
+const doubtMs = 1_000;
 /** A batch with more is not staged as a whole; everything is compared instead. */
 export const consistentEntriesMax = 150_000;
 
@@ -70,10 +73,11 @@ export class Replicating {
 
   /** Until the session is over: throws SessionOver, or PlanTooLarge. */
   async run(): Promise<never> {
-    const { link, catalog } = this.#ground;
+    const { link, catalog, capture } = this.#ground;
     for (;;) {
       while (catalog.lastSequence <= this.#from && !this.#first.always) await link.sleep(null);
       await link.room(batchesUnderWay); // Y1.
+      if (capture.doubt !== '') await link.sleep(doubtMs); // Y5.
       await this.batch();
     }
   }
@@ -97,7 +101,7 @@ export class Replicating {
         readings,
         ahead: this.#ahead,
         heldBytesMax,
-        placeOf: ({ path, entry }) => catalog.pathOf(entry.id) ?? path,
+        placeOf: ({ path, entry }) => capture.believed(catalog.pathOf(entry.id) ?? path),
       });
       for (const place of batch.moving) capture.tell(place);
       await capture.barrier();

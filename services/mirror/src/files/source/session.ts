@@ -1,6 +1,9 @@
 /**
  * One connection to a target, from hello to its end: joins (joining.ts), copies or compares what is needed (copying.ts),
  * and replicates (replicating.ts).
+ *
+ * N1. Nothing is copied or compared as a whole while something that is mounted beneath the root is not believed
+ *     (mount-points.ts): it can't be read. What changes elsewhere is sent.
  */
 
 import { PlanTooLarge } from './plan.ts';
@@ -33,6 +36,8 @@ export class CompareInstead extends Error {}
 /** Until the session is over: throws SessionOver, or CompareInstead. */
 export async function runSession(ground: SessionGround, terms: SessionTerms): Promise<never> {
   const { joined } = terms;
+  const { doubt } = ground.capture;
+  if (joined.kind !== 'continue' && doubt !== '') throw new SessionOver(doubt); // N1
   try {
     switch (joined.kind) {
       case 'continue':

@@ -7,13 +7,15 @@
  *       may be behind
  *   Q2  in another life of the host files that were noticed later count as changed: a source sends them again, and a former
  *       owner has them compared
+ *   Q3  a former owner has those of them compared in any life that may have changed again without a new time (C7 of the
+ *       catalog): nobody may have looked at them any more
  *
  * Source: proc_sys_vm(5).
  */
 
 import type { Catalog, Entry } from '../../catalog/types.ts';
 import { bootId } from '../../os/boot-id.ts';
-import { readNote } from './notes.ts';
+import { readNote, type SourceNote } from './notes.ts';
 
 const settledMs = 120_000;
 /** Between two that are remembered. */
@@ -48,9 +50,14 @@ export class Settled {
 
 /** Q2. Null: this host was not started again since, or nothing is known. */
 export function unsettledSince(catalog: Catalog, boot = bootId()): number | null {
+  const note = lastNote(catalog);
+  return note !== null && note.boot !== boot ? note.settled : null;
+}
+
+/** Of the last owner; null: it noted nothing. */
+function lastNote(catalog: Catalog): SourceNote | null {
   const note = readNote(catalog);
-  const isLast = note !== null && note.epoch === catalog.meta.history.at(-1)?.epoch;
-  return isLast && note.boot !== boot ? note.settled : null;
+  return note?.epoch === catalog.meta.history.at(-1)?.epoch ? note : null;
 }
 
 /** Files that were noticed after this number. */
@@ -68,11 +75,14 @@ export function* filesSince(catalog: Catalog, above: number): Generator<Entry> {
   }
 }
 
-/** Q2. Of the files of a former owner. */
-export function unsettledPaths(catalog: Catalog): readonly Buffer[] {
-  const above = unsettledSince(catalog);
-  if (above === null) return [];
-  return Array.from(filesSince(catalog, above), ({ id }) => catalog.pathOf(id)).filter(
-    (path) => path !== null,
-  );
+/** Q2, Q3. Of the files of a former owner. */
+export function unsettledPaths(catalog: Catalog, boot = bootId()): readonly Buffer[] {
+  const note = lastNote(catalog);
+  if (note === null || note.settled === null) return [];
+  const paths: Buffer[] = [];
+  for (const { id, racy } of filesSince(catalog, note.settled)) {
+    const path = racy || note.boot !== boot ? catalog.pathOf(id) : null;
+    if (path !== null) paths.push(path);
+  }
+  return paths;
 }

@@ -334,6 +334,7 @@ export class Applying {
     tree.hardLink(to, temporary, { toTree: stage });
     this.#clear(path, false);
     stage.rename(temporary, path, { toTree: tree });
+    this.#sharing.named(path, from);
   }
 
   async #patch(path: Buffer, attributes: Attributes, staged: number): Promise<void> {
@@ -404,6 +405,7 @@ export class Applying {
       closeSync(from);
     }
     stage.rename(temporary, path, { toTree: tree });
+    this.#sharing.left(path);
   }
 
   /** Owner before extended attributes before mode, because each of them changes the next; times at last. */

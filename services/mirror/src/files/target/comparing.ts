@@ -14,7 +14,8 @@
  * Invariants:
  * M1  What differs and is this copy's own (above the common position: what it wrote as an owner, or has of one that is
  *     lost) is kept aside before it is wanted, so that nothing is overwritten unkept. So is what is of unknown origin
- *     (unknown.ts), where everything is compared: files that were here before the first copy, or that others put here.
+ *     (unknown.ts), where everything is compared: files that were here before the first copy, or that others put here; and what
+ *     is excluded, wherever a folder of this copy's own has to go.
  * M2  What is equal is recorded as replicated and not wanted.
  * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
  */
@@ -38,7 +39,7 @@ import { attributesAt, type OwnVersion } from '../divergence/own-version.ts';
 import type { Records } from './records.ts';
 import { namesThere, statThere } from './there.ts';
 import type { TargetSelection } from './types.ts';
-import { losesContents, unknownVersions } from './unknown.ts';
+import { excludedVersions, losesContents, unknownVersions } from './unknown.ts';
 
 const sliceMs = 8;
 const candidatesPerFrame = 2_000;
@@ -163,7 +164,7 @@ export class Comparing {
   /** M1. */
   async #versions(entry: OfferedEntry, want: WantedEntry): Promise<readonly OwnVersion[]> {
     const own = this.#ownVersion(entry.path);
-    if (own !== null) return [own];
+    if (own !== null) return [own, ...(await excludedVersions(this.#ground, entry))];
     if (this.#plan.mode === 'continue' || !losesContents(this.#ground.tree, entry, want)) return [];
     return unknownVersions(this.#ground, entry);
   }

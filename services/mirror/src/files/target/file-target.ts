@@ -203,7 +203,8 @@ export class FileTarget {
   async #search(namedMax?: number): Promise<ForeignSearch> {
     await this.#commits.idle();
     const { catalog, selection } = this.#options;
-    const { ground } = this.#parts;
+    const { ground, mounts } = this.#parts;
+    mounts.add();
     return searchForeign({ ...ground, catalog, selection }, () => this.#closed !== '', namedMax);
   }
 
@@ -372,7 +373,10 @@ export class FileTarget {
     const { epoch, sequence, checksum, history } = staged.batch;
     // What is distrusted stays so, whatever was on its way (R6 of records.ts).
     const consistent = staged.batch.consistent && !this.#parts.records.distrusted;
-    if (consistent && !this.#durable.consistent) this.#foreign.forget();
+    if (consistent && !this.#durable.consistent) {
+      this.#foreign.forget();
+      this.#parts.mounts.anew();
+    }
     this.#durable = { position: { epoch, sequence, checksum }, history, consistent };
     this.#session?.acknowledge(staged);
   }
@@ -417,6 +421,7 @@ export class FileTarget {
   }
 
   #protect(): void {
+    this.#parts.mounts.whole();
     const says = this.#cover.protect();
     if (says !== '') this.#tell(says);
   }

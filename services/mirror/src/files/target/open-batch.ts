@@ -22,19 +22,11 @@ import type {
   StreamAbort,
   StreamEnd,
 } from '../../transport/types.ts';
-import { holdsMuchElse, namedBytes, ownBytes } from './own-bytes.ts';
+import { batchLimits, namedBytes } from '../batch-limits.ts';
+import { holdsMuchElse, ownBytes } from './own-bytes.ts';
 import type { Batch, Redo } from './redo.ts';
 import type { Staging } from './staging.ts';
 import { Stream } from './stream.ts';
-
-/** Of one batch: operations, and bytes of contents that travel inside of them. The source keeps to these. */
-export const batchLimits = {
-  operations: 400_000,
-  slots: 65_536,
-  inlineBytes: 4 << 20,
-  redoBytes: 32 << 20,
-  streams: 64,
-};
 
 /** Of a batch with nothing in it. */
 const batchBytes = 4_096;

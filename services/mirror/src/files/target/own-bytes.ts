@@ -4,6 +4,7 @@
  */
 
 import type { Attributes, FileOperation } from '../../transport/types.ts';
+import { namedBytes } from '../batch-limits.ts';
 
 /** All of them are views of the same bytes, which are mostly something else. */
 export function holdsMuchElse(operations: readonly FileOperation[]): boolean {
@@ -58,25 +59,4 @@ function copiedAttributes(attributes: Attributes): Attributes {
     link: Buffer.from(attributes.link),
     extended: attributes.extended.map(([name, value]) => [Buffer.from(name), Buffer.from(value)]),
   };
-}
-
-/** Of names and attributes, about. */
-export function namedBytes(operation: FileOperation): number {
-  switch (operation.kind) {
-    case 'move':
-      return operation.from.length + 16;
-    case 'place':
-      return operation.to.length + 16;
-    case 'remove':
-      return operation.path.length + 8;
-    case 'hard-link':
-      return operation.path.length + operation.to.length + 16;
-    case 'put':
-    case 'patch':
-    case 'set': {
-      let bytes = operation.path.length + operation.attributes.link.length + 80;
-      for (const [name, value] of operation.attributes.extended) bytes += name.length + value.length + 8;
-      return bytes;
-    }
-  }
 }

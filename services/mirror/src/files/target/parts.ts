@@ -7,11 +7,13 @@ import { protect } from '../../os/read-only.ts';
 import { OsError } from '../../os/types.ts';
 import { KeptStore } from '../divergence/kept-store.ts';
 import { rootRefused } from '../root-identity.ts';
+import { forgetSeenWith } from '../source/seen-selection.ts';
 import type { Ground } from './applying.ts';
 import { BootMark } from './boot-mark.ts';
 import { emptyGone } from './gone.ts';
 import { Log } from './log.ts';
 import { Overwriting } from './overwriting.ts';
+import { OwnMounts } from './own-mounts.ts';
 import { keepingTimes, openRoot } from './own-root.ts';
 import type { OwnRoot } from './own-root.ts';
 import { Records } from './records.ts';
@@ -26,6 +28,7 @@ const segmentBytes = 32 << 20;
 
 export interface Parts {
   readonly own: OwnRoot;
+  readonly mounts: OwnMounts;
   readonly place: StagingPlace;
   readonly ground: Ground;
   readonly log: Log;
@@ -75,6 +78,7 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
     throw new OsError('EXDEV', 'rename', Buffer.from(lost));
   const bootMark = new BootMark(dir, bootId());
   const kept = new KeptStore(join(dir, 'kept'), self, keepMaxBytes, failPoint);
+  kept.tidy();
   const { selection } = options;
   const overwriting = new Overwriting({ tree, staging, catalog, records, kept, selection, failPoint });
   const replayed = await replay({ log, ground, records, overwriting }, bootMark.powerLost);
@@ -83,8 +87,12 @@ export async function openParts(options: TargetOptions, opened: { close(): void 
   if (replayed.unfit !== '') options.says?.(`${name}: what was received last did not fit: ${replayed.unfit}`);
   await emptyGone(ground, () => false);
   place.removeLeftover();
+  const mounts = new OwnMounts({ root: own.root, tree, catalog, selection });
+  mounts.add();
+  forgetSeenWith(catalog);
   return {
     own,
+    mounts,
     place,
     ground,
     log,

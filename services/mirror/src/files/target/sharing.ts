@@ -1,4 +1,9 @@
-/** Whether a file has names that are no part of the mirror, so that what is written to it would show there (Applying, A4). */
+/**
+ * Whether a file has names that are no part of the mirror, so that what is written to it would show there (Applying, A4).
+ *
+ * S1  The names that a batch gives, and that the catalog does not know yet, are looked at once, when that is asked first. From then
+ *     on whoever gives a file a name or takes one tells.
+ */
 
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
@@ -16,6 +21,10 @@ export interface Names {
 export class Sharing {
   readonly #names: Names;
   readonly #batch: Batch;
+  /** S1: by path (latin1), the file that has this new name; null: nobody asked yet. */
+  #files: Map<string, string> | null = null;
+  /** How many such names a file has. */
+  readonly #counts = new Map<string, number>();
 
   constructor(names: Names, batch: Batch) {
     this.#names = names;
@@ -25,18 +34,43 @@ export class Sharing {
   isShared(stat: Stat): boolean {
     if (stat.kind !== 'file' || stat.nlink <= 1) return false;
     const names = this.#names.namesOf(stat.inode);
-    return stat.nlink > names && stat.nlink > names + this.#newNames(stat);
+    if (stat.nlink <= names) return false;
+    this.#look();
+    return stat.nlink > names + (this.#counts.get(fileOf(stat)) ?? 0);
   }
 
-  /** Names that the batch gave to a file, and that the catalog does not know yet. */
-  #newNames({ inode, dev }: Stat): number {
-    const { tree, isName } = this.#names;
-    let names = 0;
+  /** S1: the batch gave this name to the file. */
+  named(path: Buffer, file: Stat): void {
+    if (this.#files === null) return;
+    this.left(path);
+    this.#note(this.#files, path, file);
+  }
+
+  /** S1: the name is of another file now. */
+  left(path: Buffer): void {
+    const name = path.toString('latin1');
+    const file = this.#files?.get(name);
+    if (file === undefined) return;
+    this.#files?.delete(name);
+    this.#counts.set(file, (this.#counts.get(file) ?? 1) - 1);
+  }
+
+  #look(): void {
+    if (this.#files !== null) return;
+    const files = new Map<string, string>();
     for (const operation of this.#batch.operations) {
-      if (operation.kind !== 'hard-link' || isName(operation.path, inode)) continue;
-      const stat = tree.stat(operation.path);
-      if (stat?.inode === inode && stat.dev === dev) names += 1;
+      const stat = operation.kind === 'hard-link' ? this.#names.tree.stat(operation.path) : null;
+      if (operation.kind === 'hard-link' && stat !== null) this.#note(files, operation.path, stat);
     }
-    return names;
+    this.#files = files;
+  }
+
+  #note(files: Map<string, string>, path: Buffer, stat: Stat): void {
+    if (this.#names.isName(path, stat.inode)) return;
+    const file = fileOf(stat);
+    files.set(path.toString('latin1'), file);
+    this.#counts.set(file, (this.#counts.get(file) ?? 0) + 1);
   }
 }
+
+const fileOf = ({ dev, inode }: Stat): string => `${String(dev)}:${String(inode)}`;

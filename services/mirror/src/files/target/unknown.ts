@@ -4,7 +4,8 @@
  *
  * Invariants:
  * U1  Known is what the catalog has at this path, untouched since a batch or a comparison recorded it. All else is unknown.
- * U2  A folder that goes takes what is excluded from the mirror with it: that is kept aside, too.
+ * U2  A folder that goes takes what is excluded from the mirror with it: that is kept aside, too, also where the folder itself is
+ *     this copy's own.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -46,7 +47,17 @@ export async function unknownVersions(
   if (stat === null || stat.kind === 'socket' || path.length === 0) return [];
   const change = attributes === null ? 'created' : 'written';
   const versions = records.isUntouched(path, stat) ? [] : [versionAt(ground, path, stat, change)];
-  if (stat.kind === 'folder' && attributes?.kind !== 'folder')
+  return [...versions, ...(await excludedVersions(ground, { path, attributes }))];
+}
+
+/** U2. Throws what the disk says. */
+export async function excludedVersions(
+  ground: UnknownGround,
+  { path, attributes }: Pick<OfferedEntry, 'path' | 'attributes'>,
+): Promise<OwnVersion[]> {
+  const isGoing = statThere(ground.tree, path)?.kind === 'folder' && attributes?.kind !== 'folder';
+  const versions: OwnVersion[] = [];
+  if (isGoing && path.length > 0)
     for await (const version of excludedBeneath(ground, path)) versions.push(version);
   return versions;
 }
