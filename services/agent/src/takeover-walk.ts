@@ -94,7 +94,7 @@ export class TakeoverWalk {
       tell(told ? { ended: { kind: 'failed', says: 'too late' } } : await this.#guarded(action));
     });
     if (work === null) tell({ ended: { kind: 'failed', says: 'too many steps wait for this group' } });
-    // F4 of a fence: a name holds nothing up.
+    // F4 (fencing.ts): a name holds nothing up.
     else if (step.kind !== 'name' && step.kind !== 'unname') void this.#parts.gate.track(group, work);
   }
 

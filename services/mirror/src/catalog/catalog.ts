@@ -76,6 +76,10 @@ class LmdbCatalog implements Catalog {
     return this.#tables.state.exactSince;
   }
 
+  get commitMs(): number {
+    return this.#tables.commitMs;
+  }
+
   get entries(): number {
     return this.#tables.state.entries;
   }

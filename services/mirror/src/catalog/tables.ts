@@ -95,6 +95,8 @@ export class Tables {
   writes = 0;
   /** L5. */
   lost = '';
+  /** How long the end of the last transaction took, which waits for the disk (L2). */
+  commitMs = 0;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #facts: Table;
   readonly #ends: TransactionEnds;
@@ -145,14 +147,18 @@ export class Tables {
     if (this.#writing) return work();
     this.#writing = true;
     this.writes += 1;
+    let workedMs = 0;
     try {
-      return this.#root.transactionSync(() => {
-        const answer = work();
+      const answer = this.#root.transactionSync(() => {
+        const done = work();
         this.#ends.committing();
         this.buckets.store();
         this.#writeState();
-        return answer;
+        workedMs = performance.now();
+        return done;
       });
+      this.commitMs = performance.now() - workedMs;
+      return answer;
     } catch (error) {
       this.state = this.#readState();
       this.meta = this.#readMeta();

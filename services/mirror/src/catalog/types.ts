@@ -137,6 +137,8 @@ export interface Catalog {
    * what moved as removed and put.
    */
   readonly exactSince: number;
+  /** How long the end of the last transaction took: it waits for the disk, and everything here with it. */
+  readonly commitMs: number;
   /** Live entries, the root included. */
   readonly entries: number;
   /** Detached entries that sweep() has not made final. */

@@ -6,7 +6,7 @@ import type { FileOperation } from '../transport/types.ts';
 export const batchLimits = {
   operations: 400_000,
   slots: 65_536,
-  inlineBytes: 4 << 20,
+  inlineBytes: 16 << 20,
   redoBytes: 32 << 20,
   streams: 64,
 };

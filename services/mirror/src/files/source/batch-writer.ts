@@ -20,6 +20,7 @@ import { SpareBuffers } from '../../transport/spare-buffers.ts';
 import type { BlockRecords } from '../../catalog/blocks.ts';
 import { laterThan, type Noting } from '../../catalog/noting.ts';
 import type { BlockSent, SentBlocks } from '../../catalog/sent-blocks.ts';
+import { batchLimits } from '../batch-limits.ts';
 import type { AheadOfBatch } from './ahead.ts';
 import type { BatchOutlet } from './outlet.ts';
 import { keyOf } from './path.ts';
@@ -41,8 +42,6 @@ import type { Slice } from './slice.ts';
 
 /** Contents that travel inside of an operation. */
 export const inlineBytesMax = 64 << 10;
-/** B2: of one batch. */
-const inlineTotalMax = 4 << 20;
 const dataBytes = 512 << 10;
 /** Below this, knowing the digest of contents saves less than it costs. */
 const digestBytesMin = 4_097;
@@ -202,7 +201,7 @@ export class BatchWriter {
       }
     }
     this.#options.sent(contents.length);
-    const inline = contents.length === 0 || this.#inlineBytes + contents.length <= inlineTotalMax;
+    const inline = contents.length === 0 || this.#inlineBytes + contents.length <= batchLimits.inlineBytes;
     if (inline) {
       this.#inlineBytes += contents.length;
       await outlet.add({ kind: 'put', path, attributes, contents, stream: 0, version: empty });

@@ -12,6 +12,8 @@
  *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind. What could not
  *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon; the rest goes on meanwhile.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
+ * C7. A transaction ends with a sync of the disk, for which all of this process stands still. On a busy disk it takes longer than
+ *     what is done within it: so at least as long is worked for within one, and the next pass begins as long after it.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -38,6 +40,8 @@ const walkEveryMsMin = 1_000;
 const walkShare = 10;
 const feedRetryMs = 5_000;
 const catalogRetryMs = 1_000;
+/** C7. */
+const restMs = { min: 3, max: 50 } as const;
 
 export interface CaptureOptions {
   readonly tree: Tree;
@@ -80,6 +84,7 @@ export class Capture {
   #allRead = true;
   #timer: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
+  #resting: NodeJS.Timeout | null = null;
   #closed = false;
   readonly #stopped = new AbortController();
   /** C5, by performance.now(); null: the feed told everything. */
@@ -136,6 +141,7 @@ export class Capture {
     this.#stopped.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#again !== null) clearTimeout(this.#again);
+    if (this.#resting !== null) clearTimeout(this.#resting);
     await this.#feed?.close();
     await this.#walking;
     await this.#turns.idle();
@@ -276,6 +282,18 @@ export class Capture {
   #soon(): void {
     if (this.#passWaits || this.#closed) return;
     this.#passWaits = true;
+    const { commitMs } = this.#options.catalog;
+    if (commitMs < restMs.min) this.#passNext();
+    else
+      this.#resting = setTimeout(
+        () => {
+          this.#passNext();
+        },
+        Math.min(commitMs, restMs.max),
+      );
+  }
+
+  #passNext(): void {
     void this.#turns.next(async () => {
       this.#passWaits = false;
       try {
@@ -360,11 +378,12 @@ export class Capture {
   async #inSlices<T>(all: readonly T[], slice: Slice, use: (one: T) => void): Promise<void> {
     const { tree, catalog } = this.#options;
     for (let at = 0; at < all.length;) {
+      const until = performance.now() + Math.min(catalog.commitMs, restMs.max); // C7
       const some = (): void => {
         do {
           for (const one of all.slice(at, at + lookEvery)) use(one);
           at += lookEvery;
-        } while (at < all.length && !slice.isOver);
+        } while (at < all.length && !(slice.isOver && performance.now() >= until));
       };
       catalog.write(() => {
         tree.near(some);

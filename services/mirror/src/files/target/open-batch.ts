@@ -58,6 +58,7 @@ export class OpenBatch {
   #addedOfFrame = 0;
   #phase = 0;
   #openStreams = 0;
+  #unwrittenBytes = 0;
   #inlineBytes = 0;
   #redoBytes = 0;
   #receivedBytes = 0;
@@ -112,13 +113,18 @@ export class OpenBatch {
   data(frame: Data | Hole): Nonsense {
     const stream = this.#streams.get(frame.stream);
     if (stream === undefined) return 'contents came for a stream that is not open';
-    const wrong =
-      frame.kind === 'data'
-        ? stream.write(frame.offset, frame.contents, frame.done ?? ((): void => undefined))
-        : stream.hole(frame);
-    if (wrong === null && frame.kind === 'data') this.#receivedBytes += frame.contents.length;
+    if (frame.kind === 'hole') return stream.hole(frame);
+    const { offset, contents, done } = frame;
+    const { length } = contents;
+    const wrong = stream.write(offset, contents, () => {
+      this.#unwrittenBytes -= length;
+      done?.();
+    });
+    if (wrong !== null) return wrong;
+    this.#receivedBytes += length;
+    this.#unwrittenBytes += length;
     this.#writing.add(stream);
-    return wrong;
+    return null;
   }
 
   /** Throws what the file system says, and can then be repeated. */
@@ -132,19 +138,19 @@ export class OpenBatch {
 
   /** Contents have to be written before this frame can be handled. */
   mustWait(frame: Data | Hole | Commit): boolean {
-    let unwritten = 0;
-    for (const stream of this.#writing) {
-      if (stream.unwritten === 0) this.#writing.delete(stream);
-      unwritten += stream.unwritten;
-    }
-    return unwritten > (frame.kind === 'commit' ? 0 : unwrittenBytesMax);
+    return this.#unwrittenBytes > (frame.kind === 'commit' ? 0 : unwrittenBytesMax);
   }
 
   /** Resolves when more is written. Throws what the file system says when nothing is being written any more. */
   async progress(): Promise<void> {
-    const running = [...this.#writing].filter((stream) => stream.isWriting);
-    if (running.length > 0) await Promise.race(running.map((stream) => stream.progress()));
-    else for (const stream of this.#writing) stream.finish();
+    for (const stream of this.#writing) {
+      if (stream.isWriting) {
+        await stream.progress();
+        return;
+      }
+      if (stream.unwritten === 0) this.#writing.delete(stream);
+    }
+    for (const stream of this.#writing) stream.finish();
   }
 
   abort(frame: StreamAbort): Nonsense {

@@ -21,6 +21,7 @@ export class Writes {
   readonly #idle: () => void;
   readonly #running = new Set<Piece>();
   #refused: Piece[] = [];
+  #bytes = 0;
   #waiters: (() => void)[] = [];
 
   /** `idle`: called each time that no write is running any more. */
@@ -35,9 +36,7 @@ export class Writes {
 
   /** Of what is not written. */
   get bytes(): number {
-    let bytes = 0;
-    for (const { contents } of [...this.#running, ...this.#refused]) bytes += contents.length;
-    return bytes;
+    return this.#bytes;
   }
 
   /** Everything below it is written, as far as it was begun; Infinity: everything is. */
@@ -48,6 +47,7 @@ export class Writes {
   /** `done`: the contents are not needed any more. */
   begin(contents: Buffer, position: number, done: () => void): void {
     const piece = { contents, position, written: 0, done };
+    this.#bytes += contents.length;
     this.#running.add(piece);
     this.#go(piece);
   }
@@ -75,13 +75,20 @@ export class Writes {
         );
       }
       this.#refused.shift();
-      piece.done();
+      this.#written(piece);
     }
   }
 
   /** What was refused is of no use any more. */
   forget(): void {
+    for (const piece of this.#refused) this.#written(piece);
     this.#refused = [];
+  }
+
+  /** Or of no use any more. */
+  #written({ contents, done }: Piece): void {
+    this.#bytes -= contents.length;
+    done();
   }
 
   #go(piece: Piece): void {
@@ -94,7 +101,7 @@ export class Writes {
           this.#go(piece);
           return;
         }
-        piece.done();
+        this.#written(piece);
       } else {
         this.#refused.push(piece);
       }
