@@ -202,5 +202,12 @@ function volumePlan(common: Wished, only: string | undefined): VolumePlan | stri
   const parts = chosen(volumeParts, only);
   if (typeof parts === 'string') return parts;
   const [mebibytes, seconds] = quick ? [128, 2] : [2_048, 4];
-  return { ...common, benchmark: 'volume', parts, mebibytes, seconds, limitMs: (300 + runs * 240) * 1_000 };
+  return {
+    ...common,
+    benchmark: 'volume',
+    parts,
+    mebibytes,
+    seconds,
+    limitMs: (quick ? 300 + runs * 240 : 900 + runs * 420) * 1_000,
+  };
 }

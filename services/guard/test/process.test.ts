@@ -154,7 +154,7 @@ describe('the guard process', () => {
     for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) child.kill(signal);
     await until(
       'the signals to be ignored',
-      () => (readFileSync(journal, 'utf8').match(/is ignored/g) ?? []).length === 2,
+      () => existsSync(journal) && readFileSync(journal, 'utf8').match(/is ignored/g)?.length === 2,
     );
     expect(await agent.ask({ type: 'quit' })).toMatchObject({ type: 'refused', reason: 'group d3 is armed' });
     expect((await agent.ask({ type: 'disarm' })).type).toBe('disarmed');

@@ -82,7 +82,7 @@ test('whoever opens the folder to read takes nothing away that is being kept', a
   await keep(store, tree, 'file');
   expect(readers).toBe(1);
   mkdirSync(join(base, 'out'));
-  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(await store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
   await store.close();
   tree.close();
 });
@@ -110,7 +110,7 @@ test('a version is kept again when its contents are gone', async () => {
   rmSync(join(folder, '1'));
   await keep(store, tree, 'file');
   mkdirSync(join(base, 'out'));
-  expect(store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
+  expect(await store.restore(bytes('file'), join(base, 'out'))).toEqual({ kind: 'done' });
   await store.close();
   tree.close();
 });

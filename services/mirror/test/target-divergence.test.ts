@@ -155,7 +155,7 @@ test('what is excluded in a folder of a former owner that has to go is kept asid
   expect(existsSync(stage.at('done'))).toBe(false);
   const to = join(stage.dir, 'restored');
   mkdirSync(to);
-  expect(stage.target.divergence.restore(bytes('done'), to)).toEqual({ kind: 'done' });
+  expect(await stage.target.divergence.restore(bytes('done'), to)).toEqual({ kind: 'done' });
   expect(readFileSync(join(to, 'done/cache/deep/a'), 'utf8')).toBe('cached');
   expect(readFileSync(join(to, 'done/a.tmp'), 'utf8')).toBe('in progress');
 });
