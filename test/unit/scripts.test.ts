@@ -177,6 +177,13 @@ describe('the tests', () => {
     expect(readdirSync(at('tmp', kept))).toEqual(['holdfast-lab-evidence-1']);
   });
 
+  it('wait for nobody at their end when nothing is left', async () => {
+    program('bin/sleep', 'echo "$*" >>"$FOLDER/begun"; exec /bin/sleep "$@"');
+    const run = start('test', 'lint');
+    expect(await run.ended()).toBe(0);
+    expect(begun()).toBe(0);
+  });
+
   it('break off a step at its limit', async () => {
     const text = readFileSync(at('scripts/test'), 'utf8');
     writeFileSync(at('scripts/test'), text.replace('step unit 900 ', 'step unit 1 '));

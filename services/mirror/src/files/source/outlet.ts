@@ -16,6 +16,8 @@ import { PlanTooLarge } from './plan.ts';
 /** Of operations in one frame. */
 const operationsBytes = 256 << 10;
 const operationsMost = 4_000;
+/** Of one operation, beyond its names. */
+const attributesBytes = 48;
 /** A line that had to be waited for only a moment is not full. */
 const momentMs = 5;
 /** U3. Longer than a batch is held back. */
@@ -153,22 +155,18 @@ export class BatchOutlet {
 
 /** On the line, about. */
 export function bytesOf(operation: FileOperation): number {
+  const named = namedBytes(operation);
   switch (operation.kind) {
     case 'move':
-      return operation.from.length + 16;
     case 'remove':
-      return operation.path.length + 8;
     case 'place':
-      return operation.to.length + 16;
     case 'hard-link':
-      return operation.path.length + operation.to.length + 16;
+      return named;
     case 'put':
     case 'patch':
     case 'set': {
-      let bytes = operation.path.length + operation.attributes.link.length + 128;
-      if (operation.kind === 'put') bytes += operation.contents.length;
-      for (const [name, value] of operation.attributes.extended) bytes += name.length + value.length + 16;
-      return bytes;
+      const contents = operation.kind === 'put' ? operation.contents.length : 0;
+      return named + contents + attributesBytes + 8 * operation.attributes.extended.length;
     }
   }
 }
