@@ -6,17 +6,12 @@ import {
   encode,
   keys,
   lookedAtGroups,
-  newAgent,
   newQuorum,
   parseConfig,
   refuseTaking,
   sceneOf,
-  stepAgent,
   stepQuorum,
   withLeaving,
-  type AgentAction,
-  type AgentEvent,
-  type AgentState,
   type ClusterConfig,
   type GroupRecord,
   type QuorumEvent,
@@ -24,6 +19,7 @@ import {
   type RenewalRecord,
 } from '../src/index.ts';
 import { activeOnA, beat, members, ownedByA, renewal } from './leader.ts';
+import { own, Owner } from './owner.ts';
 
 const service = '10.77.0.100/24';
 const other = '10.77.0.101/24';
@@ -279,61 +275,6 @@ describe('an address that goes to a group that runs', () => {
 });
 
 describe('an agent', () => {
-  const own: GroupRecord = { ...ownedByA, ownership: { kind: 'owned', owner: 'a', epoch: 1n } };
-
-  /** Server a with g1 active, whose renewals are all committed. */
-  class Owner {
-    state: AgentState;
-    now = 0;
-    renewed: RenewalRecord | null = null;
-    actions: AgentAction[] = [];
-    record: GroupRecord = own;
-    private revision = 100n;
-
-    constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = [], lost = false) {
-      const id = {
-        self: 'a',
-        role: 'server',
-        members,
-        incarnation: 1,
-        bootId: 'boot-1',
-        version: '1',
-      } as const;
-      this.state = newAgent(id, 0);
-      this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [], lost });
-    }
-
-    take(event: AgentEvent): void {
-      const { state, actions } = stepAgent(this.state, event, this.now);
-      this.state = state;
-      this.actions.push(...actions);
-      for (const action of actions) {
-        if (action.kind === 'renew') {
-          this.renewed = action.next;
-          const answer = {
-            kind: 'committed',
-            revision: (this.revision += 1n),
-            groups: [this.record],
-          } as const;
-          this.take({ kind: 'renewed', attempt: action.attempt, answer });
-        }
-        if (action.kind === 'run-step' && action.step.kind !== 'stop') this.end(action);
-      }
-    }
-
-    end({ group, epoch, run }: Extract<AgentAction, { kind: 'run-step' }>): void {
-      this.take({ kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1, occupied: false });
-    }
-
-    pass(ms: number): void {
-      for (const end = this.now + ms; this.now < end; this.now += 10) this.take({ kind: 'wake' });
-    }
-
-    stripped(): readonly string[] {
-      return this.actions.flatMap((a) => (a.kind === 'strip' ? a.addresses : []));
-    }
-  }
-
   const app = { name: 'app', command: { start: ['x'], stop: ['y'], status: ['z'] } };
   const serving = config({ g1: [service] }, { resources: [app] });
   const next = withLeaving(null, serving, config({ g2: [service] }), 50n);
@@ -429,6 +370,20 @@ describe('an agent', () => {
     a.record = { ...own, ownership: { kind: 'owned', owner: 'a', epoch: 2n } };
     a.pass(2_000);
     expect(a.renewed?.groups).toMatchObject([{ epoch: 2n, state: 'active' }]);
+  });
+
+  it('that can not read what it held does not act by an answer that was overtaken by a hint', () => {
+    const a = new Owner([], true, false);
+    a.take({ kind: 'configured', config: serving, revision: 40n });
+    a.take({ kind: 'hint', groups: [own], revision: 500n });
+    a.take({ kind: 'stripped' });
+    a.take({ kind: 'fence-ended', group: 'g1', epoch: 0n, ended: { kind: 'done' } });
+    a.answered = true;
+    a.pass(2_000);
+    expect(a.state.groups.get('g1')?.holding).toMatchObject({ kind: 'fenced', epoch: 0n });
+    a.revision = 500n;
+    a.pass(2_000);
+    expect(a.renewed?.groups).toMatchObject([{ epoch: 1n, state: 'fenced' }]);
   });
 
   it('of a new life strips what a group had before it was changed', () => {

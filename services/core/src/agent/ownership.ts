@@ -148,7 +148,7 @@ export function acquireWhenEntitled(g: GroupState, vantage: Vantage, here: Here)
   if (own === undefined || own.kind !== 'owned' || own.owner !== here.self) return stay(g);
   if (g.holding.kind !== 'idle' && g.holding.kind !== 'fenced') return stay(g);
   if (g.holding.kind === 'fenced' && own.epoch <= g.holding.epoch) return stay(g);
-  if (own.epoch <= g.formerEpoch) return stay(g); // O4
+  if (g.formerLost || own.epoch <= g.formerEpoch) return stay(g); // O4
   if (g.entitledEpoch !== own.epoch || !entitled(g, here)) return stay(g);
   if (!here.stripped || here.leaving) return stay(g);
   if (own.after !== undefined && !hasLetGo(own.after, g, vantage, here.self)) return stay(g);

@@ -29,6 +29,12 @@ export function parseAddress(text: string): Parsed<Address> {
   return invalid(`${quote(text)} is not an IP address; write one such as 10.77.0.100 or 2001:db8::100`);
 }
 
+/** As the kernel writes it; what is no address stays as it is. */
+export function canonicalAddress(text: string): string {
+  const parsed = parseAddress(text);
+  return parsed.kind === 'ok' ? parsed.value.text : text;
+}
+
 /** An address with its prefix length, such as 10.77.0.100/24. */
 export function parseCidr(text: string): Parsed<Cidr> {
   const slash = text.indexOf('/');

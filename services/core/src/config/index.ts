@@ -9,7 +9,14 @@ export { configFromJson, configToJson } from './json.ts';
 export type { ConfigFromJsonResult, ConfigJson } from './json.ts';
 export { formatDuration, formatRate, formatSize, parseDuration, parseRate, parseSize } from './quantity.ts';
 export type { Parsed } from './quantity.ts';
-export { formatCidr, inNetwork, parseAddress, parseCidr, unreachableMember } from './address.ts';
+export {
+  canonicalAddress,
+  formatCidr,
+  inNetwork,
+  parseAddress,
+  parseCidr,
+  unreachableMember,
+} from './address.ts';
 export type { Address, Cidr } from './address.ts';
 export { formatWindow, isInWindow, parseWindow } from './window.ts';
 export { parseHostname, parseInterface, parseMemberName, parseName } from './text.ts';

@@ -152,11 +152,11 @@ function askedFor(record: GroupRecord | null, server: MemberId): boolean {
  * It was heard from another boot after its last renewal: it may say that it is fenced before it renews. A whole outage
  * later it is not waited for.
  */
-function bootedSince(scene: Scene, config: GroupConfig, server: MemberId, bootId: string | null): boolean {
-  const heard = scene.vantage.ears.get(server)?.bootId ?? null;
+function heardFromNewBoot(scene: Scene, config: GroupConfig, server: MemberId): boolean {
+  if (!bootedSinceRenewal(scene, server)) return false;
   const renewedAt = scene.view.renewals.get(server)?.changedAt ?? -Infinity;
   if (scene.now >= renewedAt + longestWaitMs(scene, server, config)) return false;
-  return heard !== null && heard !== bootId && (heardHere(scene.vantage, server) ?? -Infinity) > renewedAt;
+  return (heardHere(scene.vantage, server) ?? -Infinity) > renewedAt;
 }
 
 /** C2. Unknown counts as down. */
@@ -173,7 +173,7 @@ function wasDownToo(
   if (theirs === undefined) return false;
   // The owner's host booted again since: its last sign of life as owner is no longer in the store.
   if (theirs.value.bootId !== record.ownerBoot) return true;
-  if (bootedSince(scene, config, last, record.ownerBoot)) return true;
+  if (heardFromNewBoot(scene, config, last)) return true;
   const bootRevision = mine?.value.bootRevision ?? null;
   return bootRevision === null || bootRevision >= theirs.modRevision;
 }

@@ -181,7 +181,7 @@ function judgeOwned(c: Case, own: Owned): Judgement {
     return operationDone(c, own, op, report.steps);
   }
   const never = neverBegan(scene, config, owner, epoch);
-  if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
+  if (never !== null && scene.now >= never) return failOver(c, own, notRenewing(owner));
   const back = active ? null : takeBack(c, own);
   if (back !== null) return back;
   if (op !== null) return acquiring(c, own, op, Math.min(downFrom, never ?? Infinity));
@@ -251,6 +251,8 @@ function leaveForBetter(c: Case, own: Owned, downFrom: BootMs): Judgement {
     warnings: dead === null ? judged.warnings : [...judged.warnings, dead.says],
   };
 }
+
+const notRenewing = (owner: MemberId): string => `${owner} is heard and does not renew`;
 
 /** J1: it is down, or never began. */
 function failOver(c: Case, own: Owned | Releasing, because: string | null = null): Judgement {
@@ -349,7 +351,7 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   const downFrom = serverDownAt(scene, owner, config);
   if (scene.now >= downFrom) return failOver(c, own);
   const never = neverBegan(scene, config, owner, epoch);
-  if (never !== null && scene.now >= never) return failOver(c, own, `${owner} is heard and does not renew`);
+  if (never !== null && scene.now >= never) return failOver(c, own, notRenewing(owner));
   const refused = refusalTold(c, own);
   if (refused !== null) return callOff(c, own, op, `${owner} refused: ${refused}`, mine?.steps ?? []);
   const blocker = to === null ? null : assess(scene, config, record, to).blocker;
@@ -359,7 +361,7 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   const says = mine === null || mine.says === '' || mine.says === record?.reason ? '' : ` (${mine.says})`;
   const targetSilentAt = to === null ? Infinity : heardAt(scene, to) + config.rules.suspectMs;
   const reason = `${owner} is releasing ${config.name} to ${to ?? 'nobody'}: ${record?.reason ?? ''}${says}`;
-  return stay('releasing', reason, Math.min(downFrom, targetSilentAt));
+  return stay('releasing', reason, Math.min(downFrom, targetSilentAt, never ?? Infinity));
 }
 
 /** The owner said that it is fenced: on to the next one. */

@@ -7,6 +7,7 @@
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, GroupId, MemberId } from '../names.ts';
 import {
+  bootedSinceRenewal,
   heardOnPath,
   heardOnPaths,
   servicePath,
@@ -54,8 +55,7 @@ function lookAtPreferred(scene: Scene, group: GroupConfig, known: WellSince | nu
 export function wellUntil(scene: Scene, { rules }: GroupConfig, server: MemberId): BootMs {
   const renewal = scene.view.renewals.get(server);
   if (renewal === undefined || renewal.value.leaving) return -Infinity;
-  const heardBoot = scene.vantage.ears.get(server)?.bootId ?? null;
-  if (heardBoot !== null && heardBoot !== renewal.value.bootId) return -Infinity;
+  if (bootedSinceRenewal(scene, server)) return -Infinity;
   const paths = scene.view.members.get(server)?.value.addresses.length ?? 1;
   const heardAt = paths < 2 ? heardOnPaths(scene, server) : heardOnPath(scene, server, servicePath);
   const silentAt = (heardAt ?? -Infinity) + silentHeartbeats * scene.heartbeatMs;

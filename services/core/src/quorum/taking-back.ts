@@ -7,7 +7,6 @@
  *   B3  where nobody else can, and nothing keeps it from being given the group again, it would only be asked in circles
  */
 
-import type { BootMs } from '../names.ts';
 import type { Ownership } from '../records.ts';
 import { claimOf } from '../vantage.ts';
 import { assess, candidates, choose } from './candidates.ts';
@@ -21,8 +20,7 @@ type Owned = Extract<Ownership, { kind: 'owned' }>;
 export function takeBack(c: Case, own: Owned): Judgement | null {
   const { scene, config, record } = c;
   const { owner } = own;
-  const from = beganNothingFrom(c, own);
-  if (from === null || scene.now < from) return null;
+  if (!beganNothing(c, own)) return null;
   const to = choose(candidates(scene, config, record).filter((s) => s.server !== owner)) ?? null;
   const blocker = assess(scene, config, record, owner).blocker;
   if (to === null && blocker === null) return null; // B3
@@ -35,15 +33,15 @@ export function takeBack(c: Case, own: Owned): Judgement | null {
   return { ...judged, change: { ...judged.change, ended: over } };
 }
 
-/** B1. Null: its own word is that it began, or it does not renew. */
-function beganNothingFrom({ scene, config }: Case, { owner, epoch }: Owned): BootMs | null {
+/** B1. False, too, where its own word is that it began, or it does not renew. */
+function beganNothing({ scene, config }: Case, { owner, epoch }: Owned): boolean {
   const renewal = scene.view.renewals.get(owner);
   const held = scene.view.groups.get(config.name);
   const life = scene.view.lives.get(owner);
-  if (renewal === undefined || held === undefined || life === undefined) return null;
-  if (bootedSinceRenewal(scene, owner)) return null;
-  if (claimOf(scene.vantage, owner, config.name)?.epoch === epoch) return null;
-  if (liveReportFor(scene, owner, config.name)?.epoch === epoch) return null;
-  const from = Math.max(held.changedAt, life.since) + longestWaitMs(scene, owner, config);
-  return renewal.changedAt >= from ? from : null;
+  if (renewal === undefined || held === undefined || life === undefined) return false;
+  if (bootedSinceRenewal(scene, owner)) return false;
+  if (claimOf(scene.vantage, owner, config.name)?.epoch === epoch) return false;
+  if (liveReportFor(scene, owner, config.name)?.epoch === epoch) return false;
+  // By a renewal after that time: it renews, and still tells of nothing.
+  return renewal.changedAt >= Math.max(held.changedAt, life.since) + longestWaitMs(scene, owner, config);
 }

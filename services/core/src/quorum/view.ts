@@ -145,7 +145,8 @@ function absorbRow(view: Draft<StoreView>, row: RowChange, now: BootMs): void {
 
 function withLife({ lives, renewals }: StoreView, id: MemberId, now: BootMs): StoreView['lives'] {
   const renewal = renewals.get(id)?.value;
-  if (renewal === undefined) return lives;
+  if (renewal === undefined)
+    return lives.has(id) ? new Map([...lives].filter(([other]) => other !== id)) : lives;
   const { bootId, incarnation } = renewal;
   const known = lives.get(id);
   if (known?.bootId === bootId && known.incarnation === incarnation) return lives;
