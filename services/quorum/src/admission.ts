@@ -3,7 +3,13 @@
  * transaction that adds the member, so that it admits exactly one.
  */
 
-import { formatDuration, keys, parseAddress, unreachableMember, type ClusterConfig } from '@holdfast/core';
+import {
+  canonicalAddress,
+  formatDuration,
+  keys,
+  unreachableMember,
+  type ClusterConfig,
+} from '@holdfast/core';
 import type { admin, members } from '@holdfast/proto';
 import {
   createToken,
@@ -25,6 +31,7 @@ import * as z from 'zod';
 import { deedPut, type Deed } from './deed.ts';
 import { encodeMember, fromPorts, readMembers, toPorts, type MemberRow } from './member-row.ts';
 import type { QuorumService } from './service.ts';
+import { jsonOf } from './json-text.ts';
 import type { Store } from './store.ts';
 
 const storeMs = 2_000;
@@ -158,7 +165,7 @@ async function checkToken(
   const row = answer.rows.find((r) => r.key === keys.token(request.tokenId));
   const again = 'make a new one with: holdfast token';
   if (row === undefined) return failure('refused', `the token is unknown, or was used already; ${again}`);
-  const parsed = tokenRow.safeParse(JSON.parse(row.value));
+  const parsed = tokenRow.safeParse(jsonOf(row.value));
   if (!parsed.success || !secretMatches(request.tokenSecret, parsed.data.hash)) {
     return failure('refused', `the token is wrong; ${again}`);
   }
@@ -178,7 +185,7 @@ export async function forgetTokens(store: Pick<Store, 'read' | 'txn'>, wall: num
   const answer = await store.read(keys.tokens, storeMs);
   if (answer.kind === 'unknown') return answer.says;
   const over = answer.rows.flatMap(({ key, value }) => {
-    const parsed = tokenRow.safeParse(JSON.parse(value));
+    const parsed = tokenRow.safeParse(jsonOf(value));
     return parsed.success && wall > parsed.data.expiresAt + expiredMs ? [key] : [];
   });
   for (let i = 0; i < over.length; i += deletesAtOnce) {
@@ -238,11 +245,8 @@ function groupAt(config: ClusterConfig | null, address: string): string | null {
   return null;
 }
 
-/** As the kernel writes it; what is no address stays as it is. */
-function canonical(address: string): string {
-  const parsed = parseAddress(address.replace(/\/.*$/, ''));
-  return parsed.kind === 'ok' ? parsed.value.text : address;
-}
+/** With or without a prefix. */
+const canonical = (address: string): string => canonicalAddress(address.replace(/\/.*$/, ''));
 
 function reply(
   directory: MemberDirectory,

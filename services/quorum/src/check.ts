@@ -16,6 +16,7 @@ import {
 } from '@holdfast/core';
 import type { admin, agents } from '@holdfast/proto';
 import * as z from 'zod';
+import { jsonOf } from './json-text.ts';
 import { mirrorProblems } from './mirror-problems.ts';
 import type { QuorumService } from './service.ts';
 import { statusOf, type ClusterName } from './status.ts';
@@ -162,13 +163,4 @@ async function reported(service: Checked, only: ReadonlySet<string> | null): Pro
     const fix = `restart holdfast on ${server}: it reports anew`;
     return [{ name: 'report', server, says: `what ${server} reported can't be read`, fix }];
   });
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // No report is like that either.
-    return null;
-  }
 }

@@ -10,9 +10,18 @@
 
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { encode, keys, type EventRecord, type TxnAnswer, type WallMs } from '@holdfast/core';
+import {
+  encode,
+  eventId,
+  keys,
+  type EventRecord,
+  type Revision,
+  type TxnAnswer,
+  type WallMs,
+} from '@holdfast/core';
 import {
   describeProblem,
+  isHost,
   updateKnownMembers,
   type KnownMember,
   type MemberDirectory,
@@ -77,7 +86,7 @@ export function mayRecover(record: MemberRecord, without: readonly string[]): Ma
 
 /** R2: of all other members, voters or not, those of which a port answers. */
 export async function whoAnswers({ id, members }: MemberRecord): Promise<readonly string[]> {
-  const others = members.filter((m) => m.id !== id && (m.role === 'server' || m.role === 'witness'));
+  const others = members.filter((m) => m.id !== id && isHost(m.role));
   const answers = await Promise.all(others.map(isThere));
   return others.filter((_, index) => answers[index] === true).map((m) => m.id);
 }
@@ -205,12 +214,13 @@ async function takeVotes(directory: MemberDirectory, store: Store, wall: WallMs)
 function recordVotes(
   self: string,
   store: Store,
-  voters: readonly (MemberRow & { readonly revision: bigint })[],
+  voters: readonly (MemberRow & { readonly revision: Revision })[],
   wall: WallMs,
 ): Promise<TxnAnswer> {
   const names = voters.map((row) => row.id).join(' and ');
+  const latest = voters.reduce<Revision>((max, { revision }) => (revision > max ? revision : max), 0n);
   const event: EventRecord = {
-    id: `${String(Math.round(wall)).padStart(15, '0')}-${self}-recovered`,
+    id: eventId(wall, self, latest),
     time: wall,
     group: null,
     server: self,
