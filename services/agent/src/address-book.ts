@@ -7,7 +7,7 @@
  */
 
 import {
-  parseAddress,
+  canonicalAddress,
   type ClusterConfig,
   type Identity,
   type Member,
@@ -111,8 +111,7 @@ export function hostOf(cidr: string): string {
 export function canonical(address: string): string {
   const known = canonicals.get(address);
   if (known !== undefined) return known;
-  const parsed = parseAddress(address);
-  const text = parsed.kind === 'ok' ? parsed.value.text : address;
+  const text = canonicalAddress(address);
   if (canonicals.size >= canonicalsMax) canonicals.clear();
   canonicals.set(address, text);
   return text;

@@ -7,6 +7,7 @@
  */
 
 import type { Epoch, GroupId } from '@holdfast/core';
+import { withinMs } from './within.ts';
 
 export class EpochGate {
   readonly #over = new Map<GroupId, Epoch>();
@@ -43,18 +44,5 @@ export class EpochGate {
       const leftMs = endMs - performance.now();
       if (leftMs <= 0 || !(await withinMs(Promise.allSettled(work), leftMs))) return false;
     }
-  }
-}
-
-/** Whether the promise settled in time. */
-export async function withinMs(promise: Promise<unknown>, limitMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), limitMs);
-  });
-  try {
-    return await Promise.race([promise.then(() => true), late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

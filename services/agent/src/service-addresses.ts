@@ -13,7 +13,8 @@ import {
   type GroupId,
 } from '@holdfast/core';
 import type { Devices } from './devices.ts';
-import { withinMs, type EpochGate } from './epoch-gate.ts';
+import type { EpochGate } from './epoch-gate.ts';
+import { withinMs } from './within.ts';
 import { stillHeld, type Host } from './host.ts';
 
 export interface Probed {

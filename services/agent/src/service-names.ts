@@ -10,7 +10,7 @@ import type { Ended, Epoch, GroupConfig, GroupId, MemberId } from '@holdfast/cor
 import { identityAddresses } from '@holdfast/core';
 import * as z from 'zod';
 import { DurableRecord, readRecord, statePath } from './durable-record.ts';
-import { withinMs } from './epoch-gate.ts';
+import { withinMs } from './within.ts';
 import { holdsNow, type Host } from './host.ts';
 
 const dnsTimeoutMs = 5_000;

@@ -11,7 +11,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { AgentState, CopyConfig, DatasetConfig } from '@holdfast/core';
 import { errorCode, errorText } from '@holdfast/wire/directory';
-import { withinMs } from './epoch-gate.ts';
+import { withinMs } from './within.ts';
 
 const lookMs = 2_000;
 const MiB = 1_024 * 1_024;

@@ -27,6 +27,7 @@ import type { MirrorLink } from './mirror-link.ts';
 import type { Purpose, Resources } from './resources.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
+import { within } from './within.ts';
 
 export type RunStep = Extract<AgentAction, { kind: 'run-step' }>;
 
@@ -286,14 +287,6 @@ async function ending(work: Promise<Ended>): Promise<StepEnd> {
 }
 
 async function inTime(written: Promise<Ended>): Promise<Ended> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Ended>((resolve) => {
-    const says = `the epoch could not be remembered within ${enteredMs} ms: is the disk of the state directory stuck?`;
-    timer = setTimeout(() => resolve({ kind: 'failed', says }), enteredMs);
-  });
-  try {
-    return await Promise.race([written, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  const says = `the epoch could not be remembered within ${enteredMs} ms: is the disk of the state directory stuck?`;
+  return (await within(written, enteredMs)) ?? { kind: 'failed', says };
 }

@@ -22,7 +22,7 @@ import {
 } from '@holdfast/core';
 import type { agents } from '@holdfast/proto';
 import { defaultPorts, isAddress, isName, type KnownMember } from '@holdfast/wire/directory';
-import { withinMs } from './epoch-gate.ts';
+import { withinMs } from './within.ts';
 import type { Host } from './host.ts';
 import type { QuorumServices } from './quorum-services.ts';
 import { readGroups } from './renewing.ts';

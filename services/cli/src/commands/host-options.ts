@@ -43,15 +43,11 @@ export async function hostFacts(options: HostOptions, needed: boolean): Promise<
         : 'Names are not looked up; write the address itself, such as 10.77.0.11.';
     return wrong(`--address: ${JSON.stringify(bad)} is not an IPv4 or IPv6 address`, fix);
   }
-  const { parseAddress, unreachableMember } = await import('@holdfast/core');
+  const { canonicalAddress, unreachableMember } = await import('@holdfast/core');
   const unreachable = given.flatMap((address) => unreachableMember(address) ?? [])[0];
   if (unreachable !== undefined) return wrong(`--address: ${unreachable}`);
   // As the kernel writes it, so that texts can be compared from here on.
-  const canonical = (address: string): string => {
-    const parsed = parseAddress(address);
-    return parsed.kind === 'ok' ? parsed.value.text : address;
-  };
-  const addresses = given.map(canonical);
+  const addresses = given.map(canonicalAddress);
   const twice = addresses.find((address, index) => addresses.indexOf(address) !== index);
   if (twice !== undefined) return wrong(`--address: ${twice} is given twice`);
   if (addresses.length > addressesMax) return wrong(`--address: at most ${addressesMax} addresses`);

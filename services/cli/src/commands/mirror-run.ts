@@ -61,10 +61,7 @@ export async function runMirror(
   const end = (): void => stop.abort();
   let late = setTimeout(end, Math.min(Math.max(waitMs, orderMs), waitMsMax));
   let began = false;
-  const found: Found = {
-    ...{ verified: [], differences: [], kept: [], unnamed: 0 },
-    ...{ says: [], incomplete: false },
-  };
+  const found: Found = { verified: [], differences: [], kept: [], unnamed: 0, says: [], incomplete: false };
   const beganMs = context.now();
   const shows = !forPrograms(context) && context.terminal.isTty;
   try {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { MemberDirectory } from '@holdfast/wire/directory';
 import type { Context } from '../context.ts';
 import { exitStatus } from '../exit-status.ts';
-import { endLeftover } from '../run/pid-file.ts';
+import { endLeftover, leftoverMs, leftoverNames } from '../run/pid-file.ts';
 import { show } from '../show.ts';
 import { directoryTrouble, ok, trouble, wrong, type Ended, type Fallible } from '../trouble.ts';
 
@@ -14,8 +14,6 @@ export interface RecoverOptions {
   readonly without?: readonly string[];
   readonly dryRun?: boolean;
 }
-
-const leftoverMs = 3_000;
 
 export async function recover(
   context: Context,
@@ -80,7 +78,7 @@ function fixOf(there: readonly string[], others: readonly string[]): string {
 
 /** As `run` does: what was left by one that was killed might still write. */
 async function clearLeftovers(path: string): Promise<Fallible<null>> {
-  for (const name of ['agent', 'mirror', 'quorum']) {
+  for (const name of leftoverNames) {
     if ((await endLeftover(join(path, 'run'), name, leftoverMs)) === 'stuck')
       return trouble(exitStatus.failed, `the ${name} of an earlier run can't be killed; see run/${name}.pid`);
   }

@@ -79,6 +79,10 @@ export async function waitGone(identity: ProcessIdentity, timeoutMs: number): Pr
   return true;
 }
 
+/** What a run that was killed may leave behind: all but the guard, which outlives it on purpose. */
+export const leftoverNames = ['agent', 'mirror', 'quorum'] as const;
+export const leftoverMs = 3_000;
+
 export type Leftover = 'none' | 'ended' | 'killed' | 'stuck';
 
 /** Sees off what an earlier run left: it is given `waitMs` to end by itself, then it is killed. */

@@ -15,7 +15,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Child, exitWrong, type ChildListener, type Fatal } from './child.ts';
 import { GuardProcess } from './guard-process.ts';
 import type { StopMode } from './lifeline.ts';
-import { endLeftover, removePidFile, writePidFile } from './pid-file.ts';
+import { endLeftover, leftoverMs, leftoverNames, removePidFile, writePidFile } from './pid-file.ts';
 import { installedPrograms, type Programs } from './programs.ts';
 import { stopSignals, type StopRequests } from './stop-requests.ts';
 import { terminalOutput, type RunOutput } from './run-output.ts';
@@ -48,7 +48,7 @@ export const usualLimits: RunLimits = {
   mirrorMs: 10_000,
   quorumMs: 10_000,
   guardMs: 20_000,
-  leftoverMs: 3_000,
+  leftoverMs,
   guardHealthMs: 5_000,
   inVainMs: 5_000,
 };
@@ -165,9 +165,8 @@ function createFolders(dir: string): string | null {
 }
 
 async function clearLeftovers(runDir: string, waitMs: number, output: RunOutput): Promise<boolean> {
-  const names = ['agent', 'mirror', 'quorum'];
-  const results = await Promise.all(names.map((name) => endLeftover(runDir, name, waitMs)));
-  for (const [index, name] of names.entries()) {
+  const results = await Promise.all(leftoverNames.map((name) => endLeftover(runDir, name, waitMs)));
+  for (const [index, name] of leftoverNames.entries()) {
     if (results[index] === 'killed') output.warn(`holdfast: the ${name} of an earlier run was killed`);
     if (results[index] === 'stuck') {
       output.warn(

@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
 import { goAsUsual } from '@holdfast/wire/directory';
 import type { CommandResult, Commands } from '../platform.ts';
+import { within } from '../../within.ts';
 import { codeOf, messageOf } from './failure.ts';
 import { killTree } from './process-tree.ts';
 
@@ -143,19 +144,6 @@ interface Exit {
 const NO_EXIT: Exit = { status: null, signal: null };
 
 type Ending = { readonly kind: 'error'; readonly error: Error } | ({ readonly kind: 'exit' } & Exit);
-
-/** Null when the time is up first. */
-async function within<T>(promise: Promise<T>, ms: number): Promise<T | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(() => resolve(null), ms);
-  });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
 
 /** C2: reads on without keeping anything and without keeping us alive. */
 function leaveToDaemon(child: ChildProcessWithoutNullStreams): void {

@@ -13,6 +13,7 @@
  */
 import { chmod, chown, open, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import type { Outcome } from '../platform.ts';
+import { within } from '../../within.ts';
 import { codeOf, messageOf } from './failure.ts';
 
 const BEGIN = '# holdfast: begin';
@@ -48,19 +49,10 @@ export function createHostsFile(file: string, make: ChangeHosts = change, limitM
     return done;
   };
   const late = `${file} can't be changed within ${String(limitMs)} ms: does its disk hang? It is changed as soon as it can be`;
-  return { set: (name, addresses) => inTime(add(name, addresses), limitMs, late) }; // W2
-}
-
-async function inTime(done: Promise<Outcome>, limitMs: number, says: string): Promise<Outcome> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Outcome>((resolve) => {
-    timer = setTimeout(() => resolve({ kind: 'failed', says }), limitMs);
-  });
-  try {
-    return await Promise.race([done, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  return {
+    set: async (name, addresses) =>
+      (await within(add(name, addresses), limitMs)) ?? { kind: 'failed', says: late }, // W2
+  };
 }
 
 /** The text with `name` standing for `addresses` in our block. A pure function, for `change` and its tests. */
