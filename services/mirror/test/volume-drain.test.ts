@@ -15,6 +15,7 @@ const hourMs = 3_600_000;
 const later = (): Promise<'waits'> => new Promise((next) => setTimeout(() => next('waits'), quietMs));
 
 describe('a drain before a planned move', () => {
+  afterEach(() => void jest.useRealTimers());
   let anna: VolumeHost;
   let bert: VolumeHost;
   let source: VolumeSource;

@@ -1,6 +1,7 @@
 /** A volume that becomes larger while clients are connected. */
 import { randomBytes } from 'node:crypto';
 import { PeerBitmap } from '../src/volumes/bitmap/peer-bitmap.ts';
+import { VolumeGround } from '../src/volumes/ground.ts';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import {
@@ -117,6 +118,18 @@ describe('a volume that becomes larger', () => {
     source.setSize(after);
     await until('it is larger', () => exportedBy(source).sizeBytes === after);
     expect(source.rows()[0]?.says).not.toMatch(/it stays/);
+  });
+
+  it('is not larger, now or later, when that could not be made durable', async () => {
+    const source = await anna.openSource(1n, [bert]);
+    await inStep(anna, bert);
+    anna.disk.fail('volume', 'EIO', 1);
+    source.setSize(after);
+    await until('it says so', () => anna.says.some((says) => /it stays at .* bytes/.test(says)));
+    source.setSize(after);
+    await source.close();
+    anna.source = null;
+    expect(VolumeGround.sizeOf(anna.disk)).toBe(before);
   });
 
   it('stays as it is after a restart, too', async () => {

@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import type { ThreadedExport } from '../src/process/threaded-export.ts';
 import {
   confirmPlace,
@@ -23,6 +24,8 @@ import {
   type VolumePlace,
 } from '../src/process/volume-home.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
+import { VolumeGround } from '../src/volumes/ground.ts';
+import { FileStore } from '../src/volumes/store/file-store.ts';
 import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { portsTo } from './run-ports.ts';
 
@@ -66,6 +69,24 @@ it('an image is made when it is new, also after somebody asked for what diverged
   expect(existsSync(join(folder, 'mirror'))).toBe(false);
   close(await opened());
   expect(existsSync(order.dataset.path)).toBe(true);
+});
+
+it('one that a former life made longer is durable before its record says so', async () => {
+  close(await opened());
+  truncateSync(order.dataset.path, 2_097_152);
+  order = { ...order, dataset: { ...order.dataset, sizeBytes: 2_097_152 } };
+  const sync = jest.spyOn(FileStore.prototype, 'sync');
+  const open = jest.spyOn(VolumeGround, 'open');
+  try {
+    const place = await opened();
+    expect(place.ground.sizeBytes).toBe(2_097_152);
+    const [synced = Infinity] = sync.mock.invocationCallOrder;
+    const [recorded = 0] = open.mock.invocationCallOrder;
+    expect(synced).toBeLessThan(recorded);
+    close(place);
+  } finally {
+    jest.restoreAllMocks();
+  }
 });
 
 it('one that is missing later is a disk that is missing', async () => {

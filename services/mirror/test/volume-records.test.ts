@@ -14,6 +14,7 @@ import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { portsTo } from './run-ports.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
 import { Chance } from './random-files.ts';
+import { turns } from './turns.ts';
 import { chunkBytes, heat, until, volumeBytes } from './volume-hosts.ts';
 
 const cuts = 40;
@@ -239,19 +240,15 @@ describe('what was kept aside', () => {
     afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
     it('is a file of its blocks, told how far it is, and everything else has its turn meanwhile', async () => {
-      let turns = 0;
-      let next = setImmediate(function turn() {
-        turns += 1;
-        next = setImmediate(turn);
-      });
+      const others = turns();
       const rows: MirrorRunRow[] = [];
-      const answered = await runBlocks(kept, { ...restore, to: folder }, 'anna', portsTo(rows));
-      clearImmediate(next);
+      const restoring = runBlocks(kept, { ...restore, to: folder }, 'anna', portsTo(rows));
+      const answered = await restoring.finally(others.stop);
       const file = join(folder, '0-16384-epoch-1');
       expect(answered).toEqual({ kind: 'done', says: `${file} on anna` });
       expect([...new Set(readFileSync(file))]).toEqual([1, 2, 3, 4]);
       expect(rows[0]).toMatchObject({ kind: 'progress', target: 'anna', done: 4_096, total: 16_384 });
-      expect(turns).toBeGreaterThanOrEqual(4);
+      expect(others.count()).toBeGreaterThanOrEqual(4);
     });
 
     it('leaves no part of a file behind when nobody wants it any more', async () => {

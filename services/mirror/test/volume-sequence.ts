@@ -99,7 +99,7 @@ class Life {
   /** A write that is not answered waits for its extent to be hot, and is not on its way yet. */
   async #everythingArrived(): Promise<void> {
     await inStep(this.#owner, this.#other);
-    const answered = await Promise.race([Promise.all(this.#answers), late(20_000)]);
+    const answered = await within(20_000, Promise.all(this.#answers));
     if (answered === 'late') throw new Error('writes are not answered, though both are in step');
     await inStep(this.#owner, this.#other);
   }
@@ -139,7 +139,7 @@ class Life {
     const before = this.#checker.last;
     // A flush covers what was answered before it.
     const flush = Promise.all(this.#answers).then(() => submit(source, { kind: 'flush' }));
-    const came = await Promise.race([flush, late(300)]);
+    const came = await within(300, flush);
     if (came !== outcome.done) return;
     this.#flushed = before;
     this.done.push(`flushed ${before}`);
@@ -246,7 +246,11 @@ class Life {
   }
 }
 
-const late = (ms: number): Promise<'late'> =>
-  new Promise((resolve) => {
-    setTimeout(() => resolve('late'), ms);
+async function within<T>(ms: number, what: Promise<T>): Promise<T | 'late'> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<'late'>((resolve) => {
+    timer = setTimeout(() => resolve('late'), ms);
   });
+  // A timer that is left would keep a whole life.
+  return Promise.race([what, late]).finally(() => clearTimeout(timer));
+}

@@ -15,7 +15,7 @@
 import { existsSync, mkdirSync, statfsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { MirrorOrder, VolumeDataset } from '@holdfast/core';
-import { errorCode, errorText, pathIn, type WireCredentials } from '@holdfast/wire/directory';
+import { pathIn, type WireCredentials } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import { groundRecord, VolumeGround } from '../volumes/ground.ts';
@@ -28,7 +28,14 @@ import { settleWayBack } from '../volumes/target/found-way-back.ts';
 import { Overwriting } from '../volumes/target/overwriting.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
-import type { Answered, Opened, RunPorts, SourceRole, SourceSide } from './side.ts';
+import {
+  refused,
+  type Answered,
+  type Opened,
+  type RunPorts,
+  type SourceRole,
+  type SourceSide,
+} from './side.ts';
 import { Lines } from './source-role.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import { socketOf } from './volume-export.ts';
@@ -75,8 +82,9 @@ async function openPlace(home: VolumeHome, order: VolumeOrder): Promise<Opened<V
     if (typeof store === 'string') return { kind: 'failed', says: store };
     try {
       const disk = new FolderDisk(folder);
-      const cut = cutSays(order.dataset, store, VolumeGround.sizeOf(disk));
-      if (cut === '') await lengthen(order.dataset, store);
+      const wasBytes = VolumeGround.sizeOf(disk);
+      const cut = cutSays(order.dataset, store, wasBytes);
+      if (cut === '' && (wasBytes ?? 0) < sizeBytes) await lengthen(order.dataset, store);
       const ground = await VolumeGround.open(disk, store, sizeBytes, granularityBytes);
       const small = ground.sizeBytes < sizeBytes ? tooSmall(order.dataset, store.sizeBytes) : '';
       if (cut === '' && !store.has(ground.sizeBytes)) {
@@ -256,10 +264,10 @@ function cutSays({ path, sizeBytes }: VolumeDataset, store: FileStore, wasBytes:
   return `it has ${has} bytes, and the volume had ${wasBytes}: it was truncated`;
 }
 
-/** An image, durably (H4). */
+/** An image, durably (H4), also where a former life made it longer and did not come to the sync. */
 async function lengthen({ path, sizeBytes }: VolumeDataset, store: FileStore): Promise<void> {
-  if (isDevice(path) || store.sizeBytes >= sizeBytes) return;
-  store.resize(sizeBytes);
+  if (isDevice(path)) return;
+  if (store.sizeBytes < sizeBytes) store.resize(sizeBytes);
   await store.sync();
   syncFolder(dirname(path));
 }
@@ -273,10 +281,4 @@ function refusal(stranger: string, mirror: string): string {
     `that one take over. Only if it is meant to be as it is: holdfast mirror resync ${mirror} goes on with it, and every ` +
     `copy becomes like it`
   );
-}
-
-/** What the disk says is a reason; anything else is a mistake. */
-export function refused(error: unknown): Opened<never> {
-  if (errorCode(error) === '') throw error;
-  return { kind: 'failed', says: errorText(error) };
 }

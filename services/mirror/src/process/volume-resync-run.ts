@@ -8,11 +8,11 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { MemberId, MirrorId } from '@holdfast/core';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
+import { progressMs } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** Before it began, and while it lasts. */
 const lookMs = { first: 5, then: 100 } as const;
-const progressMs = 500;
 /** The connection is ended by the order, and nothing is compared sooner than it is made anew. */
 const leaveMs = 2_000;
 /** A target that is not back by then is away. */

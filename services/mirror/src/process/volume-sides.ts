@@ -3,7 +3,7 @@
 import type { VolumeDataset } from '@holdfast/core';
 import { KeptBlocks } from '../volumes/divergence/kept-blocks.ts';
 import { VolumeTarget } from '../volumes/target/volume-target.ts';
-import type { Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
+import { refused, type Sides, type SidesPorts, type TargetRole, type TargetSide } from './side.ts';
 import { TargetRoleSide } from './target-role.ts';
 import { isOfDivergence } from './divergence-runs.ts';
 import { OffHost } from './off-host.ts';
@@ -15,7 +15,6 @@ import {
   noteLikeness,
   notSource,
   openTargetPlace,
-  refused,
   roomFor,
   runKept,
   type VolumeHome,

@@ -11,12 +11,11 @@ import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { blockBytes, type ByteRange } from '../transport/volume-frames.ts';
 import type { Verification } from '../volumes/source/verifying.ts';
 import type { VolumeSource } from '../volumes/source/volume-source.ts';
-import { tellAll } from './rows.ts';
+import { progressMs, tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are counted, and not named. */
 const differencesMax = 10_000;
-const progressMs = 500;
 const lookMs = 50;
 /** What differed is sent within this, or the repair was not seen to its end. */
 const mendMsMax = 3_600_000;

@@ -60,10 +60,9 @@ export class Growing {
   async #grow(sizeBytes: number): Promise<void> {
     const { store, ground, shared, sync, hangUp, says } = this.#ports;
     try {
-      if (store.sizeBytes < sizeBytes) {
-        store.resize(sizeBytes);
-        await sync();
-      }
+      if (store.sizeBytes < sizeBytes) store.resize(sizeBytes);
+      // Also where an earlier attempt made it larger, and that could not be synced.
+      await sync();
       const durable = ground.grow(sizeBytes);
       hangUp();
       await durable; // G1

@@ -24,7 +24,7 @@ export interface SyncingPorts {
 export class Syncing {
   readonly #ports: SyncingPorts;
   #waiting: Asked[] = [];
-  #running = false;
+  #running: Promise<void> | null = null;
   #broken: Error | null = null;
   #changes = 0;
   /** Of the changes: those before the sync that began last. */
@@ -70,16 +70,15 @@ export class Syncing {
 
   /** Resolves when none runs. */
   async idle(): Promise<void> {
-    while (this.#running) await new Promise((next) => setTimeout(next, 1));
+    while (this.#running !== null) await this.#running;
   }
 
   #ask(asked: Asked): void {
     this.#waiting.push(asked);
-    if (!this.#running) void this.#run();
+    this.#running ??= this.#run();
   }
 
   async #run(): Promise<void> {
-    this.#running = true;
     // Y1. One turn later, so that those who ask together share one.
     await Promise.resolve();
     while (this.#waiting.length > 0) {
@@ -91,7 +90,8 @@ export class Syncing {
       this.#joined = null;
       for (const { done } of asked) done(ok);
     }
-    this.#running = false;
+    // In the turn that found nobody waiting: who asks next begins anew.
+    this.#running = null;
   }
 
   /** Y2. */

@@ -24,6 +24,7 @@ import { recordFlag, recordKind, type WriteRecord } from '../export/write-ring.t
 import { outcome } from '../nbd/protocol.ts';
 import type { Store } from '../store/store.ts';
 import { Answering, type SyncTerms } from './answering.ts';
+import { FailureRecord } from './failure-record.ts';
 import { FlushPattern } from './flush-pattern.ts';
 import type { Greeting } from './greeting.ts';
 import { Growing } from './growing.ts';
@@ -70,6 +71,7 @@ export class VolumeSource {
   readonly #timers: NodeJS.Timeout[];
   readonly #intake: Intake;
   readonly #pattern = new FlushPattern();
+  readonly #failureRecord: FailureRecord;
   #sequence: number;
   #turn: Promise<void> = Promise.resolve();
   /** What setTargets() could not carry out yet; null: nothing. */
@@ -85,6 +87,7 @@ export class VolumeSource {
     this.#ground = ground;
     this.#options = options;
     const says = (sentence: string): void => options.says(`${options.name}: ${sentence}`);
+    this.#failureRecord = new FailureRecord(ground, says);
     this.#answering = new Answering(options, () => [...this.#lines.values()], says);
     this.#answering.granted(options.grantUntilMs);
     this.#sequence = ground.sequence;
@@ -294,11 +297,11 @@ export class VolumeSource {
     for (const timer of this.#timers) clearInterval(timer);
     this.#answering.end(outcome.shutdown); // V5
     await this.#turn;
+    for (const line of this.#lines.values()) await line.close('the source closes');
     await this.#warming.end();
     await this.#growing.end();
     await this.#syncing.idle();
     this.#answering.end(outcome.shutdown);
-    for (const line of this.#lines.values()) await line.close('the source closes');
     await this.#settle();
     this.#ground.close();
     this.#store.close();
@@ -315,7 +318,7 @@ export class VolumeSource {
     } catch (error) {
       this.#options.says(`${this.#options.name} is closed without a clean mark: ${errorText(error)}`);
     }
-    await this.#distrust();
+    await this.#failureRecord.write();
   }
 
   #lineTo(target: SourceTarget, bitmap: Awaited<ReturnType<VolumeGround['peer']>>): VolumeLine {
@@ -425,7 +428,7 @@ export class VolumeSource {
   #tryAgain(): void {
     this.#growing.look();
     if (this.#wanted !== null) void this.setTargets(this.#wanted);
-    void this.#distrust();
+    void this.#failureRecord.write(); // V6
   }
 
   #release(): void {
@@ -459,19 +462,6 @@ export class VolumeSource {
     this.#failed = says;
     this.#intake.close(gate.failed);
     this.#options.says(`${this.#options.name} takes no writes any more: ${says}`);
-    void this.#distrust();
-  }
-
-  /** V6. */
-  async #distrust(): Promise<void> {
-    if (this.#failed === '' || this.#ground.record.hotSuspect) return;
-    try {
-      await this.#ground.save({ hotSuspect: true });
-    } catch (error) {
-      if (errorCode(error) === '') throw error;
-      this.#options.says(
-        `${this.#options.name}: that its disk failed can't be recorded: ${errorText(error)}`,
-      );
-    }
+    this.#failureRecord.begin(); // V6
   }
 }
