@@ -18,6 +18,7 @@ import { attributesAt } from '../src/files/divergence/own-version.ts';
 import { Tree } from '../src/os/tree.ts';
 import { SmallDisk } from './full-disk.ts';
 import { bytes, fileOf } from './target-fixture.ts';
+import { turns } from './turns.ts';
 
 let base: string;
 
@@ -169,16 +170,6 @@ test('what a disk took only a part of is not kept, and what is kept is still the
   }
 });
 
-/** Of the event loop, until `stop` is called. */
-function turns(): { readonly count: () => number; readonly stop: () => void } {
-  let count = 0;
-  let next = setImmediate(function turn() {
-    count += 1;
-    next = setImmediate(turn);
-  });
-  return { count: () => count, stop: () => clearImmediate(next) };
-}
-
 describe('a restore to another disk', () => {
   const megabytes = 16;
   let disk: SmallDisk;
@@ -203,10 +194,8 @@ describe('a restore to another disk', () => {
     const told: number[] = [];
     const { signal } = new AbortController();
     const progress = (done: number, total: number): void => void told.push(done / total);
-    expect(await store.restore(bytes('big'), join(base, 'out'), { signal, progress })).toEqual({
-      kind: 'done',
-    });
-    others.stop();
+    const restoring = store.restore(bytes('big'), join(base, 'out'), { signal, progress });
+    expect(await restoring.finally(others.stop)).toEqual({ kind: 'done' });
     expect(others.count()).toBeGreaterThanOrEqual(megabytes);
     expect([told.length, told.at(-1)]).toEqual([megabytes, 1]);
     expect(readFileSync(join(base, 'out/big')).equals(readFileSync(join(base, 'big')))).toBe(true);

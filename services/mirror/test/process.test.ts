@@ -203,6 +203,15 @@ describe('a mirror on one member', () => {
     expect(sides.events).not.toContain('kept of d3/data');
   });
 
+  it('answers a person with what the disk says, and goes on', async () => {
+    sides.kept = () => Promise.reject(Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' }));
+    mirrors.order([order(idle)]);
+    const run = { kind: 'list', mirror: 'd3/data', target: '', repair: false, path: '', to: '' } as const;
+    const answered = await mirrors.run({ run }, portsTo());
+    const says = expect.stringContaining('EIO') as string;
+    expect(answered).toMatchObject({ kind: 'failed', as: 'failed', says });
+  });
+
   it('discards nothing while what is kept may be written by a role that is being opened, and reads it', async () => {
     const { target: open } = sides;
     let go = (): void => undefined;

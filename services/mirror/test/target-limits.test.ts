@@ -1,6 +1,7 @@
 /** What a mad source may send within the limits of its frames, and what a file system has no place for. */
 
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { OpenBatch } from '../src/files/target/open-batch.ts';
@@ -92,6 +93,35 @@ test('of a frame that is mostly padding nothing but its operations is kept', () 
 test('even an empty batch counts as something that waits', () => {
   const open = new OpenBatch({ kind: 'begin', number: 1, consistent: true }, noStaging);
   expect(open.weight).toBeGreaterThan(1_000);
+});
+
+test('a commit waits for all of a list of changed blocks, of holes as well', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-list-'));
+  try {
+    const list = join(dir, 'list');
+    const create = (): { id: number; fd: number } => ({ id: 1, fd: openSync(list, 'wx+') });
+    const staging = Object.assign(Object.create(Staging.prototype) as Staging, { create });
+    const open = new OpenBatch({ kind: 'begin', number: 1, consistent: true }, staging);
+    expect(open.addAll({ kind: 'operations', operations: [patch('file', 8_192, 1)] })).toBeNull();
+    expect(open.data({ kind: 'hole', stream: 1, offset: 0, length: 8_192 })).toBeNull();
+    expect(open.end({ kind: 'stream-end', stream: 1, bytes: 8_192 })).toBeNull();
+    const history = [{ epoch: 1n, sequence: 1 }];
+    const checksum = '0123456789abcdef';
+    const commit = {
+      kind: 'commit',
+      number: 1,
+      sequence: 1,
+      checksum,
+      consistent: true,
+      hot: [],
+      history,
+    } as const;
+    expect(open.mustWait(commit)).toBe(true);
+    while (open.mustWait(commit)) await open.progress();
+    expect(statSync(list).size).toBe(17);
+  } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
 });
 
 test('what is done to an open entry is done to that one, whatever has its name by then', async () => {

@@ -2,24 +2,23 @@
  * Keys of the catalog's tables. Numbers are big-endian doubles, which sort as bytes like the numbers they are (none is
  * negative). Every function answers one buffer of its own, valid until its next call: the database copies it.
  */
+import { nameBytesMax } from '../transport/limits.ts';
 import { rootId } from './types.ts';
 
-/** Of an entry; some file systems have longer ones. */
-export const nameMax = 255;
-const placeKey = Buffer.alloc(8 + nameMax);
+const placeKey = Buffer.alloc(8 + nameBytesMax);
 const oneKey = Buffer.alloc(8);
 const twoKey = Buffer.alloc(16);
 const placeView = view(placeKey);
 const oneView = view(oneKey);
 const twoView = view(twoKey);
 /** By length, because making a view is dear. */
-const placeKeys = Array.from({ length: nameMax + 1 }, (_, length) => placeKey.subarray(0, 8 + length));
+const placeKeys = Array.from({ length: nameBytesMax + 1 }, (_, length) => placeKey.subarray(0, 8 + length));
 
 /** Folder and name. The root has an empty name and no folder. */
 export function keyOfPlace(parent: number, name: Uint8Array): Buffer {
   const key = placeKeys[name.length];
   if (key === undefined || (name.length === 0 && parent !== 0)) {
-    throw new Error(`a name has 1 to ${String(nameMax)} bytes, not ${String(name.length)}`);
+    throw new Error(`a name has 1 to ${String(nameBytesMax)} bytes, not ${String(name.length)}`);
   }
   placeView.setFloat64(0, parent);
   placeKey.set(name, 8);
@@ -29,7 +28,7 @@ export function keyOfPlace(parent: number, name: Uint8Array): Buffer {
 /** The same of a name that lies among other bytes, which is not copied for it. */
 export function keyOfNameIn(parent: number, bytes: Buffer, start: number, end: number): Buffer {
   const key = placeKeys[end - start];
-  if (key === undefined) throw new Error(`a name has 1 to ${String(nameMax)} bytes`);
+  if (key === undefined) throw new Error(`a name has 1 to ${String(nameBytesMax)} bytes`);
   placeView.setFloat64(0, parent);
   bytes.copy(placeKey, 8, start, end);
   return key;

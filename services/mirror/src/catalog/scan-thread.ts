@@ -1,12 +1,13 @@
 /** The entry of a scan's thread: compares folders with the catalog, file by file, without writing. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { keyOfNameIn, keyOfOne, nameMax, rangeOfFolder } from './keys.ts';
+import { keyOfNameIn, keyOfOne, rangeOfFolder } from './keys.ts';
 import { type Place, pathBy } from './place.ts';
 import { ReadTables } from './read-tables.ts';
 import { rowId, rowIsAsOnDisk } from './row.ts';
 import type { FromScanThread, ScanThreadOptions, ToScanThread } from './scan-threads.ts';
 import { Tree } from '../os/tree.ts';
 import { OsError } from '../os/types.ts';
+import { nameBytesMax } from '../transport/limits.ts';
 
 const port = parentPort;
 if (port === null) throw new Error('this file is the entry of a thread');
@@ -52,7 +53,7 @@ function countSame(id: number, path: Buffer, folders: number[]): number | null {
   try {
     const all = tree.glanceAtChildren(path, (names, start, end, stat) => {
       if (stat.kind === 'socket') return true;
-      if (end - start > nameMax) return false;
+      if (end - start > nameBytesMax) return false;
       const bytes = tables.entries.getBinaryFast(keyOfNameIn(id, names, start, end));
       if (bytes === undefined || !rowIsAsOnDisk(bytes, stat)) return false;
       count += 1;

@@ -5,7 +5,7 @@
  *
  * Sources: lseek(2), fallocate(2), ioctl_ficlone(2), copy_file_range(2), syncfs(2).
  */
-import { fstatSync, fsync, ftruncateSync, read, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsync, ftruncateSync, openSync, read, readSync, writeSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { errorCode, libc } from './libc.ts';
 import { OsError, type Segment } from './types.ts';
@@ -147,6 +147,16 @@ export async function copyAside(
 
 /** Makes an open file or folder durable, in a thread of its own. */
 export const syncOpen: (fd: number) => Promise<void> = promisify(fsync);
+
+/** Makes a file or the names in a folder durable; with syncFileSystem everything on its file system. */
+export async function syncPath(path: string | Buffer, sync = syncOpen): Promise<void> {
+  const fd = openSync(path, 'r');
+  try {
+    await sync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
 
 function writeZeros(fd: number, offset: number, length: number): void {
   const zeros = Buffer.alloc(Math.max(0, Math.min(length, PIECE)));

@@ -12,12 +12,11 @@ import type { FileSource } from '../files/source/file-source.ts';
 import type { Verified } from '../files/source/types.ts';
 import type { Foreign } from '../files/target/types.ts';
 import { shownPath } from '../files/shown-path.ts';
-import { tellAll } from './rows.ts';
+import { progressMs, tellAll } from './rows.ts';
 import type { Answered, RunPorts } from './side.ts';
 
 /** More are counted, and not named. */
 const differencesMax = 10_000;
-const progressMs = 500;
 
 export async function runVerify(
   source: FileSource,

@@ -3,7 +3,7 @@
 import { existsSync, mkdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CopyNotes, FilesDataset, MirrorOrder } from '@holdfast/core';
-import { bootMs, errorCode, errorText, pathIn } from '@holdfast/wire/directory';
+import { bootMs, errorText, pathIn } from '@holdfast/wire/directory';
 import { BlockRecords } from '../catalog/blocks.ts';
 import { openCatalog } from '../catalog/catalog.ts';
 import type { Catalog } from '../catalog/types.ts';
@@ -21,7 +21,15 @@ import { unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
-import type { Answered, Opened, Sides, SidesPorts, TargetRole, TargetSide } from './side.ts';
+import {
+  refused,
+  type Answered,
+  type Opened,
+  type Sides,
+  type SidesPorts,
+  type TargetRole,
+  type TargetSide,
+} from './side.ts';
 import { Lines, SourceRoleSide } from './source-role.ts';
 import { TargetRoleSide, type TargetRolePorts } from './target-role.ts';
 
@@ -174,7 +182,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       if (order.role.kind === 'target') catalog.setMeta({ history: [], consistent: false });
       return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
     } catch (error) {
-      return { ...refused(error), as: 'failed' };
+      return refused(error);
     } finally {
       await blocks.close();
       await catalog.close();
@@ -273,10 +281,4 @@ function uncover({ root }: Place): string {
   } catch (error) {
     return refused(error).says;
   }
-}
-
-/** What the disk says is a reason; anything else is a mistake. */
-function refused(error: unknown): Extract<Opened<never>, { kind: 'failed' }> {
-  if (errorCode(error) === '') throw error;
-  return { kind: 'failed', says: errorText(error) };
 }

@@ -7,7 +7,7 @@ import type { Epoch, MirrorOrder, MirrorReport } from '@holdfast/core';
 import type { MirrorSocketRequest } from '@holdfast/wire/mirror';
 import { Restores } from './restores.ts';
 import { Seat, type SeatPorts } from './seat.ts';
-import type { Answered, RunPorts } from './side.ts';
+import { refused, type Answered, type RunPorts } from './side.ts';
 
 type Request<T extends MirrorSocketRequest['type']> = Extract<MirrorSocketRequest, { type: T }>;
 
@@ -55,7 +55,8 @@ export class Mirrors {
       const says = 'the mirror process has just started, and knows of no mirror yet: ask again';
       return Promise.resolve({ kind: 'failed', as: 'failed', says });
     }
-    return this.#restores.pass(run, () => this.#of(run.mirror, (seat) => seat.run(run, ports)));
+    const work = (): Promise<Answered> => this.#of(run.mirror, (seat) => seat.run(run, ports));
+    return this.#restores.pass(run, work).catch(refused);
   }
 
   async close(): Promise<void> {

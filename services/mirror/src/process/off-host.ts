@@ -14,7 +14,7 @@ import { NbdServer } from '../volumes/nbd/server.ts';
 import { OverlayVolume } from '../volumes/overlay.ts';
 import { PlainVolume } from '../volumes/plain-volume.ts';
 import type { Disk, Store } from '../volumes/store/store.ts';
-import type { Answered } from './side.ts';
+import { failed, type Answered } from './side.ts';
 import { exportNameOf, exportUri } from './volume-export.ts';
 import { Turns } from '../turns.ts';
 
@@ -133,4 +133,3 @@ export class OffHost {
 }
 
 const done = (says: string): Answered => ({ kind: 'done', says });
-const failed = (says: string): Answered => ({ kind: 'failed', as: 'failed', says });

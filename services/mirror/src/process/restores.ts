@@ -6,10 +6,10 @@
  */
 
 import { access } from 'node:fs/promises';
+import { errorCode } from '@holdfast/wire/directory';
 import type { MirrorRun } from '@holdfast/wire/mirror';
-import { codeOf } from '../files/target/trouble.ts';
 import { DiskProbe } from '../files/disk-probe.ts';
-import type { Answered } from './side.ts';
+import { failed, type Answered } from './side.ts';
 
 export class Restores {
   readonly #underWay = new Map<string, number>();
@@ -46,8 +46,6 @@ async function answered(folder: string): Promise<string> {
     await access(folder);
     return '';
   } catch (error) {
-    return codeOf(error);
+    return errorCode(error);
   }
 }
-
-const failed = (says: string): Answered => ({ kind: 'failed', as: 'failed', says });

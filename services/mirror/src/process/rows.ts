@@ -9,7 +9,8 @@ import type { RunPorts } from './side.ts';
 
 /** With the longest paths and every byte of them spelled out, still far below the bound. */
 const rowsAtOnce = 200;
-const progressMs = 500;
+/** How often it is told how far something is. */
+export const progressMs = 500;
 
 /** Until whoever asked went away. */
 export async function tellAll<T>(

@@ -19,15 +19,16 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { BootMs, Epoch, MemberId, MirrorOrder, MirrorReport } from '@holdfast/core';
 import type { MirrorRun } from '@holdfast/wire/mirror';
 import { readRole, writeRole, type RoleRecord } from './role-record.ts';
-import type {
-  Answered,
-  Closing,
-  RunPorts,
-  Sides,
-  SourceRole,
-  SourceSide,
-  TargetRole,
-  TargetSide,
+import {
+  failed,
+  type Answered,
+  type Closing,
+  type RunPorts,
+  type Sides,
+  type SourceRole,
+  type SourceSide,
+  type TargetRole,
+  type TargetSide,
 } from './side.ts';
 import { Turns } from '../turns.ts';
 
@@ -409,7 +410,3 @@ const sizeOf = ({ dataset }: MirrorOrder): number => (dataset.kind === 'volume' 
 const remedy = (mirror: string): string =>
   `If another server has a complete copy, let that one take over. Only if this one is meant to be as it is: holdfast mirror ` +
   `resync ${mirror} goes on with it, and every copy becomes like it`;
-
-function failed(says: string): Answered {
-  return { kind: 'failed', as: 'failed', says };
-}

@@ -1,7 +1,7 @@
 /** The two roles that a mirror can have on a member, as its seat (seat.ts) handles them. */
 
 import type { Epoch, MemberId, MirrorDataset, MirrorOrder, MirrorReport, MirrorRole } from '@holdfast/core';
-import type { MemberDirectory } from '@holdfast/wire/directory';
+import { errorCode, errorText, type MemberDirectory } from '@holdfast/wire/directory';
 import type { Log } from '@holdfast/wire/log';
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Door } from './door.ts';
@@ -17,6 +17,18 @@ export type Answered =
   | { readonly kind: 'done'; readonly says: string; readonly settled?: true }
   | { readonly kind: 'drained'; readonly targets: readonly MemberId[] }
   | { readonly kind: 'failed'; readonly as: 'not-found' | 'invalid' | 'failed'; readonly says: string };
+
+export const failed = (says: string): Extract<Answered, { kind: 'failed' }> => ({
+  kind: 'failed',
+  as: 'failed',
+  says,
+});
+
+/** What the disk says is an answer; anything else is a mistake. */
+export function refused(error: unknown): Extract<Answered, { kind: 'failed' }> {
+  if (errorCode(error) === '') throw error;
+  return failed(errorText(error));
+}
 
 export interface RunPorts {
   readonly row: (row: MirrorRunRow) => void;

@@ -1,9 +1,8 @@
 /** The entry of a volume's thread: what its clients wrote (export-thread.ts), on its way to the targets. */
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
-import { errorCode, errorText } from '@holdfast/wire/directory';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
-import type { Answered, SourceSide } from './side.ts';
+import { refused, type SourceSide } from './side.ts';
 import { ThreadedExport } from './threaded-export.ts';
 import type { FromSourceThread, SourceThreadOptions, ToSourceThread } from './threaded-source.ts';
 import { openSource } from './volume-home.ts';
@@ -101,10 +100,4 @@ function run(side: SourceSide): void {
   };
   report();
   tell({ kind: 'opened' });
-}
-
-/** What the disk says is an answer; anything else is a mistake. */
-function refused(error: unknown): Answered {
-  if (errorCode(error) === '') throw error;
-  return { kind: 'failed', as: 'failed', says: errorText(error) };
 }

@@ -16,10 +16,10 @@
 import { closeSync, constants, mkdirSync, openSync, readdirSync, statfsSync, unlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { syncFileSystem } from '../../os/contents.ts';
+import { syncFileSystem, syncPath } from '../../os/contents.ts';
 import type { Tree } from '../../os/tree.ts';
+import { isBeneath } from '../source/path.ts';
 import type { Divergence, Kept, KeptAnswer, Watched } from '../target/types.ts';
-import { syncPath } from '../target/staging.ts';
 import { codeOf, waitingReason } from '../target/trouble.ts';
 import { isSame, sameContents } from './kept-entry.ts';
 import { KeptIndex } from './kept-index.ts';
@@ -265,12 +265,7 @@ export class KeptStore implements Divergence {
       await Promise.all(paths.map((path) => syncPath(path)));
       return;
     }
-    const fd = openSync(this.#folder, 'r');
-    try {
-      await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
+    await syncPath(this.#folder, syncFileSystem);
   }
 
   #drop(number: number): void {
@@ -280,13 +275,4 @@ export class KeptStore implements Divergence {
       if (codeOf(error) !== 'ENOENT') throw error;
     }
   }
-}
-
-function isBeneath(path: Buffer, folder: Buffer): boolean {
-  if (path.equals(folder) || folder.length === 0) return true;
-  return (
-    path.length > folder.length &&
-    path[folder.length] === 0x2f &&
-    path.subarray(0, folder.length).equals(folder)
-  );
 }

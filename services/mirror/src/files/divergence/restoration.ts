@@ -11,7 +11,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { copyAside, syncFileSystem, syncOpen } from '../../os/contents.ts';
+import { copyAside, syncFileSystem, syncOpen, syncPath } from '../../os/contents.ts';
 import { Tree } from '../../os/tree.ts';
 import type { Attributes } from '../../transport/types.ts';
 import type { KeptAnswer, Watched } from '../target/types.ts';
@@ -136,7 +136,7 @@ export class Restoration {
 
   /** R3. Singly the files are durable already. */
   async #sync(tree: Tree): Promise<void> {
-    if (!this.#isSingly) return syncFolder(tree, syncFileSystem);
+    if (!this.#isSingly) return syncPath(tree.reached, syncFileSystem);
     const paths = this.#rows.map(({ path }) => path.subarray(this.#cut).toString('latin1'));
     const made = [...this.#folders.keys()];
     const changed = new Set([...made, ...[...made, ...paths].map(folderOf)]);
@@ -144,22 +144,13 @@ export class Restoration {
       if (name === '') continue;
       const folder = tree.within(Buffer.from(name, 'latin1'));
       try {
-        await syncFolder(folder, syncOpen);
+        await syncPath(folder.reached);
       } finally {
         folder.close();
       }
     }
-    await syncFolder(tree, syncOpen);
+    await syncPath(tree.reached);
   }
 }
 
 const folderOf = (path: string): string => path.slice(0, Math.max(0, path.lastIndexOf('/')));
-
-async function syncFolder(tree: Tree, sync: (fd: number) => Promise<void>): Promise<void> {
-  const fd = openSync(tree.reached, 'r');
-  try {
-    await sync(fd);
-  } finally {
-    closeSync(fd);
-  }
-}

@@ -6,7 +6,7 @@
  *     back as it was.
  * V3. The other names of a file are looked at when one of them went: what was told of the one may never be understood, and
  *     concerns them all.
- * V4. What is seen where a file system is not mounted any more is not believed (mount-points.ts, I3): Doubted is thrown.
+ * V4. What is seen where a file system is not mounted any more is not believed (mount-points.ts, M3): Doubted is thrown.
  */
 
 import type { Catalog, Observed } from '../../catalog/types.ts';

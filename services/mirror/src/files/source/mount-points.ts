@@ -3,11 +3,11 @@
  * looks as if everything in it had been deleted; root-identity.ts says the same of the root itself.
  *
  * Invariants:
- * I1  Each that a walk sees is noted in the catalog before that walk counts: an end of the process, or of the host, forgets none.
- * I2  Nothing that is seen at such a place, or beneath it, is believed while nothing is mounted there any more; nor while something
+ * M1  Each that a walk sees is noted in the catalog before that walk counts: an end of the process, or of the host, forgets none.
+ * M2  Nothing that is seen at such a place, or beneath it, is believed while nothing is mounted there any more; nor while something
  *     else is, in which more than half of what the catalog knows is missing or other. What was known stays so.
- * I3  Whether it is still the one of the last review is asked after each look: it may go at any moment.
- * I4  A person may say that it is meant so; nothing else does.
+ * M3  Whether it is still the one of the last review is asked after each look: it may go at any moment.
+ * M4  A person may say that it is meant so; nothing else does.
  */
 
 import { setImmediate } from 'node:timers/promises';
@@ -17,9 +17,8 @@ import type { Tree } from '../../os/tree.ts';
 import { OsError } from '../../os/types.ts';
 import { identityAt, mountedNow, noteMounts, readMounts, type MountedFolder } from '../mounts-noted.ts';
 import { type Identity, isSameFolder, sample } from '../root-identity.ts';
+import { isBeneath } from './path.ts';
 import type { SourceSelection } from './types.ts';
-
-const slash = 0x2f;
 
 export interface MountPointsOptions {
   /** Absolute, without links. */
@@ -35,7 +34,7 @@ interface Point {
   readonly path: Buffer;
   /** What is noted; null: it is not, and nothing of it is believed. */
   readonly identity: Identity | null;
-  /** I2; empty: it is believed. */
+  /** M2; empty: it is believed. */
   doubt: string;
 }
 
@@ -55,7 +54,7 @@ export class MountPoints implements Doubts {
     this.#options = options;
   }
 
-  /** I2: of one of them; empty: everything is believed. */
+  /** M2: of one of them; empty: everything is believed. */
   get doubt(): string {
     for (const { doubt } of this.#points.values()) if (doubt !== '') return doubt;
     return '';
@@ -65,23 +64,23 @@ export class MountPoints implements Doubts {
     return this.#points.size > 0 && this.#points.has(path.toString('latin1'));
   }
 
-  /** I3. */
+  /** M3. */
   of(path: Buffer): string | null {
     for (const point of this.#points.values()) {
-      if (!isWithin(path, point.path)) continue;
+      if (!isBeneath(path, point.path)) continue;
       if (point.doubt === '') point.doubt = this.#goneSince(point);
       if (point.doubt !== '') return point.doubt;
     }
     return null;
   }
 
-  /** I3. Throws Doubted. */
+  /** M3. Throws Doubted. */
   check(path: Buffer): void {
     const why = this.of(path);
     if (why !== null) throw new Doubted(why);
   }
 
-  /** I1: looks what is mounted, and notes it. Throws CatalogError. */
+  /** M1: looks what is mounted, and notes it. Throws CatalogError. */
   async review(): Promise<void> {
     for (let accepted = -1; accepted !== this.#accepted;) {
       accepted = this.#accepted;
@@ -90,7 +89,7 @@ export class MountPoints implements Doubts {
     }
   }
 
-  /** I4. False: nothing was in doubt. Throws CatalogError, and OsError. */
+  /** M4. False: nothing was in doubt. Throws CatalogError, and OsError. */
   accept(): boolean {
     if (this.doubt === '') return false;
     const { root, catalog, selection, tree } = this.#options;
@@ -190,10 +189,3 @@ export class MountPoints implements Doubts {
 }
 
 const shown = (path: Buffer): string => JSON.stringify(path.toString());
-
-/** The folder itself, or something beneath it. */
-function isWithin(path: Buffer, folder: Buffer): boolean {
-  if (path.length < folder.length) return false;
-  if (path.length > folder.length && path[folder.length] !== slash) return false;
-  return path.compare(folder, 0, folder.length, 0, folder.length) === 0;
-}

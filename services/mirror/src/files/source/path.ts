@@ -21,6 +21,16 @@ export function joined(folder: Buffer, name: Buffer): Buffer {
   return folder.length === 0 ? name : Buffer.concat([folder, slash, name]);
 }
 
+/** The folder itself, or something beneath it; everything is beneath the root. */
+export function isBeneath(path: Buffer, folder: Buffer): boolean {
+  if (path.equals(folder) || folder.length === 0) return true;
+  return (
+    path.length > folder.length &&
+    path[folder.length] === 0x2f &&
+    path.subarray(0, folder.length).equals(folder)
+  );
+}
+
 /** Names in a path; 0 for the root. */
 export function depthOf(path: Buffer): number {
   if (path.length === 0) return 0;

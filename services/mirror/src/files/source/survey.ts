@@ -7,6 +7,7 @@
 import { scan, type Scanned } from '../../catalog/scan.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
+import { nameBytesMax, pathBytesMax } from '../../transport/limits.ts';
 import type { MountPoints } from './mount-points.ts';
 import { cantRead, isTrouble } from './refusal.ts';
 import { isSeenWith, noteSeenWith } from './seen-selection.ts';
@@ -82,5 +83,6 @@ export class Survey {
 function tooLongSays(count: number, first: Buffer): string {
   const what = count === 1 ? 'one entry is' : `${String(count)} entries are`;
   const shown = JSON.stringify(first.toString().slice(0, shownMax));
-  return `${what} not mirrored, because a name has more than 255 bytes or a path more than 4,096: such as ${shown}`;
+  const limits = `a name has more than ${String(nameBytesMax)} bytes or a path more than ${pathBytesMax.toLocaleString('en')}`;
+  return `${what} not mirrored, because ${limits}: such as ${shown}`;
 }

@@ -113,6 +113,8 @@ export class OpenBatch {
   data(frame: Data | Hole): Nonsense {
     const stream = this.#streams.get(frame.stream);
     if (stream === undefined) return 'contents came for a stream that is not open';
+    // A hole is written, too: its place in a list of changed blocks.
+    this.#writing.add(stream);
     if (frame.kind === 'hole') return stream.hole(frame);
     const { offset, contents, done } = frame;
     const { length } = contents;
@@ -123,7 +125,6 @@ export class OpenBatch {
     if (wrong !== null) return wrong;
     this.#receivedBytes += length;
     this.#unwrittenBytes += length;
-    this.#writing.add(stream);
     return null;
   }
 
@@ -138,7 +139,13 @@ export class OpenBatch {
 
   /** Contents have to be written before this frame can be handled. */
   mustWait(frame: Data | Hole | Commit): boolean {
-    return this.#unwrittenBytes > (frame.kind === 'commit' ? 0 : unwrittenBytesMax);
+    if (frame.kind !== 'commit') return this.#unwrittenBytes > unwrittenBytesMax;
+    // All of it: the places of changed blocks as well, which only their streams count.
+    for (const stream of this.#writing) {
+      if (stream.unwritten > 0) return true;
+      this.#writing.delete(stream);
+    }
+    return false;
   }
 
   /** Resolves when more is written. Throws what the file system says when nothing is being written any more. */

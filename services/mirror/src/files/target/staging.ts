@@ -17,9 +17,7 @@
  */
 
 import {
-  closeSync,
   fdatasync,
-  fsync,
   openSync,
   readFileSync,
   readdirSync,
@@ -28,7 +26,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { syncFileSystem } from '../../os/contents.ts';
+import { syncFileSystem, syncPath } from '../../os/contents.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { PartFile } from '../../transport/types.ts';
 import { lastMarker, markerName, markerOfName } from './staging-place.ts';
@@ -142,12 +140,7 @@ export class Staging {
 
   /** Makes everything durable that was written to the file system of this folder and of the root. */
   async syncTree(): Promise<void> {
-    const fd = openSync(this.folder, 'r');
-    try {
-      await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
+    await syncPath(this.folder, syncFileSystem);
   }
 
   /** Starts writing what is in memory, so that the sync of the commit finds little to do. */
@@ -268,16 +261,4 @@ export class Staging {
 
 export function stagedName(id: number): string {
   return `s-${String(id)}`;
-}
-
-/** Makes a file or the names in a folder durable. */
-export function syncPath(path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const fd = openSync(path, 'r');
-    fsync(fd, (error) => {
-      closeSync(fd);
-      if (error === null) resolve();
-      else reject(error);
-    });
-  });
 }
