@@ -101,7 +101,7 @@ export type PlanResult =
 const benchmarks = ['failover', 'mirror', 'volume'] as const;
 type Benchmark = (typeof benchmarks)[number];
 const usualRuns = {
-  failover: { quick: 2, long: 20 },
+  failover: { quick: 1, long: 20 },
   mirror: { quick: 1, long: 3 },
   volume: { quick: 1, long: 3 },
 };

@@ -263,6 +263,31 @@ describe('a source and a target', () => {
     expect([...states].filter((state) => state.endsWith(' resync'))).toEqual([]);
   });
 
+  test('call nothing a difference that was only not sent yet', async () => {
+    pair = await makePair({ prepare: zoo });
+    mkdirSync(pair.at('tree/below'), { recursive: true });
+    writeFileSync(pair.at('tree/below/leaf'), 'a leaf');
+    writeFileSync(pair.at('tree/goes'), 'goes');
+    await pair.settle();
+    pair.pause('backup');
+    renameSync(pair.at('tree'), pair.at('moved'));
+    rmSync(pair.at('moved/goes'));
+    writeFileSync(pair.at('moved/comes'), 'comes');
+    writeFileSync(pair.at('a/nothing'), 'something');
+    await pair.until(() => (pair.source.state().targets[0]?.behindBytes ?? 0) > 5, 'it is behind');
+    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
+    pair.pause(null);
+    const verified = await pair.source.verify('bert', false, new AbortController().signal);
+    if (verified.kind === 'failed') throw new Error(verified.says);
+    const found = verified.differences.map(({ path, kind }) => `${path.toString()} ${kind}`);
+    // The stray name gave the root another time.
+    expect(found.filter((one) => one !== ' metadata')).toEqual(['stray extra']);
+    rmSync(`${pair.targetRoot}/stray`);
+    await pair.source.verify('bert', true, new AbortController().signal);
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+  });
+
   test('name a file that never holds still, until it does', async () => {
     pair = await makePair({ prepare: zoo, settleMs: 20 });
     await pair.settle();

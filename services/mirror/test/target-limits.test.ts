@@ -1,9 +1,19 @@
 /** What a mad source may send within the limits of its frames, and what a file system has no place for. */
 
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
+import { Flushing } from '../src/files/target/flushing.ts';
 import { OpenBatch } from '../src/files/target/open-batch.ts';
 import { Staging } from '../src/files/target/staging.ts';
 import { Tree } from '../src/os/tree.ts';
@@ -19,8 +29,11 @@ afterEach(async () => {
 });
 
 const GiB = 2 ** 30;
+/** No more of a staging folder than that. */
+const stagingWith = (parts: Partial<Staging>): Staging =>
+  Object.assign(Object.create(Staging.prototype) as Staging, parts);
 /** For batches that stage nothing. */
-const noStaging = Object.create(Staging.prototype) as Staging;
+const noStaging = stagingWith({});
 
 test('an extended attribute that does not fit into this file system is left out, and holds up nothing', async () => {
   stage = await openStage();
@@ -100,7 +113,7 @@ test('a commit waits for all of a list of changed blocks, of holes as well', asy
   try {
     const list = join(dir, 'list');
     const create = (): { id: number; fd: number } => ({ id: 1, fd: openSync(list, 'wx+') });
-    const staging = Object.assign(Object.create(Staging.prototype) as Staging, { create });
+    const staging = stagingWith({ create, flushing: new Flushing() });
     const open = new OpenBatch({ kind: 'begin', number: 1, consistent: true }, staging);
     expect(open.addAll({ kind: 'operations', operations: [patch('file', 8_192, 1)] })).toBeNull();
     expect(open.data({ kind: 'hole', stream: 1, offset: 0, length: 8_192 })).toBeNull();
@@ -120,6 +133,31 @@ test('a commit waits for all of a list of changed blocks, of holes as well', asy
     while (open.mustWait(commit)) await open.progress();
     expect(statSync(list).size).toBe(17);
   } finally {
+    rmSync(dir, { recursive: true, force: true });
+  }
+});
+
+test('contents wait while too much of what came before is on its way to the disk', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'holdfast-flush-'));
+  const fd = openSync(join(dir, 'staged'), 'wx+');
+  try {
+    const flushing = new Flushing();
+    const open = new OpenBatch({ kind: 'begin', number: 1, consistent: true }, stagingWith({ flushing }));
+    const data = { kind: 'data', stream: 1, offset: 0, contents: Buffer.alloc(1) } as const;
+    flushing.wrote(100 << 20);
+    // What nobody flushes would never be less.
+    expect(open.mustWait(data)).toBe(false);
+    let ended = 0;
+    const done = (): void => void (ended += 1);
+    flushing.begin(fd, 20 << 20, done);
+    flushing.begin(fd, 20 << 20, done);
+    expect(open.mustWait(data)).toBe(true);
+    while (open.mustWait(data)) await open.progress();
+    await flushing.idle();
+    expect(ended).toBe(2);
+    expect(flushing.isBehind).toBe(false);
+  } finally {
+    closeSync(fd);
     rmSync(dir, { recursive: true, force: true });
   }
 });

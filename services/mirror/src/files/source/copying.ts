@@ -7,6 +7,7 @@ import { unknownChecksum } from '@holdfast/core';
 import type { Change } from '../../catalog/types.ts';
 import type { Foreign } from '../target/types.ts';
 import { Offering, type Offered } from './offering.ts';
+import { OnItsWay } from './on-its-way.ts';
 import { keyOf } from './path.ts';
 import { checkRemembered, type BatchPlan } from './plan.ts';
 import type { Wanted } from './plan-changes.ts';
@@ -72,27 +73,27 @@ export class Copying {
     await this.#send(planFolders({ ...this.#options, catalog }, later), this.end);
   }
 
-  /** Compares and sends nothing. Answers how many entries were compared, and what differs. Throws SessionOver. */
-  async verify(): Promise<{ compared: number; differences: Foreign[]; wanted: Wanted[] }> {
+  /**
+   * Compares and sends nothing. Answers how many entries were compared, and what differs, but for what was not sent yet to a
+   * target that is where this source was at `steadyAt`. Throws SessionOver.
+   */
+  async verify(steadyAt: number | null): Promise<{ compared: number; differences: readonly Foreign[] }> {
     const there = new Set((this.#candidates ?? []).map(keyOf));
-    const all: Wanted[] = [];
     const differences: Foreign[] = [];
-    for (const wanted of (await this.#offerExtra()).values()) {
-      all.push(wanted);
-      differences.push({ path: wanted.path, kind: 'extra' });
-    }
+    for (const { path } of (await this.#offerExtra()).values()) differences.push({ path, kind: 'extra' });
     let compared = 0;
     for await (const { entries, wanted } of this.#slices()) {
       compared += entries.length;
       for (const one of wanted?.values() ?? []) {
-        all.push(one);
         const contents = one.whole || one.ranges.length > 0 ? 'contents' : 'metadata';
         // The root is there, and nobody names it.
         const isThere = one.path.length === 0 || there.has(keyOf(one.path));
         differences.push({ path: one.path, kind: isThere ? contents : 'missing' });
       }
     }
-    return { compared, differences, wanted: all };
+    if (steadyAt === null || differences.length === 0) return { compared, differences };
+    const onItsWay = new OnItsWay(this.#ground.catalog, steadyAt);
+    return { compared, differences: differences.filter(({ path }) => !onItsWay.has(path)) };
   }
 
   async *#slices(): AsyncGenerator<{

@@ -24,8 +24,8 @@ export interface SessionTerms {
   /** The target's position and history are those of this epoch. */
   readonly knowsEpoch: boolean;
   readonly consistent: boolean;
-  /** It holds a point in time of this epoch, and nothing else. */
-  readonly steady: boolean;
+  /** It holds what this source was at this number, and nothing else; null: it holds no such moment of this epoch. */
+  readonly steadyAt: number | null;
   /** Compare and tell. */
   readonly verify: Comparison | null;
 }
@@ -104,13 +104,13 @@ async function compare(ground: SessionGround, terms: SessionTerms): Promise<neve
   const { catalog, link, progress } = ground;
   const { entries, bytes } = catalog.countSince(0);
   progress.consistent = terms.consistent;
-  progress.begin(terms.verify !== null && terms.steady ? 'replicating' : 'resync', bytes);
+  progress.begin(terms.verify !== null && terms.steadyAt !== null ? 'replicating' : 'resync', bytes);
   const mode = terms.verify === null ? 'compare' : 'verify';
   await link.outlet.send({ kind: 'plan', mode, from: 0, entries, bytes });
   const candidates = await readCandidates(ground);
   const copying = await Copying.begin(ground, { from: 0, end: null, candidates });
   if (terms.verify !== null) {
-    const { compared, differences } = await copying.verify();
+    const { compared, differences } = await copying.verify(terms.steadyAt);
     terms.verify.end({ kind: 'compared', compared, differences });
     const mends = terms.verify.repair && differences.length > 0;
     throw mends ? new CompareInstead('what differs is sent') : new SessionOver('everything was compared');

@@ -374,7 +374,7 @@ export class TargetLine {
       {
         joined,
         knowsEpoch,
-        steady,
+        steadyAt: steady ? held.from : null,
         consistent: hello.consistent,
         verify,
       },

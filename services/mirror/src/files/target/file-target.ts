@@ -240,7 +240,7 @@ export class FileTarget {
   /** After the end of a session: nothing of it is written any more. */
   async #quiet(): Promise<void> {
     await this.#former;
-    await this.#parts.ground.staging.flushed();
+    await this.#parts.ground.staging.flushing.idle();
   }
 
   /** A folder that stays, because its parent may not be written any more, does not stop a promotion. */

@@ -139,7 +139,8 @@ export class OpenBatch {
 
   /** Contents have to be written before this frame can be handled. */
   mustWait(frame: Data | Hole | Commit): boolean {
-    if (frame.kind !== 'commit') return this.#unwrittenBytes > unwrittenBytesMax;
+    if (frame.kind !== 'commit')
+      return this.#unwrittenBytes > unwrittenBytesMax || this.#staging.flushing.isBehind;
     // All of it: the places of changed blocks as well, which only their streams count.
     for (const stream of this.#writing) {
       if (stream.unwritten > 0) return true;
@@ -148,8 +149,12 @@ export class OpenBatch {
     return false;
   }
 
-  /** Resolves when more is written. Throws what the file system says when nothing is being written any more. */
+  /** Resolves when more is written, or on the disk. Throws what the file system says when nothing is being written any more. */
   async progress(): Promise<void> {
+    if (this.#unwrittenBytes <= unwrittenBytesMax && this.#staging.flushing.isBehind) {
+      await this.#staging.flushing.progress();
+      return;
+    }
     for (const stream of this.#writing) {
       if (stream.isWriting) {
         await stream.progress();

@@ -31,8 +31,8 @@ import type { StagedBatch } from './open-batch.ts';
 import type { Staging } from './staging.ts';
 import { isMisfit, waitingReason } from './trouble.ts';
 
-/** Most of it lies in staging files; of contents within operations a batch has at most 4 MiB. */
-const unsyncedBytesMax = 128 << 20;
+/** Most of it lies in staging files, and other programs' syncs of the same disk wait for it (flushing.ts, E1). */
+const unsyncedBytesMax = 64 << 20;
 const unappliedBytesMax = 64 << 20;
 const retryMsMin = 100;
 const retryMsMax = 2_000;

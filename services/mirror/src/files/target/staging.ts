@@ -16,19 +16,12 @@
  *     the log has nothing more: then the catalog's number says what the marker said. Whatever needs it makes it anew.
  */
 
-import {
-  fdatasync,
-  openSync,
-  readFileSync,
-  readdirSync,
-  renameSync,
-  unlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { openSync, readFileSync, readdirSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { syncFileSystem, syncPath } from '../../os/contents.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { PartFile } from '../../transport/types.ts';
+import { Flushing } from './flushing.ts';
 import { lastMarker, markerName, markerOfName } from './staging-place.ts';
 import type { Marker, StagingPlace } from './staging-place.ts';
 import { codeOf, waitingReason } from './trouble.ts';
@@ -49,7 +42,7 @@ export class Staging {
   #nextGone = 1;
   #marker: Marker | null;
   readonly #parts = new Map<string, NotedPart>();
-  readonly #flushing = new Set<Promise<void>>();
+  readonly flushing = new Flushing();
 
   /** Makes the folder when it is missing. Throws what the file system says. */
   constructor(place: StagingPlace) {
@@ -141,23 +134,6 @@ export class Staging {
   /** Makes everything durable that was written to the file system of this folder and of the root. */
   async syncTree(): Promise<void> {
     await syncPath(this.folder, syncFileSystem);
-  }
-
-  /** Starts writing what is in memory, so that the sync of the commit finds little to do. */
-  flushEarly(fd: number, done: (ok: boolean) => void): void {
-    const flushed = new Promise<void>((resolve) => {
-      fdatasync(fd, (error) => {
-        this.#flushing.delete(flushed);
-        resolve();
-        done(error === null);
-      });
-    });
-    this.#flushing.add(flushed);
-  }
-
-  /** Resolves when nothing is flushed any more: before close(), which takes away where it would be noted. */
-  async flushed(): Promise<void> {
-    await Promise.all(this.#flushing);
   }
 
   get parts(): readonly PartFile[] {

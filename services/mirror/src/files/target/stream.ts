@@ -14,7 +14,7 @@ import type { NotedPart, Staging } from './staging.ts';
 import { Writes } from './writes.ts';
 
 /** Written in the background after so many bytes; also how often a part is written down. */
-const flushBytes = 32 << 20;
+const flushBytes = 16 << 20;
 /** Below this, the beginning of a file is not worth keeping. */
 const partBytesMin = 4 << 20;
 /** Of a block in a list of changed blocks: offset f64, length f64, kind u8. */
@@ -120,6 +120,7 @@ export class Stream {
     }
     this.#position = offset + contents.length;
     this.#unflushed += contents.length;
+    this.#staging.flushing.wrote(contents.length);
     if (this.#unflushed >= flushBytes && this.#flushing === 0) this.#flush(this.#partSoFar());
     return null;
   }
@@ -141,12 +142,20 @@ export class Stream {
       if (this.#position !== size || bytes > size) return 'a stream ended before its file was whole';
       if (this.#mayDiffer) ftruncateSync(this.#fd, size);
     }
+    this.#letGo();
     this.#state = 'complete';
     this.#close();
     return null;
   }
 
+  /** What is left is the batch's to sync. */
+  #letGo(): void {
+    this.#staging.flushing.wrote(-this.#unflushed);
+    this.#unflushed = 0;
+  }
+
   discard(): void {
+    this.#letGo();
     this.#state = 'discarded';
     this.#writes.forget();
     this.#close();
@@ -204,9 +213,10 @@ export class Stream {
 
   /** Syncs in the background and then writes the part down. */
   #flush(part: NotedPart | null): void {
+    const bytes = this.#unflushed;
     this.#flushing += 1;
     this.#unflushed = 0;
-    this.#staging.flushEarly(this.#fd, (ok) => {
+    this.#staging.flushing.begin(this.#fd, bytes, (ok) => {
       this.#flushing -= 1;
       // A part of which a batch made a file meanwhile is none any more.
       const wanted = this.#state === 'open' || (part !== null && this.#staging.hasPart(part));
