@@ -6,6 +6,7 @@
  *   D1  only a leader hands over, only from a server to a witness that votes, is heard on every path, and is near
  *   D2  it was heard at several looks in a row: a witness that comes and goes is not given anything. Near is whose shortest
  *       round trip of these is: the longer ones are those of a busy host, not of the line
+ *   D3  what is in the way is told once, and again when it is something else
  */
 
 import { heardOnPath, type MemberId, type QuorumState } from '@holdfast/core';
@@ -74,6 +75,7 @@ export class SteadyWitness {
 export class EtcdLeader {
   readonly #seats: EtcdSeats;
   readonly #steady = new SteadyWitness();
+  #told = '';
 
   constructor(seats: EtcdSeats) {
     this.#seats = seats;
@@ -84,16 +86,28 @@ export class EtcdLeader {
     const witness = this.#steady.look(heard);
     if (witness === null) return null;
     this.#steady.forget();
+    const hindrance = await this.#handOver(witness);
+    if (hindrance === null) {
+      this.#told = '';
+      return `etcd is led by ${witness} now, a witness, so that no server's death costs an election`;
+    }
+    if (hindrance === this.#told) return null; // D3
+    this.#told = hindrance;
+    return hindrance === '' ? null : `etcd could not be handed over to ${witness}: ${hindrance}`;
+  }
+
+  /** Null: done. Else what is in the way; empty: it is not ours to hand over. */
+  async #handOver(witness: MemberId): Promise<string | null> {
     const { self, tls, ownStatus, endpointOf } = this.#seats;
     const [own, its] = [endpointOf(self), endpointOf(witness)];
-    if (own === null || its === null) return null;
+    if (own === null || its === null) return '';
     const mine = await ownStatus(statusMs);
-    if (mine.kind !== 'ok' || mine.status.leader !== mine.status.member) return null;
+    if (mine.kind !== 'ok') return `our own: ${mine.says}`;
+    if (mine.status.leader !== mine.status.member) return '';
     const theirs = await statusOf(its, tls, statusMs);
-    if (theirs.kind !== 'ok' || theirs.status.leader !== mine.status.member) return null;
+    if (theirs.kind !== 'ok') return theirs.says;
+    if (theirs.status.leader !== mine.status.member) return 'it does not follow';
     const moved = await moveLeader(own, tls, theirs.status.member, moveMs);
-    return moved.kind === 'ok'
-      ? `etcd is led by ${witness} now, a witness, so that no server's death costs an election`
-      : `etcd could not be handed over to ${witness}: ${moved.says}`;
+    return moved.kind === 'ok' ? null : moved.says;
   }
 }
