@@ -4,7 +4,7 @@ import type { Figure } from '../figure.ts';
 import { tellError, type Say } from '../series.ts';
 import { figureOf } from './blank.ts';
 import { copyTree, dropCopy } from './copying.ts';
-import { outageMs, type Ground, type Side } from './ground.ts';
+import { outageMs, syncDisks, type Ground, type Side } from './ground.ts';
 import { firstLine } from './initial-copy.ts';
 import { plantMixed } from './tree.ts';
 
@@ -52,6 +52,9 @@ function watchRenewals(ground: Ground, side: Side): Watched {
 export async function beats(ground: Ground, files: number, say: Say): Promise<Figure[]> {
   const notes: string[] = [];
   const tree = plantMixed(ground.fresh('a', 'beats'), files);
+  // What the plan itself costs the disk is over before anybody looks: the tree's way to it, and below its removal.
+  syncDisks();
+  await sleep(3 * renewMs);
   const watched = (['a', 'b'] as const).map((side) => watchRenewals(ground, side));
   let suspicions = 0;
   let looks = 0;
@@ -68,12 +71,14 @@ export async function beats(ground: Ground, files: number, say: Say): Promise<Fi
       }
     })();
     const [copied] = await Promise.all([copying, judging]);
+    for (const each of watched) each.stop();
     await dropCopy(ground, tree, copied.copy);
   } catch (error) {
     say(tellError(error));
     notes.push(firstLine(error));
+  } finally {
+    for (const each of watched) each.stop();
   }
-  for (const each of watched) each.stop();
   ground.discard(tree.files, tree.root);
   const ages = watched.flatMap((each) => each.ages);
   const known = ages.filter((age) => age !== null);
