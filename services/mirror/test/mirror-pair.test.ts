@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
-  chownSync,
   closeSync,
   existsSync,
   linkSync,
@@ -13,16 +12,12 @@ import {
   rmSync,
   statSync,
   symlinkSync,
-  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
-import { Tree } from '../src/os/tree.ts';
-import type { MirrorRunRow } from '@holdfast/wire/mirror';
-import { runResync, runVerify } from '../src/process/comparison-runs.ts';
-import { portsTo } from './run-ports.ts';
 import { makePair, type MirrorPair } from './mirror-pair.ts';
+import { zoo } from './zoo.ts';
 
 jest.setTimeout(30_000);
 let pair: MirrorPair;
@@ -31,48 +26,7 @@ afterEach(async () => {
   await pair.close();
 });
 
-const isRoot = process.getuid?.() === 0;
 const MiB = 1 << 20;
-
-/** Everything that a file can be, in a folder. */
-function zoo(root: string): void {
-  mkdirSync(`${root}/a/b/c`, { recursive: true });
-  mkdirSync(`${root}/empty`, { mode: 0o1770 });
-  writeFileSync(`${root}/a/one`, 'one', { mode: 0o4750 });
-  writeFileSync(`${root}/a/nothing`, '');
-  writeFileSync(`${root}/a/b/middle`, Buffer.alloc(200_000, 7));
-  writeFileSync(`${root}/a/b/large`, Buffer.alloc(3 * MiB, 9));
-  linkSync(`${root}/a/one`, `${root}/a/b/same`);
-  linkSync(`${root}/a/b/large`, `${root}/a/b/c/large too`);
-  symlinkSync('../no/where', `${root}/a/pointer`);
-  writeFileSync(Buffer.concat([Buffer.from(`${root}/odd `), Buffer.from([0xff, 0x0a, 0x27])]), 'bytes');
-  const hollow = openSync(`${root}/hollow`, 'w');
-  writeSync(hollow, Buffer.alloc(4096, 1), 0, 4096, 64 * MiB);
-  closeSync(hollow);
-  truncateSync(`${root}/hollow`, 80 * MiB);
-  execFileSync('mkfifo', [`${root}/pipe`]);
-  const tree = Tree.open(root);
-  tree.setExtended(Buffer.from('a/one'), [[Buffer.from('user.colour'), Buffer.from([0, 1, 255])]]);
-  if (isRoot) {
-    // A POSIX access list: owner, one user more, group, mask, others.
-    const access = [
-      '02000000',
-      '01000700ffffffff',
-      '020006002a000000',
-      '04000500ffffffff',
-      '10000700ffffffff',
-      '20000000ffffffff',
-    ].join('');
-    tree.setExtended(Buffer.from('a/b/middle'), [
-      [Buffer.from('system.posix_acl_access'), Buffer.from(access, 'hex')],
-    ]);
-    chownSync(`${root}/a/b/c`, 42, 43);
-    tree.makeDevice(Buffer.from('null'), 'char', 0o666, 1, 3);
-  }
-  tree.setAttributes(Buffer.from('a/b'), { mtimeS: -5, mtimeNs: 123_456_789 });
-  tree.close();
-  lutimesSync(`${root}/a/pointer`, 1_000, 2_000.5);
-}
 
 describe('a source and a target', () => {
   test('carry everything that a file can be, holes as holes', async () => {
@@ -229,65 +183,6 @@ describe('a source and a target', () => {
     expect(pair.differences()).toEqual([]);
   });
 
-  test('say what differs, when asked to', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    writeFileSync(`${pair.targetRoot}/a/nothing`, 'by somebody else');
-    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    const verified = await pair.source.verify('bert', true, new AbortController().signal);
-    if (verified.kind === 'failed') throw new Error(verified.says);
-    const found = verified.differences.map(({ path, kind }) => `${path.toString()} ${kind}`).sort();
-    expect(found).toContain('a/nothing contents');
-    expect(found).toContain('stray extra');
-    await pair.until(() => pair.source.state().targets[0]?.consistent === true, 'it is mended');
-    await pair.settle();
-    expect(pair.differences()).toEqual([]);
-  });
-
-  test('stay in step while everything is compared, and after it', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    const states = new Set<string>();
-    const note = (): void => {
-      const row = pair.source.state().targets[0];
-      states.add(`${String(row?.consistent)} ${String(row?.behindBytes)} ${pair.target.state().phase}`);
-    };
-    const timer = setInterval(note, 1);
-    const verified = await pair.source.verify('bert', false, new AbortController().signal);
-    note();
-    clearInterval(timer);
-    expect(verified).toMatchObject({ kind: 'compared', differences: [] });
-    await pair.settle();
-    note();
-    expect(pair.target.state().phase).toBe('replicating');
-    expect([...states].filter((state) => state.endsWith(' resync'))).toEqual([]);
-  });
-
-  test('call nothing a difference that was only not sent yet', async () => {
-    pair = await makePair({ prepare: zoo });
-    mkdirSync(pair.at('tree/below'), { recursive: true });
-    writeFileSync(pair.at('tree/below/leaf'), 'a leaf');
-    writeFileSync(pair.at('tree/goes'), 'goes');
-    await pair.settle();
-    pair.pause('backup');
-    renameSync(pair.at('tree'), pair.at('moved'));
-    rmSync(pair.at('moved/goes'));
-    writeFileSync(pair.at('moved/comes'), 'comes');
-    writeFileSync(pair.at('a/nothing'), 'something');
-    await pair.until(() => (pair.source.state().targets[0]?.behindBytes ?? 0) > 5, 'it is behind');
-    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    pair.pause(null);
-    const verified = await pair.source.verify('bert', false, new AbortController().signal);
-    if (verified.kind === 'failed') throw new Error(verified.says);
-    const found = verified.differences.map(({ path, kind }) => `${path.toString()} ${kind}`);
-    // The stray name gave the root another time.
-    expect(found.filter((one) => one !== ' metadata')).toEqual(['stray extra']);
-    rmSync(`${pair.targetRoot}/stray`);
-    await pair.source.verify('bert', true, new AbortController().signal);
-    await pair.settle();
-    expect(pair.differences()).toEqual([]);
-  });
-
   test('name a file that never holds still, until it does', async () => {
     pair = await makePair({ prepare: zoo, settleMs: 20 });
     await pair.settle();
@@ -300,63 +195,6 @@ describe('a source and a target', () => {
     clearInterval(busy);
     await pair.settle();
     expect(hot()).toBeUndefined();
-    expect(pair.differences()).toEqual([]);
-  });
-
-  test('say at once why nothing can be compared: it is paused, or away', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    const { signal } = new AbortController();
-    pair.pause('backup');
-    expect(await pair.source.verify('bert', true, signal)).toEqual({
-      kind: 'failed',
-      says: 'it is paused: backup',
-    });
-    expect(pair.source.resync('bert')).toMatchObject({ kind: 'failed', says: 'it is paused: backup' });
-    pair.pause(null);
-    await pair.settle();
-    pair.cut();
-    const away = await pair.source.verify('bert', false, signal);
-    expect(away).toMatchObject({ kind: 'failed', says: expect.stringMatching(/^it is disconnected: /) });
-    pair.heal();
-    await pair.settle();
-    expect(await pair.source.verify('bert', false, signal)).toMatchObject({ kind: 'compared' });
-  });
-
-  test('give a comparison up when whoever asked goes away', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    const asked = new AbortController();
-    const gone = pair.source.verify('bert', false, asked.signal);
-    asked.abort();
-    expect(await gone).toMatchObject({ kind: 'failed' });
-    expect(await pair.source.verify('bert', false, new AbortController().signal)).toMatchObject({
-      kind: 'compared',
-    });
-  });
-
-  test('tell a repair that is done from one that found more', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    const rows: MirrorRunRow[] = [];
-    const ports = portsTo(rows);
-    await runVerify(pair.source, ['bert'], true, ports);
-    expect(rows.filter(({ kind }) => kind !== 'progress')).toMatchObject([
-      { kind: 'difference', path: 'stray', what: 'extra', mended: true },
-      { kind: 'difference', path: '.', what: 'metadata', mended: true },
-      { kind: 'verified', target: 'bert', differing: 0, mended: 2, says: '' },
-    ]);
-    expect(pair.differences()).toEqual([]);
-  });
-
-  test('end a resync when everything is there', async () => {
-    pair = await makePair({ prepare: zoo });
-    await pair.settle();
-    writeFileSync(`${pair.targetRoot}/stray`, 'not ours');
-    const ports = portsTo();
-    expect(await runResync(pair.source, 'd3/data', ['bert'], ports)).toMatchObject({ kind: 'done' });
-    await pair.settle();
     expect(pair.differences()).toEqual([]);
   });
 
