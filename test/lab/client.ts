@@ -30,7 +30,7 @@ export interface Client {
   stop(): void;
 }
 
-const everyMs = 20;
+const everyMs = 30;
 
 export function startClient(host: Host, targets: readonly string[]): Client {
   let seen: Answer[] = [];

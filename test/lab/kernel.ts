@@ -33,7 +33,7 @@ export interface KernelWatch {
   stop(): void;
 }
 
-const sampleMs = 10;
+const sampleMs = 20;
 const startMs = 10_000;
 
 export function watchKernel(host: Host): KernelWatch {

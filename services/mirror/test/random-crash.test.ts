@@ -10,7 +10,7 @@ import { makePair } from './mirror-pair.ts';
 import { Chance } from './random-files.ts';
 
 const first = Number(process.env['HOLDFAST_SEED'] ?? 1);
-const count = Number(process.env['HOLDFAST_CRASHES'] ?? 30);
+const count = Number(process.env['HOLDFAST_CRASHES'] ?? 15);
 const atOnce = 3;
 const killAfterMsMax = 400;
 const childLimitMs = 30_000;

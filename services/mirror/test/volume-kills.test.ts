@@ -2,7 +2,7 @@
 import { volumeKills } from './volume-kills.ts';
 
 const only = process.env['VOLUME_SEED'];
-const lives = only === undefined ? Number(process.env['VOLUME_KILLS'] ?? 4) : 1;
+const lives = only === undefined ? Number(process.env['VOLUME_KILLS'] ?? 2) : 1;
 const lifeMs = 60_000;
 
 it(
