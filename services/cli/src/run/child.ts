@@ -26,6 +26,8 @@ export interface Program {
   readonly entry: string;
   readonly args: readonly string[];
   readonly nodeFlags: readonly string[];
+  /** Beside our own environment, which goes before it. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export interface Fatal {
@@ -101,12 +103,12 @@ export class Child {
   }
 
   #spawn(): ChildProcess {
-    const { entry, args, nodeFlags } = this.#program;
+    const { entry, args, nodeFlags, env } = this.#program;
     return spawn(process.execPath, [...nodeFlags, entry, ...args], {
       detached: process.platform !== 'win32',
       windowsHide: true,
       stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
-      env: { ...process.env, [lifelineEnv]: String(lifelineFd) },
+      env: { ...env, ...process.env, [lifelineEnv]: String(lifelineFd) },
     });
   }
 

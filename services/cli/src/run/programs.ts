@@ -11,13 +11,16 @@ export interface Programs {
   readonly agent: Program;
 }
 
+/** Large buffers go back to the system when they are free, and not to a heap that keeps them (docs/adr/0066, mallopt(3)). */
+const returnsBuffers = { MALLOC_MMAP_THRESHOLD_: '262144' };
+
 /** The installed programs, for the member in `dir`; the guard's journal is written to `guardJournal`. */
 export function installedPrograms(dir: string, guardJournal: string): Programs {
   const args = ['--dir', dir];
   return {
     guard: { entry: entryOf('guard'), args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
     quorum: { entry: entryOf('quorum'), args, nodeFlags: [] },
-    mirror: { entry: entryOf('mirror'), args, nodeFlags: [] },
+    mirror: { entry: entryOf('mirror'), args, nodeFlags: [], env: returnsBuffers },
     agent: { entry: entryOf('agent'), args, nodeFlags: [] },
   };
 }
