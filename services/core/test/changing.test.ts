@@ -9,15 +9,8 @@ import {
   type AgentState,
   type ClusterConfig,
   type GroupRecord,
-  type Member,
 } from '../src/index.ts';
-
-const members: readonly Member[] = (['a', 'b', 'w'] as const).map((id, i) => ({
-  id,
-  role: id === 'w' ? 'witness' : 'server',
-  addresses: [`10.77.0.1${String(i)}`, `10.78.0.1${String(i)}`],
-  voter: true,
-}));
+import { identityOfA, members } from './leader.ts';
 
 const first = '10.77.0.100/24';
 const second = '10.77.0.101/24';
@@ -57,15 +50,7 @@ class Owner {
   private revision = 1n;
 
   constructor(wanted: Wanted = {}) {
-    const id = {
-      self: 'a',
-      role: 'server',
-      members,
-      incarnation: 1,
-      bootId: 'boot-1',
-      version: '1',
-    } as const;
-    this.state = newAgent(id, 0);
+    this.state = newAgent(identityOfA, 0);
     this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] });
     this.apply(wanted);
     this.take({ kind: 'stripped' });

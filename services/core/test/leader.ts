@@ -33,6 +33,16 @@ export const members: readonly Member[] = [
   member('w', 'witness', 13),
 ];
 
+/** Of the agent of server a, in its first life. */
+export const identityOfA = {
+  self: 'a',
+  role: 'server',
+  members,
+  incarnation: 1,
+  bootId: 'boot-1',
+  version: '1',
+} as const;
+
 export function configText(takeover = 'automatic'): string {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
   const group = { servers: ['a', 'b'], identity, takeover };

@@ -9,7 +9,7 @@ import {
   type GroupRecord,
   type RenewalRecord,
 } from '../src/index.ts';
-import { members, ownedByA } from './leader.ts';
+import { identityOfA, ownedByA } from './leader.ts';
 
 export const own: GroupRecord = { ...ownedByA, ownership: { kind: 'owned', owner: 'a', epoch: 1n } };
 
@@ -26,15 +26,7 @@ export class Owner {
 
   constructor(held: Extract<AgentEvent, { kind: 'started' }>['held'] = [], lost = false, answered = true) {
     this.answered = answered;
-    const id = {
-      self: 'a',
-      role: 'server',
-      members,
-      incarnation: 1,
-      bootId: 'boot-1',
-      version: '1',
-    } as const;
-    this.state = newAgent(id, 0);
+    this.state = newAgent(identityOfA, 0);
     this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [], lost });
   }
 

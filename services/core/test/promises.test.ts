@@ -9,15 +9,8 @@ import {
   type AgentState,
   type ClusterConfig,
   type GroupRecord,
-  type Member,
 } from '../src/index.ts';
-
-const members: readonly Member[] = (['a', 'b', 'w'] as const).map((id, i) => ({
-  id,
-  role: id === 'w' ? 'witness' : 'server',
-  addresses: [`10.77.0.1${String(i)}`, `10.78.0.1${String(i)}`],
-  voter: true,
-}));
+import { identityOfA, members } from './leader.ts';
 
 function config(outage: string): ClusterConfig {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
@@ -54,15 +47,7 @@ class Owner {
   fencedAt: number | null = null;
 
   constructor(outage: string, world: World) {
-    const identity = {
-      self: 'a',
-      role: 'server',
-      members,
-      incarnation: 1,
-      bootId: 'boot-1',
-      version: '1',
-    } as const;
-    this.state = newAgent(identity, 0);
+    this.state = newAgent(identityOfA, 0);
     this.world = world;
     this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] }, 0);
     this.take({ kind: 'configured', config: config(outage), revision: 1n }, 0);

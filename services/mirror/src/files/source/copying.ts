@@ -6,6 +6,7 @@
 import { unknownChecksum } from '@holdfast/core';
 import type { Change } from '../../catalog/types.ts';
 import type { Foreign } from '../target/types.ts';
+import { SessionOver } from './outlet.ts';
 import { Offering, type Offered } from './offering.ts';
 import { OnItsWay } from './on-its-way.ts';
 import { keyOf } from './path.ts';
@@ -92,6 +93,9 @@ export class Copying {
       }
     }
     if (steadyAt === null || differences.length === 0) return { compared, differences };
+    // Then it can't be told what was not sent yet: everything is compared again, from where the target is by then.
+    if (steadyAt < this.#ground.catalog.horizon)
+      throw new SessionOver('more was removed or moved meanwhile than is remembered');
     const onItsWay = new OnItsWay(this.#ground.catalog, steadyAt);
     return { compared, differences: differences.filter(({ path }) => !onItsWay.has(path)) };
   }
