@@ -46,6 +46,7 @@ class LmdbCatalog implements Catalog {
   readonly #tombstonesMax: number;
   /** What countSince() answered last: it is asked for each beat and each report. */
   #counted: { readonly sequence: number; readonly writes: number; readonly backlog: Backlog } | null = null;
+  #observations = 0;
 
   constructor(dir: string, options: CatalogOptions) {
     this.dir = dir;
@@ -172,13 +173,23 @@ class LmdbCatalog implements Catalog {
     return backlog;
   }
 
+  get observations(): number {
+    return this.#observations;
+  }
+
   observe(path: Buffer, stat: Stat | null, lookedAtMs: number): Observed {
+    this.#observations += 1;
     return this.#observing.observe(path, stat, lookedAtMs);
   }
 
   observeChild(parent: number, name: Buffer, stat: Stat | null, lookedAtMs: number): Observed {
+    this.#observations += 1;
     if (!this.#entries.isLive(parent)) return { kind: 'no-parent' };
     return this.#observing.at(parent, name, stat, lookedAtMs);
+  }
+
+  isKnown(parent: number, name: Buffer, stat: Stat): boolean {
+    return this.#observing.isKnown(parent, name, stat);
   }
 
   confirmContents(id: number, digest: Buffer | null, readAtMs: number, changed?: boolean): Entry | null {

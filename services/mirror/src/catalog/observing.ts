@@ -42,10 +42,19 @@ export class Observing {
   /** `parent` has to be a live folder. */
   at(parent: number, name: Buffer, stat: Stat | null, lookedAtMs: number): Observed {
     if (stat?.kind === 'socket') throw new Error('a socket is never mirrored');
-    const bytes = this.#entries.bytesAt(parent, name);
-    if (bytes !== null && stat !== null && rowIsAsOnDisk(bytes, stat))
-      return { kind: 'same', id: rowId(bytes) };
+    const known = stat === null ? null : this.#knownAs(parent, name, stat);
+    if (known !== null) return { kind: 'same', id: rowId(known) };
     return this.#tables.write(() => this.#differs(parent, Buffer.from(name), stat, lookedAtMs));
+  }
+
+  isKnown(parent: number, name: Buffer, stat: Stat): boolean {
+    return this.#knownAs(parent, name, stat) !== null;
+  }
+
+  /** The row, where it says what the disk says. */
+  #knownAs(parent: number, name: Buffer, stat: Stat): Buffer | null {
+    const bytes = this.#entries.bytesAt(parent, name);
+    return bytes !== null && rowIsAsOnDisk(bytes, stat) ? bytes : null;
   }
 
   #root(stat: Stat | null, lookedAtMs: number): Observed {

@@ -10,6 +10,8 @@
  * K4. Folders that wait are kept by id, the innermost go first: memory grows with the width of the tree, not with its files.
  * K5. What can't be looked at stays as it is known, with all that is in it, and holds up nothing else but where it is the root.
  *     So does what was seen at a place of which it is not believed.
+ * K6. Others observe paths between two slices. What a folder held when it was listed may be older than what they saw, and
+ *     would undo it: from then on, what differs is looked at anew, where that folder is now.
  */
 import { setImmediate } from 'node:timers/promises';
 import type { Tree } from '../os/tree.ts';
@@ -81,7 +83,18 @@ interface Listed {
   readonly unread: Set<string>;
   readonly lookedAtMs: number;
   next: number;
+  /** Of those before `next`: they are live in the catalog. */
   included: number;
+  /** K6. */
+  isOld: boolean;
+}
+
+/** One path. */
+interface Looked {
+  readonly id: number;
+  /** As it was known. */
+  readonly isSame: boolean;
+  readonly isFolder: boolean;
 }
 
 /** Throws OsError when the root can't be looked at. What is gone still has to be swept (C4 of types.ts). */
@@ -110,6 +123,8 @@ class Scan {
   #tooLong: Scanned['tooLong'] = { count: 0, first: null };
   #entries = 0;
   #differences = 0;
+  /** K6: at the end of the last slice. */
+  #observations = 0;
 
   constructor(options: ScanOptions, threads: ScanThreads | null) {
     this.#options = options;
@@ -148,8 +163,10 @@ class Scan {
 
   /** K2. False when nothing is left that could be done here; what is missing waits for all folders (K1). */
   #slice(folders: number[]): boolean {
-    const until = performance.now() + (this.#options.sliceMs ?? sliceMsDefault);
-    return this.#options.catalog.write(() => {
+    const { catalog, sliceMs = sliceMsDefault } = this.#options;
+    const until = performance.now() + sliceMs;
+    if (this.#listed !== null && catalog.observations !== this.#observations) this.#listed.isOld = true;
+    const more = catalog.write(() => {
       while (performance.now() < until) {
         if (this.#listed !== null) {
           this.#compare(this.#listed, until);
@@ -163,11 +180,13 @@ class Scan {
         if (this.#folders.length > 0 || (this.#threads?.busy ?? 0) > 0) return false;
         const missing = this.#missing.pop();
         if (missing === undefined) return false;
-        const path = this.#options.catalog.pathOf(missing);
+        const path = catalog.pathOf(missing);
         if (path !== null) this.#look(path);
       }
       return true;
     });
+    this.#observations = catalog.observations;
+    return more;
   }
 
   #list(id: number): void {
@@ -179,7 +198,7 @@ class Scan {
       const prefix = path.length === 0 ? path : Buffer.concat([path, slash]);
       const children = this.#childrenOf(path);
       if (this.#isDoubted(path)) return;
-      this.#listed = { id, prefix, lookedAtMs, next: 0, included: 0, ...children };
+      this.#listed = { id, prefix, lookedAtMs, next: 0, included: 0, isOld: false, ...children };
     } catch (error) {
       if (isGone(error)) this.#missing.push(id);
       else this.#leave(path, error);
@@ -249,10 +268,14 @@ class Scan {
         listed.unread.add(name.toString('latin1'));
         continue;
       }
+      if (listed.isOld && !catalog.isKnown(listed.id, name, stat)) {
+        this.#lookAnew(listed, name);
+        continue;
+      }
       this.#entries += 1;
-      listed.included += 1;
       const observed = catalog.observeChild(listed.id, name, stat, listed.lookedAtMs);
       if (observed.kind === 'no-parent' || observed.kind === 'absent') continue;
+      listed.included += 1;
       if (observed.kind !== 'same') this.#differences += 1;
       if (stat.kind === 'folder') this.#folders.push(observed.id);
     }
@@ -267,7 +290,8 @@ class Scan {
   /** K1. */
   #findMissing(listed: Listed): void {
     const { catalog, includes } = this.#options;
-    if (listed.unread.size === 0 && catalog.countIn(listed.id) <= listed.included) return;
+    const counts = !listed.isOld && listed.unread.size === 0;
+    if (counts && catalog.countIn(listed.id) <= listed.included) return;
     const names = new Set(listed.unread);
     for (const { name, stat } of listed.children) {
       const path = Buffer.concat([listed.prefix, name]);
@@ -282,6 +306,23 @@ class Scan {
 
   /** One path; a folder is looked through afterwards. */
   #look(path: Buffer): void {
+    const looked = this.#lookAt(path);
+    // What is missing in its folder was looked through already, unless it came back meanwhile.
+    if (looked === null || !looked.isFolder) return;
+    const known = looked.isSame && looked.id !== rootId && path !== this.#options.from;
+    if (!known) this.#folders.push(looked.id);
+  }
+
+  /** K6. */
+  #lookAnew(listed: Listed, name: Buffer): void {
+    const folder = this.#options.catalog.pathOf(listed.id);
+    if (folder === null) return;
+    const looked = this.#lookAt(pathIn(folder, name));
+    if (looked?.isFolder === true) this.#folders.push(looked.id);
+  }
+
+  /** Null: nothing is there and nothing was known there, or it stays as it is known (K5). */
+  #lookAt(path: Buffer): Looked | null {
     const { catalog, tree, includes } = this.#options;
     const lookedAtMs = Date.now();
     let there: Stat | null;
@@ -289,16 +330,14 @@ class Scan {
       there = tree.stat(path);
     } catch (error) {
       this.#leave(path, error);
-      return;
+      return null;
     }
-    if (this.#isDoubted(path)) return;
+    if (this.#isDoubted(path)) return null;
     const stat = there === null || there.kind === 'socket' || !includes(path, there.kind) ? null : there;
     const observed = catalog.observe(path, stat, lookedAtMs);
-    if (observed.kind === 'no-parent' || observed.kind === 'absent') return;
+    if (observed.kind === 'no-parent' || observed.kind === 'absent') return null;
     if (observed.kind !== 'same') this.#differences += 1;
-    // What is missing in its folder was looked through already, unless it came back meanwhile.
-    const known = observed.kind === 'same' && observed.id !== rootId && path !== this.#options.from;
-    if (stat?.kind === 'folder' && !known) this.#folders.push(observed.id);
+    return { id: observed.id, isSame: observed.kind === 'same', isFolder: stat?.kind === 'folder' };
   }
 }
 

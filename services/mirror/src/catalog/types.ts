@@ -202,6 +202,10 @@ export interface Catalog {
   observe(path: Buffer, stat: Stat | null, lookedAtMs: number): Observed;
   /** The same for a name in a known folder: faster. `no-parent` when the folder is gone. */
   observeChild(parent: number, name: Buffer, stat: Stat | null, lookedAtMs: number): Observed;
+  /** Whether observeChild() would find no difference. */
+  isKnown(parent: number, name: Buffer, stat: Stat): boolean;
+  /** How often observe() and observeChild() were called: when it did not change, nobody saw anything meanwhile. */
+  readonly observations: number;
   /**
    * What reading the contents of a file told: `digest` is their xxh3-128 (null for files that have block records) and
    * `readAtMs` Date.now() before the first byte was read, when the stat after the last byte was still what the entry says.
