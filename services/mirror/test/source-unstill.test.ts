@@ -53,14 +53,22 @@ function whileRead(name: string, nth: number, change: () => void): () => boolean
 const text = (letter: string): string => letter.repeat(5_000);
 
 test('a file that changed while it was read, and is again what it was before, is sent again', async () => {
+  // So many contents are not kept from the one reading to the other.
+  const others = Array.from({ length: 140 }, (_, n) => String(n));
+  const writeOthers = (root: string, letter: string): void => {
+    for (const name of others) writeFileSync(`${root}/${name}`, Buffer.alloc(64_000, letter));
+  };
   pair = await makePair({
     makeFeed,
     settleMs: 0,
     prepare: (root) => {
+      writeOthers(root, 'a');
       writeFileSync(`${root}/state`, text('a'));
     },
   });
   await pair.settle();
+  writeOthers(pair.sourceRoot, 'b');
+  listener.changed(others.map((name) => ({ path: Buffer.from(name), whole: false })));
   // First it is read to find out whether it changed at all, then to be sent.
   const came = whileRead('state', 2, () => {
     writeFileSync(pair.at('state'), text('c'));

@@ -17,6 +17,7 @@ import { createLab, type Lab } from '@holdfast/lab';
 import { monotonicMs } from '../lines.ts';
 import type { Say } from '../series.ts';
 import { until } from '../until.ts';
+import { Disks } from './disks.ts';
 
 export const sourceName = 'a';
 export const targetName = 'b';
@@ -85,18 +86,24 @@ export async function withGround<Result>(
   say: Say,
   act: (ground: Ground) => Promise<Result>,
 ): Promise<Result> {
-  const dir = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+  const place = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
+  const dir = join(place, 'lab');
+  const servers = [sourceName, targetName] as const;
+  mkdirSync(join(place, 'disks'));
+  const disks = new Disks(join(place, 'disks'), servers, say);
   let lab: Lab | null = null;
   try {
     lab = await createLab({ dir, hosts: [sourceName, targetName, client], tied: true });
     const cluster = await bringUp(lab, { config: configuration([]) });
-    return await act(new MirrorGround(lab, cluster));
+    for (const name of servers) await disks.give(lab.host(name));
+    return await act(new MirrorGround(lab, cluster, disks));
   } catch (error) {
     if (lab !== null) say(`what the hosts wrote down is kept in ${keepEvidence(lab)}`);
     throw error;
   } finally {
     await lab?.down();
-    rmSync(dir, { recursive: true, force: true });
+    disks.remove();
+    rmSync(place, { recursive: true, force: true });
   }
 }
 
@@ -104,18 +111,18 @@ class MirrorGround implements Ground {
   readonly lab: Lab;
   readonly cluster: LabCluster;
   readonly compared: { what: string; differing: number }[] = [];
+  readonly #disks: Disks;
   #number = 0;
 
-  constructor(lab: Lab, cluster: LabCluster) {
+  constructor(lab: Lab, cluster: LabCluster, disks: Disks) {
     this.lab = lab;
     this.cluster = cluster;
+    this.#disks = disks;
   }
 
   fresh(side: Side, what: string): string {
     this.#number += 1;
-    const folder = join(this.lab.dir, 'data', side, `${what}-${this.#number}`);
-    mkdirSync(join(this.lab.dir, 'data', side), { recursive: true });
-    return folder;
+    return join(this.#disks.data(side), `${what}-${this.#number}`);
   }
 
   /** G3. */
@@ -134,7 +141,7 @@ class MirrorGround implements Ground {
       return { orderedMs: monotonicMs(), applied };
     }
     // The first thing that a mirror process does for a new mirror is to make its folder.
-    const folder = join(this.lab.host(sourceName).dir, 'mirror', last.name);
+    const folder = join(this.#disks.records(sourceName), last.name);
     const ordered = until(`${last.name} reaches ${sourceName}`, () => existsSync(folder) && monotonicMs(), {
       limitMs: orderMsMax,
       everyMs: 1,

@@ -48,7 +48,7 @@ export function plantMany(root: string, count: number, size: (random: number) =>
   const folders: { path: string; files: number }[] = [];
   let bytes = 0;
   for (let number = 0; number < count; number += 1) {
-    const path = String(Math.floor(number / inFolder)).padStart(3, '0');
+    const path = folderName(number);
     if (number % inFolder === 0) {
       mkdirSync(join(root, path), { recursive: true });
       folders.push({ path, files: Math.min(inFolder, count - number) });
@@ -61,6 +61,11 @@ export function plantMany(root: string, count: number, size: (random: number) =>
 }
 
 export const fileName = (number: number): string => `f${String(number).padStart(6, '0')}`;
+
+const folderName = (number: number): string => String(Math.floor(number / inFolder)).padStart(3, '0');
+
+/** Of a file that plantMany() made, relative to its root. */
+export const pathOfFile = (number: number): string => join(folderName(number), fileName(number));
 
 /** 4 KiB each. */
 export const plantSmall = (root: string, count: number): Tree => plantMany(root, count, () => blockBytes);

@@ -95,7 +95,7 @@ export class Tables {
   writes = 0;
   /** L5. */
   lost = '';
-  /** How long the end of the last transaction took, which waits for the disk (L2). */
+  /** How long the end of the last transaction took that gave a number: it waits for the disk (L2). */
   commitMs = 0;
   readonly #root: RootDatabase<Buffer, Buffer>;
   readonly #facts: Table;
@@ -148,16 +148,17 @@ export class Tables {
     this.#writing = true;
     this.writes += 1;
     let workedMs = 0;
+    let numbered = false;
     try {
       const answer = this.#root.transactionSync(() => {
         const done = work();
         this.#ends.committing();
         this.buckets.store();
-        this.#writeState();
+        numbered = this.#writeState();
         workedMs = performance.now();
         return done;
       });
-      this.commitMs = performance.now() - workedMs;
+      if (numbered) this.commitMs = performance.now() - workedMs;
       return answer;
     } catch (error) {
       this.state = this.#readState();
@@ -220,11 +221,13 @@ export class Tables {
     releaseResident(join(this.dir, 'data.mdb'));
   }
 
-  #writeState(): void {
+  /** False: it is as it was. */
+  #writeState(): boolean {
     const text = stateText(this.state);
-    if (text === this.#written) return;
+    if (text === this.#written) return false;
     this.#facts.putSync(stateKey, Buffer.from(text));
     this.#written = text;
+    return true;
   }
 
   #readState(): State {

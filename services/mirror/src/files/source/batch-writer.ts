@@ -23,6 +23,7 @@ import type { BlockSent, SentBlocks } from '../../catalog/sent-blocks.ts';
 import { batchLimits } from '../batch-limits.ts';
 import type { AheadOfBatch } from './ahead.ts';
 import type { BatchOutlet } from './outlet.ts';
+import type { Confirmation } from './confirming.ts';
 import { keyOf } from './path.ts';
 import type { BatchPlan, Made, SetFolder } from './plan.ts';
 import { patchBytesMin } from './plan-changes.ts';
@@ -71,14 +72,6 @@ export interface WriterOptions {
   readonly nextStream: () => number;
   /** Bytes of contents that were read. */
   readonly sent: (bytes: number) => void;
-}
-
-export interface Confirmation {
-  readonly id: number;
-  readonly sequence: number;
-  readonly digest: Buffer | null;
-  readonly readAtMs: number;
-  readonly changed: boolean | null;
 }
 
 export class BatchWriter {

@@ -12,8 +12,7 @@
  *     until the first walk is complete. Everything is in the catalog only when there is nothing of the kind. What could not
  *     be looked at is a reason to tell until a walk saw everything, and the next one comes soon; the rest goes on meanwhile.
  * C6. Where the disk refuses the catalog, what was told stays told, and is tried again; once that works everything is walked.
- * C7. A transaction ends with a sync of the disk, for which all of this process stands still. On a busy disk it takes longer than
- *     what is done within it: so at least as long is worked for within one, and the next pass begins as long after it.
+ * C7. Transactions are few while there is much to do, because each waits for the disk (pace.ts).
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -24,6 +23,7 @@ import type { Tree } from '../../os/tree.ts';
 import { Dirty, type Told } from './dirty.ts';
 import { Looking } from './looking.ts';
 import { Doubted, type MountPoints } from './mount-points.ts';
+import { Pace } from './pace.ts';
 import { pathOfKey } from './path.ts';
 import { cantRead, isTrouble } from './refusal.ts';
 import { Slice } from './slice.ts';
@@ -40,9 +40,6 @@ const walkEveryMsMin = 1_000;
 const walkShare = 10;
 const feedRetryMs = 5_000;
 const catalogRetryMs = 1_000;
-/** C7. */
-const restMs = { min: 3, max: 50 } as const;
-
 export interface CaptureOptions {
   readonly tree: Tree;
   readonly catalog: Catalog;
@@ -85,6 +82,7 @@ export class Capture {
   #timer: NodeJS.Timeout | null = null;
   #again: NodeJS.Timeout | null = null;
   #resting: NodeJS.Timeout | null = null;
+  readonly #pace: Pace;
   #closed = false;
   readonly #stopped = new AbortController();
   /** C5, by performance.now(); null: the feed told everything. */
@@ -102,6 +100,7 @@ export class Capture {
     this.#options = options;
     this.#looking = new Looking(options);
     this.#survey = new Survey(options);
+    this.#pace = new Pace(options.catalog);
     this.times = new TellingTimes(options.catalog.lastSequence);
     this.#unseenSinceMs = performance.now() - options.unseenForMs;
   }
@@ -166,14 +165,17 @@ export class Capture {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** C1: everything that was told before this call is in the catalog. `use` runs at that moment. Throws CatalogError (C6). */
-  async still<T>(use: (point: Point) => T): Promise<T> {
+  /**
+   * C1: everything that was told before this call is in the catalog. `use` runs at that moment, and no pass begins before what it
+   * answers is there. Throws CatalogError (C6).
+   */
+  async still<T>(use: (point: Point) => T | Promise<T>): Promise<T> {
     for (;;) {
       const used = await this.#turns.next(async () => {
         await this.#pass();
         const { catalog } = this.#options;
         if (catalog.detached > 0) return null;
-        return { value: use({ sequence: catalog.lastSequence, checksum: catalog.checksum }) };
+        return { value: await use({ sequence: catalog.lastSequence, checksum: catalog.checksum }) };
       });
       if (used !== null) return used.value;
       // C2.
@@ -282,15 +284,12 @@ export class Capture {
   #soon(): void {
     if (this.#passWaits || this.#closed) return;
     this.#passWaits = true;
-    const { commitMs } = this.#options.catalog;
-    if (commitMs < restMs.min) this.#passNext();
+    const { waitMs } = this.#pace;
+    if (waitMs === 0) this.#passNext();
     else
-      this.#resting = setTimeout(
-        () => {
-          this.#passNext();
-        },
-        Math.min(commitMs, restMs.max),
-      );
+      this.#resting = setTimeout(() => {
+        this.#passNext();
+      }, waitMs);
   }
 
   #passNext(): void {
@@ -315,6 +314,7 @@ export class Capture {
       if (error instanceof CatalogError) this.#refuse(error, told);
       throw error;
     }
+    this.#pace.passed();
     if (this.#refused !== null) this.#walk(); // C6.
     const { lastSequence } = this.#options.catalog;
     if (lastSequence > before) {
@@ -378,7 +378,7 @@ export class Capture {
   async #inSlices<T>(all: readonly T[], slice: Slice, use: (one: T) => void): Promise<void> {
     const { tree, catalog } = this.#options;
     for (let at = 0; at < all.length;) {
-      const until = performance.now() + Math.min(catalog.commitMs, restMs.max); // C7
+      const until = performance.now() + this.#pace.workMs; // C7
       const some = (): void => {
         do {
           for (const one of all.slice(at, at + lookEvery)) use(one);

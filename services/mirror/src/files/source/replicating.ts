@@ -17,10 +17,10 @@ import type { Readings } from './batch-writer.ts';
 import { allChanges } from './copying.ts';
 import { keyOf, pathOfKey } from './path.ts';
 import { checkRemembered, PlanTooLarge, type BatchPlan } from './plan.ts';
-import { patchBytesMin, planChanges, type ChangesOptions, type Wanted } from './plan-changes.ts';
-import { digestOf, isGone, readSmall } from './reading.ts';
+import { planChanges, type ChangesOptions, type Wanted } from './plan-changes.ts';
 import { readBatch } from './sending.ts';
 import type { SessionGround } from './session-ground.ts';
+import { settleSuspects } from './suspects.ts';
 
 const heldBytesMax = 8 << 20;
 const batchesUnderWay = 2;
@@ -88,7 +88,7 @@ export class Replicating {
     const until = performance.now() + this.#patienceMs;
     const readings: Readings = new Map();
     for (;;) {
-      const planned = await this.#plan();
+      const planned = await this.#plan(readings);
       if (planned.sequence <= this.#from && !this.#first.always && this.#first.wanted.length === 0) return;
       const { plan, sequence, checksum } = planned;
       if (await this.#rested(plan, until)) continue;
@@ -132,16 +132,18 @@ export class Replicating {
   }
 
   /** Everything that was told, as one plan that belongs to one number. */
-  async #plan(): Promise<Planned> {
+  async #plan(readings: Readings): Promise<Planned> {
     const { capture, catalog, slice } = this.#ground;
     await capture.still(() => undefined);
-    await this.#settleSuspects();
+    await settleSuspects(this.#ground, this.#from, readings);
     for (let attempt = 0; attempt < planAttempts; attempt += 1) {
-      const { lastSequence: sequence, checksum, detached } = catalog;
-      const plan = await slice.run(this.#planning());
-      if (detached === 0 && catalog.detached === 0 && catalog.lastSequence === sequence)
-        return { plan, sequence, checksum };
-      await capture.still(() => undefined);
+      const planned = await capture.still(async (point) => {
+        const plan = await slice.run(this.#planning());
+        // A walk goes on meanwhile.
+        const isOf = catalog.detached === 0 && catalog.lastSequence === point.sequence;
+        return isOf ? { plan, ...point } : null;
+      });
+      if (planned !== null) return planned;
     }
     return capture.still((point) => ({ plan: atOnce(this.#planning()), ...point }));
   }
@@ -167,25 +169,6 @@ export class Replicating {
       wanted,
       offered,
     });
-  }
-
-  /** Files of which only their digest tells whether they changed, because they were moved, or got other attributes. */
-  async #settleSuspects(): Promise<void> {
-    const { catalog, tree, slice } = this.#ground;
-    for (const change of allChanges(this.#ground, this.#from)) {
-      if (slice.isOver) await slice.turn();
-      if (change.kind !== 'entry') continue;
-      const { entry } = change;
-      if (!entry.suspect || entry.digest === null || entry.attributes.size >= patchBytesMin) continue;
-      const path = catalog.pathOf(entry.id);
-      if (path === null) continue;
-      try {
-        const { contents, heldStill, readAtMs } = readSmall(tree, path, entry);
-        if (heldStill) catalog.confirmContents(entry.id, digestOf(contents), readAtMs);
-      } catch (error) {
-        if (!isGone(error)) throw error;
-      }
-    }
   }
 }
 

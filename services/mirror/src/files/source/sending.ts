@@ -5,7 +5,8 @@ import type { Ahead } from './ahead.ts';
 import { BatchOutlet } from './outlet.ts';
 import type { BatchPlan } from './plan.ts';
 import type { SessionGround } from './session-ground.ts';
-import { BatchWriter, type Confirmation, type Readings, type WriterOptions } from './batch-writer.ts';
+import { BatchWriter, type Readings, type WriterOptions } from './batch-writer.ts';
+import { confirm } from './confirming.ts';
 
 export interface BatchTerms {
   readonly plan: BatchPlan;
@@ -67,7 +68,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
     },
     moving: writer.moving,
     async commit(hot) {
-      confirm(ground, writer.confirmed);
+      confirm(ground.catalog, writer.confirmed);
       renumber(ground, writer.leftOut);
       forget(ground, writer.unstill);
       await outlet.release();
@@ -85,17 +86,6 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
       ahead?.committed();
     },
   };
-}
-
-function confirm({ catalog }: SessionGround, confirmed: readonly Confirmation[]): void {
-  if (confirmed.length === 0) return;
-  catalog.write(() => {
-    for (const { id, sequence, digest, readAtMs, changed } of confirmed) {
-      if (catalog.byId(id)?.sequence !== sequence) continue;
-      if (changed === null) catalog.confirmContents(id, digest, readAtMs);
-      else catalog.confirmContents(id, digest, readAtMs, changed);
-    }
-  });
 }
 
 /** Before the batch that lacks them is committed: on disk with it, above its number. What is known of their blocks is not what is there. */
