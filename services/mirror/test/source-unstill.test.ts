@@ -1,6 +1,6 @@
 /** Files that change while a source reads them, where nobody tells of it afterwards, or they are again what they were. */
 
-import { closeSync, openSync, readFileSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, utimesSync, writeFileSync, writeSync } from 'node:fs';
 import { afterEach, expect, jest, test } from '@jest/globals';
 import type { Feed, FeedListener } from '../src/feed/types.ts';
 import { Tree } from '../src/os/tree.ts';
@@ -52,18 +52,24 @@ function whileRead(name: string, nth: number, change: () => void): () => boolean
 
 const text = (letter: string): string => letter.repeat(5_000);
 
+/** Another time of modification would tell of it. */
+function write(path: string, contents: string | Buffer): void {
+  writeFileSync(path, contents);
+  utimesSync(path, 1_000_000, 1_000_000);
+}
+
 test('a file that changed while it was read, and is again what it was before, is sent again', async () => {
   // So many contents are not kept from the one reading to the other.
   const others = Array.from({ length: 140 }, (_, n) => String(n));
   const writeOthers = (root: string, letter: string): void => {
-    for (const name of others) writeFileSync(`${root}/${name}`, Buffer.alloc(64_000, letter));
+    for (const name of others) write(`${root}/${name}`, Buffer.alloc(64_000, letter));
   };
   pair = await makePair({
     makeFeed,
     settleMs: 0,
     prepare: (root) => {
       writeOthers(root, 'a');
-      writeFileSync(`${root}/state`, text('a'));
+      write(`${root}/state`, text('a'));
     },
   });
   await pair.settle();
@@ -71,12 +77,12 @@ test('a file that changed while it was read, and is again what it was before, is
   listener.changed(others.map((name) => ({ path: Buffer.from(name), whole: false })));
   // First it is read to find out whether it changed at all, then to be sent.
   const came = whileRead('state', 2, () => {
-    writeFileSync(pair.at('state'), text('c'));
+    write(pair.at('state'), text('c'));
     process.nextTick(() => {
-      writeFileSync(pair.at('state'), text('b'));
+      write(pair.at('state'), text('b'));
     });
   });
-  writeFileSync(pair.at('state'), text('b'));
+  write(pair.at('state'), text('b'));
   tell('state');
   await pair.until(came, 'it was read');
   await pair.settle();

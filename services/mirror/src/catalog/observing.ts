@@ -158,14 +158,20 @@ export class Observing {
 
   /** What the disk says, with a new number; whatever it was before, its contents may have changed (C6). */
   #take(row: Row, stat: Stat, sequence: number, lookedAtMs: number): void {
+    const written = row.size !== stat.size || row.mtimeS !== stat.mtimeS || row.mtimeNs !== stat.mtimeNs;
     setAttributes(row, stat);
     setLocal(row, stat);
     row.foreign = stat.dev !== this.#device;
     row.sequence = sequence;
     row.racy = isRacy(stat, lookedAtMs);
     if (row.kind === 'folder') return;
-    if (row.digest === null) row.contents = sequence;
-    else row.suspect = true;
+    if (row.digest !== null && !written) {
+      row.suspect = true;
+      return;
+    }
+    row.contents = sequence;
+    row.digest = null;
+    row.suspect = false;
   }
 
   #isAsOnDisk(row: Row, stat: Stat): boolean {

@@ -147,18 +147,17 @@ export class Tables {
     if (this.#writing) return work();
     this.#writing = true;
     this.writes += 1;
-    let workedMs = 0;
-    let numbered = false;
+    const worked = { ms: 0, isNumbered: false };
     try {
       const answer = this.#root.transactionSync(() => {
         const done = work();
         this.#ends.committing();
         this.buckets.store();
-        numbered = this.#writeState();
-        workedMs = performance.now();
+        worked.isNumbered = this.#writeState();
+        worked.ms = performance.now();
         return done;
       });
-      if (numbered) this.commitMs = performance.now() - workedMs;
+      if (worked.isNumbered) this.commitMs = performance.now() - worked.ms;
       return answer;
     } catch (error) {
       this.state = this.#readState();

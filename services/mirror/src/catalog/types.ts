@@ -16,8 +16,9 @@
  *     and changesSince() read only when `detached` is 0.
  * C5. All that one write() does is there after a crash, or none of it. When it returned, it survives a power failure too.
  * C6. Whenever the contents of a file may have changed, its `contents` number rises or it becomes `suspect`: moved ones
- *     too, because an inode number is used again and a time of modification can be set. Contents are sent, or compared,
- *     for each entry with contentsDiffer(entry, s). A false "moved" therefore costs a comparison, never wrong contents.
+ *     too, because an inode number is used again and a time of modification can be set. It rises with another size or time of
+ *     modification, and where no digest is known. Contents are sent, or compared, for each entry with
+ *     contentsDiffer(entry, s). A false "moved" therefore costs a comparison, never wrong contents.
  * C7. A file that was looked at within `racyMs` of its last change may change again without a new time. It is `racy`: the
  *     next look (or change feed) takes it for changed, until confirmContents() says that it was read late enough.
  */

@@ -374,7 +374,7 @@ export class BatchWriter {
 
   #confirm(entry: Entry, digest: Buffer | null, readAtMs: number, changed: boolean | null): void {
     if (!entry.racy && !entry.suspect && digest === null) return;
-    this.confirmed.push({ id: entry.id, sequence: entry.sequence, digest, readAtMs, changed });
+    this.confirmed.push({ entry, digest, readAtMs, changed });
   }
 }
 

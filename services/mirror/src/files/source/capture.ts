@@ -20,6 +20,7 @@ import { CatalogError } from '../../catalog/trouble.ts';
 import type { Catalog } from '../../catalog/types.ts';
 import type { ChangedPath, Feed, FeedListener, LostFeed } from '../../feed/types.ts';
 import type { Tree } from '../../os/tree.ts';
+import { Confirmations } from './confirming.ts';
 import { Dirty, type Told } from './dirty.ts';
 import { Looking } from './looking.ts';
 import { Doubted, type MountPoints } from './mount-points.ts';
@@ -29,12 +30,11 @@ import { cantRead, isTrouble } from './refusal.ts';
 import { Slice } from './slice.ts';
 import { type Seen, Survey } from './survey.ts';
 import { TellingTimes } from './telling-times.ts';
+import { inTransactions } from './transactions.ts';
 import type { SourceSelection } from './types.ts';
 import { Turns } from '../../turns.ts';
 
 const sweepMs = 8;
-/** Between two looks at the clock. */
-const lookEvery = 64;
 const walkEveryMsMin = 1_000;
 /** Without a feed, or while something can't be read, walks take at most this part of the time. */
 const walkShare = 10;
@@ -64,6 +64,7 @@ export interface Point {
 
 export class Capture {
   readonly times: TellingTimes;
+  readonly confirmations: Confirmations;
   readonly #options: CaptureOptions;
   readonly #dirty = new Dirty();
   readonly #looking: Looking;
@@ -101,6 +102,9 @@ export class Capture {
     this.#looking = new Looking(options);
     this.#survey = new Survey(options);
     this.#pace = new Pace(options.catalog);
+    this.confirmations = new Confirmations(options.catalog, () => {
+      this.#soon();
+    });
     this.times = new TellingTimes(options.catalog.lastSequence);
     this.#unseenSinceMs = performance.now() - options.unseenForMs;
   }
@@ -141,6 +145,7 @@ export class Capture {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#again !== null) clearTimeout(this.#again);
     if (this.#resting !== null) clearTimeout(this.#resting);
+    this.confirmations.close();
     await this.#feed?.close();
     await this.#walking;
     await this.#turns.idle();
@@ -341,7 +346,7 @@ export class Capture {
     // Folders before what is in them: a name means what it means since they moved.
     const paths = [...this.#looking.otherNames(told), ...told].sort(([a], [b]) => (a < b ? -1 : 1));
     const wholes: Buffer[] = [];
-    await this.#inSlices(paths, slice, ([key, { whole }]) => {
+    await this.#inTransactions(paths, slice, ([key, { whole }]) => {
       const path = pathOfKey(key);
       const observed = this.#tried(path, () => this.#looking.look(path));
       if (observed !== null && (whole || observed.kind === 'moved')) wholes.push(path);
@@ -361,35 +366,29 @@ export class Capture {
     const { catalog } = this.#options;
     for (;;) {
       catalog.write(() => {
-        this.#looking.lookAtFolders((path, look) => {
-          this.#tried(path, look);
-        });
+        this.#lookAtFolders();
+        this.confirmations.write();
       });
       if (this.#walking !== null) return;
       const names = await this.#sweep(slice);
       if (names.length === 0) return;
-      await this.#inSlices(names, slice, (path) => {
+      await this.#inTransactions(names, slice, (path) => {
         this.#tried(path, () => this.#looking.look(path));
       });
     }
   }
 
-  /** One transaction for each slice: it ends with a sync of the disk, which others wait for, too. */
-  async #inSlices<T>(all: readonly T[], slice: Slice, use: (one: T) => void): Promise<void> {
-    const { tree, catalog } = this.#options;
-    for (let at = 0; at < all.length;) {
-      const until = performance.now() + this.#pace.workMs; // C7
-      const some = (): void => {
-        do {
-          for (const one of all.slice(at, at + lookEvery)) use(one);
-          at += lookEvery;
-        } while (at < all.length && !(slice.isOver && performance.now() >= until));
-      };
-      catalog.write(() => {
-        tree.near(some);
-      });
-      if (slice.isOver) await slice.turn();
-    }
+  #lookAtFolders(): void {
+    this.#looking.lookAtFolders((path, look) => {
+      this.#tried(path, look);
+    });
+  }
+
+  /** C7. */
+  async #inTransactions<T>(all: readonly T[], slice: Slice, look: (one: T) => void): Promise<void> {
+    const { confirmations } = this;
+    const last = this.#lookAtFolders.bind(this);
+    await inTransactions({ ...this.#options, confirmations, pace: this.#pace, slice, all, look, last });
   }
 
   /** Answers other names of what is gone (V3 of looking.ts). */

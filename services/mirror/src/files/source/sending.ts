@@ -68,7 +68,11 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
     },
     moving: writer.moving,
     async commit(hot) {
-      confirm(ground.catalog, writer.confirmed);
+      // Of the others nothing is thought to be unchanged that may not be (catalog/types.ts, C6).
+      confirm(
+        ground.catalog,
+        writer.confirmed.filter(({ entry }) => entry.suspect),
+      );
       renumber(ground, writer.leftOut);
       forget(ground, writer.unstill);
       await outlet.release();
@@ -84,6 +88,7 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
         history,
       });
       ahead?.committed();
+      capture.confirmations.add(writer.confirmed.filter(({ entry }) => !entry.suspect));
     },
   };
 }

@@ -32,13 +32,7 @@ export async function settleSuspects(ground: SessionGround, from: number, readin
     try {
       const file = readSmall(tree, path, entry);
       if (!file.heldStill) continue;
-      confirmed.push({
-        id,
-        sequence,
-        digest: digestOf(file.contents),
-        readAtMs: file.readAtMs,
-        changed: null,
-      });
+      confirmed.push({ entry, digest: digestOf(file.contents), readAtMs: file.readAtMs, changed: null });
       keptBytes += file.contents.length;
       if (keptBytes <= keptBytesMax) readings.set(id, { sequence, file });
     } catch (error) {

@@ -30,7 +30,7 @@ import { waitingReason } from './trouble.ts';
 const syncSinglyMax = 8;
 const progressMs = 20;
 /** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
-const checkpointMs = 5_000;
+const checkpointMs = 1_000;
 
 /** What became of a batch beside being applied. */
 export interface Outcome {
