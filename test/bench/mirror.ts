@@ -3,6 +3,7 @@ import type { Figure } from './figure.ts';
 import { beats } from './mirror/beats.ts';
 import { figureOf } from './mirror/blank.ts';
 import { changedBlocks } from './mirror/blocks.ts';
+import { gibibyte } from './mirror/disks.ts';
 import { far } from './mirror/far.ts';
 import { withGround, type Ground } from './mirror/ground.ts';
 import { initialCopy } from './mirror/initial-copy.ts';
@@ -13,6 +14,9 @@ import { throttled } from './mirror/throttle.ts';
 import { plantBig, plantMixed, plantSmall } from './mirror/tree.ts';
 import type { MirrorPart, MirrorPlan } from './plan.ts';
 import { tellError, type Say } from './series.ts';
+
+const diskBytes = 30 * gibibyte;
+const quickDiskBytes = 4 * gibibyte;
 
 /** How much each part takes. */
 interface Sizes {
@@ -55,7 +59,7 @@ export async function mirrorFigures(plan: MirrorPlan, say: Say): Promise<readonl
   const figures: Figure[] = [];
   const compared: Ground['compared'][number][] = [];
   try {
-    await withGround(say, async (ground) => {
+    await withGround(say, plan.quick ? quickDiskBytes : diskBytes, async (ground) => {
       for (const part of partsOf(plan, say)) {
         say(`${part.name}:`);
         figures.push(...(await part.measure(ground)));

@@ -12,8 +12,7 @@ import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
 import type { Say } from '../series.ts';
 
-const gibibyte = 1024 ** 3;
-const bytesMax = 30 * gibibyte;
+export const gibibyte = 1024 ** 3;
 const bytesMin = 4 * gibibyte;
 /** Of what is free. */
 const shareEach = 0.45;
@@ -23,19 +22,24 @@ export class Disks {
   readonly #dir: string;
   readonly #mounted: string[] = [];
 
-  /** In an empty folder, before the hosts of the lab are made: they see what was mounted before. */
-  constructor(dir: string, names: readonly string[], say: Say) {
+  /**
+   * In an empty folder, before the hosts of the lab are made: they see what was mounted before. `bytesMax` of each; 0: folders
+   * on the machine's disk.
+   */
+  constructor(dir: string, names: readonly string[], bytesMax: number, say: Say) {
     this.#dir = dir;
-    const bytes = sizeIn(dir);
+    const bytes = Math.min(bytesMax, shareOf(dir));
     try {
+      if (bytesMax === 0) return;
       if (process.getuid?.() !== 0 || bytes < bytesMin) throw new Error('too little room, or no rights');
       for (const name of names) this.#make(name, bytes);
     } catch (error) {
       say(`no disk for each server: ${error instanceof Error ? error.message : String(error)}`);
       this.#unmount();
+    } finally {
+      for (const name of names)
+        for (const what of ['data', 'records']) mkdirSync(join(dir, name, what), { recursive: true });
     }
-    for (const name of names)
-      for (const what of ['data', 'records']) mkdirSync(join(dir, name, what), { recursive: true });
   }
 
   /** For what is copied. */
@@ -88,9 +92,9 @@ export class Disks {
   }
 }
 
-function sizeIn(dir: string): number {
+function shareOf(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
-  return Math.min(bytesMax, Math.floor(bavail * bsize * shareEach));
+  return Math.floor(bavail * bsize * shareEach);
 }
 
 function run(program: string, ...argv: readonly string[]): string {

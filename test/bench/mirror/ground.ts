@@ -82,15 +82,17 @@ export function syncDisks(): void {
   spawnSync('sync', { timeout: 120_000 });
 }
 
+/** `diskBytes`: at most, of the disk of each server (disks.ts). */
 export async function withGround<Result>(
   say: Say,
+  diskBytes: number,
   act: (ground: Ground) => Promise<Result>,
 ): Promise<Result> {
   const place = mkdtempSync(join(tmpdir(), 'holdfast-bench-'));
   const dir = join(place, 'lab');
   const servers = [sourceName, targetName] as const;
   mkdirSync(join(place, 'disks'));
-  const disks = new Disks(join(place, 'disks'), servers, say);
+  const disks = new Disks(join(place, 'disks'), servers, diskBytes, say);
   let lab: Lab | null = null;
   try {
     lab = await createLab({ dir, hosts: [sourceName, targetName, client], tied: true });

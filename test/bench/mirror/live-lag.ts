@@ -6,7 +6,7 @@ import { tellError, type Say } from '../series.ts';
 import { figureOf } from './blank.ts';
 import type { Burst, BurstOptions } from './burst-writer.ts';
 import { compareSides, copyTree, dropCopy } from './copying.ts';
-import type { Ground } from './ground.ts';
+import { syncDisks, type Ground } from './ground.ts';
 import { firstLine } from './initial-copy.ts';
 import { lagsOf, percentile, type Lags } from './lag.ts';
 import { needLsyncd, withLsyncd } from './lsyncd.ts';
@@ -28,6 +28,7 @@ export async function liveLag(ground: Ground, seconds: number, say: Say): Promis
   try {
     const tree = plantSmall(ground.fresh('a', 'lag'), plantedFiles);
     const { copy } = await copyTree(ground, tree, 'lag');
+    syncDisks(); // G2 (ground.ts): parts before may have left much.
     ours = await lagsOf(join(copy.from, 'live'), join(copy.to, 'live'), perSecond, seconds);
     tell('lag', ours);
     notes.push(`looks at the target were at most ${ours.lookMs.toFixed(1)} ms apart`);
@@ -65,7 +66,10 @@ async function lagOfLsyncd(
   const ready = needLsyncd(say);
   if (ready.kind === 'missing') return { name, values: [], note: ready.says };
   try {
-    const lags = await withLsyncd(ground, (from, to) => lagsOf(from, to, perSecond, seconds));
+    const lags = await withLsyncd(ground, (from, to) => {
+      syncDisks();
+      return lagsOf(from, to, perSecond, seconds);
+    });
     tell(name, lags);
     const note = lags.missing === 0 ? 'not synced' : `not synced; ${lags.missing} never arrived`;
     return { name, values: lags.values, note };
