@@ -107,3 +107,12 @@ test('what changed since it was read is not confirmed', () => {
   confirmations.write();
   expect(catalog.byPath(file)?.digest).toBeNull();
 });
+
+test('a digest that waits tells nothing of what did not hold still afterwards', () => {
+  const entry = seen();
+  const confirmations = new Confirmations(catalog, () => undefined);
+  confirmations.add([{ entry, digest, readAtMs: 2_000_000, changed: null }]);
+  confirmations.forget([entry.id]);
+  confirmations.write();
+  expect(catalog.byPath(file)?.digest).toBeNull();
+});

@@ -55,6 +55,18 @@ export class Confirmations {
     confirm(this.#catalog, this.#waiting.splice(0));
   }
 
+  /**
+   * Something was sent of these entries that did not hold still: no digest tells any more what somebody has, also none that
+   * still waits. Throws CatalogError.
+   */
+  forget(ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    this.#catalog.write(() => {
+      this.write();
+      for (const id of ids) this.#catalog.forgetContents(id);
+    });
+  }
+
   close(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

@@ -74,7 +74,8 @@ export async function readBatch(ground: SessionGround, terms: BatchTerms): Promi
         writer.confirmed.filter(({ entry }) => entry.suspect),
       );
       renumber(ground, writer.leftOut);
-      forget(ground, writer.unstill);
+      // Before the batch that may hold anything of them is committed.
+      capture.confirmations.forget(writer.unstill);
       await outlet.release();
       // No number is sent before it can't be given again.
       await capture.onDisk(sequence);
@@ -99,13 +100,5 @@ function renumber({ catalog, blocks }: SessionGround, leftOut: readonly number[]
   for (const id of leftOut) blocks.forget(id);
   catalog.write(() => {
     for (const id of leftOut) catalog.renumber(id);
-  });
-}
-
-/** Before the batch that may hold anything of them is committed. */
-function forget({ catalog }: SessionGround, unstill: readonly number[]): void {
-  if (unstill.length === 0) return;
-  catalog.write(() => {
-    for (const id of unstill) catalog.forgetContents(id);
   });
 }

@@ -1,6 +1,6 @@
 /**
- * Files of which only their digest tells whether their contents changed: they were written to, moved, or got other attributes.
- * They are read before a batch is planned.
+ * Files of which only their digest tells whether their contents changed: they have the size and the time of modification that
+ * they had, and were moved, or got other attributes. They are read before a batch is planned.
  */
 
 import type { Readings } from './batch-writer.ts';

@@ -29,7 +29,10 @@ import { waitingReason } from './trouble.ts';
 
 const syncSinglyMax = 8;
 const progressMs = 20;
-/** The longest that something applied stays in the log; bounds the work of a start after a loss of power. */
+/**
+ * The longest that something applied stays in the log: bounds the work of a start after a loss of power, and how long the sync
+ * holds up what is applied meanwhile.
+ */
 const checkpointMs = 1_000;
 
 /** What became of a batch beside being applied. */
