@@ -2,7 +2,8 @@
  * Every heartbeat that is heard or sent here, for the quorum service of this host: a Unix socket, one line each (heard-line.ts
  * of core).
  *
- * What comes in one turn of the event loop is written together: a member's heartbeats arrive on all paths at once.
+ * What comes in one turn of the event loop is written together: a member's heartbeats arrive on all paths at once. It is put into words then, too: what
+ * the loop does with it goes first.
  *
  * A client that does not read loses the oldest lines, never the newest, and never holds us up.
  */
@@ -50,7 +51,7 @@ export type OpenedRelay =
 export class HeardRelay {
   readonly #server: Server;
   readonly #clients = new Set<Client>();
-  #lines: string[] = [];
+  #lines: HeardLine[] = [];
 
   constructor(server: Server, trouble: (says: string) => void) {
     this.#server = server;
@@ -64,7 +65,7 @@ export class HeardRelay {
 
   push(line: HeardLine): void {
     if (this.#clients.size === 0) return;
-    this.#lines.push(`${heardText(line)}\n`);
+    this.#lines.push(line);
     if (this.#lines.length === 1) setImmediate(() => this.#flush());
   }
 
@@ -74,7 +75,7 @@ export class HeardRelay {
   }
 
   #flush(): void {
-    const lines = this.#lines;
+    const lines = this.#lines.map((line) => `${heardText(line)}\n`);
     this.#lines = [];
     for (const client of this.#clients) client.push(lines);
   }

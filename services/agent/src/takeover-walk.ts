@@ -52,8 +52,8 @@ export interface WalkParts {
 }
 
 const enteredMs = 1_000;
-/** About what it takes to have an epoch on disk. */
-const successorMs = 15;
+/** About what it takes to have an epoch on disk, and until what follows from the decision has come to rest on all hosts. */
+const successorMs = 40;
 
 export class TakeoverWalk {
   readonly #host: Host;

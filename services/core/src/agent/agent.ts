@@ -25,14 +25,21 @@ import {
   withFormerLife,
   withGroup,
 } from './configuring.ts';
-import { heartbeatsAt } from './beat.ts';
+import { beatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
 import { seeForeign } from './foreign.ts';
-import { type GroupState, holdingBefore, newGroupState, newlyFenced, groupDraft } from './holding.ts';
+import {
+  type GroupState,
+  holdingBefore,
+  newGroupState,
+  newlyBegun,
+  newlyFenced,
+  groupDraft,
+} from './holding.ts';
 import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
-import { type Account, afterTheBeat, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
+import { type Account, afterTheMove, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { takeRoutine } from './routine.ts';
 import { monitored, monitorsDue, restarted } from './resources.ts';
 import { look, observerOf, sighted, sightingDue } from './sighting.ts';
@@ -252,25 +259,26 @@ class Turn {
       for (const name of this.state.groups.keys()) this.settleGroup(name);
     }
     // Others may take over at once: they should not have to wait for a period or a commit to learn it.
-    if (newlyFenced(this.before.groups, this.state.groups)) {
-      this.state.nextBeatAt = this.now;
-      this.state.renewal = afterTheBeat(this.state.renewal, this.now);
-    }
+    const fenced = newlyFenced(this.before.groups, this.state.groups);
+    if (fenced) this.state.nextBeatAt = this.now;
+    if (fenced || newlyBegun(this.before.groups, this.state.groups))
+      this.state.renewal = afterTheMove(this.state.renewal, this.now);
     this.giveOwnBack();
     this.state.actsUnder = actsUnder(this.state);
+    const word = fenced ? this.beats() : [];
     this.renew();
-    this.beat();
+    this.actions.push(...this.beats());
     this.ping();
     const arming = this.arm();
     const ordering = this.orderMirrors();
     this.maybeExit();
-    const actions = [...arming, ...ordering, ...this.actions];
+    const actions = [...arming, ...word, ...ordering, ...this.actions];
     return this.ended(actions, dutiesFrom(this.state, this.account(), this.proofWanted()));
   }
 
   /** Nothing but heartbeats and pings is due. */
   beatOnly(): AgentStep {
-    this.beat();
+    this.actions.push(...this.beats());
     this.ping();
     return this.ended(this.actions, this.state.dutiesAt);
   }
@@ -351,20 +359,14 @@ class Turn {
     return this.state.stripped && [...this.state.groups.values()].some((g) => waitsForProof(g, this.state));
   }
 
-  private beat(): void {
+  private beats(): readonly AgentAction[] {
     const { state, now } = this;
     const beatMs = heartbeatMsOf(state.config);
     if (state.nextSpareAt <= now) state.nextSpareAt = now + spareEveryMs;
-    if (!state.started || now < state.nextBeatAt) return;
-    const heartbeat = heartbeatsAt(state, now);
-    for (const m of state.members.values()) {
-      if (m.id === state.self) continue;
-      for (const path of this.pathsTo(m.id)) {
-        this.actions.push({ kind: 'send', to: m.id, path, message: heartbeat(m.id, path) });
-      }
-    }
+    if (!state.started || now < state.nextBeatAt) return [];
     // From the due time, not from now, so that delays do not add up; and never twice for one missed.
     state.nextBeatAt = Math.max(state.nextBeatAt + beatMs, now + beatMs / 2);
+    return beatsAt(state, now);
   }
 
   private ping(): void {

@@ -1,8 +1,13 @@
-/** Deadlines on their way to those who enforce them without us: the guard, and the kernel's address lifetimes. */
+/**
+ * Deadlines on their way to those who enforce them without us: the guard, and the kernel's address lifetimes. The guard also
+ * learns of what begins here as soon as its former owner has let go: then nothing has to wait for it (docs/adr/0071).
+ */
 
 import { goneBy, mayActUntil } from '../node.ts';
 import type { AgentAction, ArmedGroup } from './events.ts';
-import type { GroupState } from './holding.ts';
+import { heldEpoch, type GroupState } from './holding.ts';
+import type { MemberId } from '../names.ts';
+import { awaitedEpoch } from './ownership.ts';
 import type { AgentState } from './state.ts';
 
 export interface Arming {
@@ -12,11 +17,11 @@ export interface Arming {
 }
 
 /** What is to be enforced now, and the orders for what moved since `state.armed`. */
-export function arming(state: Pick<AgentState, 'groups' | 'armed'>): Arming {
+export function arming(state: Pick<AgentState, 'self' | 'groups' | 'armed'>): Arming {
   const armed: ArmedGroup[] = [];
   const extensions: AgentAction[] = [];
   for (const g of state.groups.values()) {
-    const until = armedGroup(g);
+    const until = armedGroup(g, state.self);
     if (until === null) continue;
     armed.push(until);
     const before = state.armed.find((a) => a.group === g.group);
@@ -34,15 +39,14 @@ export function arming(state: Pick<AgentState, 'groups' | 'armed'>): Arming {
   return { armed, actions: [{ kind: 'arm', groups: armed }, ...extensions] };
 }
 
-function armedGroup(g: GroupState): ArmedGroup | null {
-  const h = g.holding;
-  if (g.entitlement === null) return null;
+function armedGroup(g: GroupState, self: MemberId): ArmedGroup | null {
   // While it fences, the guard still needs its orders.
-  if (h.kind === 'idle' || h.kind === 'fenced') return null;
+  const epoch = heldEpoch(g.holding) ?? awaitedEpoch(g, self);
   const { entitlement } = g;
+  if (entitlement === null || epoch === null) return null;
   return {
     group: g.group,
-    epoch: h.epoch,
+    epoch,
     fenceAt: mayActUntil(entitlement),
     goneBy: goneBy(entitlement),
   };

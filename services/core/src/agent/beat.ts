@@ -4,13 +4,27 @@ import type { HeardRow, Heartbeat, HeldClaim } from '../heartbeat.ts';
 import type { BootMs, MemberId } from '../names.ts';
 import type { GroupReport } from '../records.ts';
 import { diagnose } from './diagnosis.ts';
+import type { AgentAction } from './events.ts';
 import { liveAt } from './copies.ts';
 import type { Vantage } from '../vantage.ts';
 import { heartbeatMsOf } from '../pace.ts';
 import { pathsBetween, reportsOf, type AgentState } from './state.ts';
 
+export function beatsAt(state: AgentState, now: BootMs): readonly AgentAction[] {
+  const message = heartbeatsAt(state, now);
+  const others = [...state.members.keys()].filter((id) => id !== state.self);
+  return others.flatMap((to) =>
+    pathsBetween(state, to).map((path): AgentAction => ({
+      kind: 'send',
+      to,
+      path,
+      message: message(to, path),
+    })),
+  );
+}
+
 /** What all of them tell is made once; only the echo differs. */
-export function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, path: number) => Heartbeat {
+function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, path: number) => Heartbeat {
   const heartbeatMs = heartbeatMsOf(state.config);
   const mirrors = liveAt(state.mirrors, heartbeatMs, now);
   const paths = (m: MemberId) => pathsBetween(state, m);

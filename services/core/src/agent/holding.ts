@@ -166,6 +166,21 @@ export function newlyFenced(
   );
 }
 
+/** Something begins here that another server has just let go of. */
+export function newlyBegun(
+  before: ReadonlyMap<GroupId, GroupState>,
+  after: ReadonlyMap<GroupId, GroupState>,
+): boolean {
+  if (before === after) return false;
+  return [...after.values()].some(
+    ({ group, holding, seen }) =>
+      holding.kind === 'acquiring' &&
+      seen?.ownership.kind === 'owned' &&
+      seen.ownership.after !== undefined &&
+      before.get(group)?.holding.kind !== 'acquiring',
+  );
+}
+
 /** `ahead`: an epoch that a former life of this agent had on the disk before it was given to anybody. */
 export function newGroupState(group: GroupId, highestEpoch: Epoch, ahead: Epoch = 0n): GroupState {
   return {

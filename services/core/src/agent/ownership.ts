@@ -121,6 +121,14 @@ export function waitsForProof(g: GroupState, here: Pick<Here, 'self'>): boolean 
   return g.holding.kind === 'idle' || (g.holding.kind === 'fenced' && g.holding.epoch < own.epoch);
 }
 
+/** The epoch that begins here as soon as its former owner has let go (O6); null when none is waited for. */
+export function awaitedEpoch({ seen, holding, entitledEpoch }: GroupState, self: MemberId): Epoch | null {
+  const own = seen?.ownership;
+  if (own?.kind !== 'owned' || own.owner !== self || own.after === undefined) return null;
+  if (heldEpoch(holding) !== null || (holding.kind === 'fenced' && own.epoch <= holding.epoch)) return null;
+  return entitledEpoch === own.epoch ? own.epoch : null;
+}
+
 /**
  * A later proof for the same epoch extends the entitlement; one for a new epoch starts it. It never gets longer rules
  * than those whose G the others know.

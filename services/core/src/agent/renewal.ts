@@ -13,8 +13,8 @@ import type { GroupReport, RenewalRecord } from '../records.ts';
 import type { AgentAction, RenewAnswer } from './events.ts';
 import { copiesAt } from './copies.ts';
 
-/** Far below R: a renewal that was due anyway is hardly late. */
-const afterBeatMs = 20;
+/** About what a planned move takes from the word of its former owner to the first answer of the new one. */
+const moveMs = 60;
 
 export interface Renewal {
   readonly server: MemberId;
@@ -33,6 +33,8 @@ export interface Renewal {
   readonly nextAt: BootMs;
   /** After a failure, not even news is sent before this: a dead control plane is not hammered. */
   readonly notBefore: BootMs;
+  /** News alone is no reason to renew before this. */
+  readonly newsAt: BootMs;
   /** The last renewal that was confirmed in time. */
   readonly proof: Proof | null;
   /** Since when every attempt failed; null while they succeed. */
@@ -69,6 +71,7 @@ export function renewalDraft(r: Renewal): Draft<Renewal> {
     inFlight: r.inFlight,
     nextAt: r.nextAt,
     notBefore: r.notBefore,
+    newsAt: r.newsAt,
     proof: r.proof,
     failingSince: r.failingSince,
     lastFailure: r.lastFailure,
@@ -107,6 +110,7 @@ export function newRenewal(
     inFlight: null,
     nextAt: now,
     notBefore: now,
+    newsAt: now,
     proof: null,
     failingSince: null,
     lastFailure: '',
@@ -160,12 +164,12 @@ export function renewWhenDue(
 }
 
 /**
- * What a heartbeat tells at this moment need not be in the store at the same moment: the voters' disks are for the change
- * of owner that follows from it.
+ * What a heartbeat tells at this moment, and what follows from it, need not be in the store at the same moment: processors and
+ * disks are for the change of owner that clients wait for. A renewal that is due is not held up.
  */
-export function afterTheBeat(r: Renewal, now: BootMs): Renewal {
+export function afterTheMove(r: Renewal, now: BootMs): Renewal {
   const renewal = renewalDraft(r);
-  renewal.notBefore = Math.max(r.notBefore, now + afterBeatMs);
+  renewal.newsAt = now + moveMs;
   return renewal;
 }
 
@@ -173,9 +177,9 @@ export function afterTheBeat(r: Renewal, now: BootMs): Renewal {
 export function renewAt(r: Renewal, account: Account, wanted: boolean): BootMs {
   if (r.current === null || r.proof === null) return r.nextAt;
   const bootUnpublished = r.bootRevision !== null && r.current.bootRevision === null;
-  return wanted || isNews(r.current, account) || bootUnpublished
-    ? r.notBefore
-    : Math.max(r.nextAt, r.notBefore);
+  if (wanted || bootUnpublished) return r.notBefore;
+  const dueAt = isNews(r.current, account) ? Math.min(r.newsAt, r.nextAt) : r.nextAt;
+  return Math.max(dueAt, r.notBefore);
 }
 
 /** Changes that somebody waits for; progress inside a walk is told with the next regular renewal. */
