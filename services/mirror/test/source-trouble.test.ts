@@ -62,6 +62,23 @@ async function withUntold(): Promise<DeafFeed[]> {
   return feeds;
 }
 
+test('what is being looked at counts as missing, before it is known to differ', async () => {
+  const [feed] = await withUntold();
+  const stat: (this: Tree, path: Buffer) => Stat | null = Reflect.get(Tree.prototype, 'stat');
+  const behind: number[] = [];
+  const looking = jest.spyOn(Tree.prototype, 'stat').mockImplementation(function (this: Tree, path) {
+    behind.push(pair.source.state().targets[0]?.behindMs ?? 0);
+    return stat.call(this, path);
+  });
+  try {
+    feed?.listener.changed([{ path: Buffer.from('new'), whole: false }]);
+    await pair.until(() => behind.length > 0, 'it is looked at');
+    expect(behind[0]).toBeGreaterThan(0);
+  } finally {
+    looking.mockRestore();
+  }
+});
+
 test('a feed that lost changes and goes on: everything is looked at', async () => {
   const [feed, ...more] = await withUntold();
   feed?.listener.lost({ says: 'the queue of changes overflowed', ended: false });

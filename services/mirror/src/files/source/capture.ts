@@ -320,10 +320,11 @@ export class Capture {
       throw error;
     }
     this.#pace.passed();
+    const sinceMs = this.#dirty.looked();
     if (this.#refused !== null) this.#walk(); // C6.
     const { lastSequence } = this.#options.catalog;
     if (lastSequence > before) {
-      this.times.note(lastSequence, oldest(told) ?? performance.now());
+      this.times.note(lastSequence, sinceMs ?? performance.now());
       this.#options.changed();
     }
     if (this.#dirty.overflowed) this.#walk();
@@ -491,9 +492,4 @@ export class Capture {
       this.#watching && this.#allRead ? scanEveryMs : soonMs,
     );
   }
-}
-
-function oldest(told: ReadonlyMap<string, Told>): number | null {
-  for (const { atMs } of told.values()) return atMs;
-  return null;
 }

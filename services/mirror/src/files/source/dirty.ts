@@ -2,6 +2,7 @@
  * Paths that may differ from the catalog and were not looked at yet: each once, with the time since when it is known.
  *
  * D1. Bounded: what does not fit is forgotten, and `overflowed` says that everything has to be looked at.
+ * D2. What is taken counts until it was looked at.
  */
 
 import { keyOf } from './path.ts';
@@ -18,6 +19,8 @@ export interface Told {
 export class Dirty {
   #paths = new Map<string, Told>();
   #overflowed = false;
+  /** D2. Null: nothing is being looked at. */
+  #takenSinceMs: number | null = null;
 
   get size(): number {
     return this.#paths.size;
@@ -28,11 +31,10 @@ export class Dirty {
     return this.#overflowed;
   }
 
-  /** When the oldest of them was told; null: there is none. */
+  /** When the oldest of them was told (D2); null: there is none. */
   get sinceMs(): number | null {
-    // In order of insertion, and the first telling counts.
-    for (const { atMs } of this.#paths.values()) return atMs;
-    return null;
+    // What was taken was there before what was not.
+    return this.#takenSinceMs ?? this.#oldestMs();
   }
 
   add(path: Buffer, whole: boolean, atMs: number): void {
@@ -48,11 +50,19 @@ export class Dirty {
     );
   }
 
-  /** Takes all. */
+  /** Takes all, until `looked()`, or until the next one: what could not be looked at was added again by then. */
   take(): ReadonlyMap<string, Told> {
     const taken = this.#paths;
+    this.#takenSinceMs = this.#oldestMs();
     this.#paths = new Map();
     return taken;
+  }
+
+  /** What was taken was looked at. Answers when the oldest of it was told; null: there was none. */
+  looked(): number | null {
+    const sinceMs = this.#takenSinceMs;
+    this.#takenSinceMs = null;
+    return sinceMs;
   }
 
   /** After everything was looked at. */
@@ -62,5 +72,11 @@ export class Dirty {
 
   has(key: string): boolean {
     return this.#paths.has(key);
+  }
+
+  #oldestMs(): number | null {
+    // In order of insertion, and the first telling counts.
+    for (const { atMs } of this.#paths.values()) return atMs;
+    return null;
   }
 }
