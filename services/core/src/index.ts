@@ -84,7 +84,7 @@ export { mirrorId } from './mirror/mirror-id.ts';
 export { copiesOf, pausedBy } from './mirror/roles.ts';
 export { withEpochs } from './mirror/epoch.ts';
 export { needsChoice } from './mirror/both-written.ts';
-export { isStuck, mirrorStates } from './mirror/report.ts';
+export { isStuck, mirrorStates, telling, unseenMs } from './mirror/report.ts';
 export type {
   CopyNotes,
   HotFiles,

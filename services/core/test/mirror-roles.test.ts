@@ -2,7 +2,7 @@
 
 import { encode, parseConfig, parseRenewal, type Member } from '../src/index.ts';
 import { newGroupState, type GroupState } from '../src/agent/holding.ts';
-import { copiesAt } from '../src/agent/copies.ts';
+import { copiesAt, liveAt } from '../src/agent/copies.ts';
 import type { CopyNotes } from '../src/mirror/report.ts';
 import { ordersOf, type Cast } from '../src/mirror/roles.ts';
 import { deriveTimeRules } from '../src/time.ts';
@@ -152,6 +152,16 @@ it('a copy tells in its renewal how old the last word of its source is', () => {
   const at = (now: number) => copiesAt([{ kind: 'target', ...report, state: 'replicating', word }], now)[0];
   expect(at(9_400)).toMatchObject({ lossMs: 200, lossBytes: 5, wordAgeMs: 0 });
   expect(at(14_010)).toMatchObject({ lossMs: 200, wordAgeMs: 5_100 });
+});
+
+it('a source tells in its heartbeats for how long its mirror process has told nothing', () => {
+  const row = { target: 'b', state: 'replicating', consistent: true, behindBytes: 5, behindMs: 140 } as const;
+  const figures = { totalBytes: 0, doneBytes: 0, rateBytesPerSecond: 0, says: '' };
+  const report = { mirror: 'd3/data', epoch: 7n, sequence: 4, says: '', export: null } as const;
+  const source = { kind: 'source', ...report, targets: [{ ...row, ...figures }] } as const;
+  const at = (now: number) => liveAt([source], 9_000, 1_000, now)[0]?.behindMs;
+  expect(at(11_000)).toBe(140);
+  expect(at(11_500)).toBe(2_640);
 });
 
 it('a copy tells in its renewal only what there is to tell besides', () => {

@@ -56,7 +56,7 @@ describe('reports', () => {
     says: '',
   });
 
-  it('go out at once when a state changed, seldom for figures, and not for nothing', () => {
+  it('go out at once when a state changed, seldom for figures, and for nothing only so that silence tells', () => {
     let now = 1_000;
     let reports: readonly MirrorReport[] = [copy(1)];
     const told: (readonly MirrorReport[])[] = [];
@@ -80,6 +80,17 @@ describe('reports', () => {
       now += 250;
       reporting.look();
       expect(told.at(-1)).toEqual([copy(3, false)]);
+      now += 999;
+      reporting.look();
+      expect(told).toHaveLength(3);
+      now += 1;
+      reporting.look();
+      expect(told).toHaveLength(4);
+      reports = [];
+      reporting.look();
+      now += 10_000;
+      reporting.look();
+      expect(told).toHaveLength(5);
     } finally {
       reporting.close();
     }

@@ -119,6 +119,7 @@ class Turn {
       case 'mirrors': {
         const { mirrorsTold, actions } = mirrorNews(this.state.mirrorsTold, event.reports, this.now);
         this.state.mirrors = event.reports;
+        this.state.mirrorsAt = this.now;
         this.state.mirrorsTold = mirrorsTold;
         this.actions.push(...actions);
         return;

@@ -26,7 +26,7 @@ export function beatsAt(state: AgentState, now: BootMs): readonly AgentAction[] 
 /** What all of them tell is made once; only the echo differs. */
 function heartbeatsAt(state: AgentState, now: BootMs): (to: MemberId, path: number) => Heartbeat {
   const heartbeatMs = heartbeatMsOf(state.config);
-  const mirrors = liveAt(state.mirrors, heartbeatMs, now);
+  const mirrors = liveAt(state.mirrors, state.mirrorsAt, heartbeatMs, now);
   const paths = (m: MemberId) => pathsBetween(state, m);
   const shared: Heartbeat = {
     kind: 'heartbeat',

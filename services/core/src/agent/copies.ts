@@ -1,17 +1,17 @@
 /** What a server tells of its copies: all of them with its renewals, a few rows of its sources with each heartbeat. */
 
-import type {
-  LiveMirror,
-  MirrorCopy,
-  MirrorReport,
-  MirrorRow,
-  MirrorSourceReport,
-  MirrorTargetReport,
+import {
+  freshWordMs,
+  unseenMs,
+  type LiveMirror,
+  type MirrorCopy,
+  type MirrorReport,
+  type MirrorRow,
+  type MirrorSourceReport,
+  type MirrorTargetReport,
 } from '../mirror/report.ts';
 import type { BootMs } from '../names.ts';
 
-/** A word of the source that is not older than this is as good as new: beats come every 250 ms. */
-const freshWordMs = 1_500;
 const roundMs = 100;
 /** Rows in one heartbeat, which is one datagram; the others follow in the next ones. */
 const liveRowsMax = 4;
@@ -56,13 +56,17 @@ function rounded(ms: number): number {
   return Math.ceil(ms / roundMs) * roundMs;
 }
 
-function liveRow({ mirror, epoch, says, export: exported }: MirrorSourceReport, row: MirrorRow): LiveMirror {
+function liveRow(
+  { mirror, epoch, says, export: exported }: MirrorSourceReport,
+  row: MirrorRow,
+  silentMs: number,
+): LiveMirror {
   const live = {
     target: row.target,
     state: row.state,
     consistent: row.consistent,
     behindBytes: row.behindBytes,
-    behindMs: row.behindMs,
+    behindMs: row.behindMs + unseenMs(silentMs),
     totalBytes: row.totalBytes,
     doneBytes: row.doneBytes,
     rateBytesPerSecond: row.rateBytesPerSecond,
@@ -73,13 +77,17 @@ function liveRow({ mirror, epoch, says, export: exported }: MirrorSourceReport, 
   return exported === null ? live : { ...live, export: exported };
 }
 
-/** Some rows of the sources here, in turn: every target comes round. */
+/** Some rows of the sources here, in turn: every target comes round. `toldAt`: when the mirror process said this. */
 export function liveAt(
   reports: readonly MirrorReport[],
+  toldAt: BootMs,
   heartbeatMs: number,
   now: BootMs,
 ): readonly LiveMirror[] {
-  const rows = reports.flatMap((r) => (r.kind === 'target' ? [] : r.targets.map((row) => liveRow(r, row))));
+  const silentMs = now - toldAt;
+  const rows = reports.flatMap((r) =>
+    r.kind === 'target' ? [] : r.targets.map((row) => liveRow(r, row, silentMs)),
+  );
   if (rows.length <= liveRowsMax) return rows;
   const from = (Math.floor(now / heartbeatMs) * liveRowsMax) % rows.length;
   return [...rows.slice(from), ...rows.slice(0, from)].slice(0, liveRowsMax);

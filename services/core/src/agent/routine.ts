@@ -23,19 +23,20 @@ export function takeRoutine(state: AgentState, event: AgentEvent, now: BootMs): 
   if (event.kind === 'mirrors') {
     const { reports } = event;
     const { mirrorsTold, actions } = mirrorNews(state.mirrorsTold, reports, now);
-    return noted(state, { mirrors: reports, mirrorsTold }, actions);
+    return noted(state, { mirrors: reports, mirrorsAt: now, mirrorsTold }, actions);
   }
   // It explains, and decides nothing.
   if (event.kind === 'pinged') return noted(state, { pings: pinged(state.pings, event) });
   return null;
 }
 
-type Noted = Partial<Pick<AgentState, 'vantage' | 'mirrors' | 'mirrorsTold' | 'pings'>>;
+type Noted = Partial<Pick<AgentState, 'vantage' | 'mirrors' | 'mirrorsAt' | 'mirrorsTold' | 'pings'>>;
 
 function noted(before: AgentState, fields: Noted, actions: AgentStep['actions'] = []): AgentStep {
   const state = agentDraft(before);
   if (fields.vantage !== undefined) state.vantage = fields.vantage;
   if (fields.mirrors !== undefined) state.mirrors = fields.mirrors;
+  if (fields.mirrorsAt !== undefined) state.mirrorsAt = fields.mirrorsAt;
   if (fields.mirrorsTold !== undefined) state.mirrorsTold = fields.mirrorsTold;
   if (fields.pings !== undefined) state.pings = fields.pings;
   return { state, actions, wakeAt: before.wakeAt, reason: null };

@@ -44,6 +44,8 @@ export interface AgentState {
   readonly pauses: PauseRecord;
   /** The latest word of this member's mirror process. */
   readonly mirrors: readonly MirrorReport[];
+  /** When that came. */
+  readonly mirrorsAt: BootMs;
   /** What it was last ordered; null: nothing by this agent. */
   readonly mirrorOrders: MirrorOrders | null;
   readonly mirrorsTold: ToldMirrors;
@@ -107,6 +109,7 @@ export function newAgent(id: AgentIdentity, now: BootMs): AgentState {
     maintenance: noMaintenance,
     pauses: noPauses,
     mirrors: [],
+    mirrorsAt: now,
     mirrorOrders: null,
     mirrorsTold: new Map(),
     followed: new Map(),
@@ -149,6 +152,7 @@ export function agentDraft(s: AgentState): Draft<AgentState> {
     maintenance: s.maintenance,
     pauses: s.pauses,
     mirrors: s.mirrors,
+    mirrorsAt: s.mirrorsAt,
     mirrorOrders: s.mirrorOrders,
     mirrorsTold: s.mirrorsTold,
     followed: s.followed,

@@ -21,6 +21,21 @@ export const mirrorStates = [
   'failed',
 ] as const;
 
+/**
+ * When a mirror process tells its agent: it looks every `lookMs`, figures that changed go out after `figuresMs`, and what
+ * stayed as it was after `restMs`, so that silence means that nobody looks.
+ */
+export const telling = { lookMs: 100, figuresMs: 200, restMs: 1_000 } as const;
+
+/** How long nobody has looked, of a silence: nothing of one in which it would not have told. */
+export const unseenMs = (silentMs: number): number => (silentMs > 2 * telling.restMs ? silentMs : 0);
+
+/** The figures of a source's report that its agent has are not older than this, while the mirror process looks. */
+export const figuresAgeMs = 400;
+
+/** A word of the source that reached a target is not older than this, where that counts it as fresh: beats come every 250 ms. */
+export const freshWordMs = 1_500;
+
 /** A target knows that it can't go on; its source may see no more than that it is not there. */
 export const isStuck = (state: MirrorState): boolean => state === 'failed' || state === 'diverged';
 

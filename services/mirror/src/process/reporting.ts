@@ -1,9 +1,9 @@
 /**
- * When the agent is told what: at once when a state changed that somebody decides by, at most every `everyMs` when only
- * figures did, and not at all when nothing changed.
+ * When the agent is told what: at once when a state changed that somebody decides by, at most every `figuresMs` when only
+ * figures did, and now and then when nothing changed: an agent that hears nothing has to believe that nobody looks.
  */
 
-import type { MirrorReport } from '@holdfast/core';
+import { telling, type MirrorReport } from '@holdfast/core';
 
 export interface ReportingPorts {
   readonly reports: () => readonly MirrorReport[];
@@ -13,10 +13,8 @@ export interface ReportingPorts {
   readonly nowMs: () => number;
 }
 
-const lookMs = 100;
 /** Without mirrors nobody waits for a report. */
-const restMs = 1_000;
-const everyMs = 200;
+const idleMs = 1_000;
 
 export class Reporting {
   readonly #ports: ReportingPorts;
@@ -41,10 +39,11 @@ export class Reporting {
     const reports = this.#ports.reports();
     const problems = this.#ports.problems();
     const states = textOf([reports.map(stateOf), problems]);
-    const due = this.#ports.nowMs() - this.#toldMs >= everyMs;
-    if (states === this.#states && !due) return;
+    const silentMs = this.#ports.nowMs() - this.#toldMs;
+    if (states === this.#states && silentMs < telling.figuresMs) return;
     const figures = textOf([reports, problems]);
-    if (figures === this.#figures) return;
+    const awaited = reports.length > 0 && silentMs >= telling.restMs;
+    if (figures === this.#figures && !awaited) return;
     this.#states = states;
     this.#figures = figures;
     this.#toldMs = this.#ports.nowMs();
@@ -56,7 +55,7 @@ export class Reporting {
   }
 
   #arm(): NodeJS.Timeout {
-    return setTimeout(() => this.wake(), this.#ports.reports().length === 0 ? restMs : lookMs);
+    return setTimeout(() => this.wake(), this.#ports.reports().length === 0 ? idleMs : telling.lookMs);
   }
 }
 

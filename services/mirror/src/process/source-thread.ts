@@ -1,6 +1,7 @@
 /** The entry of a volume's thread: what its clients wrote (export-thread.ts), on its way to the targets. */
 import { setPriority } from 'node:os';
 import { parentPort } from 'node:worker_threads';
+import { telling } from '@holdfast/core';
 import type { MirrorRunRow } from '@holdfast/wire/mirror';
 import { refused, type SourceSide } from './side.ts';
 import { ThreadedExport } from './threaded-export.ts';
@@ -45,11 +46,13 @@ function run(side: SourceSide): void {
   const aborts = new Map<number, AbortController>();
   const rooms = new Map<number, () => void>();
   let told = '';
+  let toldMs = -Infinity;
   const report = (): void => {
     const now = side.report();
     const text = JSON.stringify({ ...now, epoch: now.epoch.toString() });
-    if (text === told) return;
+    if (text === told && performance.now() - toldMs < telling.restMs) return;
     told = text;
+    toldMs = performance.now();
     tell({ kind: 'report', report: now });
   };
   const timer = setInterval(report, reportMs);

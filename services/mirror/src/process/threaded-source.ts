@@ -5,10 +5,11 @@
  *   H1  a thread that fails takes the process with it: what it held is on disk, and the next process goes on from there
  *   H2  every question has an answer: when the thread is gone, that it is
  *   H3  closed, the volume is closed before that is answered; the thread may tell clients so for a moment longer
+ *   H4  what it told last is the truth, for it tells often; in a longer silence its targets fall behind by as much
  */
 
 import type { Worker } from 'node:worker_threads';
-import type { MemberId, MirrorOrder } from '@holdfast/core';
+import { unseenMs, type MemberId, type MirrorOrder } from '@holdfast/core';
 import type { MirrorRun, MirrorRunRow } from '@holdfast/wire/mirror';
 import type { Answered, Closing, Opened, RunPorts, SourceReport, SourceRole, SourceSide } from './side.ts';
 import type { VolumeHome, VolumeOrder } from './volume-home.ts';
@@ -61,6 +62,8 @@ export class ThreadedSource implements SourceSide {
   readonly #drains = new Map<number, (targets: readonly MemberId[]) => void>();
   readonly #runs = new Map<number, Asked>();
   #report: SourceReport | null = null;
+  /** By performance.now(): when that was told. */
+  #reportedMs = 0;
   #number = 0;
   #opened: ((says: string) => void) | null = null;
   #closed: (() => void) | null = null;
@@ -100,10 +103,14 @@ export class ThreadedSource implements SourceSide {
     this.#tell({ kind: 'change', order, role });
   }
 
-  /** As it was told last; it is told often. */
+  /** H4. */
   report(): SourceReport {
-    if (this.#report === null) throw new Error('a volume that is open has told of itself');
-    return this.#report;
+    const report = this.#report;
+    if (report === null) throw new Error('a volume that is open has told of itself');
+    const unseen = unseenMs(performance.now() - this.#reportedMs);
+    if (unseen === 0) return report;
+    const targets = report.targets.map((row) => ({ ...row, behindMs: row.behindMs + unseen }));
+    return { ...report, targets };
   }
 
   drain(to: MemberId | null, limitMs: number): Promise<readonly MemberId[]> {
@@ -161,6 +168,7 @@ export class ThreadedSource implements SourceSide {
         return;
       case 'report':
         this.#report = message.report;
+        this.#reportedMs = performance.now();
         return;
       case 'says':
         this.#says(message.sentence);
