@@ -39,7 +39,7 @@ export function group(changes: Partial<admin.GroupStatus> = {}): admin.GroupStat
     sinceMs: nowMs - 7_500_000,
     identity: { mode: 'add', addresses: ['10.77.0.100/24'], hostname: 'd3-main' },
     resources: { app: { state: 'running', says: '' } },
-    objectives: { lossMs: 0, lossBytes: 0, takeoverMs: 450, lossUnknown: false },
+    objectives: { lossMs: 0, lossBytes: 0, lossAgeMs: 0, takeoverMs: 450, lossUnknown: false },
     operation: '',
     maintenance: false,
     servers: ['a', 'b'],

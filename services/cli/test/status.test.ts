@@ -52,7 +52,7 @@ describe('status', () => {
           identity: { mode: 'add', addresses: ['10.77.0.100/24'], hostname: 'd3-main' },
           resources: { app: { state: 'running' } },
           mirrors: {},
-          objectives: { lossMs: 0, lossBytes: 0, takeoverMs: 450 },
+          objectives: { lossMs: 0, lossBytes: 0, lossAgeMs: 0, takeoverMs: 450 },
           warnings: [],
         },
       },
@@ -159,7 +159,7 @@ describe('status', () => {
 
 describe('the time that a takeover takes', () => {
   it('is null as long as none was measured', async () => {
-    const objectives = { lossMs: 0, lossBytes: 0, takeoverMs: 0, lossUnknown: false };
+    const objectives = { lossMs: 0, lossBytes: 0, lossAgeMs: 0, takeoverMs: 0, lossUnknown: false };
     const cluster = answering(statusReply({ groups: { d3: group({ objectives }) } }));
     const { out } = await run(cluster, ['get', 'groups', 'd3', '-o', 'json']);
     expect(JSON.parse(out)).toMatchObject({ objectives: { lossMs: 0, lossBytes: 0, takeoverMs: null } });

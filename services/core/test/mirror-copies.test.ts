@@ -12,7 +12,7 @@ import {
 import { assess } from '../src/quorum/candidates.ts';
 import { nobodyHeard } from '../src/quorum/presence.ts';
 import type { Scene } from '../src/quorum/scene.ts';
-import { notInStep } from '../src/quorum/copies.ts';
+import { lossNow, notInStep } from '../src/quorum/copies.ts';
 import { absorb, emptyView } from '../src/quorum/view.ts';
 import { hear, startListening } from '../src/vantage.ts';
 import type { LiveMirror, MirrorCopy } from '../src/mirror/report.ts';
@@ -27,11 +27,11 @@ const member = (id: string, last: number): Member => ({
 });
 const members = [member('a', 11), member('b', 12)];
 
-function configured(gate?: object): GroupConfig {
+function configured(gate?: object, mirrors: object = { data: { files: { root: '/srv/d3' } } }): GroupConfig {
   const group = {
     servers: ['a', 'b'],
     identity: { mode: 'add', addresses: ['10.77.0.100/24'] },
-    mirrors: { data: { files: { root: '/srv/d3' } } },
+    mirrors,
     ...(gate === undefined ? {} : { gate }),
   };
   const parsed = parseConfig({ groups: { d3: group } }, 'cluster.yaml', members);
@@ -190,6 +190,50 @@ describe('a copy', () => {
     };
     const b = standby({ copy: { ...whole, wordAgeMs: 60_000 }, live });
     expect(b.lossText).toBe('; estimated loss: 19 s and 5.0 MiB');
+  });
+});
+
+describe('what is shown as the loss of this moment', () => {
+  const row: LiveMirror = {
+    ...{ mirror: 'd3/data', epoch: 7n, target: 'b', state: 'replicating', consistent: true },
+    ...{ behindBytes: 500, behindMs: 49, totalBytes: 0, doneBytes: 0, rateBytesPerSecond: 0, says: '' },
+  };
+  const shown = (told: Told, config = configured()) => lossNow(scene(told), config, owned, 'b');
+
+  it('has the age of the word on which it rests', () => {
+    expect(shown({ live: row, heardAt: 99_600 })).toEqual({ ms: 849, bytes: 500, ageMs: 800 });
+    expect(shown({ live: { ...row, behindMs: 0 }, heardAt: 100_000 })).toMatchObject({ ms: 400, ageMs: 400 });
+  });
+
+  it('grows as long as the owner is silent, which may go on writing', () => {
+    const silent = { copy: { ...whole, wordAgeMs: 20_000 }, live: row, heardAt: 80_000 };
+    expect(shown(silent)).toMatchObject({ ms: 20_449, ageMs: 20_400 });
+  });
+
+  it('rests on what the copy was told, where the owner is not heard here', () => {
+    // The renewal is 500 ms old, and what it calls fresh may be 1.5 s old.
+    expect(shown({ copy: { ...whole, lossMs: 100 }, heardAt: 99_000 })).toMatchObject({ ms: 2_100 });
+    expect(shown({ copy: { ...whole, lossMs: null, lossBytes: null, wordAgeMs: null } })).toMatchObject({
+      ms: null,
+    });
+  });
+
+  it('is nothing where everything was drained', () => {
+    const owner = { groups: [{ ...fenced, drained: ['b'] }] };
+    expect(shown({ live: row, heardAt: 99_600, owner })).toEqual({ ms: 0, bytes: 0, ageMs: 0 });
+  });
+
+  it('is nothing more than is under way where nothing is answered that the copy does not have', () => {
+    const sync = (more: object) =>
+      configured(undefined, {
+        disk: { volume: { path: '/dev/vg0/d3', size: '1GiB', mode: 'sync', ...more } },
+      });
+    const copy = { ...whole, mirror: 'd3/disk', wordAgeMs: 10_000 };
+    const disk = { copy, live: { ...row, mirror: 'd3/disk', behindMs: 0 } };
+    expect(shown({ ...disk, heardAt: 99_600 }, sync({}))).toMatchObject({ ms: 0, ageMs: 0 });
+    // The owner may have lost the copy, waited for it, and gone on alone.
+    expect(shown({ ...disk, heardAt: 90_000 }, sync({}))).toMatchObject({ ms: 10_400 });
+    expect(shown({ ...disk, heardAt: 90_000 }, sync({ onTargetLoss: 'block' }))).toMatchObject({ ms: 0 });
   });
 });
 

@@ -5,10 +5,10 @@
  */
 
 import {
-  candidates,
   isStuck,
   lastOwner,
   lastSound,
+  lossNow as lossOf,
   mirrorId,
   type Case,
   type CopyConfig,
@@ -155,16 +155,24 @@ function copyTold(scene: Scene, id: MirrorId, target: MemberId): MirrorCopy | nu
   return scene.view.renewals.get(target)?.value.mirrors?.find((m) => m.mirror === id) ?? null;
 }
 
+export interface Objective {
+  readonly ms: number;
+  readonly bytes: number;
+  /** Part of `ms`: for so long nobody has told what was written. */
+  readonly ageMs: number;
+  readonly unknown: boolean;
+}
+
 /** What would be lost if the owner died now and the best of the others took over. */
-export function lossNow(c: Case): { readonly ms: number; readonly bytes: number; readonly unknown: boolean } {
-  const none = { ms: 0, bytes: 0, unknown: false };
+export function lossNow(c: Case): Objective {
+  const none = { ms: 0, bytes: 0, ageMs: 0, unknown: false };
   if (c.config.mirrors.length === 0) return none;
   const last = lastOwner(c.record);
-  const losses = candidates(c.scene, c.config, c.record).flatMap((s) =>
-    s.server === last || s.loss === null || s.loss.ms === null
-      ? []
-      : [{ ms: s.loss.ms, bytes: s.loss.bytes ?? 0, unknown: s.loss.bytes === null }],
-  );
+  const losses = c.config.servers.flatMap((server) => {
+    if (server === last) return [];
+    const { ms, bytes, ageMs } = lossOf(c.scene, c.config, c.record, server);
+    return ms === null ? [] : [{ ms, bytes: bytes ?? 0, ageMs, unknown: bytes === null }];
+  });
   losses.sort((a, b) => a.ms - b.ms);
   return losses[0] ?? { ...none, unknown: true };
 }

@@ -201,8 +201,9 @@ function groupStatus(state: QuorumState, config: GroupConfig, now: number, wall:
 function objectivesOf(c: Case): admin.ObjectivesStatus {
   const loss = lossNow(c);
   return {
-    lossMs: Math.round(loss.ms),
+    lossMs: Math.ceil(loss.ms),
     lossBytes: Math.round(loss.bytes),
+    lossAgeMs: Math.round(loss.ageMs),
     lossUnknown: loss.unknown,
     takeoverMs: median(c.record?.takeoverMs ?? []),
   };

@@ -11,7 +11,7 @@ function age(since: string | null, nowMs: number): string {
 }
 
 function loss({ objectives: { lossMs, lossBytes } }: GroupView): string {
-  return `${amountOfBytes(lossBytes ?? Number.NaN)}, ${amountOfTime(lossMs ?? Number.NaN)}`;
+  return `${amountOfBytes(lossBytes ?? Number.NaN)}, at most ${amountOfTime(lossMs ?? Number.NaN)}`;
 }
 
 function takeover({ objectives: { takeoverMs } }: GroupView): string {

@@ -43,8 +43,12 @@ export interface GroupView {
   readonly resources: Readonly<Record<string, { readonly state: string; readonly says?: string }>>;
   readonly mirrors: Readonly<Record<string, MirrorView>>;
   readonly objectives: {
+    /** At most, if the power failed at this moment. */
     readonly lossMs: number | null;
+    /** As the source said last, `lossAgeMs` ago. */
     readonly lossBytes: number | null;
+    /** Part of lossMs; what was written meanwhile is not in lossBytes. */
+    readonly lossAgeMs: number | null;
     /** Null: none was measured yet. */
     readonly takeoverMs: number | null;
   };
@@ -106,6 +110,9 @@ function serverView(server: admin.ServerStatus): ServerView {
 
 function groupView(group: admin.GroupStatus): GroupView {
   const { identity, objectives } = group;
+  // Null: nobody knows.
+  const loss = (amount: number | undefined): number | null =>
+    objectives?.lossUnknown === true ? null : whole(amount ?? 0);
   return {
     owner: orNull(group.owner),
     epoch: group.epoch.toString(),
@@ -123,9 +130,9 @@ function groupView(group: admin.GroupStatus): GroupView {
     resources: mapped(group.resources, ({ state, says }) => (says === '' ? { state } : { state, says })),
     mirrors: mapped(group.mirrors, mirrorView),
     objectives: {
-      // Null: nobody knows.
-      lossMs: objectives?.lossUnknown === true ? null : whole(objectives?.lossMs ?? 0),
-      lossBytes: objectives?.lossUnknown === true ? null : whole(objectives?.lossBytes ?? 0),
+      lossMs: loss(objectives?.lossMs),
+      lossBytes: loss(objectives?.lossBytes),
+      lossAgeMs: loss(objectives?.lossAgeMs),
       takeoverMs: measured(objectives?.takeoverMs ?? 0),
     },
     warnings: group.warnings,

@@ -5,12 +5,14 @@
  *   K2  a copy that is not complete, or of which nothing is known, is not taken over to without force
  *   K3  how far a copy is behind is what its source last said of it, and the time since, for as long as the source was
  *       heard afterwards. What the gate does not allow waits, asks or goes on, as configured
+ *   K4  what is shown as the loss of this moment is never less than what a power cut would take now: nobody knows what was
+ *       written since the source looked, so that all the time since counts, whether or not it was heard
  */
 
-import type { GroupConfig } from '../config/types.ts';
+import type { DatasetConfig, GroupConfig } from '../config/types.ts';
 import { formatDuration, formatSize } from '../config/quantity.ts';
-import type { MirrorCopy, MirrorState } from '../mirror/report.ts';
-import { mirrorsOf } from '../mirror/mirror-id.ts';
+import { figuresAgeMs, freshWordMs, type MirrorCopy, type MirrorState } from '../mirror/report.ts';
+import { mirrorId, mirrorsOf } from '../mirror/mirror-id.ts';
 import { pausedBy } from '../mirror/roles.ts';
 import type { BootMs, Epoch, MemberId, MirrorId } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
@@ -30,6 +32,21 @@ interface CopyVerdict {
   /** Null: nobody need be asked. */
   readonly ask: string | null;
   readonly loss: Loss;
+}
+
+/** What the source said last of what a copy lacks. */
+interface Word extends Loss {
+  readonly ms: number;
+  /** When it was heard here. */
+  readonly at: BootMs;
+  /** How old it was by then, at most. */
+  readonly ageMs: number;
+}
+
+/** K4. */
+export interface LossNow extends Loss {
+  /** How old the word is by which that was judged: part of `ms`, and what was written in it is not in `bytes`. */
+  readonly ageMs: number;
 }
 
 /** Whose data counts, and of which epoch. */
@@ -123,9 +140,15 @@ function lossOf(
   server: MemberId,
   copy: MirrorCopy | null,
 ): Loss {
-  if (copy === null) return unknown;
   if (isDrained(scene, config.name, holder, server)) return nothing;
-  const heardAt = aliveAt(scene, holder.server);
+  const word = wordOn(scene, holder, server, copy);
+  if (word === null) return unknown;
+  return { ms: word.ms + Math.max(0, aliveAt(scene, holder.server) - word.at), bytes: word.bytes };
+}
+
+/** Null: nothing is known. */
+function wordOn(scene: Scene, holder: DataHolder, server: MemberId, copy: MirrorCopy | null): Word | null {
+  if (copy === null) return null;
   const renewedAt = scene.view.renewals.get(server)?.changedAt ?? scene.now;
   const { epoch, lossMs, wordAgeMs } = copy;
   const known = epoch === holder.epoch && lossMs !== null && wordAgeMs !== null;
@@ -135,11 +158,12 @@ function lossOf(
   const told = live !== undefined && live.row.epoch === holder.epoch && live.at > wordAt - coarseMs;
   if (told && (known || live.row.state === 'replicating')) {
     const { behindMs, behindBytes } = live.row;
-    return { ms: behindMs + Math.max(0, heardAt - live.at), bytes: behindBytes };
+    return { ms: behindMs, bytes: behindBytes, at: live.at, ageMs: figuresAgeMs };
   }
-  if (!known) return unknown;
-  const gapMs = Math.max(0, heardAt - wordAt);
-  return { ms: lossMs + gapMs, bytes: gapMs < coarseMs ? copy.lossBytes : null };
+  if (!known) return null;
+  const gapMs = Math.max(0, aliveAt(scene, holder.server) - wordAt);
+  const ageMs = wordAgeMs === 0 ? freshWordMs : 0;
+  return { ms: lossMs, bytes: gapMs < coarseMs ? copy.lossBytes : null, at: wordAt, ageMs };
 }
 
 /** The copy on `to` holds everything of this epoch: its owner drained it before it was fenced, and says so. */
@@ -222,6 +246,39 @@ export function notInStep(
 
 function stateWords(state: MirrorState): string {
   return state === 'initial-copy' ? 'initial copy' : state;
+}
+
+/** K4. What would be lost if the source died at this moment and this server took over. */
+export function lossNow(
+  scene: Scene,
+  config: GroupConfig,
+  record: GroupRecord | null,
+  server: MemberId,
+): LossNow {
+  const holder = dataHolder(scene, config.name, record);
+  const ofVerdict = (): LossNow => ({ ...judgeCopies(scene, config, record, server).loss, ageMs: 0 });
+  if (holder === null || server === holder.server || server === lastOwner(record)) return ofVerdict();
+  const { besides } = holder;
+  let now: LossNow = { ms: besides, bytes: besides === 0 ? 0 : null, ageMs: 0 };
+  for (const { name, dataset } of config.mirrors) {
+    const mirror = mirrorId(config.name, name);
+    const copy = copyOf(scene, server, mirror);
+    if (incomplete(server, mirror, copy) !== null) return { ...unknown, ageMs: 0 };
+    if (isDrained(scene, config.name, holder, server)) continue;
+    const word = wordOn(scene, holder, server, copy);
+    if (word === null) return { ...unknown, ageMs: 0 };
+    const ageMs = word.ageMs + Math.max(0, scene.now - word.at);
+    const isSure = copy?.state === 'replicating' && word.ms + ageMs <= sureMs(dataset);
+    const loss = { ms: word.ms + (isSure ? 0 : ageMs), bytes: word.bytes };
+    now = { ...worse(now, loss), ageMs: Math.max(now.ageMs, isSure ? 0 : ageMs) };
+  }
+  return now;
+}
+
+/** A source with a copy in step answers nothing for so long that this copy does not have. */
+function sureMs(dataset: DatasetConfig): number {
+  if (dataset.kind !== 'volume' || dataset.mode !== 'sync') return 0;
+  return dataset.onTargetLoss === 'block' ? Infinity : dataset.targetLossMs;
 }
 
 /** For the reason of a takeover. */
