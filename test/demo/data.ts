@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { LabCluster } from '@holdfast/cli';
 import type { Lab } from '@holdfast/lab';
 import type { Status } from '../bench/history.ts';
+import { monotonicMs } from '../bench/lines.ts';
 import { until } from '../bench/until.ts';
 import { recordsOf } from './records.ts';
 
@@ -11,13 +12,17 @@ export const mirror = 'd3/data';
 const root = '/srv/d3';
 /** Where a person puts back what was kept aside, to look at it. */
 const restored = '/srv/kept';
-const looksMin = 5;
 const limitMs = 30_000;
 
-/** The most that status showed over some looks: what would be lost if the owner died then. */
-export interface ShownLag {
+/** What status showed: what would be lost if the owner died then. */
+export interface ShownLoss {
+  /** At most. */
   readonly ms: number;
+  /** Of it, as the owner had said `ageMs` before. */
   readonly bytes: number;
+  readonly ageMs: number;
+  /** CLOCK_MONOTONIC, when status was asked. */
+  readonly atMs: number;
 }
 
 interface Kept {
@@ -40,23 +45,19 @@ export function isReplicating(status: Status, target: string): boolean {
   return copy?.state === 'replicating' && copy.consistent && copy.behindMs !== null && copy.behindMs < 5_000;
 }
 
-/** Looks at the status some times, as a person would before something happens. */
-export async function shownLag(cluster: LabCluster, from: string, group: string): Promise<ShownLag> {
-  const seen: ShownLag[] = [];
-  await until(
+/** What status shows now, as a person would look before something happens. */
+export async function shownLoss(cluster: LabCluster, from: string, group: string): Promise<ShownLoss> {
+  return until(
     'status says how much would be lost',
     async () => {
-      const { lossMs = null, lossBytes = null } =
-        (await cluster.status(from))?.groups[group]?.objectives ?? {};
-      if (lossMs !== null && lossBytes !== null) seen.push({ ms: lossMs, bytes: lossBytes });
-      return seen.length >= looksMin;
+      const atMs = monotonicMs();
+      const objectives = (await cluster.status(from))?.groups[group]?.objectives;
+      const { lossMs = null, lossBytes = null, lossAgeMs = null } = objectives ?? {};
+      if (lossMs === null || lossBytes === null || lossAgeMs === null) return undefined;
+      return { ms: lossMs, bytes: lossBytes, ageMs: lossAgeMs, atMs };
     },
     { limitMs, everyMs: 50 },
   );
-  return {
-    ms: Math.max(...seen.map(({ ms }) => ms)),
-    bytes: Math.max(...seen.map(({ bytes }) => bytes)),
-  };
 }
 
 /** The kernel tells an ordinary user nothing of changes: the mirror looks at everything, about once a second. */

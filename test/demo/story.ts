@@ -14,8 +14,8 @@ import {
   looksByItself,
   mirror,
   recordsOn,
-  shownLag,
-  type ShownLag,
+  shownLoss,
+  type ShownLoss,
 } from './data.ts';
 import { gapsIn, lossAt, writtenAfter, type Loss } from './records.ts';
 import type { Screen } from './screen.ts';
@@ -53,9 +53,9 @@ interface Takeover {
   readonly silenceMs: number;
   readonly answerMs: number;
   readonly gapMs: number;
-  readonly shown: ShownLag;
-  /** The mirror found changes by looking, not told by the kernel. */
-  readonly looks: boolean;
+  readonly shown: ShownLoss;
+  /** From what status showed to the last answer before the power was off. */
+  readonly afterMs: number;
   readonly loss: Loss;
 }
 
@@ -112,15 +112,15 @@ const toldNow = (visits: Visits): number => visits.all.at(-1)?.last.number ?? 0;
 async function loseThePrimary(scene: Scene): Promise<Takeover> {
   const { screen, lab, cluster, visits } = scene;
   screen.title(`2. The power of ${primary} is cut while it writes`);
-  const shown = await shownLag(cluster, standby, group);
-  screen.line(`  Just before, status shows that at most ${shown.ms} ms, ${shown.bytes} B would be lost.`);
-  const looks = looksByItself(lab, primary);
-  if (looks) {
+  if (looksByItself(lab, primary))
     screen.line(
-      `  The kernel tells this user nothing of changes: the mirror looks for them about once a second, and`,
+      `  The kernel tells this user nothing of changes: the mirror looks for them about once a second.`,
     );
-    screen.line(`  what changed since its last look comes on top.`);
-  }
+  const shown = await shownLoss(cluster, standby, group);
+  screen.line(
+    `  Just before, status shows that at most the last ${shown.ms} ms would be lost: ${shown.bytes} B by what`,
+  );
+  screen.line(`  was known ${shown.ageMs} ms before that, and whatever was written since.`);
   const offMs = monotonicMs();
   await lab.host(primary).powerOff();
   const answer = await countDown(scene, offMs);
@@ -146,7 +146,7 @@ async function loseThePrimary(scene: Scene): Promise<Takeover> {
   await showHoldfast(screen, lab, standby, ['status']);
   return {
     shown,
-    looks,
+    afterMs: Math.max(offMs, lastMs) - shown.atMs,
     loss,
     silenceMs: declared.silenceMs,
     answerMs: answer.atMs - declared.atMs,
@@ -261,10 +261,10 @@ function conclude(
   kept: KeptAside,
   failback: Failback,
 ): string[] {
-  const { shown, looks, loss } = takeover;
+  const { shown, afterMs, loss } = takeover;
   const problems = [
     ...problemsOf(visits.all),
-    ...lossProblems(loss, shown, kept.told, looks),
+    ...lossProblems(loss, { ms: shown.ms, afterMs }, kept.told),
     ...failback.gaps.slice(0, 3),
   ];
   if (failback.loss.records > 0) problems.push(`the failback lost ${failback.loss.records} records`);
@@ -291,8 +291,8 @@ function conclude(
     ['two servers answered in turn', problemsOf(visits.all).length === 0 ? 'never' : 'YES'],
     ['answers', `${visits.all.length}`],
     [
-      'status, just before the power was cut: would be lost',
-      `${shown.ms} ms, ${shown.bytes} B${looks ? ', and what was not looked at yet' : ''}`,
+      `status, ${afterMs.toFixed(0)} ms before the end: would be lost`,
+      `at most ${shown.ms} ms; ${shown.bytes} B of what was known ${shown.ageMs} ms before`,
     ],
     [
       'lost in the takeover, of what the client was told',

@@ -1,12 +1,6 @@
 /** What the demo promised, judged by what the client saw. */
-import type { ShownLag } from './data.ts';
 import type { Loss } from './records.ts';
 import type { Visit } from './visits.ts';
-
-/** Status tells what the last heartbeat or renewal told. */
-const statusAgeMsMax = 1_000;
-/** What changed after the mirror looked at everything is not in the status before it looks again. */
-const lookMsMax = 2_000;
 
 /** Problems in words; empty when the client saw epochs that only rise, and one server in each. */
 export function problemsOf(visits: readonly Visit[]): string[] {
@@ -46,13 +40,19 @@ export function gapAfter(visits: readonly Visit[], afterMs: number): number {
 }
 
 /**
- * A takeover may lose what status said that it would, and everything lost is kept aside. `keptTold`: how many of the lost
- * records were found there. `looks`: changes are found by looking, not told by the kernel.
+ * A takeover may lose what status said that it would, `afterMs` before the power was off, and what was written in that time.
+ * Everything lost is kept aside. `keptTold`: how many of the lost records were found there.
  */
-export function lossProblems(loss: Loss, shown: ShownLag, keptTold: number, looks: boolean): string[] {
+export function lossProblems(
+  loss: Loss,
+  shown: { readonly ms: number; readonly afterMs: number },
+  keptTold: number,
+): string[] {
   const problems: string[] = [];
-  if (loss.ms > shown.ms + statusAgeMsMax + (looks ? lookMsMax : 0))
-    problems.push(`the takeover lost ${loss.ms} ms, and status had shown ${shown.ms} ms`);
+  if (loss.ms > shown.ms + shown.afterMs)
+    problems.push(
+      `the takeover lost ${loss.ms} ms, and status had shown ${shown.ms} ms, ${shown.afterMs.toFixed(0)} ms before`,
+    );
   if (keptTold !== loss.records)
     problems.push(`${loss.records} records were lost, and ${keptTold} of them are kept aside`);
   return problems;
