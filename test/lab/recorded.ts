@@ -38,11 +38,47 @@ export function lostAt(client: Client, next: Answer): readonly number[] {
   return Array.from({ length: Math.max(0, last - next.found) }, (_, index) => next.found + 1 + index);
 }
 
-/** The numbers of whole records beneath a folder. */
-export async function numbersIn(world: World, host: string, folder: string): Promise<number[]> {
+/** When a server answered clients last, milliseconds of the monotonic clock. */
+export const lastAnswerMs = (client: Client, server: string): number =>
+  Math.max(
+    ...client
+      .answers(web)
+      .filter((answer) => answer.server === server)
+      .map(({ answeredMs }) => answeredMs),
+  );
+
+interface Record {
+  readonly number: number;
+  readonly wallMs: number;
+}
+
+/** Whole records beneath a folder. */
+async function recordsIn(world: World, host: string, folder: string): Promise<Record[]> {
   const text = await sh(world, host, `cat ${folder}/records-* 2>/dev/null || true`);
-  const lines = text.split('\n').slice(0, -1);
-  return lines.map((line) => Number(line.split(' ')[0]));
+  return text
+    .split('\n')
+    .slice(0, -1)
+    .map((line) => {
+      const [number = '', wallMs = ''] = line.split(' ');
+      return { number: Number(number), wallMs: Number(wallMs) };
+    });
+}
+
+/** The numbers of whole records beneath a folder. */
+export const numbersIn = async (world: World, host: string, folder: string): Promise<number[]> =>
+  (await recordsIn(world, host, folder)).map(({ number }) => number);
+
+/** From the first of these records to the last, as a folder has them; 0 for none. */
+export async function spanMs(
+  world: World,
+  host: string,
+  folder: string,
+  numbers: readonly number[],
+): Promise<number> {
+  const times = (await recordsIn(world, host, folder))
+    .filter(({ number }) => numbers.includes(number))
+    .map(({ wallMs }) => wallMs);
+  return times.length === 0 ? 0 : Math.max(...times) - Math.min(...times);
 }
 
 /** Where numbers do not rise by one. */

@@ -5,7 +5,7 @@ import { clusterYaml, group, outageMs, virtualAddress, web } from './config.ts';
 import { sh } from './mirrored.ts';
 import { Loops } from './loops.ts';
 import { stories, type Scene } from './story.ts';
-import { until } from './until.ts';
+import { monotonicMs, until } from './until.ts';
 import {
   disk,
   exportAt,
@@ -81,6 +81,28 @@ describe('a group with a volume', () => {
     await world.boot(owner);
     await inStep(world, owner, 60_000);
     await alike(world, stepMs);
+  });
+
+  story('loses no more than status had shown where nobody waits for the copy', 120_000, async (scene) => {
+    const { world, owner, standby } = scene;
+    await world.mustApply('w', clusterYaml(group({ more: volumeLines(', mode: async') })));
+    const { socket } = await ready(scene);
+    const writer = new Writer(world, owner, socket);
+    await writer.wrote(1_000, stepMs);
+    const askedMs = monotonicMs();
+    const shown = (await world.status('w')).groups['d3']?.objectives;
+    await world.lab.host(owner).powerOff();
+    await world.active('d3', standby, outageMs + takeoverMs);
+    const sinceMs = (writer.answers.at(-1)?.at ?? askedMs) - askedMs;
+    const lostMs = writer.lostMs(imageOf(world, standby));
+    expect(lostMs).toBeLessThanOrEqual((shown?.lossMs ?? 0) + sinceMs);
+    expect(shown?.lossMs).toBeGreaterThan(0);
+    await world.boot(owner);
+    await inStep(world, owner, 60_000);
+    await alike(world, stepMs);
+    // What it wrote and nobody had is no concern of the next story.
+    await world.cluster.must('w', 'mirror', 'divergence', disk, 'discard', '--all');
+    await world.mustApply('w', clusterYaml(group({ more: volumeLines(', mode: sync, targetLoss: 1s') })));
   });
 
   story('moves in order, and loses nothing of whoever writes to the last moment', 120_000, async (scene) => {

@@ -131,6 +131,16 @@ export class Writer {
     this.#child.kill('SIGKILL');
   }
 
+  /** How long the writes took that were answered and that a copy does not have. */
+  lostMs(copy: Buffer): number {
+    const there = Array.from({ length: this.blocks }, (_, block) =>
+      Number(copy.readBigUInt64BE(block * blockBytes)),
+    );
+    const newest = Math.max(...there);
+    const lost = this.answers.filter(({ number }) => number > newest).map(({ at }) => at);
+    return lost.length === 0 ? 0 : Math.max(...lost) - Math.min(...lost);
+  }
+
   /** What a copy lacks of the writes that were answered; the write after the last answer may be there. */
   missing(copy: Buffer): readonly string[] {
     const lacks: string[] = [];
