@@ -3,43 +3,37 @@
  * synced, for seconds, and a healthy owner with a short outage fences. Where that can't be (no loop devices, too little
  * memory, an ordinary user) a folder on the machine's disk has to do.
  */
-import { execFileSync } from 'node:child_process';
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { mountImage, unmount } from './mounted-image.ts';
 
 const memory = '/dev/shm';
 const sizeBytes = 12 * 1024 ** 3;
 /** Of memory that nobody uses: a story writes far less than that. */
 const roomBytes = 4 * 1024 ** 3;
-const limitMs = 20_000;
 
 /** A place for a lab, which the lab makes and removes; `removeDisk` takes away what is around it. */
 export function quickDisk(name: string): string {
   const folder = mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
   const place = join(folder, 'lab');
   if (process.getuid?.() !== 0 || !hasRoom()) return place;
-  const image = join(memory, `${basename(folder)}.image`);
+  const path = join(memory, `${basename(folder)}.image`);
   try {
-    const file = openSync(image, 'wx', 0o600);
-    ftruncateSync(file, sizeBytes);
-    closeSync(file);
-    run('mkfs.ext4', '-q', '-E', 'root_owner=0:0', '-m', '0', image);
-    run('mount', '-o', 'loop', image, folder);
+    const make = ['-E', 'root_owner=0:0'];
+    mountImage(folder, { path, bytes: sizeBytes, isDisk: false, make, mount: '' });
     rmSync(join(folder, 'lost+found'), { recursive: true });
   } catch (error) {
     process.stderr.write(
       `${name}: no file system in memory: ${error instanceof Error ? error.message : ''}\n`,
     );
   }
-  // It lives on for as long as it is mounted.
-  rmSync(image, { force: true });
   return place;
 }
 
 export function removeDisk(place: string): void {
   const folder = dirname(place);
-  if (isMounted(folder)) run('umount', '--lazy', folder);
+  if (isMounted(folder)) unmount(folder);
   rmSync(folder, { recursive: true, force: true });
 }
 
@@ -57,7 +51,3 @@ function hasRoom(): boolean {
 
 const isMounted = (folder: string): boolean =>
   readFileSync('/proc/self/mounts', 'utf8').includes(` ${folder} `);
-
-function run(program: string, ...argv: readonly string[]): void {
-  execFileSync(program, argv, { stdio: ['ignore', 'ignore', 'pipe'], timeout: limitMs });
-}

@@ -6,17 +6,16 @@
  *
  * Where that can't be (no loop devices, too little room, an ordinary user) both have folders on the machine's disk.
  */
-import { execFileSync } from 'node:child_process';
 import { mkdirSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
+import { mountImage, unmount } from '../../lab/mounted-image.ts';
 import type { Say } from '../series.ts';
 
 export const gibibyte = 1024 ** 3;
 const bytesMin = 4 * gibibyte;
 /** Of what is free. */
 const shareEach = 0.45;
-const limitMs = 60_000;
 
 export class Disks {
   readonly #dir: string;
@@ -68,39 +67,20 @@ export class Disks {
 
   #make(name: string, bytes: number): void {
     const place = join(this.#dir, name);
-    const image = `${place}.image`;
     mkdirSync(place);
-    try {
-      run('fallocate', '--length', String(bytes), image);
-      run('mkfs.ext4', '-q', '-F', '-E', 'nodiscard', '-m', '0', '-i', '8192', image);
-      const device = run('losetup', '--find', '--show', '--direct-io=on', image).trim();
-      try {
-        run('mount', '-o', 'noinit_itable', device, place);
-        this.#mounted.push(place);
-      } finally {
-        // From now on it goes when nobody uses it any more.
-        run('losetup', '--detach', device);
-      }
-    } finally {
-      // It lives on for as long as it is mounted.
-      rmSync(image, { force: true });
-    }
+    mountImage(place, {
+      ...{ path: `${place}.image`, bytes, isDisk: true },
+      ...{ make: ['-E', 'nodiscard', '-i', '8192'], mount: 'noinit_itable' },
+    });
+    this.#mounted.push(place);
   }
 
   #unmount(): void {
-    for (const place of this.#mounted.splice(0)) run('umount', '--lazy', place);
+    for (const place of this.#mounted.splice(0)) unmount(place);
   }
 }
 
 function shareOf(dir: string): number {
   const { bavail, bsize } = statfsSync(dir);
   return Math.floor(bavail * bsize * shareEach);
-}
-
-function run(program: string, ...argv: readonly string[]): string {
-  return execFileSync(program, argv, {
-    encoding: 'utf8',
-    stdio: ['ignore', 'pipe', 'pipe'],
-    timeout: limitMs,
-  });
 }
