@@ -16,9 +16,9 @@ const limitMs = 30_000;
 
 /** What status showed: what would be lost if the owner died then. */
 export interface ShownLoss {
-  /** At most. */
+  /** At most: with the age. */
   readonly ms: number;
-  /** Of it, as the owner had said `ageMs` before. */
+  /** As the owner had said `ageMs` before. */
   readonly bytes: number;
   readonly ageMs: number;
   /** CLOCK_MONOTONIC, when status was asked. */
@@ -54,7 +54,7 @@ export async function shownLoss(cluster: LabCluster, from: string, group: string
       const objectives = (await cluster.status(from))?.groups[group]?.objectives;
       const { lossMs = null, lossBytes = null, lossAgeMs = null } = objectives ?? {};
       if (lossMs === null || lossBytes === null || lossAgeMs === null) return undefined;
-      return { ms: lossMs, bytes: lossBytes, ageMs: lossAgeMs, atMs };
+      return { ms: lossMs + lossAgeMs, bytes: lossBytes, ageMs: lossAgeMs, atMs };
     },
     { limitMs, everyMs: 50 },
   );

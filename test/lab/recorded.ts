@@ -3,7 +3,7 @@ import type { Answer, Client } from './client.ts';
 import { web } from './config.ts';
 import { mirrorsOf, sh } from './mirrored.ts';
 import { until } from './until.ts';
-import type { World } from './world.ts';
+import type { Status, World } from './world.ts';
 
 /** The folder to which the service writes, and its mirror. */
 export const recordsRoot = '/srv/records';
@@ -46,6 +46,13 @@ export const lastAnswerMs = (client: Client, server: string): number =>
       .filter((answer) => answer.server === server)
       .map(({ answeredMs }) => answeredMs),
   );
+
+/** A host that is as busy as one with a whole cluster on it looks so late, and reports so late (docs/adr/0069). */
+const lateMsMax = 500;
+
+/** What status shows that a power cut takes, at most. */
+export const mostLostMs = (shown: Status['groups'][string]['objectives'] | undefined): number =>
+  (shown?.lossMs ?? 0) + (shown?.lossAgeMs ?? 0) + lateMsMax;
 
 interface Record {
   readonly number: number;

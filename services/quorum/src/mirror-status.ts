@@ -158,7 +158,7 @@ function copyTold(scene: Scene, id: MirrorId, target: MemberId): MirrorCopy | nu
 export interface Objective {
   readonly ms: number;
   readonly bytes: number;
-  /** Part of `ms`: for so long nobody has told what was written. */
+  /** For so long nobody has told what was written: it comes on top. */
   readonly ageMs: number;
   readonly unknown: boolean;
 }
@@ -173,6 +173,6 @@ export function lossNow(c: Case): Objective {
     const { ms, bytes, ageMs } = lossOf(c.scene, c.config, c.record, server);
     return ms === null ? [] : [{ ms, bytes: bytes ?? 0, ageMs, unknown: bytes === null }];
   });
-  losses.sort((a, b) => a.ms - b.ms);
+  losses.sort((a, b) => a.ms + a.ageMs - (b.ms + b.ageMs));
   return losses[0] ?? { ...none, unknown: true };
 }

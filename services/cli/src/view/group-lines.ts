@@ -10,8 +10,10 @@ function age(since: string | null, nowMs: number): string {
   return since === null ? '' : amountOfTime(nowMs - Date.parse(since));
 }
 
-function loss({ objectives: { lossMs, lossBytes } }: GroupView): string {
-  return `${amountOfBytes(lossBytes ?? Number.NaN)}, at most ${amountOfTime(lossMs ?? Number.NaN)}`;
+/** Somebody may have written since the source told: the time is the most that it can be. */
+function loss({ objectives: { lossMs, lossBytes, lossAgeMs } }: GroupView): string {
+  const mostMs = (lossMs ?? Number.NaN) + (lossAgeMs ?? 0);
+  return `${amountOfBytes(lossBytes ?? Number.NaN)}, at most ${amountOfTime(mostMs)}`;
 }
 
 function takeover({ objectives: { takeoverMs } }: GroupView): string {

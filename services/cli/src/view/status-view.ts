@@ -43,11 +43,10 @@ export interface GroupView {
   readonly resources: Readonly<Record<string, { readonly state: string; readonly says?: string }>>;
   readonly mirrors: Readonly<Record<string, MirrorView>>;
   readonly objectives: {
-    /** At most, if the power failed at this moment. */
+    /** If the owner's power failed now: by the last word of the source, with `lossAgeMs` at most so much. */
     readonly lossMs: number | null;
-    /** As the source said last, `lossAgeMs` ago. */
     readonly lossBytes: number | null;
-    /** Part of lossMs; what was written meanwhile is not in lossBytes. */
+    /** How old that word is: what was written since comes on top. */
     readonly lossAgeMs: number | null;
     /** Null: none was measured yet. */
     readonly takeoverMs: number | null;

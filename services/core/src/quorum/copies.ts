@@ -5,8 +5,8 @@
  *   K2  a copy that is not complete, or of which nothing is known, is not taken over to without force
  *   K3  how far a copy is behind is what its source last said of it, and the time since, for as long as the source was
  *       heard afterwards. What the gate does not allow waits, asks or goes on, as configured
- *   K4  what is shown as the loss of this moment is never less than what a power cut would take now: nobody knows what was
- *       written since the source looked, so that all the time since counts, whether or not it was heard
+ *   K4  what is shown as the loss of this moment, with its age, is never less than what a power cut would take now: nobody knows
+ *       what was written since the source looked, so that all the time since counts, whether or not it was heard
  */
 
 import type { DatasetConfig, GroupConfig } from '../config/types.ts';
@@ -43,9 +43,8 @@ interface Word extends Loss {
   readonly ageMs: number;
 }
 
-/** K4. */
+/** K4. By the last word of the source; what was written in the `ageMs` since comes on top. */
 export interface LossNow extends Loss {
-  /** How old the word is by which that was judged: part of `ms`, and what was written in it is not in `bytes`. */
   readonly ageMs: number;
 }
 
@@ -269,8 +268,7 @@ export function lossNow(
     if (word === null) return { ...unknown, ageMs: 0 };
     const ageMs = word.ageMs + Math.max(0, scene.now - word.at);
     const isSure = copy?.state === 'replicating' && word.ms + ageMs <= sureMs(dataset);
-    const loss = { ms: word.ms + (isSure ? 0 : ageMs), bytes: word.bytes };
-    now = { ...worse(now, loss), ageMs: Math.max(now.ageMs, isSure ? 0 : ageMs) };
+    now = { ...worse(now, word), ageMs: Math.max(now.ageMs, isSure ? 0 : ageMs) };
   }
   return now;
 }
