@@ -44,7 +44,7 @@ const digest = Buffer.from('selection');
 const helloOf = (more: Partial<Hello>): Hello => ({
   ...{ kind: 'hello', protocol: protocolVersion, cluster: 'acme', member: 'bert', mirror: 'd3/data' },
   ...{ role: 'target', epoch: 7n, position: null, history: [], selection: digest },
-  ...{ consistent: true, parts: [], foreign: false },
+  ...{ consistent: true, parts: [], foreign: false, compareRanges: 0 },
   ...more,
 });
 

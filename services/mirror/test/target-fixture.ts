@@ -253,6 +253,7 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     consistent: true,
     parts: [],
     foreign: false,
+    compareRanges: 0,
     ...given,
   });
   const close = async (): Promise<void> => {

@@ -59,6 +59,7 @@ export const helloOf = (cluster: string, member: string, mirror = 'd3/data'): He
   consistent: true,
   parts: [],
   foreign: false,
+  compareRanges: 0,
 });
 
 /** Waits for a condition, never longer than `limitMs`. */

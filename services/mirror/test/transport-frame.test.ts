@@ -100,6 +100,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
     consistent: fc.boolean(),
     parts: fc.array(fc.record({ path: below, version: bytes(24), bytes: count }), { maxLength: 3 }),
     foreign: fc.boolean(),
+    compareRanges: uint32,
   }),
   fc.record({ kind: is('refuse'), code: fc.constantFrom(...refusalCodes), says, epoch }),
   fc.record({

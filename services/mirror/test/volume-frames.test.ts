@@ -1,7 +1,12 @@
 /** Frames of volumes on the line: what decodes is what was encoded, and nothing else does. */
 import { decodeFrame, encodeFrame } from '../src/transport/frame.ts';
 import { volumeKinds } from '../src/transport/volume-codec.ts';
-import { changesMax, type VolumeFrame } from '../src/transport/volume-frames.ts';
+import {
+  changesMax,
+  compareBlocksMax,
+  type ByteRange,
+  type VolumeFrame,
+} from '../src/transport/volume-frames.ts';
 import { Compression } from '../src/transport/compression.ts';
 import { encodeCompressed } from '../src/transport/frame.ts';
 import { Chance } from './random-files.ts';
@@ -36,7 +41,16 @@ const frames: readonly VolumeFrame[] = [
     last: false,
   },
   { kind: 'volume-resync', stamp: 'a1b2c3', bytes: 65_536, sizeBytes: 1 << 30 },
-  { kind: 'volume-compare', number: 3, offset: 8_192, length: 1_048_576 },
+  { kind: 'volume-compare', number: 3, ranges: [{ offset: 8_192, length: 1_048_576 }] },
+  {
+    kind: 'volume-compare',
+    number: 4,
+    ranges: [
+      { offset: 2 ** 47, length: 65_536 },
+      { offset: 0, length: 4_096 },
+      { offset: 4_096, length: 1 },
+    ],
+  },
   { kind: 'volume-hashes', number: 3, hashes: Buffer.alloc(48, 9) },
 ];
 
@@ -68,6 +82,8 @@ it('a frame that is cut, bent or noise is a frame or garbage, and never more tha
     const decoded = decodeFrame(16 + chance.below(7), cut);
     if (decoded.kind === 'garbage') continue;
     if (decoded.kind === 'volume-writes') expect(decoded.changes.length).toBeLessThanOrEqual(changesMax);
+    if (decoded.kind === 'volume-compare')
+      expect(decoded.ranges.length).toBeLessThanOrEqual(compareBlocksMax);
     // What was taken for a frame is one: it can be told again.
     expect(
       decodeFrame(volumeKinds[decoded.kind as VolumeFrame['kind']], payloadOf(decoded as VolumeFrame)),
@@ -93,5 +109,41 @@ it('what would be out of the limits is not sent', () => {
   expect(() =>
     encodeFrame({ ...writes, changes: [{ kind: 'write', offset: 0, contents: large }] }),
   ).toThrow();
-  expect(() => encodeFrame({ kind: 'volume-compare', number: 1, offset: 0, length: 1 << 21 })).toThrow();
+});
+
+const [head, range] = [6, 12];
+
+/** The payload of a question about these ranges, whatever they are. */
+function questionOf(...ranges: readonly (readonly [offset: number, length: number])[]): Buffer {
+  const bytes = Buffer.alloc(head + ranges.length * range);
+  bytes.writeUIntBE(9, 0, head);
+  ranges.forEach(([offset, length], i) => {
+    bytes.writeUIntBE(offset, head + i * range, 6);
+    bytes.writeUIntBE(length, head + i * range + 6, 6);
+  });
+  return bytes;
+}
+
+const blocksOf = (count: number) => Array.from({ length: count }, (_, i) => [i * 8_192, 4_096] as const);
+
+it.each([
+  ['no range', questionOf()],
+  ['a range of nothing', questionOf([0, 4_096], [4_096, 0])],
+  ['a range that begins within a block', questionOf([0, 4_096], [4_097, 1])],
+  ['more ranges than an answer has hashes', questionOf(...blocksOf(compareBlocksMax + 1))],
+  ['more blocks than an answer has hashes', questionOf(...blocksOf(compareBlocksMax - 1), [1 << 30, 4_097])],
+  ['a range beyond the largest volume', questionOf([0, 4_096], [2 ** 48 - 4_096, 8_192])],
+  ['half a range', questionOf([0, 4_096], [8_192, 4_096]).subarray(0, head + range + 6)],
+])('a question about %s is garbage', (_what, bytes) => {
+  expect(decodeFrame(volumeKinds['volume-compare'], bytes).kind).toBe('garbage');
+});
+
+it('a question about as much as one may be about is a frame, and no more than that is sent', () => {
+  const most = decodeFrame(volumeKinds['volume-compare'], questionOf(...blocksOf(compareBlocksMax)));
+  expect(most).toMatchObject({ kind: 'volume-compare', number: 9 });
+  const ask = (...ranges: readonly ByteRange[]) => encodeFrame({ kind: 'volume-compare', number: 1, ranges });
+  expect(() => ask()).toThrow();
+  expect(() => ask({ offset: 0, length: 1 << 21 })).toThrow();
+  expect(() => ask({ offset: 0, length: 1 << 20 }, { offset: 1 << 20, length: 1 })).toThrow();
+  expect(() => ask({ offset: 512, length: 1 })).toThrow();
 });

@@ -1,13 +1,8 @@
 /** How a resync ends, and what counts from then on. */
 import { randomBytes } from 'node:crypto';
 import type { Connection, Frame } from '../src/transport/types.ts';
-import type { BlockChange, VolumeAck, VolumeCompare } from '../src/transport/volume-frames.ts';
-import { hashesOf } from '../src/volumes/hashing.ts';
-import { PeerBitmap } from '../src/volumes/bitmap/peer-bitmap.ts';
+import type { VolumeAck } from '../src/transport/volume-frames.ts';
 import { outcome } from '../src/volumes/nbd/protocol.ts';
-import { Comparing } from '../src/volumes/source/comparing.ts';
-import { Forwarding } from '../src/volumes/source/forwarding.ts';
-import { Resyncing } from '../src/volumes/source/resyncing.ts';
 import { VolumeLine } from '../src/volumes/source/volume-line.ts';
 import type { VolumeSource } from '../src/volumes/source/volume-source.ts';
 import { Applying } from '../src/volumes/target/applying.ts';
@@ -15,6 +10,7 @@ import { Overwriting } from '../src/volumes/target/overwriting.ts';
 import { KeptBlocks } from '../src/volumes/divergence/kept-blocks.ts';
 import { VolumeGround } from '../src/volumes/ground.ts';
 import { PowerCutDisk } from './power-cut-disk.ts';
+import { ResyncOfCopy } from './volume-copy.ts';
 import { chunkBytes, heat, inStep, submit, until, VolumeHost, volumeBytes, writeOf } from './volume-hosts.ts';
 
 const dataBytes = 65_536;
@@ -69,59 +65,14 @@ it('a target tells of the mark as durable when it is on record, and not with the
   await applying.stop('the test is over');
 });
 
-/** The other end of a line, at once and in order. */
-class Copy {
-  readonly bytes: Buffer;
-  readonly compared: (() => void)[] = [];
-  readonly connection: Connection;
-
-  constructor(bytes: Buffer) {
-    this.bytes = Buffer.from(bytes);
-    const send = (frame: Frame): boolean => {
-      if (frame.kind === 'volume-writes') for (const change of frame.changes) this.#apply(change);
-      return true;
-    };
-    this.connection = { dataBytes, send } as unknown as Connection;
-  }
-
-  /** Answered as of now; when it comes is for the test. */
-  compare({ offset, length }: VolumeCompare, answer: (hashes: Buffer) => void): void {
-    const hashes = hashesOf(this.bytes.subarray(offset, offset + length));
-    this.compared.push(() => answer(hashes));
-  }
-
-  #apply(change: BlockChange): void {
-    if (change.kind === 'write') change.contents.copy(this.bytes, change.offset);
-    else this.bytes.fill(0, change.offset, change.offset + change.length);
-  }
-}
-
 it('a comparison does not overtake what was forwarded to its range before', async () => {
   const disk = new PowerCutDisk();
   disk.format('volume', volumeBytes);
   const store = disk.open('volume');
   const before = randomBytes(volumeBytes);
   store.write(before, 0);
-  const copy = new Copy(before);
-  const bitmap = new PeerBitmap(disk, 'bert', volumeBytes, chunkBytes);
-  bitmap.clear();
-  bitmap.add(5);
-  const forwarding = new Forwarding(copy.connection, 0, () => false);
-  const comparing: Comparing = new Comparing((frame) => {
-    copy.compare(frame, (hashes) =>
-      comparing.answer({ kind: 'volume-hashes', number: frame.number, hashes }),
-    );
-  });
-  let isDone = false;
-  const resyncing = new Resyncing({
-    ...{ store, sizeBytes: volumeBytes, bitmap, comparing, room: () => true },
-    flush: () => forwarding.flush(),
-    send: (changes, chunks) => forwarding.addDifferences(changes, chunks),
-    done: () => (isDone = true),
-    unread: (says) => {
-      throw new Error(says);
-    },
-  });
+  const resync = new ResyncOfCopy({ disk, store, before, dirty: [5], compareRanges: 1, dataBytes });
+  const { copy, forwarding, resyncing } = resync;
   // Over the end of a chunk that is the same on both sides, so that it is forwarded as a whole.
   const offset = 5 * chunkBytes - 512;
   const contents = randomBytes(1_024);
@@ -130,8 +81,8 @@ it('a comparison does not overtake what was forwarded to its range before', asyn
   // Then what lies in the chunk that differs becomes what it was. It is dirty anyway, and not forwarded.
   store.write(before.subarray(5 * chunkBytes, 5 * chunkBytes + 512), 5 * chunkBytes);
   resyncing.pump();
-  copy.compared.shift()?.();
-  await until('everything is compared', () => isDone);
+  resync.answer();
+  await until('everything is compared', () => resync.isDone);
   forwarding.flush();
   const now = Buffer.alloc(volumeBytes);
   store.read(now, 0);

@@ -47,6 +47,7 @@ export function readHello(r: WireReader): Hello {
   let consistent = false;
   const parts: PartFile[] = [];
   let foreign = false;
+  let compareRanges = 0;
   for (let tag = r.tag(); tag !== 0; tag = r.tag()) {
     switch (tag) {
       case 8:
@@ -85,6 +86,9 @@ export function readHello(r: WireReader): Hello {
       case 96:
         foreign = r.bool();
         break;
+      case 104:
+        compareRanges = r.uint32();
+        break;
       default:
         r.skip(tag);
     }
@@ -104,6 +108,7 @@ export function readHello(r: WireReader): Hello {
     consistent,
     parts,
     foreign,
+    compareRanges,
   };
 }
 

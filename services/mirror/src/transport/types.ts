@@ -60,6 +60,8 @@ export interface Hello {
   readonly consistent: boolean;
   readonly parts: readonly PartFile[];
   readonly foreign: boolean;
+  /** Target of a volume: so many ranges one question may name; 0: it knows of one only. */
+  readonly compareRanges: number;
 }
 
 export const refusalCodes = [

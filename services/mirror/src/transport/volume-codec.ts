@@ -7,7 +7,7 @@
  *   ack       received, durable, sequence, flags u8 (1 consistent)
  *   standing  size, flags u8 (1 last), stamp (u8 and so many bytes), ranges u32, then for each: offset, length
  *   resync    bytes, size, stamp (as above)
- *   compare   number, offset, length
+ *   compare   number, then for each range: offset, length
  *   hashes    number, 16 bytes for each block
  *
  * V1. What decodes is what was encoded, and nothing else decodes: each payload is a frame or garbage, and no more is made
@@ -19,8 +19,9 @@ import { dataBytesMax } from './limits.ts';
 import type { Garbage } from './types.ts';
 import {
   blockBytes,
+  blocksIn,
   changesMax,
-  compareBytesMax,
+  compareBlocksMax,
   hashBytes,
   rangesMax,
   stampBytesMax,
@@ -74,12 +75,10 @@ export function encodeVolumeFrame(frame: VolumeFrame, packed: Buffer | null): re
       return [bytes, stampBytes(frame.stamp)];
     }
     case 'volume-compare': {
-      if (frame.length > compareBytesMax) throw new Error(`a comparison of ${String(frame.length)} bytes`);
-      const bytes = Buffer.alloc(18);
+      if (!isQuestion(frame.ranges)) throw new Error(`a comparison of ${String(frame.ranges.length)} ranges`);
+      const bytes = Buffer.alloc(6);
       bytes.writeUIntBE(frame.number, 0, 6);
-      bytes.writeUIntBE(frame.offset, 6, 6);
-      bytes.writeUIntBE(frame.length, 12, 6);
-      return [bytes];
+      return [bytes, rangesBytes(frame.ranges)];
     }
     case 'volume-hashes': {
       const bytes = Buffer.alloc(6);
@@ -90,7 +89,7 @@ export function encodeVolumeFrame(frame: VolumeFrame, packed: Buffer | null): re
 }
 
 /** Bytes that its writes carry. */
-export function contentBytesOf({ changes }: VolumeWrites): number {
+export function contentBytesOf({ changes }: Pick<VolumeWrites, 'changes'>): number {
   return changes.reduce((sum, change) => sum + (change.kind === 'write' ? change.contents.length : 0), 0);
 }
 
@@ -147,13 +146,28 @@ function encodeStanding(frame: VolumeStanding): readonly Uint8Array[] {
   const head = Buffer.alloc(7);
   head.writeUIntBE(frame.sizeBytes, 0, 6);
   head[6] = frame.last ? 1 : 0;
-  const list = Buffer.alloc(4 + frame.ranges.length * rangeBytes);
-  list.writeUInt32BE(frame.ranges.length, 0);
-  frame.ranges.forEach(({ offset, length }, i) => {
-    list.writeUIntBE(offset, 4 + i * rangeBytes, 6);
-    list.writeUIntBE(length, 10 + i * rangeBytes, 6);
+  const count = Buffer.alloc(4);
+  count.writeUInt32BE(frame.ranges.length, 0);
+  return [head, stampBytes(frame.stamp), count, rangesBytes(frame.ranges)];
+}
+
+function rangesBytes(ranges: readonly ByteRange[]): Buffer {
+  const bytes = Buffer.allocUnsafe(ranges.length * rangeBytes);
+  ranges.forEach(({ offset, length }, i) => {
+    bytes.writeUIntBE(offset, i * rangeBytes, 6);
+    bytes.writeUIntBE(length, i * rangeBytes + 6, 6);
   });
-  return [head, stampBytes(frame.stamp), list];
+  return bytes;
+}
+
+/** Whether one frame may ask for them. */
+function isQuestion(ranges: readonly ByteRange[]): boolean {
+  let blocks = 0;
+  for (const { offset, length } of ranges) {
+    if (length === 0 || offset % blockBytes !== 0) return false;
+    blocks += blocksIn(length);
+  }
+  return ranges.length > 0 && blocks <= compareBlocksMax;
 }
 
 function stampBytes(stamp: string): Buffer {
@@ -262,13 +276,8 @@ function decodeStanding(payload: Buffer): VolumeFrame | Garbage {
     return garbage('a standing of another length');
   const last = payload.readUInt8(6);
   if (last > 1) return garbage('a standing with unknown flags');
-  const ranges: ByteRange[] = [];
-  for (let i = 0; i < count; i += 1) {
-    const offset = payload.readUIntBE(listAt + i * rangeBytes, 6);
-    const length = payload.readUIntBE(listAt + i * rangeBytes + 6, 6);
-    if (length === 0 || offset + length > u48Max) return garbage('a range beyond the largest volume');
-    ranges.push({ offset, length });
-  }
+  const ranges = rangesIn(payload.subarray(listAt));
+  if (ranges === null) return garbage('a range beyond the largest volume');
   const sizeBytes = payload.readUIntBE(0, 6);
   return { kind: 'volume-standing', sizeBytes, stamp: stamp.text, ranges, last: last === 1 };
 }
@@ -284,6 +293,18 @@ function decodeResync(payload: Buffer): VolumeFrame | Garbage {
   };
 }
 
+/** Null: one is of nothing, or beyond the largest volume. */
+function rangesIn(list: Buffer): readonly ByteRange[] | null {
+  const ranges: ByteRange[] = [];
+  for (let at = 0; at < list.length; at += rangeBytes) {
+    const offset = list.readUIntBE(at, 6);
+    const length = list.readUIntBE(at + 6, 6);
+    if (length === 0 || offset + length > u48Max) return null;
+    ranges.push({ offset, length });
+  }
+  return ranges;
+}
+
 /** ASCII letters and digits; null: it is none. */
 function stampAt(payload: Buffer, at: number): { readonly text: string; readonly end: number } | null {
   if (payload.length <= at) return null;
@@ -294,17 +315,17 @@ function stampAt(payload: Buffer, at: number): { readonly text: string; readonly
 }
 
 function decodeCompare(payload: Buffer): VolumeFrame | Garbage {
-  if (payload.length !== 18) return garbage('a comparison of another length');
-  const offset = payload.readUIntBE(6, 6);
-  const length = payload.readUIntBE(12, 6);
-  if (length === 0 || length > compareBytesMax || offset + length > u48Max || offset % blockBytes !== 0)
-    return garbage('a comparison beyond the limits');
-  return { kind: 'volume-compare', number: payload.readUIntBE(0, 6), offset, length };
+  const count = (payload.length - 6) / rangeBytes;
+  if (!Number.isInteger(count) || count < 1 || count > compareBlocksMax)
+    return garbage('a comparison of another length');
+  const ranges = rangesIn(payload.subarray(6));
+  if (ranges === null || !isQuestion(ranges)) return garbage('a comparison beyond the limits');
+  return { kind: 'volume-compare', number: payload.readUIntBE(0, 6), ranges };
 }
 
 function decodeHashes(payload: Buffer): VolumeFrame | Garbage {
   const bytes = payload.length - 6;
-  if (bytes < hashBytes || bytes % hashBytes !== 0 || bytes / hashBytes > compareBytesMax / blockBytes)
+  if (bytes < hashBytes || bytes % hashBytes !== 0 || bytes / hashBytes > compareBlocksMax)
     return garbage('hashes of another length');
   return { kind: 'volume-hashes', number: payload.readUIntBE(0, 6), hashes: payload.subarray(6) };
 }

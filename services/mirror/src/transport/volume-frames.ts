@@ -63,18 +63,18 @@ export interface VolumeResync {
   readonly sizeBytes: number;
 }
 
-/** A question: the hashes of this range, as it is after everything that was sent before. */
+/** A question: the hashes of these ranges, as they are after everything that was sent before. */
 export interface VolumeCompare {
   readonly kind: 'volume-compare';
   readonly number: number;
-  readonly offset: number;
-  readonly length: number;
+  /** One or more, in any order, that begin with a block, and have `compareBlocksMax` together at most. */
+  readonly ranges: readonly ByteRange[];
 }
 
 export interface VolumeHashes {
   readonly kind: 'volume-hashes';
   readonly number: number;
-  /** 16 bytes for each block of 4 KiB. */
+  /** 16 bytes for each block of 4 KiB, in the order of the question. */
   readonly hashes: Buffer;
 }
 
@@ -84,7 +84,12 @@ export type VolumeFrame =
 /** Changes of one frame. */
 export const changesMax = 8_192;
 export const rangesMax = 8_192;
-export const compareBytesMax = 1_048_576;
+export const compareBlocksMax = 256;
 export const blockBytes = 4_096;
+/** Of the volume, in one question. */
+export const compareBytesMax = compareBlocksMax * blockBytes;
 export const hashBytes = 16;
 export const stampBytesMax = 64;
+
+/** The last one may be a part. */
+export const blocksIn = (length: number): number => Math.ceil(length / blockBytes);

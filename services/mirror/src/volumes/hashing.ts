@@ -6,12 +6,10 @@
  */
 
 import { xxh3 } from '@node-rs/xxhash';
-import { blockBytes, hashBytes } from '../transport/volume-frames.ts';
+import { blockBytes, blocksIn, hashBytes } from '../transport/volume-frames.ts';
 import type { Store } from './store/store.ts';
 
 const seeds = [0n, 0x9e3779b97f4a7c15n] as const;
-
-export const blocksIn = (length: number): number => Math.ceil(length / blockBytes);
 
 /** The contents of a range, and which of its blocks are zeros for certain. Reused: valid until the next call. */
 export function readRange(store: Store, offset: number, length: number, into: Buffer): Buffer {

@@ -332,8 +332,7 @@ export class TargetLine {
       history: history(sequence),
       selection,
       consistent: true,
-      parts: [],
-      foreign: false,
+      ...{ parts: [], foreign: false, compareRanges: 0 },
     });
     const hello = await link.hello();
     const verify = this.#verify;

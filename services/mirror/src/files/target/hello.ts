@@ -37,5 +37,6 @@ export function helloOf(
     consistent,
     parts: staging.parts,
     foreign: position === null && tree.readFolder(Buffer.alloc(0)).some((entry) => !isOurs(entry.name)),
+    compareRanges: 0,
   };
 }

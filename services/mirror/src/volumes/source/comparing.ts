@@ -1,16 +1,32 @@
 /** Questions to a target about the hashes of ranges, and their answers, in order. */
 
-import { blocksIn } from '../hashing.ts';
-import { hashBytes, type VolumeCompare, type VolumeHashes } from '../../transport/volume-frames.ts';
+import {
+  blocksIn,
+  compareBlocksMax,
+  hashBytes,
+  type ByteRange,
+  type VolumeCompare,
+  type VolumeHashes,
+} from '../../transport/volume-frames.ts';
 
 type Answered = (hashes: Buffer) => void;
 
+interface Asked {
+  readonly number: number;
+  readonly blocks: number;
+  readonly answered: Answered;
+}
+
 export class Comparing {
+  /** Of one question. */
+  readonly rangesMax: number;
   readonly #send: (frame: VolumeCompare) => void;
-  readonly #asked: { readonly number: number; readonly length: number; readonly answered: Answered }[] = [];
+  readonly #asked: Asked[] = [];
   #number = 0;
 
-  constructor(send: (frame: VolumeCompare) => void) {
+  /** `compareRanges`: of the target's hello. */
+  constructor(compareRanges: number, send: (frame: VolumeCompare) => void) {
+    this.rangesMax = Math.min(compareBlocksMax, Math.max(1, compareRanges));
     this.#send = send;
   }
 
@@ -18,18 +34,19 @@ export class Comparing {
     return this.#asked.length;
   }
 
-  /** What was sent before is in the answer. */
-  ask(offset: number, length: number, answered: Answered): void {
+  /** One of questionsOf(). What was sent before is in the answer. */
+  ask(ranges: readonly ByteRange[], answered: Answered): void {
     this.#number += 1;
-    this.#asked.push({ number: this.#number, length, answered });
-    this.#send({ kind: 'volume-compare', number: this.#number, offset, length });
+    const blocks = ranges.reduce((sum, { length }) => sum + blocksIn(length), 0);
+    this.#asked.push({ number: this.#number, blocks, answered });
+    this.#send({ kind: 'volume-compare', number: this.#number, ranges });
   }
 
   /** False: it answers nothing that was asked. */
   answer(frame: VolumeHashes): boolean {
     const asked = this.#asked.shift();
     if (asked?.number !== frame.number) return false;
-    if (frame.hashes.length !== blocksIn(asked.length) * hashBytes) return false;
+    if (frame.hashes.length !== asked.blocks * hashBytes) return false;
     asked.answered(frame.hashes);
     return true;
   }

@@ -79,6 +79,7 @@ function helloOf(us: Greeting): Hello {
     consistent: true,
     parts: [],
     foreign: false,
+    compareRanges: 0,
   };
 }
 

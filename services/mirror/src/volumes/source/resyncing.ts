@@ -1,38 +1,47 @@
 /**
- * Brings one target in step: goes through the chunks that may differ, asks for the hashes of their blocks, and sends the
- * blocks that do. The service goes on writing meanwhile.
+ * Brings one target in step: goes through the chunks that may differ, asks for the hashes of their blocks, of many chunks at
+ * once, and sends the blocks that do. The service goes on writing meanwhile.
  *
  *   C1  from the moment a chunk is asked about, every write to it is forwarded; so what is sent for it later is never
  *       older than what the target has. What was forwarded before has left before the question: what the target answers
  *       is not changed again by anything older
- *   C2  a chunk that was asked about and not sent yet is in `asked`: it counts as dirty for as long
+ *   C2  a chunk that was asked about and not sent yet is in `asked`: it counts as dirty for as long. It is sent in the turn in
+ *       which it was read
  *   C3  zeros stay zeros: they travel as holes
- *   C4  one answer is worked through in each turn of the event loop: the service waits for a millisecond or two, and no more
+ *   C4  in each turn of the event loop one answer is worked through, or what is done of it after `turnMs`: the service waits for a
+ *       millisecond or two, and for no more than one range of a disk that is slow
  *   C5  a chunk that can't be read here is no end of it: it counts as asked, is dirty in the end, and everything else is sent before
+ *   C6  what the questions under way may bring is bounded like what is under way, as far as the last answer tells it: what the service
+ *       writes does not wait long behind it on a slow line, and where little differs much is asked
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';
 import {
   blockBytes,
+  blocksIn,
   compareBytesMax,
   hashBytes,
   type BlockChange,
   type ByteRange,
 } from '../../transport/volume-frames.ts';
+import { contentBytesOf } from '../../transport/volume-codec.ts';
 import type { PeerBitmap } from '../bitmap/peer-bitmap.ts';
-import { blockOf, blocksIn, hashesOf, isZero, readRange } from '../hashing.ts';
+import { blockOf, hashesOf, isZero, readRange } from '../hashing.ts';
 import type { Store } from '../store/store.ts';
 import type { Comparing } from './comparing.ts';
+import { questionsOf } from './questions.ts';
 
 const asksMax = 8;
+/** C4. */
+const turnMs = 2;
 
 export interface ResyncPorts {
   readonly store: Store;
   readonly sizeBytes: number;
   readonly bitmap: PeerBitmap;
   readonly comparing: Comparing;
-  /** Whether more may be asked: what is under way is little enough. */
-  readonly room: () => boolean;
+  /** Whether more may be asked: what is under way is little enough, and so are the `bytes` that answers may bring (C6). */
+  readonly room: (bytes: number) => boolean;
   /** What the service wrote and is not on its way yet leaves now. */
   readonly flush: () => void;
   /** In order with everything else, after what the service wrote so far. */
@@ -41,6 +50,14 @@ export interface ResyncPorts {
   readonly done: () => void;
   /** The same, but for what can't be read here. */
   readonly unread: (says: string) => void;
+}
+
+interface Answer {
+  /** What was asked, and how much of that is done: ranges, and the blocks of those. */
+  readonly ranges: readonly ByteRange[];
+  readonly theirs: Buffer;
+  done: number;
+  doneBlocks: number;
 }
 
 export class Resyncing {
@@ -52,7 +69,10 @@ export class Resyncing {
   readonly #unread = new Set<number>();
   #unreadSays = '';
   /** C4. */
-  readonly #answers: (() => void)[] = [];
+  readonly #answers: Answer[] = [];
+  /** C6. Of the volume, that is asked about and not worked on; and of what was worked on last, the share that was sent. */
+  #askedBytes = 0;
+  #share = 1;
   #cursor = 0;
   #over = false;
   #pumping = false;
@@ -78,15 +98,16 @@ export class Resyncing {
     // An answer may come within a question, where both sides are in one process.
     if (this.#pumping) return;
     this.#pumping = true;
-    while (!this.#over && this.#underWay < asksMax && this.#ports.room()) if (!this.#askNext()) break;
+    while (!this.#over && this.#underWay < asksMax && this.#ports.room(this.#askedBytes * this.#share))
+      if (!this.#askNext()) break;
     this.#pumping = false;
   }
 
   /** False: nothing is left to ask. */
   #askNext(): boolean {
-    const { bitmap, sizeBytes, comparing, flush } = this.#ports;
-    const first = bitmap.next(this.#cursor) ?? bitmap.next(0);
-    if (first === null) {
+    const { bitmap, comparing, flush } = this.#ports;
+    const chunks = this.#gather();
+    if (chunks.length === 0) {
       if (this.#underWay === 0) {
         this.#over = true;
         if (this.#unread.size === 0) this.#ports.done();
@@ -94,74 +115,122 @@ export class Resyncing {
       }
       return false;
     }
-    const { chunkBytes } = bitmap;
-    const most = Math.max(1, Math.floor(compareBytesMax / chunkBytes));
-    let count = 1;
-    while (count < most && bitmap.has(first + count)) count += 1;
-    this.#cursor = first + count;
-    const end = Math.min(sizeBytes, (first + count) * chunkBytes);
-    const chunks = Array.from({ length: count }, (_, i) => first + i);
-    const pieces = Math.ceil((end - first * chunkBytes) / compareBytesMax);
+    const questions = [...questionsOf(this.#rangesOf(chunks), comparing.rangesMax)];
     flush();
     for (const chunk of chunks) {
       bitmap.delete(chunk);
-      this.#asked.set(chunk, pieces);
+      this.#asked.set(chunk, questions.length);
     }
-    for (let at = first * chunkBytes; at < end; at += compareBytesMax) {
-      const length = Math.min(compareBytesMax, end - at);
-      comparing.ask(at, length, (hashes) => this.#later(() => this.#answered(at, length, chunks, hashes))); // C1
+    for (const ranges of questions) {
+      this.#askedBytes += ranges.reduce((sum, { length }) => sum + length, 0);
+      comparing.ask(ranges, (theirs) => this.#later({ ranges, theirs, done: 0, doneBlocks: 0 })); // C1
     }
     return true;
+  }
+
+  /** The next chunks that may differ, as many as one question names; one that is larger than that by itself. */
+  #gather(): readonly number[] {
+    const { bitmap, comparing } = this.#ports;
+    const most = Math.max(1, Math.floor(compareBytesMax / bitmap.chunkBytes));
+    const chunks: number[] = [];
+    let ranges = 0;
+    let next = bitmap.next(this.#cursor) ?? bitmap.next(0);
+    while (next !== null && chunks.length < most) {
+      if (next !== this.#cursor || chunks.length === 0) ranges += 1;
+      if (ranges > comparing.rangesMax) break;
+      chunks.push(next);
+      this.#cursor = next + 1;
+      next = bitmap.next(this.#cursor);
+    }
+    return chunks;
+  }
+
+  /** Neighbours together. */
+  #rangesOf(chunks: readonly number[]): readonly ByteRange[] {
+    const { bitmap, sizeBytes } = this.#ports;
+    const ranges: { offset: number; length: number }[] = [];
+    for (const chunk of chunks) {
+      const offset = chunk * bitmap.chunkBytes;
+      const length = Math.min(bitmap.chunkBytes, sizeBytes - offset);
+      const last = ranges.at(-1);
+      if (last !== undefined && last.offset + last.length === offset) last.length += length;
+      else ranges.push({ offset, length });
+    }
+    return ranges;
   }
 
   get #underWay(): number {
     return this.#ports.comparing.underWay + this.#answers.length;
   }
 
-  #later(work: () => void): void {
-    this.#answers.push(work);
+  #later(answer: Answer): void {
+    this.#answers.push(answer);
     if (this.#answers.length === 1) setImmediate(() => this.#next());
   }
 
   /** It counts as under way until it is done. */
   #next(): void {
-    this.#answers[0]?.();
-    this.#answers.shift();
+    const [answer] = this.#answers;
+    if (answer === undefined || this.#over || this.#workOn(answer)) this.#answers.shift();
     if (this.#answers.length > 0) setImmediate(() => this.#next());
     this.pump();
   }
 
-  #answered(offset: number, length: number, chunks: readonly number[], theirs: Buffer): void {
-    if (this.#over) return;
-    const whole = this.#differing({ offset, length }, theirs);
-    // Otherwise one after the other: all but one may be well.
-    const changes = whole ?? chunks.flatMap((chunk) => this.#differingIn(chunk, { offset, length }, theirs));
+  /** C4. True: nothing is left of it. */
+  #workOn(answer: Answer): boolean {
+    const endMs = performance.now() + turnMs;
+    const changes: BlockChange[] = [];
+    const chunks: number[] = [];
+    const beforeBytes = this.doneBytes;
+    let at = 0;
+    for (const range of answer.ranges.slice(answer.done)) {
+      const theirs = answer.theirs.subarray(answer.doneBlocks * hashBytes);
+      changes.push(...this.#differingIn(range, theirs, at));
+      chunks.push(...this.#chunksOf(range));
+      answer.done += 1;
+      answer.doneBlocks += blocksIn(range.length);
+      at += blocksIn(range.length) * blockBytes;
+      this.doneBytes += range.length;
+      if (performance.now() >= endMs) break;
+    }
+    const bytes = this.doneBytes - beforeBytes;
+    this.#askedBytes -= bytes;
+    this.#share = contentBytesOf({ changes }) / bytes; // C6
     for (const chunk of chunks) {
       const left = (this.#asked.get(chunk) ?? 1) - 1;
       if (left === 0) this.#asked.delete(chunk);
       else this.#asked.set(chunk, left);
     }
-    this.#ports.send(changes, chunks);
-    this.doneBytes += length;
+    this.#ports.send(changes, chunks); // C2
+    return answer.done === answer.ranges.length;
   }
 
-  #differingIn(chunk: number, asked: ByteRange, theirs: Buffer): readonly BlockChange[] {
+  /** A range has whole chunks, or is a part of one. */
+  #chunksOf({ offset, length }: ByteRange): readonly number[] {
     const { chunkBytes } = this.#ports.bitmap;
-    const offset = Math.max(asked.offset, chunk * chunkBytes);
-    const end = Math.min(asked.offset + asked.length, (chunk + 1) * chunkBytes);
-    if (end <= offset) return [];
-    const at = ((offset - asked.offset) / blockBytes) * hashBytes;
-    const changes = this.#differing(
-      { offset, length: end - offset },
-      theirs.subarray(at),
-      offset - asked.offset,
-    );
+    const first = Math.floor(offset / chunkBytes);
+    return Array.from({ length: Math.ceil((offset + length) / chunkBytes) - first }, (_, i) => first + i);
+  }
+
+  /** C5. As a whole, or else one chunk after the other: all but one may be well. `at`: as of #differing. */
+  #differingIn(range: ByteRange, theirs: Buffer, at: number): readonly BlockChange[] {
+    const whole = this.#differing(range, theirs, at);
+    return whole ?? this.#chunksOf(range).flatMap((chunk) => this.#differingOf(chunk, range, theirs, at));
+  }
+
+  #differingOf(chunk: number, range: ByteRange, theirs: Buffer, at: number): readonly BlockChange[] {
+    const { chunkBytes } = this.#ports.bitmap;
+    const offset = Math.max(range.offset, chunk * chunkBytes);
+    const end = Math.min(range.offset + range.length, (chunk + 1) * chunkBytes);
+    const before = offset - range.offset;
+    const hashes = theirs.subarray((before / blockBytes) * hashBytes);
+    const changes = this.#differing({ offset, length: end - offset }, hashes, at + before);
     if (changes === null) this.#unread.add(chunk); // C5
     return changes ?? [];
   }
 
   /** Null: it can't be read here. `at`: where in the buffer it goes, in which contents stay until they are sent. */
-  #differing({ offset, length }: ByteRange, theirs: Buffer, at = 0): BlockChange[] | null {
+  #differing({ offset, length }: ByteRange, theirs: Buffer, at: number): BlockChange[] | null {
     try {
       const own = readRange(this.#ports.store, offset, length, this.#buffer.subarray(at));
       return differing(own, offset, theirs);

@@ -5,15 +5,24 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorCode, errorText } from '@holdfast/wire/directory';
-import { blockBytes, compareBytesMax, hashBytes, type ByteRange } from '../../transport/volume-frames.ts';
-import { blocksIn, hashesOf, readRange } from '../hashing.ts';
+import {
+  blockBytes,
+  blocksIn,
+  compareBytesMax,
+  hashBytes,
+  type ByteRange,
+} from '../../transport/volume-frames.ts';
+import { hashesOf, readRange } from '../hashing.ts';
 import type { Store } from '../store/store.ts';
 import type { Comparing } from './comparing.ts';
+import { questionsOf } from './questions.ts';
 
 const asksMax = 4;
 /** So that a service keeps most of its disk: 256 MiB/s. */
 const bytesPerMs = 268_435;
 const differencesMax = 100_000;
+/** Of one question: the service waits while they are read. */
+const stillRangesMax = 16;
 
 export interface Comparison {
   /** What differs is sent. */
@@ -48,20 +57,21 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
   const beganMs = performance.now();
   let askedBytes = 0;
   let answeredBytes = 0;
-  for (const { offset: at, length } of piecesOf(ranges)) {
+  for (const question of questionsOf(ranges, Math.min(stillRangesMax, comparing.rangesMax))) {
     await paced(() => comparing.underWay < asksMax, ports.over, beganMs + askedBytes / bytesPerMs);
     if (ports.over() !== '') return ports.over();
-    askedBytes += length;
+    const bytes = question.reduce((sum, { length }) => sum + length, 0);
+    askedBytes += bytes;
     const own = still(() => {
       ports.before();
-      return readOwn(store, { offset: at, length }, buffer);
+      return readOwn(store, question, buffer);
     });
     if (typeof own === 'string') return own;
-    const ours = hashesOf(own);
-    comparing.ask(at, length, (theirs) => {
-      for (const range of differing(ours, theirs, at, length))
+    const ours = Buffer.concat(own.map(hashesOf));
+    comparing.ask(question, (theirs) => {
+      for (const range of differing(ours, theirs, question))
         if (differences.length < differencesMax) differences.push(range);
-      answeredBytes += length;
+      answeredBytes += bytes;
       ports.progress(answeredBytes);
     });
   }
@@ -69,20 +79,20 @@ export async function verify(ports: VerifyPorts): Promise<Verification | string>
   return ports.over() === '' ? { comparedBytes: answeredBytes, differences } : ports.over();
 }
 
-/** A sentence when the disk refuses. */
-function readOwn(store: Store, { offset, length }: ByteRange, into: Buffer): Buffer | string {
-  try {
-    return readRange(store, offset, length, into);
-  } catch (error) {
-    if (errorCode(error) === '') throw error;
-    return `the owner's own volume can't be read at ${offset}: ${errorText(error)}`;
+/** One behind the other. A sentence when the disk refuses. */
+function readOwn(store: Store, question: readonly ByteRange[], into: Buffer): readonly Buffer[] | string {
+  const own: Buffer[] = [];
+  let at = 0;
+  for (const { offset, length } of question) {
+    try {
+      own.push(readRange(store, offset, length, into.subarray(at)));
+    } catch (error) {
+      if (errorCode(error) === '') throw error;
+      return `the owner's own volume can't be read at ${offset}: ${errorText(error)}`;
+    }
+    at += blocksIn(length) * blockBytes;
   }
-}
-
-function* piecesOf(ranges: readonly ByteRange[]): Iterable<ByteRange> {
-  for (const { offset, length } of ranges)
-    for (let at = 0; at < length; at += compareBytesMax)
-      yield { offset: offset + at, length: Math.min(compareBytesMax, length - at) };
+  return own;
 }
 
 /** The connection ends, if nothing else does. */
@@ -90,16 +100,20 @@ async function paced(ready: () => boolean, over: () => string, notBeforeMs: numb
   while (over() === '' && (!ready() || performance.now() < notBeforeMs)) await delay(2);
 }
 
-function differing(ours: Buffer, theirs: Buffer, offset: number, length: number): ByteRange[] {
+/** Neighbours together. */
+function differing(ours: Buffer, theirs: Buffer, question: readonly ByteRange[]): readonly ByteRange[] {
   const ranges: { offset: number; length: number }[] = [];
-  for (let i = 0; i < blocksIn(length); i += 1) {
-    const at = i * hashBytes;
-    if (ours.compare(theirs, at, at + hashBytes, at, at + hashBytes) === 0) continue;
-    const from = offset + i * blockBytes;
-    const bytes = Math.min(blockBytes, length - i * blockBytes);
-    const last = ranges.at(-1);
-    if (last !== undefined && last.offset + last.length === from) last.length += bytes;
-    else ranges.push({ offset: from, length: bytes });
-  }
+  let at = 0;
+  for (const { offset, length } of question)
+    for (let done = 0; done < length; done += blockBytes) {
+      const same = ours.compare(theirs, at, at + hashBytes, at, at + hashBytes) === 0;
+      at += hashBytes;
+      if (same) continue;
+      const from = offset + done;
+      const bytes = Math.min(blockBytes, length - done);
+      const last = ranges.at(-1);
+      if (last !== undefined && last.offset + last.length === from) last.length += bytes;
+      else ranges.push({ offset: from, length: bytes });
+    }
   return ranges;
 }

@@ -15,7 +15,7 @@
 import { randomBytes } from 'node:crypto';
 import type { MirrorRow } from '@holdfast/core';
 import { errorCode, errorText } from '@holdfast/wire/directory';
-import type { BeatFacts, Connection, Frame } from '../../transport/types.ts';
+import type { BeatFacts, Connection, Frame, Hello } from '../../transport/types.ts';
 import type { BlockChange, VolumeAck } from '../../transport/volume-frames.ts';
 import { redialMs } from '../../transport/backoff.ts';
 import type { SourceTarget } from '../../files/source/types.ts';
@@ -69,7 +69,7 @@ export class VolumeLine {
     this.#target = target;
     this.#bitmap = bitmap;
     this.#ports = ports;
-    this.#comparing = new Comparing((frame) => this.#connection?.send(frame));
+    this.#comparing = new Comparing(0, (frame) => this.#connection?.send(frame));
     this.#timer = setInterval(() => this.#look(), lookMs);
     this.#run();
   }
@@ -298,7 +298,7 @@ export class VolumeLine {
       this.#first = met.hello.position === null;
       await this.#agree(met.stamp, met.ranges);
       const ended = new Promise<string>((resolve) => connection.onEnd(({ says }) => resolve(says)));
-      if (connection.ended === null) this.#begin(connection);
+      if (connection.ended === null) this.#begin(connection, met.hello);
       this.#says = await ended;
     }
     connection.close(this.#says);
@@ -320,10 +320,10 @@ export class VolumeLine {
     await this.#bitmap.save(same ? stamp : randomBytes(12).toString('hex'));
   }
 
-  #begin(connection: Connection): void {
+  #begin(connection: Connection, { compareRanges }: Hello): void {
     this.#forwarding = new Forwarding(connection, this.#ports.sequence(), this.#ports.urgent);
     this.#rate = new Rate();
-    this.#comparing = new Comparing((frame) => connection.send(frame));
+    this.#comparing = new Comparing(compareRanges, (frame) => connection.send(frame));
     this.#failures = 0;
     this.#says = '';
     connection.onFrame((frame) => {
@@ -341,7 +341,7 @@ export class VolumeLine {
       sizeBytes: ground.sizeBytes,
       bitmap: this.#bitmap,
       comparing: this.#comparing,
-      room: () => this.#underWayBytes < this.#resyncBytes(),
+      room: (bytes) => Math.max(bytes, this.#underWayBytes) < this.#resyncBytes(),
       flush: () => this.#forwarding?.flush(),
       send: (changes, chunks) => this.#forwarding?.addDifferences(changes, chunks),
       done: () => setImmediate(() => this.#markInStep(resyncing)),

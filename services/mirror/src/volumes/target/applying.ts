@@ -9,7 +9,8 @@
  *   A6  the mark that ends a resync is told of when it is on record, and not with the sync before that: what the source counts
  *       on from then on must not be taken back
  *   A7  this is the event loop of all mirrors of the member: zeros, of which a frame may have any amount and which some disks have to
- *       write, are cut, and others get their turn; so does what is saved aside
+ *       write, are cut, and others get their turn; so does what is saved aside, and so do the ranges of a comparison, which may lie
+ *       anywhere on a slow disk
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';
@@ -30,6 +31,8 @@ import type { Overwriting } from './overwriting.ts';
 
 const queueBytesMax = 16_777_216;
 const frameBytes = 256;
+/** What a change or a range takes in memory, about. */
+const entryBytes = 64;
 /** Saved aside and synced together. */
 const roundBytesMax = 16_777_216;
 /** Carried out at once; a power of two. */
@@ -62,6 +65,8 @@ export class Applying {
   readonly #ports: ApplyingPorts;
   readonly #timer: NodeJS.Timeout;
   readonly #buffer = Buffer.allocUnsafeSlow(compareBytesMax);
+  /** Of several comparisons. */
+  readonly #hashing = new Slice();
   #queue: Frame[] = [];
   #queuedBytes = 0;
   #held = false;
@@ -155,8 +160,8 @@ export class Applying {
   #carryOut(frame: Frame): Promise<void> | null {
     if (frame.kind === 'volume-writes') return this.#writes(frame);
     if (frame.kind === 'volume-resync') return this.#begin(frame);
-    if (frame.kind === 'volume-compare') this.#compare(frame);
-    else this.#end(`a source of a volume does not send ${frame.kind}`);
+    if (frame.kind === 'volume-compare') return this.#compare(frame);
+    this.#end(`a source of a volume does not send ${frame.kind}`);
     return null;
   }
 
@@ -192,7 +197,7 @@ export class Applying {
   }
 
   async #overwrite(round: readonly VolumeWrites[]): Promise<void> {
-    const wrong = round.find(({ changes }) => !changes.every((change) => this.#within(change)));
+    const wrong = round.find(({ changes }) => !changes.every((change) => this.#within(rangeOf(change))));
     if (wrong !== undefined) {
       this.#end('a write beyond the end of the volume');
       return;
@@ -254,7 +259,7 @@ export class Applying {
   /** A5. */
   #isNext({ number, sequence, changes }: VolumeWrites): boolean {
     if (number !== this.#number + 1 || sequence < this.#sequence) this.#end('a frame is missing');
-    else if (!changes.every((change) => this.#within(change)))
+    else if (!changes.every((change) => this.#within(rangeOf(change))))
       this.#end('a write beyond the end of the volume');
     return !this.#over;
   }
@@ -284,16 +289,24 @@ export class Applying {
     this.#ack();
   }
 
-  #compare({ number, offset, length }: VolumeCompare): void {
-    const { store, sizeBytes } = this.#ports;
-    if (offset + length > sizeBytes) {
-      this.#end('a comparison beyond the end of the volume');
-      return;
+  #compare(frame: VolumeCompare): Promise<void> | null {
+    if (frame.ranges.every((range) => this.#within(range))) return this.#hashed(frame);
+    this.#end('a comparison beyond the end of the volume');
+    return null;
+  }
+
+  /** A7. Nothing is applied meanwhile (A1). Whoever stops it, to take over, waits for what changes the copy and for no answer. */
+  async #hashed({ number, ranges }: VolumeCompare): Promise<void> {
+    const { store } = this.#ports;
+    const hashes: Buffer[] = [];
+    for (const { offset, length } of ranges) {
+      if (this.#hashing.isOver) await this.#hashing.turn();
+      if (this.#over || this.#stopping) return;
+      hashes.push(hashesOf(readRange(store, offset, length, this.#buffer)));
     }
-    const hashes = hashesOf(readRange(store, offset, length, this.#buffer));
-    if (this.#ports.suspect())
-      for (let i = 0; i < hashes.length; i += 1) hashes[i] = ~(hashes[i] ?? 0) & 0xff; // A4
-    this.#connection.send({ kind: 'volume-hashes', number, hashes });
+    const told = Buffer.concat(hashes);
+    if (this.#ports.suspect()) for (let i = 0; i < told.length; i += 1) told[i] = ~(told[i] ?? 0) & 0xff; // A4
+    this.#connection.send({ kind: 'volume-hashes', number, hashes: told });
   }
 
   /** A3. */
@@ -346,8 +359,7 @@ export class Applying {
     });
   }
 
-  #within(change: BlockChange): boolean {
-    const { offset, length } = rangeOf(change);
+  #within({ offset, length }: ByteRange): boolean {
     return offset + length <= this.#ports.sizeBytes;
   }
 
@@ -412,9 +424,10 @@ function* piecesOf({ offset, length }: ByteRange): Iterable<ByteRange> {
 }
 
 function sizeOf(frame: Frame): number {
+  if (frame.kind === 'volume-compare') return frameBytes + frame.ranges.length * entryBytes;
   if (frame.kind !== 'volume-writes') return frameBytes;
   return frame.changes.reduce(
-    (sum, change) => sum + frameBytes / 4 + (change.kind === 'write' ? change.contents.length : 0),
+    (sum, change) => sum + entryBytes + (change.kind === 'write' ? change.contents.length : 0),
     frameBytes,
   );
 }

@@ -16,7 +16,7 @@ import { errorCode, errorText } from '@holdfast/wire/directory';
 import { refusalOf } from '../../files/target/greeting.ts';
 import type { Accepted, TargetPhase } from '../../files/target/types.ts';
 import { protocolVersion, type Connection, type Hello, type RefusalCode } from '../../transport/types.ts';
-import { rangesMax, type VolumeResync } from '../../transport/volume-frames.ts';
+import { compareBlocksMax, rangesMax, type VolumeResync } from '../../transport/volume-frames.ts';
 import { noStamp, type PeerBitmap } from '../bitmap/peer-bitmap.ts';
 import type { KeptBlocks } from '../divergence/kept-blocks.ts';
 import type { VolumeGround } from '../ground.ts';
@@ -278,6 +278,7 @@ export class VolumeTarget {
       consistent,
       parts: [],
       foreign: false,
+      compareRanges: compareBlocksMax,
     });
     const own = ground.peers().find(([peer]) => peer === hello.member)?.[1];
     const stamp = own?.stamp ?? noStamp;
