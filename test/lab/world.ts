@@ -149,10 +149,8 @@ export class World {
 
   /** The pid of a process that `run` supervises, or of `run` itself; undefined when it does not run. */
   pidOf(host: string, name: OurProcess): number | undefined {
-    const file = join(this.lab.host(host).dir, 'run', `${name}.pid`);
-    if (!existsSync(file)) return undefined;
-    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
-    return this.lab.host(host).processes().includes(pid) ? pid : undefined;
+    const pid = pidIn(join(this.lab.host(host).dir, 'run', `${name}.pid`));
+    return pid !== null && this.lab.host(host).processes().includes(pid) ? pid : undefined;
   }
 
   mustPid(host: string, name: OurProcess): number {
@@ -357,3 +355,13 @@ export async function openWorld(options: WorldOptions): Promise<World> {
 }
 
 export const openWorldMs = bringUpMs + settleMs;
+
+/** Null: nothing runs. Whoever ends a process takes its file away, at any moment. */
+function pidIn(file: string): number | null {
+  try {
+    return Number.parseInt(readFileSync(file, 'utf8'), 10);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
