@@ -3,7 +3,7 @@ import type { Loss } from './records.ts';
 import type { Visit } from './visits.ts';
 
 /** A host that is as busy as one with a whole cluster on it looks so late, and reports so late (docs/adr/0069). */
-const lateMsMax = 500;
+export const lateMsMax = 500;
 
 /** Problems in words; empty when the client saw epochs that only rise, and one server in each. */
 export function problemsOf(visits: readonly Visit[]): string[] {

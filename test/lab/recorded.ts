@@ -1,4 +1,5 @@
 /** The numbered records that the service of a story writes, as clients were told of them and as the disks have them. */
+import { lateMsMax } from '../demo/verdict.ts';
 import type { Answer, Client } from './client.ts';
 import { web } from './config.ts';
 import { mirrorsOf, sh } from './mirrored.ts';
@@ -47,10 +48,7 @@ export const lastAnswerMs = (client: Client, server: string): number =>
       .map(({ answeredMs }) => answeredMs),
   );
 
-/** A host that is as busy as one with a whole cluster on it looks so late, and reports so late (docs/adr/0069). */
-const lateMsMax = 500;
-
-/** What status shows that a power cut takes, at most. */
+/** What status shows that a power cut takes, at most, on a host that carries a whole cluster. */
 export const mostLostMs = (shown: Status['groups'][string]['objectives'] | undefined): number =>
   (shown?.lossMs ?? 0) + (shown?.lossAgeMs ?? 0) + lateMsMax;
 

@@ -1,16 +1,8 @@
 /** What becomes of a configuration that comes to a server which has the group, or is on its way to it or from it. */
 
-import {
-  newAgent,
-  parseConfig,
-  stepAgent,
-  type AgentAction,
-  type AgentEvent,
-  type AgentState,
-  type ClusterConfig,
-  type GroupRecord,
-} from '../src/index.ts';
-import { identityOfA, members } from './leader.ts';
+import { parseConfig, type AgentAction, type ClusterConfig, type GroupRecord } from '../src/index.ts';
+import { members } from './leader.ts';
+import { LoneAgent } from './lone-agent.ts';
 
 const first = '10.77.0.100/24';
 const second = '10.77.0.101/24';
@@ -32,48 +24,29 @@ function config({ addresses = [first], resources = ['app'], more = {} }: Wanted 
 
 type Step = Extract<AgentAction, { kind: 'run-step' }>;
 
-/** Server a, whose renewals are all committed, and whose steps end when the test says so. */
-class Owner {
-  state: AgentState;
-  now = 0;
-  readonly actions: AgentAction[] = [];
-  record: GroupRecord = {
-    group: 'g1',
-    ownership: { kind: 'owned', owner: 'a', epoch: 1n },
-    operation: null,
-    ownerBoot: 'boot-1',
-    failovers: [],
-    reason: 'a takes g1 up',
-    since: 0,
-    takeoverMs: [],
-  };
-  private revision = 1n;
+const takenUp: GroupRecord = {
+  group: 'g1',
+  ownership: { kind: 'owned', owner: 'a', epoch: 1n },
+  operation: null,
+  ownerBoot: 'boot-1',
+  failovers: [],
+  reason: 'a takes g1 up',
+  since: 0,
+  takeoverMs: [],
+};
 
+/** Server a, whose renewals are all committed, and whose steps end when the test says so. */
+class Owner extends LoneAgent {
   constructor(wanted: Wanted = {}) {
-    this.state = newAgent(identityOfA, 0);
+    super(takenUp);
     this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] });
     this.apply(wanted);
     this.take({ kind: 'stripped' });
     this.pass(100);
   }
 
-  take(event: AgentEvent): void {
-    const { state, actions } = stepAgent(this.state, event, this.now);
-    this.state = state;
-    this.actions.push(...actions);
-    for (const action of actions) {
-      if (action.kind !== 'renew') continue;
-      const answer = { kind: 'committed', revision: (this.revision += 1n), groups: [this.record] } as const;
-      this.take({ kind: 'renewed', attempt: action.attempt, answer });
-    }
-  }
-
   apply(wanted: Wanted): void {
     this.take({ kind: 'configured', config: config(wanted), revision: (this.revision += 1n) });
-  }
-
-  pass(ms: number): void {
-    for (const end = this.now + ms; this.now < end; this.now += 10) this.take({ kind: 'wake' });
   }
 
   /** The step that was ordered last. */

@@ -1,17 +1,15 @@
 /** The two agents of a group that is handed over: it is nothing but an address (docs/adr/0023, docs/adr/0071). */
 
 import {
-  newAgent,
   parseConfig,
-  stepAgent,
   type AgentAction,
   type AgentEvent,
-  type AgentState,
   type GroupRecord,
   type HeldBefore,
   type Ownership,
 } from '../src/index.ts';
-import { beat, identityOfA, members, ownedByA } from './leader.ts';
+import { beat, members, ownedByA } from './leader.ts';
+import { LoneAgent } from './lone-agent.ts';
 
 const address = '10.77.0.100/24';
 const record = (ownership: Ownership): GroupRecord => ({ ...ownedByA, ownership });
@@ -32,15 +30,9 @@ function config() {
 }
 
 /** A server whose renewals are all committed, and whose steps end when the test says so. */
-class Server {
-  state: AgentState;
-  now = 0;
-  actions: AgentAction[] = [];
-  record = ownedAt4;
-  private revision = 100n;
-
+class Server extends LoneAgent {
   constructor(self: 'a' | 'b', held: readonly HeldBefore[] = []) {
-    this.state = newAgent({ ...identityOfA, self }, 0);
+    super(ownedAt4, self);
     this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
     this.take({ kind: 'configured', config: config(), revision: 10n });
     this.take({ kind: 'stripped' });
@@ -49,25 +41,9 @@ class Server {
     this.pass(100);
   }
 
-  take(event: AgentEvent): readonly AgentAction[] {
-    const { state, actions } = stepAgent(this.state, event, this.now);
-    this.state = state;
-    this.actions.push(...actions);
-    for (const action of actions) {
-      if (action.kind !== 'renew') continue;
-      const answer = { kind: 'committed', revision: (this.revision += 1n), groups: [this.record] } as const;
-      this.take({ kind: 'renewed', attempt: action.attempt, answer });
-    }
-    return actions;
-  }
-
   sees(next: GroupRecord): void {
     this.record = next;
     this.take({ kind: 'hint', groups: [next], revision: (this.revision += 1n) });
-  }
-
-  pass(ms: number): void {
-    for (const end = this.now + ms; this.now < end; this.now += 10) this.take({ kind: 'wake' });
   }
 
   /** What the end of the step that was ordered last leads to. */

@@ -8,7 +8,7 @@ import {
   isStuck,
   lastOwner,
   lastSound,
-  lossNow as lossOf,
+  lossNow,
   mirrorId,
   type Case,
   type CopyConfig,
@@ -164,13 +164,13 @@ export interface Objective {
 }
 
 /** What would be lost if the owner died now and the best of the others took over. */
-export function lossNow(c: Case): Objective {
+export function leastLoss(c: Case): Objective {
   const none = { ms: 0, bytes: 0, ageMs: 0, unknown: false };
   if (c.config.mirrors.length === 0) return none;
   const last = lastOwner(c.record);
   const losses = c.config.servers.flatMap((server) => {
     if (server === last) return [];
-    const { ms, bytes, ageMs } = lossOf(c.scene, c.config, c.record, server);
+    const { ms, bytes, ageMs } = lossNow(c.scene, c.config, c.record, server);
     return ms === null ? [] : [{ ms, bytes: bytes ?? 0, ageMs, unknown: bytes === null }];
   });
   losses.sort((a, b) => a.ms + a.ageMs - (b.ms + b.ageMs));

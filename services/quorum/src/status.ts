@@ -19,7 +19,7 @@ import {
   type Scene,
 } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
-import { copyMirrors, groupMirrors, lossNow } from './mirror-status.ts';
+import { copyMirrors, groupMirrors, leastLoss } from './mirror-status.ts';
 import { statusWarnings } from './status-warnings.ts';
 import type { StoreHealth } from './voter-health.ts';
 
@@ -199,7 +199,7 @@ function groupStatus(state: QuorumState, config: GroupConfig, now: number, wall:
 }
 
 function objectivesOf(c: Case): admin.ObjectivesStatus {
-  const loss = lossNow(c);
+  const loss = leastLoss(c);
   return {
     lossMs: Math.ceil(loss.ms),
     lossBytes: Math.round(loss.bytes),

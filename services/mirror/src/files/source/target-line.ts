@@ -10,9 +10,9 @@
 
 import type { MirrorRow, MirrorState } from '@holdfast/core';
 import type { Ack, Beat, BeatFacts, Connection, Refuse } from '../../transport/types.ts';
-import { protocolVersion } from '../../transport/types.ts';
 import { behind } from './behind.ts';
 import { Comparison } from './comparison.ts';
+import { helloOf } from './hello.ts';
 import { checksumOf, historyUpTo, join } from './joining.ts';
 import { isTooSlow, lagAfter, type Lag } from './lag.ts';
 import { Link } from './link.ts';
@@ -317,23 +317,9 @@ export class TargetLine {
     const { catalog, options, history } = this.#ground;
     const { lastSequence: sequence } = catalog;
     const checksum = checksumOf(catalog);
-    const position = { epoch: options.epoch, sequence, checksum };
-    const selection = Buffer.from(options.selection.digest);
     await this.#ground.capture.onDisk(sequence);
-    await link.outlet.send({
-      kind: 'hello',
-      protocol: protocolVersion,
-      cluster: options.cluster,
-      member: options.self,
-      mirror: options.name,
-      role: 'source',
-      epoch: options.epoch,
-      position,
-      history: history(sequence),
-      selection,
-      consistent: true,
-      ...{ parts: [], foreign: false, compareRanges: 0 },
-    });
+    const said = helloOf(options, { sequence, checksum, history: history(sequence) });
+    await link.outlet.send(said);
     const hello = await link.hello();
     const verify = this.#verify;
     const facts = {
@@ -342,7 +328,7 @@ export class TargetLine {
       member: this.member,
       epoch: options.epoch,
       history: history(sequence),
-      selection,
+      selection: said.selection,
       lastSequence: sequence,
       checksum,
       horizon: catalog.horizon,
