@@ -1,6 +1,5 @@
-/** Which sync covers which flush, and when one begins before it is asked for. */
+/** Which sync covers which flush. */
 import type { Store } from '../src/volumes/store/store.ts';
-import { FlushPattern } from '../src/volumes/source/flush-pattern.ts';
 import { Syncing } from '../src/volumes/source/syncing.ts';
 
 interface Bench {
@@ -67,13 +66,13 @@ describe('a flush', () => {
   it('is answered at once where all is durable, and targets are told all the same', async () => {
     const { syncing, ends, told, answers, flush } = bench();
     syncing.changed();
-    syncing.foresee();
+    flush('first');
     await turn();
     ends[0]?.();
     await turn();
     const before = told.flushes;
     flush('late');
-    expect(answers).toEqual(['late']);
+    expect(answers).toEqual(['first', 'late']);
     expect(told.flushes).toBe(before + 1);
     expect(ends).toHaveLength(1);
   });
@@ -81,14 +80,14 @@ describe('a flush', () => {
   it('fails with the sync that it joined, and ever after', async () => {
     const { syncing, ends, answers, flush } = bench();
     syncing.changed();
-    syncing.foresee();
+    flush('first');
     await turn();
     flush('joined');
     ends[0]?.(new Error('EIO'));
     await turn();
     flush('later');
     await turn();
-    expect(answers).toEqual(['joined failed', 'later failed']);
+    expect(answers).toEqual(['first failed', 'joined failed', 'later failed']);
   });
 
   it('of a store that nothing was written to yet is no shortcut', async () => {
@@ -99,35 +98,5 @@ describe('a flush', () => {
     ends[0]?.();
     await turn();
     expect(answers).toEqual(['first']);
-  });
-});
-
-describe('whether a flush is next', () => {
-  const pattern = (...rounds: readonly number[]): FlushPattern => {
-    const made = new FlushPattern();
-    for (const writes of rounds) {
-      for (let i = 0; i < writes; i += 1) made.wrote();
-      made.flushed();
-    }
-    return made;
-  };
-
-  it('is told after the same number of writes as in the rounds before', () => {
-    const log = pattern(1, 1, 1, 1, 1);
-    expect(log.wrote()).toBe(true);
-    const journal = pattern(3, 3, 3, 3, 3);
-    expect([journal.wrote(), journal.wrote(), journal.wrote()]).toEqual([false, false, true]);
-  });
-
-  it('is not told where rounds differ, nor after too few of them', () => {
-    expect(pattern(1, 1, 1).wrote()).toBe(false);
-    expect(pattern(1, 1, 1, 1, 1, 2).wrote()).toBe(false);
-  });
-
-  it('is not told any more once a write came instead', () => {
-    const log = pattern(1, 1, 1, 1, 1);
-    expect([log.wrote(), log.wrote(), log.wrote()]).toEqual([true, false, false]);
-    log.flushed();
-    expect(log.wrote()).toBe(false);
   });
 });

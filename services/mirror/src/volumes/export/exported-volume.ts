@@ -10,7 +10,9 @@
  *   E4  what can't be done now waits, in order, and is looked at again whenever the source says something; what waits is
  *       bounded by what clients may have pending (nbd/session.ts, N2)
  *   E5  whoever waits behind others has asked for its extents, too: they are made hot together
- *   E6  a request that takes longer than `turnMs` goes on in the next turn: meanwhile others are read for, and the source, which waits for
+ *   E6  where a flush is expected after a write that the source answers, the write is answered as the flush would be; and a flush is
+ *       answered here, without the source, where everything is durable by then
+ *   E7  a request that takes longer than `turnMs` goes on in the next turn: meanwhile others are read for, and the source, which waits for
  *       a section, does its own work
  */
 
@@ -20,6 +22,8 @@ import { outcomeOf } from '../plain-volume.ts';
 import type { Segment, Store } from '../store/store.ts';
 import type { Volume, VolumeRequest } from '../volume.ts';
 import { Tickets } from './answer-ring.ts';
+import { FlushPattern } from './flush-pattern.ts';
+import { Settled } from './settled.ts';
 import { gate, rest, word, type SharedMemory } from './shared-memory.ts';
 import { recordFlag, recordKind, WriteRingHead } from './write-ring.ts';
 
@@ -57,6 +61,16 @@ interface Waiting {
   readonly done: Done;
 }
 
+/** A piece that was carried out, as the source hears of it. */
+interface Told {
+  readonly offset: number;
+  readonly length: number;
+  /** By the source. */
+  readonly answers: boolean;
+  /** Of recordFlag. */
+  readonly flags: number;
+}
+
 /** What is carried out at once; a larger request goes in pieces. A disk that can't make zeros by itself writes them. */
 const writeBytesMax = 1_048_576;
 const zeroBytesMax = 4_194_304;
@@ -70,10 +84,12 @@ export class ExportedVolume implements Volume {
   readonly #ring: WriteRingHead;
   readonly #tickets: Tickets;
   readonly #writeBytesMax: number;
+  readonly #pattern = new FlushPattern();
+  readonly #settled = new Settled();
   #busy = 0;
   #waiting: Waiting[] = [];
   #looking = false;
-  /** E6. */
+  /** E7. */
   #goesOnSoon = false;
   #news = 0;
   /** The last word of the source on what is hot, after which everybody who waits has asked. */
@@ -238,7 +254,10 @@ export class ExportedVolume implements Volume {
     const came = this.#apply(change, offset, length, forwarded ? room : null);
     if (came !== outcome.done) return came;
     change.at += length;
-    this.#tell(change, offset, length, answers, bare);
+    this.#settled.wrote();
+    const flushNext = last && this.#pattern.wrote(); // E6
+    const durable = answers && (change.durable || flushNext) ? recordFlag.durable : 0;
+    this.#tell(change, { offset, length, answers, flags: durable | (bare ? recordFlag.bare : 0) });
     if (!last) return 'goes on';
     return answers ? 'told' : outcome.done;
   }
@@ -257,6 +276,7 @@ export class ExportedVolume implements Volume {
       }
       return outcome.done;
     } catch (error) {
+      this.#settled.wrote();
       this.#ring.note({ kind: recordKind.unknown, flags: 0, ticket: 0, offset, length });
       this.#wake(false);
       tell(`can't be written at ${offset}: ${textOf(error)}`);
@@ -264,17 +284,24 @@ export class ExportedVolume implements Volume {
     }
   }
 
-  #tell(change: Change, offset: number, length: number, answers: boolean, bare: boolean): void {
-    const ticket = answers ? this.#tickets.issue(change.done) : 0;
-    const durable = answers && change.durable ? recordFlag.durable : 0;
-    if (change.contents === null) {
-      const flags = durable | (change.hole ? recordFlag.hole : 0);
-      this.#ring.note({ kind: recordKind.zero, flags, ticket, offset, length });
-    } else if (bare) {
-      const flags = durable | recordFlag.bare;
-      this.#ring.note({ kind: recordKind.write, flags, ticket, offset, length });
-    } else this.#ring.write({ kind: recordKind.write, flags: durable, ticket, offset, length });
+  #tell(change: Change, { offset, length, answers, flags }: Told): void {
+    const { contents, hole, done } = change;
+    const durable = (flags & recordFlag.durable) !== 0;
+    const ticket = answers ? this.#tickets.issue(durable ? this.#settling(done) : done) : 0;
+    const kind = contents === null ? recordKind.zero : recordKind.write;
+    const record = { kind, flags: hole ? flags | recordFlag.hole : flags, ticket, offset, length };
+    if (contents === null || (flags & recordFlag.bare) !== 0) this.#ring.note(record);
+    else this.#ring.write(record);
     this.#wake(answers);
+  }
+
+  /** It is answered with a sync. */
+  #settling(done: Done): Done {
+    const settles = this.#settled.asks();
+    return (came) => {
+      if (came === outcome.done) settles();
+      done(came);
+    };
   }
 
   /** False: it has to wait. */
@@ -288,8 +315,11 @@ export class ExportedVolume implements Volume {
 
   #askFlush(bits: number, done: Done): number | 'waits' | 'told' {
     if ((bits & gate.closed) !== 0) return outcome.shutdown;
-    if ((bits & ~gate.failed) !== 0 || this.#ring.full || this.#tickets.full) return 'waits';
-    const ticket = this.#tickets.issue(done);
+    const here = bits === 0 && this.#settled.all; // E6
+    if (!here && ((bits & ~gate.failed) !== 0 || this.#ring.full || this.#tickets.full)) return 'waits';
+    this.#pattern.flushed();
+    if (here) return outcome.done;
+    const ticket = this.#tickets.issue(this.#settling(done));
     this.#ring.note({ kind: recordKind.flush, flags: 0, ticket, offset: 0, length: 0 });
     this.#wake(true);
     return 'told';

@@ -15,7 +15,7 @@ interface Asked {
 
 export interface SyncingPorts {
   readonly store: Store;
-  /** A client's flush is, or will be, covered by a sync: targets are to make the same durable. */
+  /** A client's flush is covered by a sync: targets are to make the same durable. */
   readonly flushes: () => void;
   /** Y2, once. */
   readonly failed: (says: string) => void;
@@ -50,11 +50,6 @@ export class Syncing {
       if (this.#joined !== null) this.#joined.push(asked);
       else done(this.#broken === null);
     }
-  }
-
-  /** A flush is expected (flush-pattern.ts). */
-  foresee(): void {
-    if (this.#covered !== this.#changes) this.#ask({ done: () => undefined, flush: true });
   }
 
   /** For us. Throws what made a sync fail, then and ever after. */

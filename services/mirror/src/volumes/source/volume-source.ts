@@ -25,7 +25,6 @@ import { outcome } from '../nbd/protocol.ts';
 import type { Store } from '../store/store.ts';
 import { Answering, type SyncTerms } from './answering.ts';
 import { FailureRecord } from './failure-record.ts';
-import { FlushPattern } from './flush-pattern.ts';
 import type { Greeting } from './greeting.ts';
 import { Growing } from './growing.ts';
 import { Syncing } from './syncing.ts';
@@ -70,7 +69,6 @@ export class VolumeSource {
   readonly #lines = new Map<string, VolumeLine>();
   readonly #timers: NodeJS.Timeout[];
   readonly #intake: Intake;
-  readonly #pattern = new FlushPattern();
   readonly #failureRecord: FailureRecord;
   #sequence: number;
   #turn: Promise<void> = Promise.resolve();
@@ -390,7 +388,6 @@ export class VolumeSource {
     this.#ground.hot.touch(offset, length);
     this.#sequence += 1;
     this.#syncing.changed();
-    const flushNext = this.#pattern.wrote();
     const bare = (flags & recordFlag.bare) !== 0;
     for (const line of this.#lines.values()) {
       if (change.kind === 'write') line.wrote(length);
@@ -400,11 +397,7 @@ export class VolumeSource {
     if (answer === null) return;
     if (this.#failed !== '') answer(outcome.io);
     else if ((flags & recordFlag.durable) !== 0) this.#flush(answer);
-    else {
-      // Its answer waits for the targets: meanwhile the disks have time for what comes next.
-      if (flushNext && this.#answering.isSync) this.#syncing.foresee();
-      this.#answering.written(this.#sequence, answer);
-    }
+    else this.#answering.written(this.#sequence, answer);
   }
 
   #taken(): void {
@@ -416,7 +409,6 @@ export class VolumeSource {
 
   #flush(done: Done): void {
     const sequence = this.#sequence;
-    this.#pattern.flushed();
     this.#syncing.flush((ok) => {
       if (!ok || this.#failed !== '')
         done(outcome.io); // V4

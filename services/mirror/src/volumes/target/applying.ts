@@ -276,8 +276,8 @@ export class Applying {
     this.#sequence = frame.sequence;
     const bytes = contentBytesOf(frame);
     this.#unsyncedBytes += bytes;
-    // One that is nothing but a barrier is acknowledged by it.
-    if (frame.changes.length > 0) this.#acknowledge(bytes);
+    // A barrier is acknowledged with its sync, for which whoever waits for the writes in it waits as well.
+    if (!frame.barrier) this.#acknowledge(bytes);
     if (this.#unsyncedBytes >= syncEveryBytes) this.#syncSometimes(syncEveryBytes);
   }
 

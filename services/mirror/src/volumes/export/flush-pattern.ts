@@ -1,6 +1,6 @@
 /**
  * Whether it can be told which write the next flush will follow: a log is written once, or a few times, and then flushed, again
- * and again. Where that is so, the sync can begin with that write, and is over, or half over, when the flush comes.
+ * and again. Where that is so, that write can be answered as the flush would be, which then has nothing to wait for.
  *
  *   P1  it is told only after `sameMin` flushes in a row that each came after the same number of writes
  *   P2  a write that comes where a flush was expected ends that
