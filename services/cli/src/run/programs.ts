@@ -11,8 +11,12 @@ export interface Programs {
   readonly agent: Program;
 }
 
-/** Large buffers go back to the system when they are free, and not to a heap that keeps them (docs/adr/0066, mallopt(3)). */
-const returnsBuffers = { MALLOC_MMAP_THRESHOLD_: '262144' };
+const mirrorEnv = {
+  /** Large buffers go back to the system when they are free, and not to a heap that keeps them (docs/adr/0066, mallopt(3)). */
+  MALLOC_MMAP_THRESHOLD_: '262144',
+  /** libuv has 4 threads unless said, and a mirror whose disk hangs holds up to three of them: the others need some, too. */
+  UV_THREADPOOL_SIZE: '32',
+};
 
 /** The installed programs, for the member in `dir`; the guard's journal is written to `guardJournal`. */
 export function installedPrograms(dir: string, guardJournal: string): Programs {
@@ -20,7 +24,7 @@ export function installedPrograms(dir: string, guardJournal: string): Programs {
   return {
     guard: { entry: entryOf('guard'), args: ['--journal', guardJournal], nodeFlags: guardNodeFlags },
     quorum: { entry: entryOf('quorum'), args, nodeFlags: [] },
-    mirror: { entry: entryOf('mirror'), args, nodeFlags: [], env: returnsBuffers },
+    mirror: { entry: entryOf('mirror'), args, nodeFlags: [], env: mirrorEnv },
     agent: { entry: entryOf('agent'), args, nodeFlags: [] },
   };
 }
