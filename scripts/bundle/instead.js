@@ -5,6 +5,8 @@ const folder = join(import.meta.dirname, 'instead');
 /** By whom it is asked for. */
 const packages = [
   { importer: /node_modules\/@grpc\/grpc-js\//, path: 'net', file: 'net.cjs' },
+  { importer: /node_modules\/@grpc\/grpc-js\//, path: 'zlib', file: 'zlib.cjs' },
+  { importer: /node_modules\/@grpc\/grpc-js\//, path: 'dns', file: 'dns.cjs' },
   { importer: /node_modules\/commander\//, path: 'node:child_process', file: 'child-process.cjs' },
 ];
 

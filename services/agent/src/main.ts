@@ -10,12 +10,11 @@ import type { AgentState } from '@holdfast/core';
 import {
   describeProblem,
   errorText,
-  goFirst,
   nextIncarnation,
   openMemberDirectory,
-  optimiseLate,
   type MemberDirectory,
 } from '@holdfast/wire/directory';
+import { goFirst, optimiseLate } from '@holdfast/wire/process';
 import { openJournal, type Journal } from '@holdfast/wire/journal';
 import { createLog, type Log } from '@holdfast/wire/log';
 import { version } from '@holdfast/wire/version';

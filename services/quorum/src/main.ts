@@ -4,7 +4,8 @@
  */
 
 import { parseArgs } from 'node:util';
-import { describeProblem, goFirst, openMemberDirectory, optimiseLate } from '@holdfast/wire/directory';
+import { describeProblem, openMemberDirectory } from '@holdfast/wire/directory';
+import { goFirst, optimiseLate } from '@holdfast/wire/process';
 import { openLifeline } from './lifeline.ts';
 import { QuorumProcess, StartFailure } from './process.ts';
 

@@ -8,7 +8,7 @@
  */
 import { readFile, rm, stat } from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
-import * as z from 'zod';
+import * as z from 'zod/mini';
 import { problem, systemProblem, type DirectoryProblem } from './directory-problem.ts';
 import { writeDurably } from './durable-file.ts';
 import { pathIn } from './member-directory.ts';
@@ -18,7 +18,11 @@ export interface DirectoryLock {
   release(): Promise<void>;
 }
 
-const holderSchema = z.strictObject({ pid: z.int().positive(), start: z.string(), boot: z.string() });
+const holderSchema = z.strictObject({
+  pid: z.int().check(z.positive()),
+  start: z.string(),
+  boot: z.string(),
+});
 type Holder = z.infer<typeof holderSchema>;
 
 async function readOr(path: string, otherwise: string): Promise<string> {

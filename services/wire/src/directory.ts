@@ -8,8 +8,6 @@ export * from './incarnation.ts';
 export * from './member-directory.ts';
 export * from './member-record.ts';
 export * from './names.ts';
-export * from './optimising.ts';
 export * from './outcome.ts';
-export * from './priority.ts';
 export * from './token.ts';
 export * from './wire-error.ts';

@@ -15,7 +15,7 @@ import {
   statSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { goAsUsual } from '@holdfast/wire/directory';
+import { goAsUsual } from '@holdfast/wire/process';
 import { did, failed, pause, type Did, type Limit } from './ended.ts';
 import { mountAt } from './mounts.ts';
 import type { Attached } from './nbd-client.ts';

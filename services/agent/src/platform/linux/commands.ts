@@ -11,7 +11,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
-import { goAsUsual } from '@holdfast/wire/directory';
+import { goAsUsual } from '@holdfast/wire/process';
 import type { CommandResult, Commands } from '../platform.ts';
 import { within } from '../../within.ts';
 import { codeOf, messageOf } from './failure.ts';
