@@ -46,6 +46,8 @@ const magic = 0x48664b70;
 const checksumAt = 40;
 const flags = { zeros: 1, discarded: 2 } as const;
 const scanBytes = 1_048_576;
+/** Of the log, read at once: entries are small as a rule, and hundreds of thousands. */
+const windowBytes = 2_097_152;
 
 interface Header extends KeptEntry {
   readonly discarded: boolean;
@@ -63,18 +65,19 @@ export function entryOf(range: KeptRange, contents: Buffer | null): Buffer {
 export function readKept(store: Store): KeptLog {
   const entries: KeptEntry[] = [];
   const damaged: Damaged[] = [];
+  const log = new Reading(store);
   let at = 0;
-  while (at + headerBytes <= store.sizeBytes) {
-    const header = headerAt(store, at);
-    if (header !== null && isWhole(store, header)) {
+  while (at + headerBytes <= log.sizeBytes) {
+    const header = headerAt(log, at);
+    if (header !== null && isWhole(log, header)) {
       if (!header.discarded) entries.push(header);
       at = behind(header);
       continue;
     }
-    const next = nextOf(store, at, header);
+    const next = nextOf(log, at, header);
     // Nothing but what was being written when it ended begins with no header at the end.
     if (next !== null || header !== null)
-      damaged.push({ at, bytes: (next ?? store.sizeBytes) - at, range: header });
+      damaged.push({ at, bytes: (next ?? log.sizeBytes) - at, range: header });
     if (next === null) break;
     at = next;
   }
@@ -112,11 +115,38 @@ function headerOf({ offset, length, epoch, modifiedMs }: KeptRange, bits: number
   return header;
 }
 
+/** A log from its beginning to its end. */
+class Reading {
+  readonly sizeBytes: number;
+  readonly #store: Store;
+  readonly #buffer: Buffer;
+  /** What the buffer holds. */
+  #from = 0;
+  #end = 0;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.sizeBytes = store.sizeBytes;
+    this.#buffer = Buffer.allocUnsafeSlow(Math.min(windowBytes, store.sizeBytes));
+  }
+
+  /** Within the log, and the window. Valid until the next call. */
+  bytes(at: number, length: number): Buffer {
+    if (at < this.#from || at + length > this.#end) {
+      const window = this.#buffer.subarray(0, Math.min(this.#buffer.length, this.sizeBytes - at));
+      this.#end = 0;
+      this.#store.read(window, at);
+      this.#from = at;
+      this.#end = at + window.length;
+    }
+    return this.#buffer.subarray(at - this.#from, at - this.#from + length);
+  }
+}
+
 /** Null: there is none. */
-function headerAt(store: Store, at: number): Header | null {
-  if (at + headerBytes > store.sizeBytes) return null;
-  const header = Buffer.alloc(headerBytes);
-  store.read(header, at);
+function headerAt(log: Reading, at: number): Header | null {
+  if (at + headerBytes > log.sizeBytes) return null;
+  const header = log.bytes(at, headerBytes);
   const length = header.readUIntBE(14, 6);
   if (header.readUInt32BE(0) !== magic || length > entryBytesMax) return null;
   const bits = header.readUInt8(4);
@@ -133,27 +163,26 @@ function headerAt(store: Store, at: number): Header | null {
 
 const behind = ({ at, stored }: KeptEntry): number => at + headerBytes + stored;
 
-function isWhole(store: Store, header: Header): boolean {
-  if (behind(header) > store.sizeBytes) return false;
+function isWhole(log: Reading, header: Header): boolean {
+  if (behind(header) > log.sizeBytes) return false;
   if (header.discarded) return true;
-  const bytes = Buffer.alloc(headerBytes + header.stored);
-  store.read(bytes, header.at);
+  const bytes = log.bytes(header.at, headerBytes + header.stored);
   return bytes.readBigUInt64BE(checksumAt) === checksumOf(bytes, bytes.subarray(headerBytes));
 }
 
 /** L1. Where the next entry begins that is whole; null: there is none. */
-function nextOf(store: Store, at: number, header: Header | null): number | null {
-  const told = header === null ? null : headerAt(store, behind(header));
-  if (told !== null && isWhole(store, told)) return told.at;
+function nextOf(log: Reading, at: number, header: Header | null): number | null {
+  const told = header === null ? null : headerAt(log, behind(header));
+  if (told !== null && isWhole(log, told)) return told.at;
   const mark = Buffer.alloc(4);
   mark.writeUInt32BE(magic);
-  for (let from = at + 1; from + headerBytes <= store.sizeBytes; from += scanBytes) {
-    const bytes = Buffer.alloc(Math.min(scanBytes + mark.length - 1, store.sizeBytes - from));
-    store.read(bytes, from);
+  for (let from = at + 1; from + headerBytes <= log.sizeBytes; from += scanBytes) {
+    // A copy: what is found in it is looked at.
+    const bytes = Buffer.from(log.bytes(from, Math.min(scanBytes + mark.length - 1, log.sizeBytes - from)));
     for (let found = bytes.indexOf(mark); found !== -1; found = bytes.indexOf(mark, found + 1)) {
-      const next = headerAt(store, from + found);
+      const next = headerAt(log, from + found);
       // That one was discarded is not proven by anything.
-      if (next !== null && !next.discarded && isWhole(store, next)) return next.at;
+      if (next !== null && !next.discarded && isWhole(log, next)) return next.at;
     }
   }
   return null;
