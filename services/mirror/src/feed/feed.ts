@@ -58,7 +58,7 @@ class FanotifyFeed implements Feed {
     }
     const [mounted] = mountedBeneath(root);
     if (mounted !== undefined) {
-      return { kind: 'none', says: `another file system is mounted beneath the root, at ${mounted}` };
+      return { kind: 'none', says: `another file system is mounted beneath the root, at ${mounted.toString()}` };
     }
     return where === 'here' ? this.#startHere() : this.#startThread();
   }
