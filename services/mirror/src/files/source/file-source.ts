@@ -8,7 +8,7 @@
  *     there is not believed (mount-points.ts).
  * S5. A disk that refuses the catalog ends nothing: what is noted there can be noted later, and is never what data hangs on.
  * S6. After another start of the host, what was written shortly before is sent again: it may not have reached the disk
- *     (settled.ts).
+ *     (settled.ts). It has its new numbers before the history goes on, or a start that breaks off would forget it.
  */
 
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
@@ -133,6 +133,7 @@ export class FileSource {
         says: `this copy has seen epoch ${last.epoch.toString()}, and is to be the source at ${epoch.toString()}`,
       };
     }
+    if (unsettled !== null) await this.#sendAgain(unsettled);
     const own = last !== undefined && note?.epoch === last.epoch;
     const sequence = Math.max(catalog.lastSequence, last?.sequence ?? 0);
     if (sequence > catalog.lastSequence) catalog.recordSequence(sequence);
@@ -144,14 +145,16 @@ export class FileSource {
     for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
     }
-    catalog.setMeta({ history: this.#history, epoch, consistent: true });
-    this.#started = true;
-    this.#options.failPoint?.('source:history');
-    if (unsettled !== null) await this.#sendAgain(unsettled);
     const settled = own && note.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
     this.#settled = new Settled(settled, catalog.lastSequence, performance.now());
     const { targets = {}, seenMs = null } = note ?? {};
-    writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });
+    // At once: a note is of use only beside the history of its epoch.
+    catalog.write(() => {
+      catalog.setMeta({ history: this.#history, epoch, consistent: true });
+      writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });
+    });
+    this.#started = true;
+    this.#options.failPoint?.('source:history');
     await catalog.flush();
     this.#options.failPoint?.('source:noted');
     await this.#capture.start();
