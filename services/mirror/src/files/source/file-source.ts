@@ -22,7 +22,7 @@ import { OsError } from '../../os/types.ts';
 import { rootLost, rootRefused } from '../root-identity.ts';
 import { Capture } from './capture.ts';
 import { MountPoints } from './mount-points.ts';
-import { readNote, writeNote, type TargetNote } from './notes.ts';
+import { readNote, writeNote, type SourceNote, type TargetNote } from './notes.ts';
 import { filesSince, Settled, unsettledSince } from './settled.ts';
 import type { SourceGround } from './source-ground.ts';
 import { TargetLine } from './target-line.ts';
@@ -142,12 +142,12 @@ export class FileSource {
     // What was noted of blocks before this copy was a target is not what the others hold.
     if (!own) this.#parts.blocks.prune(() => false);
     this.#options.failPoint?.('source:pruned');
-    for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
+    const targets = own ? note.targets : ofFormerOwner(note);
+    for (const [member, { copyEnd }] of Object.entries(targets))
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
-    }
     const settled = own && note.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
     this.#settled = new Settled(settled, catalog.lastSequence, performance.now());
-    const { targets = {}, seenMs = null } = note ?? {};
+    const { seenMs = null } = note ?? {};
     // At once: a note is of use only beside the history of its epoch.
     catalog.write(() => {
       catalog.setMeta({ history: this.#history, epoch, consistent: true });
@@ -392,6 +392,12 @@ export class FileSource {
       this.#notNoted(error);
     }
   }
+}
+
+/** Others wrote here since: the names at a number of then are not those with which a copy began (J2 of joining.ts). */
+function ofFormerOwner(note: SourceNote | null): Readonly<Record<string, TargetNote>> {
+  const targets = Object.entries(note?.targets ?? {});
+  return Object.fromEntries(targets.map(([member, { acked }]) => [member, { acked, copyEnd: null }]));
 }
 
 /** Only a copy that was the source last has seen anything. */
