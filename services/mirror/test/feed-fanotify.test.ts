@@ -1,6 +1,7 @@
 import {
   appendFileSync,
   chmodSync,
+  existsSync,
   linkSync,
   mkdirSync,
   renameSync,
@@ -13,6 +14,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from '@jest/globals';
+import { createFeed } from '../src/feed/feed.ts';
 import { Tree } from '../src/os/tree.ts';
 import { type Watched, watched } from './feed-fixture.ts';
 
@@ -27,6 +29,16 @@ async function watching(...options: Parameters<typeof watched>): Promise<Watched
   expect(open.started).toEqual({ kind: 'watching' });
   return open;
 }
+
+it('is no feed where the root is gone, and makes nothing in its place', async () => {
+  open = await watched(
+    (root) => rmSync(root, { recursive: true }),
+    [],
+    (options) => createFeed({ ...options, markers: join(options.root, 'ours', 'markers'), where: 'here' }),
+  );
+  expect(open.started).toMatchObject({ kind: 'none', says: expect.stringContaining('no such file') });
+  expect(existsSync(open.at(''))).toBe(false);
+});
 
 describe('what is told', () => {
   const changes: readonly [string, (at: (name: string) => string) => void, readonly string[]][] = [

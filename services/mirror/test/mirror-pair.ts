@@ -314,6 +314,11 @@ export class MirrorPair {
     await this.startTarget();
   }
 
+  /** While there is no source: it is one again at the next epoch. */
+  nextEpoch(): void {
+    this.#epoch += 1n;
+  }
+
   /** Null: it goes on. */
   pause(reason: string | null): void {
     this.source.setTargets([{ member: this.#targetHost.name, dial: () => this.#dial(), paused: reason }]);

@@ -1,7 +1,7 @@
 /** A file system beneath the root that is not mounted any more, or is another one: a bind of a small disk stands for it. */
 
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
@@ -19,6 +19,8 @@ let disks: SmallDisk[];
 /** Where something is mounted now. */
 let mounted: Set<string>;
 let pair: MirrorPair;
+/** The folder in the root in which a disk is mounted; empty: the root. */
+let place: string;
 
 function mount(disk: string, at: string): void {
   execFileSync('mount', ['--bind', join(base, disk), at]);
@@ -30,14 +32,15 @@ function unmount(at: string): void {
   mounted.delete(at);
 }
 
-const big = (root = pair.sourceRoot): string => join(root, 'big');
+const big = (root = pair.sourceRoot): string => join(root, place, 'big');
 const copied = (): readonly string[] => readdirSync(big(pair.targetRoot)).sort();
 
 /** A source with three files on a disk of their own. */
-async function begin(): Promise<void> {
+async function begin(within = ''): Promise<void> {
+  place = within;
   pair = await makePair({
     prepare: (sourceRoot) => {
-      mkdirSync(big(sourceRoot));
+      mkdirSync(big(sourceRoot), { recursive: true });
       mount('disk', big(sourceRoot));
       for (const name of names) writeFileSync(join(big(sourceRoot), name), name);
       writeFileSync(join(sourceRoot, 'beside'), 'beside');
@@ -59,6 +62,7 @@ async function isInDoubt(why: RegExp): Promise<void> {
 beforeEach(() => {
   base = mkdtempSync(join(tmpdir(), 'holdfast-mounts-'));
   mounted = new Set();
+  place = '';
   disks = ['disk', 'other', 'third'].map((name) => new SmallDisk(join(base, name), 1 << 20));
 });
 
@@ -124,6 +128,63 @@ withDisk('a file system beneath the root', () => {
     await pair.restartSource({ clean: true });
     await pair.settle();
     expect(pair.differences()).toEqual([]);
+  });
+
+  test('in a folder that gets another name while it is not mounted is not taken for deleted', async () => {
+    await begin('within');
+    unmount(big());
+    renameSync(pair.at('within'), pair.at('other'));
+    place = 'other';
+    await isInDoubt(/what was mounted at "other\/big" is not mounted there now/);
+    mount('disk', big());
+    writeFileSync(join(big(), 'four'), 'four');
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+    expect(copied()).toHaveLength(4);
+  });
+
+  test('in a folder that got another name while nobody looked is not taken for deleted', async () => {
+    await begin('within');
+    await pair.restartSource({
+      clean: true,
+      meanwhile: () => {
+        unmount(big());
+        renameSync(pair.at('within'), pair.at('other'));
+      },
+    });
+    place = 'other';
+    await isInDoubt(/what was mounted at "other\/big" is not mounted there now/);
+    await pair.restartSource({ clean: true });
+    await isInDoubt(/what was mounted at "other\/big" is not mounted there now/);
+  });
+
+  test('in a folder that gets another name with it is mirrored on', async () => {
+    await begin('within');
+    renameSync(pair.at('within'), pair.at('other'));
+    mounted.delete(big());
+    place = 'other';
+    mounted.add(big());
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+    unmount(big());
+    await isInDoubt(/what was mounted at "other\/big" is not mounted there now/);
+  });
+
+  test('at a name that is no UTF-8 is not taken for deleted', async () => {
+    const odd = (root: string): string => `"${root}/$(printf '\\377\\374')"`;
+    const shell = (command: string): string => execFileSync('sh', ['-c', command], { encoding: 'latin1' });
+    pair = await makePair({
+      prepare: (root) => {
+        shell(
+          `mkdir ${odd(root)} && mount --bind ${join(base, 'disk')} ${odd(root)} && touch ${odd(root)}/one`,
+        );
+      },
+    });
+    await pair.settle();
+    expect(pair.differences()).toEqual([]);
+    shell(`umount --lazy ${odd(pair.sourceRoot)}`);
+    await pair.until(() => /is not mounted there now/.test(pair.source.state().says), 'it is told');
+    expect(shell(`ls ${odd(pair.targetRoot)}`)).toBe('one\n');
   });
 
   test('that is mounted while the source runs is mirrored, and noted', async () => {

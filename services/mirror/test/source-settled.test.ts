@@ -19,8 +19,9 @@ const name = Buffer.from('file');
 const text = (letter: string): string => letter.repeat(5_000);
 
 /** At both sides what was written last, a moment ago. */
-async function written(): Promise<MirrorPair> {
+async function written(failPoint: (name: string) => void = () => undefined): Promise<MirrorPair> {
   const made = await makePair({
+    failPoint,
     prepare: (root) => {
       writeFileSync(`${root}/file`, text('a'));
     },
@@ -43,6 +44,8 @@ function losePower(root: string, catalog: Catalog): void {
   const stat = tree.stat(name);
   tree.close();
   if (stat !== null) catalog.recordLocal(entry.id, stat);
+  // It was read late enough after its change.
+  catalog.confirmContents(entry.id, entry.digest, Date.now() + 1_000);
   const note = JSON.parse(catalog.meta.notes['source'] ?? '{}') as object;
   const notes = { ...catalog.meta.notes, source: JSON.stringify({ ...note, boot: 'the life before' }) };
   catalog.setMeta({ notes });
@@ -59,6 +62,23 @@ test('a source sends again what its disk may never have got', async () => {
   await pair?.settle();
   expect(readFileSync(`${targetRoot}/file`, 'utf8').slice(0, 5)).toBe('aaaaa');
   expect(pair?.differences()).toEqual([]);
+});
+
+test('a source that is killed while it begins at its next epoch after that sends it again, too', async () => {
+  let isKilled = false;
+  const made = await written((name) => {
+    if (isKilled && name === 'source:history') throw new Error('killed');
+  });
+  await made.killSource();
+  losePower(made.sourceRoot, made.sourceCatalog);
+  made.nextEpoch();
+  isKilled = true;
+  await expect(made.startSource()).rejects.toThrow('killed');
+  isKilled = false;
+  await made.restartSource({ clean: false });
+  await made.settle();
+  expect(readFileSync(`${made.targetRoot}/file`, 'utf8').slice(0, 5)).toBe('aaaaa');
+  expect(made.differences()).toEqual([]);
 });
 
 test('a former owner that lost power gets again what its successor has of it', async () => {

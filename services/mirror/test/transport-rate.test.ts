@@ -202,6 +202,17 @@ describe('compression', () => {
     expect(new Compression('always').compress([text], null)).not.toBeNull();
   });
 
+  test('is measured anew where the first frame took long', () => {
+    const lineBytesPerMs = 5_000;
+    const clock = { ms: 0, frameMs: 100 };
+    const auto = new Compression('auto', () => (clock.ms += clock.frameMs));
+    auto.compress([text], lineBytesPerMs);
+    clock.frameMs = 0.1;
+    expect(auto.compress([text], lineBytesPerMs)).toBeNull();
+    const later = Array.from({ length: 200 }, () => auto.compress([text], lineBytesPerMs));
+    expect(later.slice(-10)).not.toContain(null);
+  });
+
   test('gives up on what does not shrink, and tries again', () => {
     const always = new Compression('always');
     expect(always.compress([noise], null)).toBeNull();

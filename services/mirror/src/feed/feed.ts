@@ -51,14 +51,20 @@ class FanotifyFeed implements Feed {
   async start(): Promise<FeedStart> {
     if (this.#reading !== null) throw new Error('the feed was started before');
     const { root, markers, where } = this.#options;
+    // Before anything is made in it: a folder in the place of a root that is gone would be another root.
+    const device = deviceOf(root);
+    if (typeof device === 'string') return { kind: 'none', says: device };
     const lack = prepareMarkers(markers);
     if (lack !== '') return { kind: 'none', says: lack };
-    if (statSync(root).dev !== statSync(markers).dev) {
+    if (deviceOf(markers) !== device) {
       return { kind: 'none', says: `${markers} is not on the file system of ${root}` };
     }
     const [mounted] = mountedBeneath(root);
     if (mounted !== undefined) {
-      return { kind: 'none', says: `another file system is mounted beneath the root, at ${mounted}` };
+      return {
+        kind: 'none',
+        says: `another file system is mounted beneath the root, at ${mounted.toString()}`,
+      };
     }
     return where === 'here' ? this.#startHere() : this.#startThread();
   }
@@ -231,6 +237,16 @@ async function makeMarker(path: string): Promise<boolean> {
   } catch (error) {
     if (errorCode(error) === '') throw error;
     return false;
+  }
+}
+
+/** Or why it can't be told. */
+function deviceOf(path: string): number | string {
+  try {
+    return statSync(path).dev;
+  } catch (error) {
+    if (errorCode(error) === '') throw error;
+    return errorText(error);
   }
 }
 

@@ -17,25 +17,35 @@ export interface Mount {
 
 /** In the order of mounting: of several at one place the last is what is seen. */
 export function mounts(): Mount[] {
-  return readFileSync('/proc/self/mountinfo', 'latin1').split('\n').filter(Boolean).map(parsed);
+  return lines().map(parsed);
 }
 
-/** Places beneath a folder where another mount is, absolute. */
-export function mountedBeneath(folder: string): string[] {
-  const prefix = `${folder.replace(/\/$/, '')}/`;
-  return mounts()
-    .map(({ at }) => at)
-    .filter((at) => at.startsWith(prefix));
+/** Places beneath a folder where another mount is, absolute, byte for byte: a name need not be UTF-8. */
+export function mountedBeneath(folder: string): Buffer[] {
+  const prefix = Buffer.from(`${folder.replace(/\/$/, '')}/`);
+  return lines()
+    .map((line) => bytesOf(line.split(' ')[4] ?? ''))
+    .filter((at) => at.subarray(0, prefix.length).equals(prefix));
+}
+
+function lines(): string[] {
+  return readFileSync('/proc/self/mountinfo', 'latin1').split('\n').filter(Boolean);
 }
 
 function parsed(line: string): Mount {
   const [, , device = '', shows = '', at = '', flags = ''] = line.split(' ');
   const options = flags.split(',');
-  return { at: plain(at), shows: plain(shows), device, readOnly: options.includes('ro'), options };
+  return {
+    at: bytesOf(at).toString(),
+    shows: bytesOf(shows).toString(),
+    device,
+    readOnly: options.includes('ro'),
+    options,
+  };
 }
 
 /** Space, tab, newline and backslash are written in octal. */
-function plain(text: string): string {
-  const bytes = text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
-  return Buffer.from(bytes, 'latin1').toString();
+function bytesOf(text: string): Buffer {
+  const plain = text.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8)));
+  return Buffer.from(plain, 'latin1');
 }

@@ -4,6 +4,8 @@
  *
  * C1. `auto` compresses only while frames wait for the line, and the line is slower than half of what this processor
  *     compresses: the other half is for reading and hashing.
+ *     How fast that is was measured some time ago, of whatever came: a small frame, the first one, and a busy host take much
+ *     longer. Where it says no, a frame now and then is compressed to measure it anew.
  * C2. Contents that do not shrink are left alone for a while, and tried again with one frame.
  */
 
@@ -18,6 +20,8 @@ const worthShare = 0.9;
 const keep = 7 / 8;
 const skipMin = 8;
 const skipMax = 256;
+/** C1: of so many frames one is measured. */
+const measureEvery = 64;
 
 export const bytesOf = (pieces: readonly Uint8Array[]): number =>
   pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -28,9 +32,15 @@ export class Compression {
   #speed: number | null = null;
   #skip = 0;
   #skipNext = skipMin;
+  /** Frames for which it was too slow. */
+  #slow = 0;
 
-  constructor(mode: CompressionMode) {
+  readonly #now: () => number;
+
+  /** `now`: milliseconds that only rise. */
+  constructor(mode: CompressionMode, now: () => number = () => performance.now()) {
     this.mode = mode;
+    this.#now = now;
   }
 
   /**
@@ -60,11 +70,13 @@ export class Compression {
   /** C1. */
   #pays(lineBytesPerMs: number | null): boolean {
     if (lineBytesPerMs === null) return false;
-    return this.#speed === null || this.#speed > 2 * lineBytesPerMs;
+    if (this.#speed === null || this.#speed > 2 * lineBytesPerMs) return true;
+    this.#slow = (this.#slow + 1) % measureEvery;
+    return this.#slow === 0;
   }
 
   #pack(contents: Buffer): Buffer {
-    const fromMs = performance.now();
+    const fromMs = this.#now();
     const packed = brotliCompressSync(contents, {
       params: {
         [constants.BROTLI_PARAM_QUALITY]: 0,
@@ -72,7 +84,7 @@ export class Compression {
         [constants.BROTLI_PARAM_SIZE_HINT]: contents.length,
       },
     });
-    const speed = contents.length / Math.max(0.001, performance.now() - fromMs);
+    const speed = contents.length / Math.max(0.001, this.#now() - fromMs);
     this.#speed = this.#speed === null ? speed : this.#speed * keep + speed * (1 - keep);
     return packed;
   }

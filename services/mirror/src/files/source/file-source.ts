@@ -8,7 +8,7 @@
  *     there is not believed (mount-points.ts).
  * S5. A disk that refuses the catalog ends nothing: what is noted there can be noted later, and is never what data hangs on.
  * S6. After another start of the host, what was written shortly before is sent again: it may not have reached the disk
- *     (settled.ts).
+ *     (settled.ts). It has its new numbers before the history goes on, or a start that breaks off would forget it.
  */
 
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
@@ -22,7 +22,7 @@ import { OsError } from '../../os/types.ts';
 import { rootLost, rootRefused } from '../root-identity.ts';
 import { Capture } from './capture.ts';
 import { MountPoints } from './mount-points.ts';
-import { readNote, writeNote, type TargetNote } from './notes.ts';
+import { readNote, writeNote, type SourceNote, type TargetNote } from './notes.ts';
 import { filesSince, Settled, unsettledSince } from './settled.ts';
 import type { SourceGround } from './source-ground.ts';
 import { TargetLine } from './target-line.ts';
@@ -133,6 +133,7 @@ export class FileSource {
         says: `this copy has seen epoch ${last.epoch.toString()}, and is to be the source at ${epoch.toString()}`,
       };
     }
+    if (unsettled !== null) await this.#sendAgain(unsettled);
     const own = last !== undefined && note?.epoch === last.epoch;
     const sequence = Math.max(catalog.lastSequence, last?.sequence ?? 0);
     if (sequence > catalog.lastSequence) catalog.recordSequence(sequence);
@@ -141,17 +142,19 @@ export class FileSource {
     // What was noted of blocks before this copy was a target is not what the others hold.
     if (!own) this.#parts.blocks.prune(() => false);
     this.#options.failPoint?.('source:pruned');
-    for (const [member, { copyEnd }] of Object.entries(note?.targets ?? {})) {
+    const targets = own ? note.targets : ofFormerOwner(note);
+    for (const [member, { copyEnd }] of Object.entries(targets))
       if (copyEnd !== null) this.#copyEnds.set(member, copyEnd);
-    }
-    catalog.setMeta({ history: this.#history, epoch, consistent: true });
-    this.#started = true;
-    this.#options.failPoint?.('source:history');
-    if (unsettled !== null) await this.#sendAgain(unsettled);
     const settled = own && note.boot === this.#boot ? (note.settled ?? sequence) : catalog.lastSequence;
     this.#settled = new Settled(settled, catalog.lastSequence, performance.now());
-    const { targets = {}, seenMs = null } = note ?? {};
-    writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });
+    const { seenMs = null } = note ?? {};
+    // At once: a note is of use only beside the history of its epoch.
+    catalog.write(() => {
+      catalog.setMeta({ history: this.#history, epoch, consistent: true });
+      writeNote(catalog, { epoch, targets, drained: null, seenMs, boot: this.#boot, settled });
+    });
+    this.#started = true;
+    this.#options.failPoint?.('source:history');
     await catalog.flush();
     this.#options.failPoint?.('source:noted');
     await this.#capture.start();
@@ -389,6 +392,12 @@ export class FileSource {
       this.#notNoted(error);
     }
   }
+}
+
+/** Others wrote here since: the names at a number of then are not those with which a copy began (J2 of joining.ts). */
+function ofFormerOwner(note: SourceNote | null): Readonly<Record<string, TargetNote>> {
+  const targets = Object.entries(note?.targets ?? {});
+  return Object.fromEntries(targets.map(([member, { acked }]) => [member, { acked, copyEnd: null }]));
 }
 
 /** Only a copy that was the source last has seen anything. */

@@ -6,7 +6,8 @@
  * M1  Each that a walk sees is noted in the catalog before that walk counts: an end of the process, or of the host, forgets none.
  * M2  Nothing that is seen at such a place, or beneath it, is believed while nothing is mounted there any more; nor while something
  *     else is, in which more than half of what the catalog knows is missing or other. What was known stays so.
- * M3  Whether it is still the one of the last review is asked after each look: it may go at any moment.
+ * M3  Whether it is still the one of the last review is asked after each look: it may go at any moment. So is where it is: a
+ *     folder that it is in may move.
  * M4  A person may say that it is meant so; nothing else does.
  */
 
@@ -31,7 +32,10 @@ export interface MountPointsOptions {
 }
 
 interface Point {
-  readonly path: Buffer;
+  /** Of its folder in the catalog. */
+  readonly id: number;
+  /** Where that was last. */
+  path: Buffer;
   /** What is noted; null: it is not, and nothing of it is believed. */
   readonly identity: Identity | null;
   /** M2; empty: it is believed. */
@@ -61,13 +65,15 @@ export class MountPoints implements Doubts {
   }
 
   has(path: Buffer): boolean {
-    return this.#points.size > 0 && this.#points.has(path.toString('latin1'));
+    for (const point of this.#points.values())
+      if (haveOneName(path, point.path) && this.#placeOf(point).equals(path)) return true;
+    return false;
   }
 
   /** M3. */
   of(path: Buffer): string | null {
     for (const point of this.#points.values()) {
-      if (!isBeneath(path, point.path)) continue;
+      if (!isBeneath(path, this.#placeOf(point))) continue;
       if (point.doubt === '') point.doubt = this.#goneSince(point);
       if (point.doubt !== '') return point.doubt;
     }
@@ -95,7 +101,8 @@ export class MountPoints implements Doubts {
     const { root, catalog, selection, tree } = this.#options;
     const mounted = mountedNow(root, catalog, (path) => selection.includes(path));
     const points = new Map<string, Point>();
-    for (const [key, point] of this.#points) {
+    for (const point of this.#points.values()) {
+      const key = this.#placeOf(point).toString('latin1');
       if (point.doubt === '') points.set(key, point);
       else if (mounted.has(key))
         points.set(key, { ...point, identity: identityAt(tree, point.path), doubt: '' });
@@ -117,7 +124,7 @@ export class MountPoints implements Doubts {
       const entry = catalog.byPath(path);
       // Of what is not known nothing can be lost.
       if (entry === null || !selection.includes(path) || catalog.countIn(entry.id) === 0) continue;
-      points.set(key, { path, identity, doubt: this.#notMounted(path) });
+      points.set(key, { id: entry.id, path, identity, doubt: this.#notMounted(path) });
     }
     return points;
   }
@@ -137,19 +144,17 @@ export class MountPoints implements Doubts {
 
   async #mounted({ path, entry }: MountedFolder, before: Identity | null): Promise<Point> {
     const { tree, catalog } = this.#options;
+    const { id } = entry;
     try {
       const identity = identityAt(tree, path);
-      if (before !== null && isSameFolder(before, identity)) return { path, identity, doubt: '' };
-      const { looked, other } = await sample(tree, catalog, { id: entry.id, path });
-      if (other * 2 <= looked) return { path, identity, doubt: '' };
-      return { path, identity: before, doubt: this.#another(path, looked, other) };
+      if (before !== null && isSameFolder(before, identity)) return { id, path, identity, doubt: '' };
+      const { looked, other } = await sample(tree, catalog, { id, path });
+      if (other * 2 <= looked) return { id, path, identity, doubt: '' };
+      return { id, path, identity: before, doubt: this.#another(path, looked, other) };
     } catch (error) {
       if (!(error instanceof OsError)) throw error;
-      return {
-        path,
-        identity: before,
-        doubt: `what is mounted at ${shown(path)} can't be read: ${String(error)}`,
-      };
+      const doubt = `what is mounted at ${shown(path)} can't be read: ${String(error)}`;
+      return { id, path, identity: before, doubt };
     }
   }
 
@@ -158,6 +163,15 @@ export class MountPoints implements Doubts {
     for (const [key, { identity }] of points) if (identity !== null) noted.set(key, identity);
     noteMounts(this.#options.catalog, noted);
     this.#points = points;
+  }
+
+  /** M3. */
+  #placeOf(point: Point): Buffer {
+    const now = this.#options.catalog.pathOf(point.id);
+    if (now === null || now.equals(point.path)) return point.path;
+    point.path = now;
+    point.doubt = this.#goneSince(point);
+    return now;
   }
 
   /** Empty: it is the one that it was. */
@@ -186,6 +200,11 @@ export class MountPoints implements Doubts {
       `mirror resync ${this.#options.name} goes on with it as it is`
     );
   }
+}
+
+/** Of its last folder's name, which is compared for every entry that is looked at. */
+function haveOneName(a: Buffer, b: Buffer): boolean {
+  return a.subarray(a.lastIndexOf(0x2f) + 1).equals(b.subarray(b.lastIndexOf(0x2f) + 1));
 }
 
 const shown = (path: Buffer): string => JSON.stringify(path.toString());

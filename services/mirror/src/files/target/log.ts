@@ -10,6 +10,8 @@
  * L1  A record is readable only if its generation is its file's and its checksum fits.
  * L2  A file is written over only after everything in it was applied and synced (the caller says so with `free`).
  * L3  Numbers of batches rise by one across both files; what does not join on was never acknowledged.
+ * L4  A file that does not begin with a record is emptied: its generations begin anew, and would come to those of what lies further
+ *     back in it.
  *
  * Source: write-ahead logging with redo only (Mohan et al., ARIES, 1992), without undo: nothing is applied early.
  */
@@ -20,6 +22,7 @@ import {
   fdatasync,
   fsyncSync,
   fstatSync,
+  ftruncateSync,
   mkdirSync,
   openSync,
   readSync,
@@ -187,7 +190,8 @@ export class Log {
     found.sort((a, b) => a.segment.generation - b.segment.generation);
     let batches: LoggedBatch[] = [];
     let synced = 0;
-    for (const { records } of found) {
+    for (const { segment, records } of found) {
+      if (records.length === 0) ftruncateSync(segment.fd, 0); // L4
       for (const record of records) {
         if (record.kind === kindSynced) synced = Math.max(synced, record.number);
         else {

@@ -4,6 +4,8 @@
  *
  * B1  What others changed is kept aside before a batch that was not begun replaces it (overwriting.ts), whatever the bound of
  *     the store is: nobody can make room there before the start. Where the disk has none, it can't start.
+ * B2  What was applied last was durable in the log before. Where it is not there any more, its file was begun anew (L2 of log.ts):
+ *     all that can still be read in it was applied and synced, and what came after it may have gone over the same files.
  */
 
 import { Applying } from './applying.ts';
@@ -49,7 +51,9 @@ const ports: OverwritingPorts = {
 export async function replay(parts: ReplayParts, powerLost: boolean): Promise<Replayed> {
   const { log, ground, records, overwriting } = parts;
   const { staging } = ground;
-  const batches = log.contents.batches.map(({ number, payload }) => ({
+  const found = log.contents.batches;
+  const isOver = (found.at(-1)?.number ?? 0) < records.applied; // B2
+  const batches = (isOver ? [] : found).map(({ number, payload }) => ({
     number,
     batch: decodeBatch(payload),
   }));
@@ -105,7 +109,7 @@ export async function replay(parts: ReplayParts, powerLost: boolean): Promise<Re
   }
   records.refresh(touched.values());
   const last = Math.max(lastNumber, log.contents.synced, records.applied, staging.marker?.number ?? 0);
-  if (batches.length > 0) await settle(log, ground, records, last);
+  if (found.length > 0) await settle(log, ground, records, last);
   log.forget();
   staging.sweep(new Set());
   return { nextNumber: last + 1, applied, unfit, misfits, spared, differs };
