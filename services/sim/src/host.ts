@@ -1,6 +1,6 @@
 /** One host with our processes on it, and the supervisor (`holdfast run`) that restarts those that die. */
 
-import type { Member, MemberId, MirrorOrders } from '@holdfast/core';
+import type { Epoch, GroupId, Member, MemberId, MirrorOrders } from '@holdfast/core';
 import { AgentShell } from './agent-shell.ts';
 import type { Audit } from './audit.ts';
 import type { Commands } from './commands.ts';
@@ -173,6 +173,7 @@ export class Host {
       audit,
       tampering.kernelLifetime,
       () => this.mirror,
+      (group, epoch) => tampering.guard === 'absent' || this.guardWatches(group, epoch),
     );
     const agent = new AgentShell(
       {
@@ -202,6 +203,12 @@ export class Host {
       sim.after(agent.state.config === null ? 300 : 5_000, refresh);
     };
     sim.after(sim.random.between(5, 50), refresh);
+  }
+
+  private guardWatches(group: GroupId, epoch: Epoch): boolean {
+    const { guard } = this;
+    if (guard?.mailbox.alive !== true) return false;
+    return guard.vouchesFor().some((a) => a.group === group && a.epoch === epoch);
   }
 
   /** Quorum services as this host's agent would ask them: its own, then the others that answer. */
