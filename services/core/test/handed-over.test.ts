@@ -101,6 +101,26 @@ describe('who takes a group over that is handed over', () => {
     expect(b.of('arm').at(-1)?.groups).toEqual([]);
   });
 
+  it('says that it is fenced when the guard fenced it meanwhile, and begins the next one', () => {
+    const b = new Server('b');
+    b.sees(handedToB);
+    b.take({ kind: 'fence-ended', group: 'g1', epoch: 5n, ended: { kind: 'done' } });
+    expect(b.state.groups.get('g1')?.holding).toMatchObject({ kind: 'fenced', epoch: 5n, after: 'fenced' });
+    expect(b.armed).toBeUndefined();
+    b.take(word);
+    expect(b.of('run-step')).toEqual([]);
+    b.sees(record({ kind: 'owned', owner: 'b', epoch: 6n }));
+    expect(b.of('run-step')).toMatchObject([{ epoch: 6n }]);
+  });
+
+  it('takes nothing up at an epoch of which it hears only after the guard fenced it', () => {
+    const b = new Server('b');
+    b.take({ kind: 'fence-ended', group: 'g1', epoch: 5n, ended: { kind: 'done' } });
+    expect(b.holding).toBe('idle');
+    b.sees(handedToB);
+    expect(b.state.groups.get('g1')?.holding).toMatchObject({ kind: 'fenced', epoch: 5n });
+  });
+
   it('fences it after a restart, though the guard vouches for it', () => {
     const b = new Server('b', [{ group: 'g1', epoch: 5n, state: 'acquiring', fenceAt: 10_000 }]);
     expect(b.of('fence')).toMatchObject([{ group: 'g1', epoch: 5n }]);
