@@ -144,6 +144,17 @@ describe('who takes a group over that is handed over', () => {
 });
 
 describe('who hands it over', () => {
+  it('and can not be fenced is fenced again when that is due, not with each news', () => {
+    const a = new Server('a');
+    a.sees(record({ kind: 'owned', owner: 'b', epoch: 5n }));
+    a.take({ kind: 'fence-ended', group: 'g1', epoch: 4n, ended: { kind: 'failed', says: 'it hangs' } });
+    expect(a.of('fence')).toHaveLength(1);
+    a.pass(9_000);
+    expect(a.of('fence')).toHaveLength(1);
+    a.pass(2_000);
+    expect(a.of('fence')).toHaveLength(2);
+  });
+
   it('says so before it does anything else', () => {
     const a = new Server('a');
     expect(a.holding).toBe('active');

@@ -72,6 +72,8 @@ export function seeRecord(
     return stay(next);
   }
   if (!mine || own.epoch !== held) {
+    // It is tried again when it is due, and not with each news of the group.
+    if (next.holding.kind === 'stuck') return stay(next);
     // O6: whoever is named after us waits for our word.
     const asked = ownEndOf(record, here.self) === held;
     if (asked && next.holding.kind === 'releasing') return stay(next);
