@@ -29,8 +29,11 @@ function config() {
   return parsed.config;
 }
 
-/** A server whose renewals are all committed, and whose steps end when the test says so. */
+/** A server whose renewals are committed, and whose steps end when the test says so. */
 class Server extends LoneAgent {
+  /** Its renewals are answered. */
+  answered = true;
+
   constructor(self: 'a' | 'b', held: readonly HeldBefore[] = []) {
     super(ownedAt4, self);
     this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
@@ -39,6 +42,10 @@ class Server extends LoneAgent {
     this.pass(100);
     this.endSteps();
     this.pass(100);
+  }
+
+  protected override carryOut(action: AgentAction): void {
+    if (this.answered) super.carryOut(action);
   }
 
   sees(next: GroupRecord): void {
@@ -92,6 +99,17 @@ describe('who takes a group over that is handed over', () => {
     const before = b.of('arm').at(-1)?.groups[0]?.fenceAt ?? Infinity;
     b.pass(20_000);
     expect(b.of('arm').at(-1)?.groups[0]?.fenceAt).toBeGreaterThan(before + 10_000);
+  });
+
+  it('has it armed only when a renewal entitles to anything still', () => {
+    const b = new Server('b');
+    b.answered = false;
+    b.pass(11_000);
+    b.sees(handedToB);
+    expect(b.armed).toBeUndefined();
+    b.answered = true;
+    b.pass(3_000);
+    expect(b.armed).toBe(5n);
   });
 
   it('disarms it when the group went to somebody else', () => {

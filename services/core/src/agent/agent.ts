@@ -390,7 +390,7 @@ class Turn {
 
   /** A2: a new deadline goes to the guard first, then to the kernel for every address that is here. */
   private arm(): readonly AgentAction[] {
-    const { armed, actions } = arming(this.state);
+    const { armed, actions } = arming(this.state, this.now);
     this.state.armed = armed;
     return actions;
   }
