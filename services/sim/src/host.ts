@@ -1,6 +1,6 @@
 /** One host with our processes on it, and the supervisor (`holdfast run`) that restarts those that die. */
 
-import type { Epoch, GroupId, Member, MemberId, MirrorOrders } from '@holdfast/core';
+import type { Member, MemberId, MirrorOrders } from '@holdfast/core';
 import { AgentShell } from './agent-shell.ts';
 import type { Audit } from './audit.ts';
 import type { Commands } from './commands.ts';
@@ -12,7 +12,7 @@ import type { MirrorsAudit } from './mirrors-audit.ts';
 import type { Network } from './network.ts';
 import { QuorumShell } from './quorum-shell.ts';
 import type { Simulation } from './simulation.ts';
-import { Steps } from './steps.ts';
+import { Steps, type RunStep } from './steps.ts';
 import type { Tampering } from './tampering.ts';
 
 export type ProcessName = 'agent' | 'quorum' | 'guard' | 'etcd';
@@ -173,7 +173,7 @@ export class Host {
       audit,
       tampering.kernelLifetime,
       () => this.mirror,
-      (group, epoch) => tampering.guard === 'absent' || this.guardWatches(group, epoch),
+      (order) => (tampering.guard === 'absent' ? order.goneBy : this.watchedUntil(order)),
     );
     const agent = new AgentShell(
       {
@@ -205,10 +205,10 @@ export class Host {
     sim.after(sim.random.between(5, 50), refresh);
   }
 
-  private guardWatches(group: GroupId, epoch: Epoch): boolean {
+  private watchedUntil({ group, epoch }: RunStep): number | null {
     const { guard } = this;
-    if (guard?.mailbox.alive !== true) return false;
-    return guard.vouchesFor().some((a) => a.group === group && a.epoch === epoch);
+    if (guard?.mailbox.alive !== true) return null;
+    return guard.vouchesFor().find((a) => a.group === group && a.epoch === epoch)?.goneBy ?? null;
   }
 
   /** Quorum services as this host's agent would ask them: its own, then the others that answer. */

@@ -56,7 +56,8 @@ export class Steps {
   private readonly audit: Audit;
   private readonly kernelLifetime: boolean;
   private readonly mirror: () => MirrorProcess | null;
-  private readonly watches: (group: GroupId, epoch: Epoch) => boolean;
+  /** By when the guard has ended all of the step's epoch; null: it does not watch over it. */
+  private readonly watchedUntil: (order: RunStep) => number | null;
 
   constructor(
     sim: Simulation,
@@ -66,7 +67,7 @@ export class Steps {
     audit: Audit,
     kernelLifetime: boolean,
     mirror: () => MirrorProcess | null,
-    watches: (group: GroupId, epoch: Epoch) => boolean,
+    watchedUntil: (order: RunStep) => number | null,
   ) {
     this.sim = sim;
     this.machine = machine;
@@ -75,19 +76,20 @@ export class Steps {
     this.audit = audit;
     this.kernelLifetime = kernelLifetime;
     this.mirror = mirror;
-    this.watches = watches;
+    this.watchedUntil = watchedUntil;
   }
 
   /** X5. */
   run(order: RunStep, config: GroupConfig, awake: Awake, ended: StepEnded): void {
-    const { step, group, epoch } = order;
-    const isVisible = ['open-mirrors', 'hold-addresses', 'start'].includes(step.kind);
-    if (!isVisible || this.watches(group, epoch)) {
+    const isVisible = ['open-mirrors', 'hold-addresses', 'start'].includes(order.step.kind);
+    if (!isVisible || this.watchedUntil(order) !== null) {
       this.begin(order, config, awake, ended);
       return;
     }
     this.later(awake, enteredMs, () => {
-      if (this.watches(group, epoch)) this.begin(order, config, awake, ended);
+      // What it is entitled to may have changed since the step was ordered.
+      const goneBy = this.watchedUntil(order);
+      if (goneBy !== null) this.begin({ ...order, goneBy }, config, awake, ended);
       else ended(failed('the guard does not watch over it'), enteredMs, false);
     });
   }
