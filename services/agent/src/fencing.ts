@@ -82,7 +82,11 @@ export class Fencing {
     const awaited = this.#awaited.get(group);
     if (awaited?.epoch === epoch) awaited.told();
     const holding = this.#host.state().groups.get(group)?.holding;
-    if (holding !== undefined && heldEpoch(holding) === epoch) void this.#complete(group, epoch, ended);
+    if (holding === undefined) return;
+    const held = heldEpoch(holding);
+    if (held === epoch) void this.#complete(group, epoch, ended);
+    // O7 (core's ownership.ts).
+    else if (held === null) this.#host.dispatch({ kind: 'fence-ended', group, epoch, ended });
   }
 
   #end(group: GroupId, epoch: Epoch, reason: string): void {

@@ -29,8 +29,11 @@ function config() {
   return parsed.config;
 }
 
-/** A server whose renewals are all committed, and whose steps end when the test says so. */
+/** A server whose renewals are committed, and whose steps end when the test says so. */
 class Server extends LoneAgent {
+  /** Its renewals are answered. */
+  answered = true;
+
   constructor(self: 'a' | 'b', held: readonly HeldBefore[] = []) {
     super(ownedAt4, self);
     this.take({ kind: 'started', held, epochs: new Map(), ahead: new Map(), promises: [] });
@@ -39,6 +42,10 @@ class Server extends LoneAgent {
     this.pass(100);
     this.endSteps();
     this.pass(100);
+  }
+
+  protected override carryOut(action: AgentAction): void {
+    if (this.answered) super.carryOut(action);
   }
 
   sees(next: GroupRecord): void {
@@ -94,11 +101,42 @@ describe('who takes a group over that is handed over', () => {
     expect(b.of('arm').at(-1)?.groups[0]?.fenceAt).toBeGreaterThan(before + 10_000);
   });
 
+  it('has it armed only when a renewal entitles to anything still', () => {
+    const b = new Server('b');
+    b.answered = false;
+    b.pass(11_000);
+    b.sees(handedToB);
+    expect(b.armed).toBeUndefined();
+    b.answered = true;
+    b.pass(3_000);
+    expect(b.armed).toBe(5n);
+  });
+
   it('disarms it when the group went to somebody else', () => {
     const b = new Server('b');
     b.sees(handedToB);
     b.sees(record({ kind: 'owned', owner: 'a', epoch: 6n }));
     expect(b.of('arm').at(-1)?.groups).toEqual([]);
+  });
+
+  it('says that it is fenced when the guard fenced it meanwhile, and begins the next one', () => {
+    const b = new Server('b');
+    b.sees(handedToB);
+    b.take({ kind: 'fence-ended', group: 'g1', epoch: 5n, ended: { kind: 'done' } });
+    expect(b.state.groups.get('g1')?.holding).toMatchObject({ kind: 'fenced', epoch: 5n, after: 'fenced' });
+    expect(b.armed).toBeUndefined();
+    b.take(word);
+    expect(b.of('run-step')).toEqual([]);
+    b.sees(record({ kind: 'owned', owner: 'b', epoch: 6n }));
+    expect(b.of('run-step')).toMatchObject([{ epoch: 6n }]);
+  });
+
+  it('takes nothing up at an epoch of which it hears only after the guard fenced it', () => {
+    const b = new Server('b');
+    b.take({ kind: 'fence-ended', group: 'g1', epoch: 5n, ended: { kind: 'done' } });
+    expect(b.holding).toBe('idle');
+    b.sees(handedToB);
+    expect(b.state.groups.get('g1')?.holding).toMatchObject({ kind: 'fenced', epoch: 5n });
   });
 
   it('fences it after a restart, though the guard vouches for it', () => {
@@ -124,6 +162,17 @@ describe('who takes a group over that is handed over', () => {
 });
 
 describe('who hands it over', () => {
+  it('and can not be fenced is fenced again when that is due, not with each news', () => {
+    const a = new Server('a');
+    a.sees(record({ kind: 'owned', owner: 'b', epoch: 5n }));
+    a.take({ kind: 'fence-ended', group: 'g1', epoch: 4n, ended: { kind: 'failed', says: 'it hangs' } });
+    expect(a.of('fence')).toHaveLength(1);
+    a.pass(9_000);
+    expect(a.of('fence')).toHaveLength(1);
+    a.pass(2_000);
+    expect(a.of('fence')).toHaveLength(2);
+  });
+
   it('says so before it does anything else', () => {
     const a = new Server('a');
     expect(a.holding).toBe('active');

@@ -136,6 +136,22 @@ describe('a leader', () => {
     expect(w.reason()).toContain('b has yet to clear what an earlier life left there');
   });
 
+  it('gives nothing to a server that has yet to end an epoch that it had before', () => {
+    const [active] = activeOnA.groups;
+    if (active === undefined) throw new Error('nothing is active');
+    const stuck = { ...active, epoch: 3n, state: 'releasing', says: 'app does not stop' } as const;
+    const w = leader();
+    const goesOn = (now: number, told: RenewalRecord['groups']) => {
+      w.hears('b', now);
+      w.renewed('b', renewal('b', { counter: now, groups: told }), 30n + BigInt(now), now);
+    };
+    for (let now = 2_000; now <= 37_000; now += 1_000) goesOn(now, [stuck]);
+    expect(w.changes()).toEqual([]);
+    expect(w.reason()).toContain('b has yet to end epoch 3, which it had before: app does not stop');
+    goesOn(38_000, [{ ...stuck, state: 'fenced' }]);
+    expect(w.changes()).toHaveLength(1);
+  });
+
   it('gives nothing to a server that was down together with the owner', () => {
     const w = leader(rows(activeOnA, renewal('b', { bootRevision: 25n })));
     for (let now = 2_000; now <= 37_000; now += 1_000) {

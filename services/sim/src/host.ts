@@ -12,7 +12,7 @@ import type { MirrorsAudit } from './mirrors-audit.ts';
 import type { Network } from './network.ts';
 import { QuorumShell } from './quorum-shell.ts';
 import type { Simulation } from './simulation.ts';
-import { Steps } from './steps.ts';
+import { Steps, type RunStep } from './steps.ts';
 import type { Tampering } from './tampering.ts';
 
 export type ProcessName = 'agent' | 'quorum' | 'guard' | 'etcd';
@@ -173,6 +173,7 @@ export class Host {
       audit,
       tampering.kernelLifetime,
       () => this.mirror,
+      (order) => (tampering.guard === 'absent' ? order.goneBy : this.watchedUntil(order)),
     );
     const agent = new AgentShell(
       {
@@ -202,6 +203,12 @@ export class Host {
       sim.after(agent.state.config === null ? 300 : 5_000, refresh);
     };
     sim.after(sim.random.between(5, 50), refresh);
+  }
+
+  private watchedUntil({ group, epoch }: RunStep): number | null {
+    const { guard } = this;
+    if (guard?.mailbox.alive !== true) return null;
+    return guard.vouchesFor().find((a) => a.group === group && a.epoch === epoch)?.goneBy ?? null;
   }
 
   /** Quorum services as this host's agent would ask them: its own, then the others that answer. */

@@ -7,6 +7,7 @@
  *   X2  a step is not begun once the armed deadline of its epoch has passed, however long the shell slept before it
  *   X3  when a group is fenced, whatever is being started for it is killed
  *   X4  every step ends within its limit: what hangs is killed and has failed
+ *   X5  nothing is visible outside before the guard watches over this very epoch (S2 of the agent's takeover-walk.ts)
  */
 
 import {
@@ -36,6 +37,8 @@ export interface Awake {
 }
 
 const done: Ended = { kind: 'done' };
+/** So long a step waits for the guard. */
+const enteredMs = 1_000;
 const failed = (says: string): Ended => ({ kind: 'failed', says });
 
 interface Starting {
@@ -53,6 +56,8 @@ export class Steps {
   private readonly audit: Audit;
   private readonly kernelLifetime: boolean;
   private readonly mirror: () => MirrorProcess | null;
+  /** By when the guard has ended all of the step's epoch; null: it does not watch over it. */
+  private readonly watchedUntil: (order: RunStep) => number | null;
 
   constructor(
     sim: Simulation,
@@ -62,6 +67,7 @@ export class Steps {
     audit: Audit,
     kernelLifetime: boolean,
     mirror: () => MirrorProcess | null,
+    watchedUntil: (order: RunStep) => number | null,
   ) {
     this.sim = sim;
     this.machine = machine;
@@ -70,9 +76,25 @@ export class Steps {
     this.audit = audit;
     this.kernelLifetime = kernelLifetime;
     this.mirror = mirror;
+    this.watchedUntil = watchedUntil;
   }
 
+  /** X5. */
   run(order: RunStep, config: GroupConfig, awake: Awake, ended: StepEnded): void {
+    const isVisible = ['open-mirrors', 'hold-addresses', 'start'].includes(order.step.kind);
+    if (!isVisible || this.watchedUntil(order) !== null) {
+      this.begin(order, config, awake, ended);
+      return;
+    }
+    this.later(awake, enteredMs, () => {
+      // What it is entitled to may have changed since the step was ordered.
+      const goneBy = this.watchedUntil(order);
+      if (goneBy !== null) this.begin({ ...order, goneBy }, config, awake, ended);
+      else ended(failed('the guard does not watch over it'), enteredMs, false);
+    });
+  }
+
+  private begin(order: RunStep, config: GroupConfig, awake: Awake, ended: StepEnded): void {
     const { step, group, epoch } = order;
     const { random } = this.sim;
     this.audit.acts(this.machine, config, epoch, stepName(step));

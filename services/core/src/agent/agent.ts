@@ -37,7 +37,7 @@ import {
   newlyFenced,
   groupDraft,
 } from './holding.ts';
-import { acquireWhenEntitled, onTime, seeRecord, waitsForProof } from './ownership.ts';
+import { acquireWhenEntitled, fencedUnbegun, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheMove, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
 import { takeRoutine } from './routine.ts';
@@ -135,7 +135,9 @@ class Turn {
         this.move(event.group, (g, here) => changeStepEnded(g, event, here) ?? stepEnded(g, event, here));
         return;
       case 'fence-ended':
-        this.move(event.group, (g, here) => fenceEnded(g, event.epoch, event.ended, here));
+        this.move(event.group, (g, here) => {
+          return fencedUnbegun(g, event.epoch, here) ?? fenceEnded(g, event.epoch, event.ended, here);
+        });
         return;
       case 'monitored':
         this.move(event.group, (g, here) => monitored(g, event, here));
@@ -388,7 +390,7 @@ class Turn {
 
   /** A2: a new deadline goes to the guard first, then to the kernel for every address that is here. */
   private arm(): readonly AgentAction[] {
-    const { armed, actions } = arming(this.state);
+    const { armed, actions } = arming(this.state, this.now);
     this.state.armed = armed;
     return actions;
   }

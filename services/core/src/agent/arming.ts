@@ -6,7 +6,7 @@
 import { goneBy, mayActUntil } from '../node.ts';
 import type { AgentAction, ArmedGroup } from './events.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
-import type { MemberId } from '../names.ts';
+import type { BootMs, MemberId } from '../names.ts';
 import { awaitedEpoch } from './ownership.ts';
 import type { AgentState } from './state.ts';
 
@@ -17,11 +17,11 @@ export interface Arming {
 }
 
 /** What is to be enforced now, and the orders for what moved since `state.armed`. */
-export function arming(state: Pick<AgentState, 'self' | 'groups' | 'armed'>): Arming {
+export function arming(state: Pick<AgentState, 'self' | 'groups' | 'armed'>, now: BootMs): Arming {
   const armed: ArmedGroup[] = [];
   const extensions: AgentAction[] = [];
   for (const g of state.groups.values()) {
-    const until = armedGroup(g, state.self);
+    const until = armedGroup(g, state.self, now);
     if (until === null) continue;
     armed.push(until);
     const before = state.armed.find((a) => a.group === g.group);
@@ -39,11 +39,14 @@ export function arming(state: Pick<AgentState, 'self' | 'groups' | 'armed'>): Ar
   return { armed, actions: [{ kind: 'arm', groups: armed }, ...extensions] };
 }
 
-function armedGroup(g: GroupState, self: MemberId): ArmedGroup | null {
+function armedGroup(g: GroupState, self: MemberId, now: BootMs): ArmedGroup | null {
   // While it fences, the guard still needs its orders.
-  const epoch = heldEpoch(g.holding) ?? awaitedEpoch(g, self);
+  const held = heldEpoch(g.holding);
+  const epoch = held ?? awaitedEpoch(g, self);
   const { entitlement } = g;
   if (entitlement === null || epoch === null) return null;
+  // What is only waited for may get another renewal: the guard would end it at once, and for good.
+  if (held === null && now >= mayActUntil(entitlement)) return null;
   return {
     group: g.group,
     epoch,

@@ -112,7 +112,7 @@ export interface GroupState {
   readonly entitlement: Entitlement | null;
   readonly entitledEpoch: Epoch | null;
   readonly highestEpoch: Epoch;
-  /** The highest epoch of a former life of this agent, from disk: nothing at or below it begins here again. */
+  /** The highest epoch of a former life of this agent, from disk, or that the guard fenced: nothing at or below it begins here. */
   readonly formerEpoch: Epoch;
   /** That is not known: the first record that comes with a renewal tells what it was at most. */
   readonly formerLost: boolean;

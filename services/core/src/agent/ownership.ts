@@ -10,6 +10,7 @@
  *       saw a renewal of ours change, so what that renewal entitles us to is over by then (docs/adr/0015)
  *   O6  where the record names a former owner that may still be letting go, its own word is waited for: that it is fenced
  *       at that epoch, which stays true for ever (docs/adr/0023)
+ *   O7  an epoch that the guard fenced while it was waited for never begins here, and is said to be fenced (docs/adr/0074)
  */
 
 import type { BootMs, Epoch, MemberId, Revision } from '../names.ts';
@@ -71,6 +72,8 @@ export function seeRecord(
     return stay(next);
   }
   if (!mine || own.epoch !== held) {
+    // It is tried again when it is due, and not with each news of the group.
+    if (next.holding.kind === 'stuck') return stay(next);
     // O6: whoever is named after us waits for our word.
     const asked = ownEndOf(record, here.self) === held;
     if (asked && next.holding.kind === 'releasing') return stay(next);
@@ -119,6 +122,16 @@ export function waitsForProof(g: GroupState, here: Pick<Here, 'self'>): boolean 
   if (own === undefined || own.kind !== 'owned' || own.owner !== here.self || g.entitledEpoch === own.epoch)
     return false;
   return g.holding.kind === 'idle' || (g.holding.kind === 'fenced' && g.holding.epoch < own.epoch);
+}
+
+/** O7. Null: something is held, so it is the end of that or of nothing. */
+export function fencedUnbegun(g: GroupState, epoch: Epoch, { self }: Here): Moved | null {
+  if (heldEpoch(g.holding) !== null) return null;
+  const over = { ...g, formerEpoch: max(g.formerEpoch, epoch) };
+  const own = g.seen?.ownership;
+  const named = own?.kind === 'owned' && own.owner === self && own.epoch === epoch;
+  if (!named || isFencedAt(g, epoch)) return stay(over);
+  return stay(declareFenced(over, epoch, 'the guard fenced it before it began'));
 }
 
 /** The epoch that begins here as soon as its former owner has let go (O6); null when none is waited for. */

@@ -7,6 +7,7 @@
  *   C3  one that failed is tried again after a rest, for want of anybody else, and never where nothing is urgent
  *   C4  of several that could, one that would lose clearly more is passed over, whatever the order of preference
  *   C5  one that has not done the boot rule would begin nothing
+ *   C6  nor would one that has yet to end an earlier epoch, because something there does not stop (docs/adr/0074)
  */
 
 import type { GroupConfig } from '../config/types.ts';
@@ -20,6 +21,7 @@ import {
   lastOwner,
   longestWaitMs,
   reportFor,
+  saysFenced,
   type Scene,
   seconds,
 } from './scene.ts';
@@ -84,6 +86,8 @@ export function assess(
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);
   if (renewal.value.clearing === true) return no(hasToClear(server));
+  const unended = unendedEpoch(scene, record, server, config.name); // C6
+  if (unended !== null) return no(unended);
   const failed = despiteFailure ? null : failureOf(scene, server, config.name);
   if (failed?.rested === false) return no(`${failed.says}; it rests before it is tried again`, true);
   const able: Candidate = {
@@ -108,6 +112,20 @@ export function assess(
 
 export const hasToClear = (server: MemberId): string =>
   `${server} has yet to clear what an earlier life left there (see holdfast check)`;
+
+/** In words; null: nothing is left there of an epoch before this one. */
+function unendedEpoch(
+  scene: Scene,
+  record: GroupRecord | null,
+  server: MemberId,
+  group: string,
+): string | null {
+  const report = reportFor(scene, server, group);
+  if (report === null || record === null || report.epoch >= record.ownership.epoch) return null;
+  if (saysFenced(scene, server, group, report.epoch) !== null) return null;
+  const says = report.says === '' ? '' : `: ${report.says}`;
+  return `${server} has yet to end epoch ${report.epoch.toString()}, which it had before${says}`;
+}
 
 /** The server's own word that it could not take the group over, renewed or, until it renews, heard; null: it does not say so. */
 function failureOf(

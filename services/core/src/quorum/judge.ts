@@ -271,17 +271,35 @@ function failOver(c: Case, own: Owned | Releasing, because: string | null = null
   const wanted = askFor(all, to);
   const reason = `${to} takes over because ${why}${wanted === null ? '' : `, but ${wanted}`}${lossClause(all, to)}`;
   if ((config.takeover === 'manual' || wanted !== null) && op?.forced !== true) {
-    if (op?.phase === 'awaiting-approval') return stay('awaiting-approval', op.reason, null);
+    const asked = stillAsked(op, all);
+    if (asked !== null) return stay('awaiting-approval', asked.reason, null);
     const denied = deniedBecause(c, 'silent'); // J5
     if (denied !== null) return stay('blocked', `${why}; ${denied}`, null, [denied]);
     const ask = operation(c, { ...begin('failover', owner, to, reason), phase: 'awaiting-approval' });
     const next = withOwnership(c, { kind: 'owned', owner, epoch }, ask, `${reason}, once approved`);
-    return change('awaiting-approval', 'approval-wanted', next, ended(c, op, 'failed', why, []));
+    return change(
+      'awaiting-approval',
+      'approval-wanted',
+      next,
+      ended(c, op, 'failed', inVain(op, all) ?? why, []),
+    );
   }
   // It was dying while it released: what a person forced is forced still.
   const forced = op?.forced === true && op.to === to;
   const begun = { ...begin('failover', owner, to, reason), forced };
   return give(c, { to, epoch: epoch + 1n, wanted: begun, phase: 'failing-over', stale: owner });
+}
+
+/** The question on record, if whom it is about can take over still; another one is asked about where it can't. */
+function stillAsked(op: Operation | null, all: readonly Candidate[]): Operation | null {
+  return op?.phase === 'awaiting-approval' && inVain(op, all) === null ? op : null;
+}
+
+/** Why a person was asked in vain; null: nobody was, or not in vain. */
+function inVain(op: Operation | null, all: readonly Candidate[]): string | null {
+  if (op?.phase !== 'awaiting-approval' || op.to === null) return null;
+  const asked = all.find((s) => s.server === op.to);
+  return asked === undefined ? blockerOf(all, op.to) : asked.blocker;
 }
 
 /** J1, by the owner's own word: nothing need be waited for. */
@@ -318,17 +336,17 @@ function reassign(c: Case, own: Owned, word: 'fenced' | 'failed'): Judgement {
   const asks = config.takeover === 'manual' || askFor(all, to) !== null;
   const denied = kind === 'failover' && asks ? deniedBecause(c, 'fenced') : null; // J5
   if (denied !== null) return stay('blocked', `${owner} is fenced (${says}); ${denied}`, null, [denied]);
-  if (kind === 'failover' && asks && op?.phase !== 'awaiting-approval') {
+  if (kind === 'failover' && asks) {
+    const asked = stillAsked(op, all);
+    if (asked !== null) return stay('awaiting-approval', asked.reason, null);
     const ask = operation(c, { ...begin(kind, owner, to, reason), phase: 'awaiting-approval' });
     return change(
       'awaiting-approval',
       'approval-wanted',
       withOwnership(c, own, ask, `${reason}, once approved`),
-      failed,
+      ended(c, op, 'failed', inVain(op, all) ?? says, told?.steps ?? []),
     );
   }
-  if (op?.phase === 'awaiting-approval' && kind === 'failover')
-    return stay('awaiting-approval', op.reason, null);
   const held = kind === 'failover' ? heldByFailovers(c) : null;
   if (held !== null) {
     const why = `${owner} is fenced (${says}); ${held}`;

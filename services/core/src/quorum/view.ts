@@ -119,6 +119,7 @@ export function absorbAll(view: StoreView, revision: Revision, rows: readonly Ro
   for (const [id, held] of view.renewals) miss(keys.renewal(id), held);
   for (const [id, held] of view.groups) miss(keys.group(id), held);
   for (const [id, held] of view.members) miss(keys.member(id), held);
+  for (const key of view.garbage.keys()) miss(key, { modRevision: 0n });
   if (view.maintenance !== null) miss(keys.maintenance, view.maintenance);
   if (view.pauses !== null) miss(keys.pauses, view.pauses);
   if (view.config !== null) miss(keys.config, view.config);
@@ -191,12 +192,14 @@ function inMap<T>(
 ): ReadonlyMap<string, Held<T>> {
   const held = before.get(id) ?? null;
   if (held !== null && row.modRevision <= held.modRevision) return before;
-  if (row.value === null) {
+  const parsed = row.value === null ? null : parse(row.value);
+  if (parsed?.kind !== 'garbage' && view.garbage.has(row.key))
+    view.garbage = new Map([...view.garbage].filter(([key]) => key !== row.key));
+  if (row.value === null || parsed === null) {
     const after = new Map(before);
     after.delete(id);
     return after;
   }
-  const parsed = parse(row.value);
   if (parsed.kind === 'garbage') {
     view.garbage = new Map(view.garbage).set(row.key, parsed.says);
     return before;

@@ -71,4 +71,14 @@ export const approvalStories: readonly Story[] = [
       200s   power off a
       by 237s: an approval is wanted`,
   },
+  {
+    name: 'a person was asked about a server that is lost before the answer: the question is about the next one',
+    third: true,
+    group: { servers: ['a', 'b', 'c'], takeover: 'manual', mirrors: {} },
+    text: `${asked}
+      100s   power off b
+      by 112s: the record says c takes over
+      120s   olga approves
+      by 125s: c serves and no operation`,
+  },
 ];

@@ -40,4 +40,15 @@ export const waitingStories: readonly Story[] = [
       by 140s: c serves
       until 170s: c serves`,
   },
+  {
+    name: 'a former owner dies as it hands over, and the guard of its successor ends the epoch that waits for it',
+    group: { resources: [], mirrors: {} },
+    text: `by 30s: a is active
+      when a says "g1: drop addresses": power off a
+      60s    olga asks for a switchover
+      61s    stop all etcd
+      78s    start all etcd
+      by 100s: b is active
+      until 150s: b is active`,
+  },
 ];
