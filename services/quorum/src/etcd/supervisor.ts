@@ -250,7 +250,7 @@ function notStarted(binary: string, error: Error): EtcdFailure {
 async function settle(life: Life, options: EtcdOptions, tls: EtcdTls): Promise<string | null> {
   const endpoint = ownEndpoint(options);
   const until = performance.now() + settleMs;
-  while (performance.now() < until) {
+  while (performance.now() < until && options.hurry?.aborted !== true) {
     const status = await Promise.race([statusOf(endpoint, tls, 400), life.ended]);
     if (typeof status === 'string') return status;
     if (status.kind === 'ok') return null;
