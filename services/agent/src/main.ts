@@ -11,6 +11,7 @@ import {
   describeProblem,
   errorText,
   goFirst,
+  isLost,
   nextIncarnation,
   openMemberDirectory,
   optimiseLate,
@@ -88,7 +89,7 @@ async function run(
   const incarnation = await nextIncarnation(directory.path);
   if (incarnation.kind === 'error') {
     const says = describeProblem(incarnation.error);
-    if (incarnation.error.kind === 'invalid') return wrong(lifeline, says);
+    if (isLost(incarnation.error)) return wrong(lifeline, says);
     log.error('state', says);
     return leave(journal, 1);
   }

@@ -14,6 +14,7 @@ import {
   bootMs,
   nextIncarnation,
   describeProblem,
+  isLost,
   pathIn,
   updateKnownMembers,
   type KnownMember,
@@ -260,7 +261,7 @@ export class QuorumProcess {
     const incarnation = await nextIncarnation(this.directory.path);
     if (incarnation.kind === 'error') {
       const { error } = incarnation;
-      throw new StartFailure(describeProblem(error), error.kind === 'invalid');
+      throw new StartFailure(describeProblem(error), isLost(error));
     }
     const service = new QuorumService({
       self: record.id,
