@@ -13,6 +13,7 @@
  *   B7  a body is ASCII and begins with its mark, the hash of the rest, which is in the seal of its cache
  *   B8  caches are made by a build, not for tests: it takes seconds, and without them all is the same but slower
  *   B9  what few commands load late is a body of its own, scripts/bundle/seldom.js: the others neither read nor unpack it
+ *   B10 no `import()` is left in a body, of Node's own modules neither: a script that V8 runs from a cache can't carry it out
  */
 import { createHash } from 'node:crypto';
 import {
@@ -55,6 +56,7 @@ const smallBytes = 128 * 1024;
 const common = {
   ...{ absWorkingDir: root, outdir: folder, write: false, logLevel: 'warning' },
   ...{ bundle: true, format: 'cjs', platform: 'node', target: 'node20', conditions: ['source'] },
+  supported: { 'dynamic-import': false }, // B10.
 };
 
 const programs = {

@@ -87,6 +87,15 @@ describe('a program whose cache can not be used', () => {
   });
 });
 
+it('a command that runs from its cache loads what is Node’s own late, too: what reads standard input', () => {
+  const command = [join(root, 'services/cli/bin/holdfast.js'), 'apply', '-f', '-'];
+  const env = { ...process.env, HOLDFAST_DEBUG: '' };
+  const options = { encoding: 'utf8', timeout: buildMs, env, input: 'groups: [' } as const;
+  const { status, stderr } = spawnSync(process.execPath, command, options);
+  expect(stderr).toMatch(/^holdfast: standard input: line 1, column \d+: /);
+  expect(status).toBe(2);
+});
+
 it('HOLDFAST_DEBUG names the sources in traces, in threads as well', () => {
   const begin = `
     const { Worker } = require('node:worker_threads');

@@ -10,6 +10,7 @@ import type { AgentState } from '@holdfast/core';
 import {
   describeProblem,
   errorText,
+  isLost,
   nextIncarnation,
   openMemberDirectory,
   type MemberDirectory,
@@ -87,7 +88,7 @@ async function run(
   const incarnation = await nextIncarnation(directory.path);
   if (incarnation.kind === 'error') {
     const says = describeProblem(incarnation.error);
-    if (incarnation.error.kind === 'invalid') return wrong(lifeline, says);
+    if (isLost(incarnation.error)) return wrong(lifeline, says);
     log.error('state', says);
     return leave(journal, 1);
   }

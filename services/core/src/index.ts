@@ -58,7 +58,7 @@ export { phaseTold, type Case, type Change, type Judgement } from './quorum/case
 export { eventId } from './quorum/commit.ts';
 export { decideAgain, parseDecision, type Decision } from './quorum/decision.ts';
 export { candidates, lossClause } from './quorum/candidates.ts';
-export { lossNow, type LossNow } from './quorum/copies.ts';
+export { lackOf, lossNow, type LossNow } from './quorum/copies.ts';
 export { heardAt, lastOwner, reportFor, seconds, serverDownAt } from './quorum/scene.ts';
 export type { Candidate } from './quorum/candidates.ts';
 export type { Scene } from './quorum/scene.ts';

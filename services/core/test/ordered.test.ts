@@ -43,6 +43,16 @@ describe('who commands something', () => {
     expect(answerOf(silent)).toEqual({ kind: 'unknown', says: 'no answer in time' });
   });
 
+  it('is told that nobody leads, and not to wait for another change, while the store is silent', () => {
+    const w = leader();
+    w.tell(switchover(), 1_500);
+    w.tell(switchover(), 1_510);
+    const says = 'another change of g1 is under way; try again';
+    expect(answerOf(w)).toEqual({ kind: 'refused', says });
+    w.tell(switchover(), 5_000);
+    expect(answerOf(w)).toEqual({ kind: 'not-leader', leader: null });
+  });
+
   it('is answered at once where only asked what would be', () => {
     const w = leader();
     w.tell(switchover(true), 1_500);

@@ -69,8 +69,7 @@ export async function apply(
     kind: 'ok',
     value: { changed, differences, warnings: [...parsed.warnings], revision },
   });
-  if (request.dryRun || (differences.length === 0 && before !== null))
-    return reply(false, before?.modRevision ?? 0n);
+  const changes = !request.dryRun && (differences.length > 0 || before === null);
   const does = `applied ${file}: ${told(differences)}`;
   const deed = deedPut({ by, wall, kind: 'applied', subject: 'config', does }, view.revision);
   const answer = await service.storeNow.txn(
@@ -84,7 +83,8 @@ export async function apply(
           revision: view.groups.get(name)?.modRevision ?? 0n,
         })),
       ],
-      puts: [{ key: keys.config, value }, deed],
+      // Without a change, too, the store is asked: this member may not have heard of a later configuration.
+      puts: changes ? [{ key: keys.config, value }, deed] : [],
       deletes: [],
       reads: [keys.config],
     },
@@ -93,7 +93,7 @@ export async function apply(
   switch (answer.kind) {
     case 'succeeded':
       service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
-      return reply(true, answer.revision);
+      return changes ? reply(true, answer.revision) : reply(false, before?.modRevision ?? 0n);
     case 'compare-failed':
       service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
       return failure(

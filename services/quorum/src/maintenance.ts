@@ -29,9 +29,7 @@ export async function setMaintenance(
   }
   const before = maintenanceOf(view);
   const after = next(before, request);
-  if (encode(before) === encode(after) || request.dryRun) {
-    return { kind: 'ok', value: { changed: encode(before) !== encode(after) } };
-  }
+  const changed = encode(before) !== encode(after);
   const { group, server, on, reason } = request;
   const what = server !== '' ? server : group !== '' ? group : 'the cluster';
   const does = on
@@ -46,7 +44,8 @@ export async function setMaintenance(
       compares: [
         { kind: 'mod-revision', key: keys.maintenance, revision: view.maintenance?.modRevision ?? 0n },
       ],
-      puts: [{ key: keys.maintenance, value: encode(after) }, deed],
+      // Without a change, too, the store is asked: this member may not have heard of a later one.
+      puts: changed && !request.dryRun ? [{ key: keys.maintenance, value: encode(after) }, deed] : [],
       deletes: [],
       reads: [keys.maintenance],
     },
@@ -57,7 +56,7 @@ export async function setMaintenance(
   service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
   if (answer.kind === 'compare-failed')
     return failure('unsafe', 'somebody else changed the maintenance just now; try again');
-  return { kind: 'ok', value: { changed: true } };
+  return { kind: 'ok', value: { changed } };
 }
 
 function next(before: MaintenanceRecord, request: admin.SetMaintenanceRequest): MaintenanceRecord {

@@ -6,6 +6,7 @@
 
 import {
   isStuck,
+  lackOf,
   lastOwner,
   lastSound,
   lossNow,
@@ -72,7 +73,7 @@ function mirrorStatus(scene: Scene, { kind, id, source, epoch, targets }: Shown)
     const live = liveRow(scene, id, source, epoch, target);
     exported = live?.export ?? exported;
     const copy = copyTold(scene, id, target);
-    const row = live === null ? toldRow(scene, id, epoch, target) : knownRow(live, copy);
+    const row = live === null ? toldRow(scene, { id, source, epoch }, target) : knownRow(live, copy);
     return [target, { ...row, says: wholeOf(row.says, copy?.says ?? ''), ...notesOf(copy) }];
   });
   return { kind, source, export: exported, targets: Object.fromEntries(rows) satisfies Targets };
@@ -133,22 +134,41 @@ function knownRow(live: LiveMirror, copy: MirrorCopy | null): Row {
   return { ...row, state, consistent, says };
 }
 
-function toldRow(scene: Scene, id: MirrorId, epoch: bigint, target: MemberId): Row {
+function toldRow(
+  scene: Scene,
+  { id, source, epoch }: Pick<Shown, 'id' | 'source' | 'epoch'>,
+  target: MemberId,
+): Row {
   const copy = copyTold(scene, id, target);
-  const unknown = copy === null || copy.epoch !== epoch || copy.lossMs === null;
+  const lack = lackAsTold(scene, { server: source, epoch }, target, copy);
   return {
     state: copy === null || copy.state === 'replicating' ? 'disconnected' : copy.state,
     consistent: copy?.consistent === true,
-    behindBytes: copy?.lossBytes ?? 0,
-    behindMs: copy?.lossMs ?? 0,
+    behindBytes: Math.round(lack?.bytes ?? 0),
+    behindMs: Math.round(lack?.ms ?? 0),
     totalBytes: 0,
     doneBytes: 0,
     rateBytesPerSecond: 0,
     says: copy === null ? 'it has told nothing of its copy yet' : copy.says,
-    behindUnknown: unknown,
+    behindUnknown: lack === null,
     hot: 0,
     hotFiles: [],
   };
+}
+
+/** Null: not known, as where its source lived on after the last that was told of it. */
+function lackAsTold(
+  scene: Scene,
+  source: { readonly server: MemberId; readonly epoch: bigint },
+  target: MemberId,
+  copy: MirrorCopy | null,
+): { readonly ms: number; readonly bytes: number } | null {
+  if (copy === null || copy.epoch !== source.epoch || copy.lossMs === null) return null;
+  // Nobody writes.
+  if (source.server === '')
+    return copy.lossBytes === null ? null : { ms: copy.lossMs, bytes: copy.lossBytes };
+  const { ms, bytes } = lackOf(scene, source, target, copy);
+  return ms === null || bytes === null ? null : { ms, bytes };
 }
 
 function copyTold(scene: Scene, id: MirrorId, target: MemberId): MirrorCopy | null {

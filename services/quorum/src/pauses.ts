@@ -41,7 +41,6 @@ export async function pauseMirror(
   const before = pausesOf(view);
   const after = next(before, request, known);
   const changed = encode(before) !== encode(after);
-  if (!changed || request.dryRun) return { kind: 'ok', value: { changed } };
   const { mirror, target, pause, reason } = request;
   const group = groupOf(view.config?.value ?? null, mirror);
   const to = target === '' ? '' : ` to ${target}`;
@@ -51,7 +50,8 @@ export async function pauseMirror(
   const answer = await service.storeNow.txn(
     {
       compares: [{ kind: 'mod-revision', key: keys.pauses, revision: view.pauses?.modRevision ?? 0n }],
-      puts: [{ key: keys.pauses, value: encode(after) }, deed],
+      // Without a change, too, the store is asked: this member may not have heard of a later one.
+      puts: changed && !request.dryRun ? [{ key: keys.pauses, value: encode(after) }, deed] : [],
       deletes: [],
       reads: [keys.pauses],
     },
@@ -62,7 +62,7 @@ export async function pauseMirror(
   service.dispatch({ kind: 'changed', revision: answer.revision, rows: answer.rows });
   if (answer.kind === 'compare-failed')
     return failure('unsafe', 'somebody else paused or resumed a mirror just now; try again');
-  return { kind: 'ok', value: { changed: true } };
+  return { kind: 'ok', value: { changed } };
 }
 
 /** Who may be paused, by the name of the mirror. In a group any server may be the target one day. */

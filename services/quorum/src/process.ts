@@ -14,6 +14,7 @@ import {
   bootMs,
   nextIncarnation,
   describeProblem,
+  isLost,
   pathIn,
   updateKnownMembers,
   type KnownMember,
@@ -40,7 +41,7 @@ import { mayPass } from './etcd/failure.ts';
 import type { EtcdTls } from './etcd/endpoints.ts';
 import { checkPorts, checkProgram } from './etcd/preflight.ts';
 import { createEtcdStore } from './etcd/store.ts';
-import { startEtcd, type RunningEtcd } from './etcd/supervisor.ts';
+import { startEtcd, type RunningEtcd, type StartEtcdAnswer } from './etcd/supervisor.ts';
 import { enrolUntilVoter } from './enrolment.ts';
 import { forgetOldest } from './history.ts';
 import { encodeMember, parseMemberRow, toKnown } from './member-row.ts';
@@ -78,6 +79,8 @@ export class QuorumProcess {
   private known: readonly KnownMember[];
   private server: RpcServer | null = null;
   private etcd: RunningEtcd | null = null;
+  /** The start of it that was begun last. */
+  private etcdStart: Promise<StartEtcdAnswer> | null = null;
   private etcdMembers: EtcdMembers | null = null;
   private voting: Voting | null = null;
   private service: QuorumService | null = null;
@@ -87,7 +90,8 @@ export class QuorumProcess {
   /** Of a voter. */
   private paths: DeadPaths | null = null;
   private pathsLookedAt = -Infinity;
-  private closing = false;
+  /** Aborted: it ends. */
+  private readonly ending = new AbortController();
   private readonly timers = new Set<NodeJS.Timeout>();
 
   constructor(directory: MemberDirectory) {
@@ -122,7 +126,7 @@ export class QuorumProcess {
       credentials: this.directory.credentials,
       log: this.log,
       known: () => this.known,
-      isOver: () => this.closing,
+      isOver: () => this.isEnding(),
       start: async (first) => {
         if (this.etcd === null) await this.startEtcd(first, 'existing');
       },
@@ -131,7 +135,7 @@ export class QuorumProcess {
   }
 
   async close(): Promise<void> {
-    this.closing = true;
+    this.ending.abort();
     for (const timer of this.timers) clearTimeout(timer);
     await this.service?.leave(leaveMs);
     this.relay?.close();
@@ -139,8 +143,14 @@ export class QuorumProcess {
     this.service?.close();
     this.etcdMembers?.close();
     this.health.close();
-    await this.etcd?.stop(stopMs);
+    // One that is only starting runs already, and nobody else would end it.
+    const begun = await this.etcdStart;
+    if (begun?.kind === 'started') await begun.etcd.stop(stopMs);
     await this.journal.close();
+  }
+
+  private isEnding(): boolean {
+    return this.ending.signal.aborted;
   }
 
   private async listen(): Promise<void> {
@@ -198,11 +208,13 @@ export class QuorumProcess {
   }
 
   private async startEtcd(first: FirstStart | null, state: 'new' | 'existing'): Promise<void> {
-    const answer = await startEtcd(
+    if (this.isEnding()) throw new StartFailure('it ends: etcd is not started', false);
+    this.etcdStart = startEtcd(
       {
         ...ownEtcd(this.directory),
         initialCluster: hasBegun(this.directory, state === 'new') ? null : first,
         initialState: state,
+        hurry: this.ending.signal,
       },
       {
         died: (failed, restartInMs) => {
@@ -213,7 +225,9 @@ export class QuorumProcess {
         warned: (says) => this.log.warn('etcd', says),
       },
     );
+    const answer = await this.etcdStart;
     if (answer.kind !== 'started') throw new StartFailure(answer.says, !mayPass(answer));
+    if (this.isEnding()) throw new StartFailure('it ended while etcd started', false);
     this.etcd = answer.etcd;
     await this.markBegun();
   }
@@ -247,7 +261,7 @@ export class QuorumProcess {
     const incarnation = await nextIncarnation(this.directory.path);
     if (incarnation.kind === 'error') {
       const { error } = incarnation;
-      throw new StartFailure(describeProblem(error), error.kind === 'invalid');
+      throw new StartFailure(describeProblem(error), isLost(error));
     }
     const service = new QuorumService({
       self: record.id,
@@ -353,7 +367,7 @@ export class QuorumProcess {
   /** The founder records itself; everybody else was recorded when it joined. */
   private async recordSelf(voter: boolean): Promise<void> {
     const { record } = this.directory;
-    while (!this.closing && this.service !== null) {
+    while (!this.isEnding() && this.service !== null) {
       const { view, storeAnsweredAt } = this.service.state;
       if (storeAnsweredAt !== null && view.members.has(record.id)) return;
       if (storeAnsweredAt !== null && (record.role === 'server' || record.role === 'witness')) {
@@ -407,7 +421,7 @@ export class QuorumProcess {
 
   private async placeEtcdLeader(leader: EtcdLeader): Promise<void> {
     const state = this.service?.state;
-    if (state === undefined || this.closing) return;
+    if (state === undefined || this.isEnding()) return;
     const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
     const says = await leader.look(heardWitness(state, heartbeatMs, bootMs()));
     if (says === null) return;

@@ -33,7 +33,7 @@ export function statusWarnings(
   { members, quorum, health, externalEtcd }: Looked,
 ): readonly StatusWarning[] {
   return [
-    ...votesOf(members, quorum, externalEtcd),
+    ...votesOf(members, quorum, health, externalEtcd),
     ...fullStores(health),
     ...[...state.view.garbage.values()].map((says): StatusWarning => {
       const fix = 'bring all members to the same version of holdfast';
@@ -79,6 +79,7 @@ function removedGroups(scene: Scene): readonly StatusWarning[] {
 function votesOf(
   members: readonly Member[],
   quorum: admin.QuorumStatus,
+  health: StoreHealth,
   externalEtcd: boolean,
 ): readonly StatusWarning[] {
   const warning = (says: string, fix: string): readonly StatusWarning[] => [{ name: 'quorum', says, fix }];
@@ -95,11 +96,14 @@ function votesOf(
   }
   if (quorum.spareVotes > 0) return [];
   const sick = Object.entries(quorum.members).flatMap(([id, m]) => (m.voter && !m.healthy ? [id] : []));
+  // Without a majority those that run are not well either, and nobody need look at them.
+  const gone = sick.filter((id) => (health.get(id)?.dbBytes ?? null) === null);
+  const toBring = gone.length === 0 ? sick : gone;
   return warning(
     2 * (voters - sick.length) > voters
       ? 'no spare vote: one more failure and nothing can be decided'
       : 'nothing can be decided until a majority is back',
-    sick.length === 0 ? 'add members until there are three votes' : `bring ${sick.join(' and ')} back`,
+    sick.length === 0 ? 'add members until there are three votes' : `bring ${toBring.join(' and ')} back`,
   );
 }
 

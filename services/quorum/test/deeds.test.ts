@@ -40,8 +40,11 @@ class Asked {
   readonly txns: Txn[] = [];
   private readonly rows = new Map<string, Row>();
 
+  silent = false;
+
   readonly storeNow = {
     txn: (txn: Txn): Promise<TxnAnswer> => {
+      if (this.silent) return Promise.resolve({ kind: 'unknown', says: 'no answer in 2000 ms' });
       this.txns.push(txn);
       for (const put of txn.puts) this.rows.set(put.key, { ...put, modRevision: 8n });
       return Promise.resolve({ kind: 'succeeded', revision: 8n, rows: [] });
@@ -82,6 +85,10 @@ class Asked {
     return { state, storeNow: this.storeNow, dispatch: () => undefined } as unknown as QuorumService;
   }
 
+  get written() {
+    return this.txns.flatMap(({ puts }) => puts);
+  }
+
   /** Of the last transaction, which puts something else as well. */
   get told() {
     const puts = this.txns.at(-1)?.puts ?? [];
@@ -95,6 +102,26 @@ class Asked {
   }
 }
 
+describe('what is so already, as far as this member knows', () => {
+  it.each<[string, (service: QuorumService) => Promise<unknown>]>([
+    ['a configuration', (s) => apply(s, admin.ApplyRequest.fromPartial({ yaml: yaml('35s') }), 'jo', wall)],
+    [
+      'a maintenance',
+      (s) => setMaintenance(s, admin.SetMaintenanceRequest.fromPartial({ on: false }), 'jo', wall),
+    ],
+    [
+      'a pause',
+      (s) => pauseMirror(s, admin.PauseMirrorRequest.fromPartial({ mirror: 'd3/data' }), 'jo', wall),
+    ],
+  ])('is no answer without a majority, which may know better: %s', async (_, order) => {
+    const asked = new Asked();
+    expect(await order(asked.service)).toMatchObject({ kind: 'ok', value: { changed: false } });
+    expect(asked.written).toEqual([]);
+    asked.silent = true;
+    expect(await order(asked.service)).toMatchObject({ kind: 'error', error: { kind: 'unreachable' } });
+  });
+});
+
 describe('the history', () => {
   let asked: Asked;
 
@@ -107,7 +134,7 @@ describe('the history', () => {
       admin.ApplyRequest.fromPartial({ yaml: yaml(outage), file: 'd3.yaml', dryRun });
     await apply(asked.service, request('35s'), 'jo', wall);
     await apply(asked.service, request('50s', true), 'jo', wall);
-    expect(asked.txns).toEqual([]);
+    expect(asked.written).toEqual([]);
     await apply(asked.service, request('50s'), 'jo', wall);
     expect(asked.told).toEqual([
       {
@@ -123,7 +150,7 @@ describe('the history', () => {
     const request = (told: Partial<admin.SetMaintenanceRequest>) =>
       admin.SetMaintenanceRequest.fromPartial(told);
     await setMaintenance(asked.service, request({ on: false }), 'jo', wall);
-    expect(asked.txns).toEqual([]);
+    expect(asked.written).toEqual([]);
     await setMaintenance(asked.service, request({ on: true, server: 'b', reason: 'new memory' }), 'jo', wall);
     expect(asked.told).toEqual([
       { kind: 'maintenance', group: null, server: 'b', reason: 'jo put b into maintenance (new memory)' },

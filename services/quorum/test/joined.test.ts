@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   createMemberDirectory,
   openMemberDirectory,
@@ -12,6 +13,7 @@ import type { Log } from '@holdfast/wire/log';
 import { contents, cluster, inFolder, value } from '../../wire/test/cluster.ts';
 import { enrolUntilVoter } from '../src/enrolment.ts';
 import { hasBegun, markBegun } from '../src/etcd/begun.ts';
+import { etcdsOn } from '../src/etcd/process.ts';
 import { QuorumProcess } from '../src/process.ts';
 import { freePorts } from './etcd-fixture.ts';
 
@@ -134,6 +136,22 @@ describe('a voter whose etcd has no data', () => {
       rmSync(mark);
       expect(await start()).toBe('it runs');
       expect(existsSync(mark)).toBe(true);
+    });
+  }, 30_000);
+});
+
+describe('a voter that is ended while its etcd starts', () => {
+  it('takes it along', async () => {
+    await withVoter([], async ({ path }) => {
+      const quorum = new QuorumProcess(value(await openMemberDirectory(path)));
+      const started = quorum.start().then(
+        () => 'it runs',
+        (error: unknown) => String(error),
+      );
+      while (etcdsOn(join(path, 'etcd'), 'etcd').length === 0) await pause(5);
+      await quorum.close();
+      expect(etcdsOn(join(path, 'etcd'), 'etcd')).toEqual([]);
+      expect(await started).toContain('it ended while etcd started');
     });
   }, 30_000);
 });

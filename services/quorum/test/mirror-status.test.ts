@@ -11,24 +11,23 @@ const members = ['a', 'b'].map((id, index) => ({
 const volume = { path: '/dev/vg0/x', size: '1GiB' };
 const yaml = { groups: {}, mirrors: { copy: { from: { server: 'a', volume }, to: ['b'] } } };
 
-/** The row of b. */
-function shown(live: Partial<LiveMirror>, told: Partial<MirrorCopy>): unknown {
+/** The row of b. `live` null: its source, which is heard, tells nothing of it. `now`: a is heard then, b renewed at 0. */
+function shown(live: Partial<LiveMirror> | null, told: Partial<MirrorCopy>, now = 0): unknown {
   const parsed = parseConfig(yaml, 'cluster.yaml', members);
   if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
   const state = newQuorum('w', true, 1, 0);
   const config = { value: parsed.config, text: '', modRevision: 1n, changedAt: 0 };
-  const scene = sceneOf({ ...state, view: { ...state.view, config } }, 0);
+  const scene = sceneOf({ ...state, view: { ...state.view, config } }, now);
   const from = parsed.config.mirrors.get('copy')?.from;
   const epoch = from?.kind === 'server' ? from.epoch : 0n;
   const row = { ...rowOf, mirror: 'copy', epoch, target: 'b', ...live };
-  const ears = new Map([
-    ['a', { told: { at: 0, rows: [] }, mirrors: new Map([['copy b', { row, at: 0 }]]) }],
-  ]);
+  const mirrors = new Map(live === null ? [] : [['copy b', { row, at: 0 }]]);
+  const ears = new Map([['a', { told: { at: now, rows: [] }, mirrors }]]);
   const copies = [{ ...copyOf, mirror: 'copy', epoch, ...told }];
   const renewals = new Map([['b', { value: { mirrors: copies }, changedAt: 0 }]]);
   const seen = {
     ...scene,
-    vantage: { ...scene.vantage, ears: heard(ears) },
+    vantage: { ...scene.vantage, ears: heard(ears, now) },
     view: { ...scene.view, renewals },
   } as unknown as typeof scene;
   const status = copyMirrors({ ...state, view: { ...state.view, config } }, seen);
@@ -36,8 +35,8 @@ function shown(live: Partial<LiveMirror>, told: Partial<MirrorCopy>): unknown {
 }
 
 /** By its source, at this moment. */
-function heard(ears: ReadonlyMap<string, object>): ReadonlyMap<string, object> {
-  return new Map([...ears].map(([member, ear]) => [member, { ...ear, paths: new Map([['p', { at: 0 }]]) }]));
+function heard(ears: ReadonlyMap<string, object>, at: number): ReadonlyMap<string, object> {
+  return new Map([...ears].map(([member, ear]) => [member, { ...ear, paths: new Map([['p', { at }]]) }]));
 }
 
 const rowOf = {
@@ -67,5 +66,19 @@ describe('a target of which its source sees that it is not there', () => {
     expect(shown({}, { state: 'resync' })).toMatchObject({ state: 'disconnected', consistent: true });
     expect(shown({ state: 'replicating' }, {})).toMatchObject({ state: 'replicating' });
     expect(shown({ state: 'paused' }, {})).toMatchObject({ state: 'paused' });
+  });
+});
+
+describe('a target of which its source tells nothing any more', () => {
+  const replicating = { state: 'replicating', consistent: true, says: '' } as const;
+
+  it('lacks what it said when it renewed last', () => {
+    expect(shown(null, { ...replicating, lossMs: 40, lossBytes: 9 })).toMatchObject({
+      ...{ state: 'disconnected', behindMs: 40, behindBytes: 9, behindUnknown: false },
+    });
+  });
+
+  it('is behind by nobody knows how much where its source lived on, as an owner that is fenced', () => {
+    expect(shown(null, replicating, 60_000)).toMatchObject({ state: 'disconnected', behindUnknown: true });
   });
 });

@@ -9,6 +9,7 @@ import {
 } from '@holdfast/core';
 import { statusOf } from '../src/status.ts';
 import { statusWarnings } from '../src/status-warnings.ts';
+import type { VoterStore } from '../src/voter-health.ts';
 
 const members = ['a', 'b'].map((id, index) => ({
   ...{ id, role: 'server' as const, addresses: [`10.77.0.1${index}`], voter: true },
@@ -72,7 +73,8 @@ describe('the resources of a group', () => {
 });
 
 describe('the votes', () => {
-  const warned = (healthy: readonly string[]): readonly string[] => {
+  /** `runs`: whose etcd answers, with a leader or without one. */
+  const warned = (healthy: readonly string[], runs: readonly string[] = healthy): readonly string[] => {
     const three = ['a', 'b', 'w'].map((id) => ({
       ...{ id, role: 'server' as const, addresses: ['10.77.0.1'], voter: true },
     }));
@@ -82,7 +84,9 @@ describe('the votes', () => {
       ...{ healthy: healthy.length > 1, leader: 'a', members: Object.fromEntries(rows) },
       spareVotes: Math.max(0, healthy.length - 2),
     };
-    const looked = { members: three, quorum, health: new Map(), externalEtcd: false };
+    const store = (id: string): VoterStore => ({ isWell: healthy.includes(id), dbBytes: 1, alarms: [] });
+    const health = new Map(runs.map((id) => [id, store(id)]));
+    const looked = { members: three, quorum, health, externalEtcd: false };
     return statusWarnings(state, sceneOf(state, 1_000), looked).map(({ says, fix }) => `${says}: ${fix}`);
   };
 
@@ -93,5 +97,11 @@ describe('the votes', () => {
     ]);
     expect(warned(['a'])).toEqual(['nothing can be decided until a majority is back: bring b and w back']);
     expect(warned([])).toEqual(['nothing can be decided until a majority is back: bring a and b and w back']);
+  });
+
+  it('are not asked for of members that run, and only lack the others', () => {
+    expect(warned([], ['a'])).toEqual([
+      'nothing can be decided until a majority is back: bring b and w back',
+    ]);
   });
 });

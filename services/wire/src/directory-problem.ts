@@ -20,6 +20,14 @@ export interface DirectoryProblem {
   readonly fix: string;
 }
 
+/** What a member does that forgot what it voted for or promised: its vote can't be given back to it, only a new one. */
+export const joinAnew =
+  'apply a configuration without this member, stop holdfast here, run `holdfast remove` for it on another member, ' +
+  'and join again with a new token and an empty --dir';
+
+/** One file that never changes, or little. An older copy of the whole directory is one that forgot. */
+export const putBack = `put this one file back, never the whole directory from a backup; or ${joinAnew}`;
+
 export function problem(
   kind: DirectoryProblemKind,
   file: string,
@@ -33,6 +41,9 @@ export function describeProblem(found: DirectoryProblem): string {
   return `${found.file}: ${found.says}; ${found.fix}`;
 }
 
+/** No start finds it another time, until a person did something. */
+export const isLost = ({ kind }: DirectoryProblem): boolean => kind === 'missing' || kind === 'invalid';
+
 /** A failed read or write of a file, by what the system said. */
 export function systemProblem(
   doing: 'read' | 'write',
@@ -42,12 +53,14 @@ export function systemProblem(
   const kind = doing === 'read' ? 'unreadable' : 'unwritable';
   switch (errorCode(error)) {
     case 'ENOENT':
-      return problem(
-        'missing',
-        file,
-        'is missing',
-        'restore the directory from a backup, or remove it and join again',
-      );
+      return doing === 'read'
+        ? problem('missing', file, 'is missing', putBack)
+        : problem(
+            'missing',
+            file,
+            "can't be written: its folder is missing",
+            'look whether its disk is mounted',
+          );
     case 'EACCES':
     case 'EPERM':
       return problem(

@@ -13,7 +13,7 @@ import { createPrivateKey, randomBytes, X509Certificate } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { identifyCertificate, parseCertificate, type WireCredentials } from './certificate.ts';
-import { problem, systemProblem, type DirectoryProblem } from './directory-problem.ts';
+import { problem, putBack, systemProblem, type DirectoryProblem } from './directory-problem.ts';
 import { syncFolder, writeDurably, writeNew } from './durable-file.ts';
 import { memberRecordSchema, recordProblem, type KnownMember, type MemberRecord } from './member-record.ts';
 import { isHost } from './names.ts';
@@ -31,7 +31,6 @@ export const memberFiles = {
 
 export const heartbeatKeyBytes = 32;
 const folders = ['pki', 'state', 'run', 'etcd', 'journal'] as const;
-const rejoin = 'restore the directory from a backup, or remove it and join again';
 
 /** What `init` and `join` have to know before there is a directory. Keys and certificates are PEM. */
 export interface MemberContents {
@@ -227,7 +226,7 @@ async function readRecord(directory: string): Promise<Opened<MemberRecord>> {
     json = JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
-    return problem('invalid', file, 'is not JSON; it may be half-written', rejoin);
+    return problem('invalid', file, 'is not JSON; it may be half-written', putBack);
   }
   // Read once: zod would take longer to compile a parser than to do without.
   const parsed = memberRecordSchema.safeParse(json, { jitless: true });
@@ -236,7 +235,7 @@ async function readRecord(directory: string): Promise<Opened<MemberRecord>> {
   if (typeof format === 'number' && format > 1) {
     return problem('invalid', file, `has format ${format}`, 'use the newer Holdfast that wrote it');
   }
-  return problem('invalid', file, recordProblem(parsed.error), rejoin);
+  return problem('invalid', file, recordProblem(parsed.error), putBack);
 }
 
 /** Do the parts belong together? Dates are not judged here: a wrong clock must not make a member unreadable. */
@@ -245,35 +244,35 @@ function validate(path: string, contents: MemberContents): Opened<MemberDirector
   const at = (name: string): string => join(path, name);
   const authority = parseCertificate(contents.authority);
   if (authority === null)
-    return problem('invalid', at(memberFiles.authority), 'is not a certificate', rejoin);
+    return problem('invalid', at(memberFiles.authority), 'is not a certificate', putBack);
   const certificate = parseCertificate(contents.certificate);
   if (certificate === null)
-    return problem('invalid', at(memberFiles.certificate), 'is not a certificate', rejoin);
+    return problem('invalid', at(memberFiles.certificate), 'is not a certificate', putBack);
   const identified = identifyCertificate(certificate, authority, record.cluster, record.id);
   if (identified.kind === 'error') {
-    return problem('mismatch', at(memberFiles.certificate), identified.error.says, rejoin);
+    return problem('mismatch', at(memberFiles.certificate), identified.error.says, putBack);
   }
   if (identified.value.peer.role !== record.role) {
     const says = `is for a ${identified.value.peer.role}, and ${memberFiles.record} says ${record.role}`;
-    return problem('mismatch', at(memberFiles.certificate), says, rejoin);
+    return problem('mismatch', at(memberFiles.certificate), says, putBack);
   }
   if (!keyFits(contents.key, certificate)) {
-    return problem('mismatch', at(memberFiles.key), 'is not the key of the certificate beside it', rejoin);
+    return problem('mismatch', at(memberFiles.key), 'is not the key of the certificate beside it', putBack);
   }
   if (isHost(record.role)) {
     if (contents.authorityKey === null)
-      return problem('missing', at(memberFiles.authorityKey), 'is missing', rejoin);
+      return problem('missing', at(memberFiles.authorityKey), 'is missing', putBack);
     if (!keyFits(contents.authorityKey, authority)) {
       return problem(
         'mismatch',
         at(memberFiles.authorityKey),
         'is not the key of the authority beside it',
-        rejoin,
+        putBack,
       );
     }
     if (contents.heartbeatKey?.length !== heartbeatKeyBytes) {
       const says = `has ${contents.heartbeatKey?.length ?? 0} bytes instead of ${heartbeatKeyBytes}`;
-      return problem('invalid', at(memberFiles.heartbeatKey), says, rejoin);
+      return problem('invalid', at(memberFiles.heartbeatKey), says, putBack);
     }
   }
   const { authority: authorityText, certificate: certificateText, key } = contents;

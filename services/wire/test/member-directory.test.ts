@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { chmod, mkdir, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lockDirectory } from '../src/directory-lock.ts';
-import { describeProblem } from '../src/directory-problem.ts';
+import { describeProblem, isLost } from '../src/directory-problem.ts';
 import { writeDurably } from '../src/durable-file.ts';
 import { nextIncarnation } from '../src/incarnation.ts';
 import {
@@ -127,6 +127,8 @@ describe('a member directory', () => {
       expect(error(await openMemberDirectory(path))).toMatchObject({
         kind: 'missing',
         file: join(path, file),
+        // Its etcd would forget what it voted for.
+        fix: expect.stringContaining('never the whole directory from a backup') as unknown,
       });
     });
   });
@@ -205,7 +207,12 @@ describe('the incarnation', () => {
       await writeFile(join(path, memberFiles.incarnation), '');
       expect(error(await nextIncarnation(path))).toMatchObject({ kind: 'invalid' });
       await rm(join(path, memberFiles.incarnation));
-      expect(error(await nextIncarnation(path))).toMatchObject({ kind: 'missing' });
+      const missing = error(await nextIncarnation(path));
+      expect(missing).toMatchObject({
+        kind: 'missing',
+        fix: expect.stringContaining('holdfast remove') as unknown,
+      });
+      expect(isLost(missing)).toBe(true);
     });
   });
 });

@@ -45,13 +45,13 @@ export async function apply(context: Context, options: ApplyOptions): Promise<En
 }
 
 async function read(context: Context, file: string): Promise<Fallible<string>> {
+  const name = file === '-' ? standardInput : file;
   let bytes: Uint8Array;
   try {
     bytes = file === '-' ? await context.readInput() : await readFile(file);
   } catch (error) {
-    return wrong(`${file}: can't be read: ${reasonOf(error)}`, 'Check the name of the file after -f.');
+    return wrong(`${name}: can't be read: ${reasonOf(error)}`, 'Check the name of the file after -f.');
   }
-  const name = file === '-' ? standardInput : file;
   if (bytes.length > fileBytesMax) return wrong(`${name}: is larger than 1 MiB; is it the right file?`);
   // Other bytes would become names of files that do not exist.
   if (!isUtf8(bytes)) return wrong(`${name}: is not UTF-8`, 'Save it as UTF-8.');

@@ -48,6 +48,9 @@ export interface LossNow extends Loss {
   readonly ageMs: number;
 }
 
+/** Whose copies, and since which epoch. */
+type Source = Pick<DataHolder, 'server' | 'epoch'>;
+
 /** Whose data counts, and of which epoch. */
 interface DataHolder {
   readonly server: MemberId;
@@ -139,14 +142,18 @@ function lossOf(
   server: MemberId,
   copy: MirrorCopy | null,
 ): Loss {
-  if (isDrained(scene, config.name, holder, server)) return nothing;
-  const word = wordOn(scene, holder, server, copy);
+  return isDrained(scene, config.name, holder, server) ? nothing : lackOf(scene, holder, server, copy);
+}
+
+/** What a copy lacks of what its source has written while it lived. */
+export function lackOf(scene: Scene, source: Source, target: MemberId, copy: MirrorCopy | null): Loss {
+  const word = wordOn(scene, source, target, copy);
   if (word === null) return unknown;
-  return { ms: word.ms + Math.max(0, aliveAt(scene, holder.server) - word.at), bytes: word.bytes };
+  return { ms: word.ms + Math.max(0, aliveAt(scene, source.server) - word.at), bytes: word.bytes };
 }
 
 /** Null: nothing is known. */
-function wordOn(scene: Scene, holder: DataHolder, server: MemberId, copy: MirrorCopy | null): Word | null {
+function wordOn(scene: Scene, holder: Source, server: MemberId, copy: MirrorCopy | null): Word | null {
   if (copy === null) return null;
   const renewedAt = scene.view.renewals.get(server)?.changedAt ?? scene.now;
   const { epoch, lossMs, wordAgeMs } = copy;

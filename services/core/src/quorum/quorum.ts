@@ -314,7 +314,7 @@ class Turn {
     const group = this.groupOf(command);
     const c = group === null ? null : caseOf(this.state, group, this.now, this.wall);
     if (c === null) return { kind: 'invalid', says: unknownTarget(this.state, command) };
-    if (this.changing(c.config.name)) return busy(c.config.name);
+    if (this.changing(c.config.name)) return this.busy(c.config.name);
     const commanded = carryOut(c, command, by);
     const result = resultOf(commanded);
     const change = commanded.kind === 'do' ? commanded.judgement.change : null;
@@ -328,7 +328,7 @@ class Turn {
     wanted: ReleaseCommand,
   ): CommandResult | null {
     const held = this.state.view.groups.get(wanted.group) ?? null;
-    if (this.changing(wanted.group)) return busy(wanted.group);
+    if (this.changing(wanted.group)) return this.busy(wanted.group);
     const commanded = releaseRemoved(sceneOf(this.state, this.now), held, wanted, by, this.wall);
     const result = resultOf(commanded);
     const change = commanded.kind === 'do' ? commanded.judgement.change : null;
@@ -370,6 +370,13 @@ class Turn {
 
   private changing(group: GroupId): boolean {
     return this.underwayFor(group, 'change');
+  }
+
+  /** A change that waits for a store that is silent is none to wait for: nothing can be decided. */
+  private busy(group: GroupId): CommandResult {
+    const silentMs = this.now - (this.state.storeAnsweredAt ?? -Infinity);
+    if (silentMs >= 2 * storeDeadlineMs) return { kind: 'not-leader', leader: null };
+    return { kind: 'refused', says: `another change of ${group} is under way; try again` };
   }
 
   private underwayFor(group: GroupId, kind: 'change' | 'would-have'): boolean {
@@ -427,11 +434,6 @@ function pushWorthy(a: StoreView, b: StoreView): boolean {
     a.pauses !== b.pauses
   );
 }
-
-const busy = (group: GroupId): CommandResult => ({
-  kind: 'refused',
-  says: `another change of ${group} is under way; try again`,
-});
 
 function unknownTarget(state: QuorumState, wanted: GroupCommand): string {
   if ('operation' in wanted) return `no operation ${wanted.operation} is under way`;

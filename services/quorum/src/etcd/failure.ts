@@ -1,5 +1,7 @@
 /** Why etcd did not start or died: from its last words and from errors of the system, in words for a person. */
 
+import { joinAnew } from '@holdfast/wire/directory';
+
 export type EtcdFailureKind =
   'not-installed' | 'port-in-use' | 'no-data' | 'data-unreadable' | 'removed' | 'exited';
 
@@ -9,10 +11,6 @@ export interface EtcdFailure {
   readonly says: string;
 }
 
-/** What a member does whose data is lost: its vote can't be given back to it, only a new one. */
-export const joinAnew =
-  'apply a configuration without this member, stop holdfast here, run `holdfast remove` for it on another member, ' +
-  'and join again with a new token and an empty --dir';
 /** Whether it may start the next time as it is: it ended by itself, or an older one is still on its way out. */
 export const mayPass = ({ kind }: EtcdFailure): boolean => kind === 'exited';
 

@@ -28,6 +28,8 @@ export interface EtcdOptions {
   readonly heartbeatMs?: number;
   readonly electionMs?: number;
   readonly quotaBytes?: number;
+  /** Once aborted, a start is not watched any longer for an early death. */
+  readonly hurry?: AbortSignal;
 }
 
 /** Everything that etcd is started with. */

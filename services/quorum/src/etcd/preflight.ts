@@ -11,7 +11,8 @@
 import { accessSync, constants, readdirSync, statSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { errorCode, errorText, isMissing, joinAnew, type EtcdFailure } from './failure.ts';
+import { joinAnew } from '@holdfast/wire/directory';
+import { errorCode, errorText, isMissing, type EtcdFailure } from './failure.ts';
 import type { EtcdOptions } from './flags.ts';
 
 /** Null when there is such a program to start. */

@@ -14,7 +14,8 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { errorCode, errorText, failureFromLog, joinAnew, type EtcdFailure } from './failure.ts';
+import { joinAnew } from '@holdfast/wire/directory';
+import { errorCode, errorText, failureFromLog, type EtcdFailure } from './failure.ts';
 import { etcdArguments, etcdEnvironment, lastingArguments, type EtcdOptions } from './flags.ts';
 import { boundLog, logEnd, logTail } from './log-file.ts';
 import type { EtcdTls } from './endpoints.ts';
@@ -250,7 +251,7 @@ function notStarted(binary: string, error: Error): EtcdFailure {
 async function settle(life: Life, options: EtcdOptions, tls: EtcdTls): Promise<string | null> {
   const endpoint = ownEndpoint(options);
   const until = performance.now() + settleMs;
-  while (performance.now() < until) {
+  while (performance.now() < until && options.hurry?.aborted !== true) {
     const status = await Promise.race([statusOf(endpoint, tls, 400), life.ended]);
     if (typeof status === 'string') return status;
     if (status.kind === 'ok') return null;

@@ -266,7 +266,8 @@ export class TargetLine {
   async #once(signal: AbortSignal): Promise<boolean> {
     const dialed = await this.#target.dial(signal);
     if (dialed.kind === 'failed') {
-      this.#says = dialed.failure.says;
+      // Hung up by us: why it is not there is what was said before.
+      if (dialed.failure.kind !== 'stopped') this.#says = dialed.failure.says;
       return false;
     }
     if (signal.aborted) {

@@ -279,7 +279,8 @@ export class VolumeLine {
   async #session(signal: AbortSignal): Promise<void> {
     const dialed = await this.#target.dial(signal);
     if (dialed.kind === 'failed') {
-      this.#says = dialed.failure.says;
+      // Hung up by us: why it is not there is what was said before.
+      if (dialed.failure.kind !== 'stopped') this.#says = dialed.failure.says;
       return;
     }
     const { connection } = dialed;
