@@ -8,6 +8,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -184,6 +185,12 @@ describe('a mount at the folder of a group', () => {
     return places;
   }
 
+  function linked(): string {
+    const link = join(dir, 'link');
+    symlinkSync(dir, link);
+    return link;
+  }
+
   const order = () => ({ at: dir, type: '', options: '', fsck: 'none' as const });
   const asked = () => (existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').trim() : '');
   const left = () => parseMounts(readFileSync(table, 'utf8')).map(({ source }) => source);
@@ -211,17 +218,25 @@ describe('a mount at the folder of a group', () => {
     expect(left()).toEqual(['/dev/sda1']);
   });
 
-  it('that is ours is taken away in a fence from whoever uses it, though its device is gone', async () => {
-    await mounted([ours], true);
-    const places = recorded();
-    const gone = new Promise((resolve) => user.once('exit', resolve));
-    expect(await fenceMount(places, order(), new Limit(8_000), table)).toEqual({ kind: 'done' });
-    await gone;
-    expect(user.signalCode).toBe('SIGKILL');
-    expect(left()).toEqual([]);
-    // One that was killed before this would have to know it again.
-    expect(deviceOf(places)).toBe('/dev/nbd99');
-  }, 30_000);
+  it.each([
+    ['by its own path', () => dir],
+    ['by a path with a link in it, which the kernel does not tell', () => linked()],
+  ])(
+    'that is ours is taken away in a fence from whoever uses it, though its device is gone, %s',
+    async (_, at) => {
+      await mounted([ours], true);
+      const places = recorded();
+      const gone = new Promise((resolve) => user.once('exit', resolve));
+      const named = { ...order(), at: at() };
+      expect(await fenceMount(places, named, new Limit(8_000), table)).toEqual({ kind: 'done' });
+      await gone;
+      expect(user.signalCode).toBe('SIGKILL');
+      expect(left()).toEqual([]);
+      // One that was killed before this would have to know it again.
+      expect(deviceOf(places)).toBe('/dev/nbd99');
+    },
+    30_000,
+  );
 });
 
 it('a host is told what it lacks, and how to get it', () => {
