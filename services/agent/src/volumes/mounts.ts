@@ -18,8 +18,13 @@ export const mountTable = '/proc/self/mountinfo';
 
 /** All that is mounted at a folder, the topmost last. `table`: where the kernel tells of mounts, by paths without links. */
 export function mountsAt(folder: string, table = mountTable): readonly Mount[] {
-  const at = withoutLinks(folder);
-  return parseMounts(readFileSync(table, 'utf8')).filter((m) => m.at === at);
+  const there = mountsNamed(folder, table);
+  return there.length > 0 ? there : mountsNamed(withoutLinks(folder), table);
+}
+
+/** The same of a path without links. Nothing is asked of the folder itself, which may hang. */
+export function mountsNamed(path: string, table = mountTable): readonly Mount[] {
+  return parseMounts(readFileSync(table, 'utf8')).filter((m) => m.at === path);
 }
 
 /** What can't be looked at, since it is not there or its device is gone, counts as no link. */
