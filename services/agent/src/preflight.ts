@@ -21,7 +21,7 @@ import type { GuardLink } from './guard-link.ts';
 import type { Host } from './host.ts';
 import type { MirrorLink } from './mirror-link.ts';
 import type { QuorumServices } from './quorum-services.ts';
-import { mountAt } from './volumes/mounts.ts';
+import { mountsNamed } from './volumes/mounts.ts';
 import { lacksOf } from './volumes/needs.ts';
 import type { ServiceAddresses } from './service-addresses.ts';
 import type { ServiceNames } from './service-names.ts';
@@ -174,8 +174,8 @@ export class Preflight {
     const holding = groups.get(group)?.holding;
     if (holding !== undefined && heldEpoch(holding) !== null) return [];
     return resources.flatMap(({ name, runs }) => {
-      const there = runs.kind === 'mount' ? mountAt(runs.at) : null;
-      if (there === null) return [];
+      const there = runs.kind === 'mount' ? mountsNamed(runs.at).at(-1) : undefined;
+      if (there === undefined) return [];
       const says = `${there.source} is mounted at ${there.at}, and is not the volume of the group`;
       return [this.#problem(`${group}/${name}`, says, 'unmount it here, or write another folder (mount.at)')];
     });

@@ -8,6 +8,7 @@ import {
   readFileSync,
   realpathSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -19,7 +20,7 @@ import { Limit } from '../src/volumes/ended.ts';
 import { holdersOf, holdersText } from '../src/volumes/holders.ts';
 import { fenceMount, unmount } from '../src/volumes/mounting.ts';
 import { parseMounts } from '../src/volumes/mounts.ts';
-import { attachByNbdClient, detachFromNbd } from '../src/volumes/nbd-client.ts';
+import { attachByNbdClient, detachFromNbd, isNbdAttached } from '../src/volumes/nbd-client.ts';
 import { lacksOf } from '../src/volumes/needs.ts';
 import { volumePlaces } from '../src/volumes/places.ts';
 
@@ -118,10 +119,14 @@ describe('a device of the nbd driver', () => {
   it('is the first that is free, connects again by itself, and is given back', async () => {
     const sys = fakeNbd();
     const places = volumePlaces(dir, 'd3/disk');
-    const attached = await attachByNbdClient(places, new Limit(5_000), sys);
+    const attached = await attachByNbdClient(places, new Limit(5_000), { sys, proc: '/proc' });
     expect(attached).toEqual({ device: '/dev/nbd1', pid: null });
-    expect(await attachByNbdClient(places, new Limit(5_000), sys)).toContain('every nbd device is in use');
-    expect(await detachFromNbd('/dev/nbd1', new Limit(5_000), sys)).toEqual({ kind: 'done' });
+    expect(await attachByNbdClient(places, new Limit(5_000), { sys, proc: '/proc' })).toContain(
+      'every nbd device is in use',
+    );
+    expect(await detachFromNbd('/dev/nbd1', places, new Limit(5_000), { sys, proc: '/proc' })).toEqual({
+      kind: 'done',
+    });
     expect(readFileSync(join(dir, 'asked'), 'utf8').split('\n')).toEqual([
       `-unix ${dir}/run/nbd-d3.disk.sock /dev/nbd1 -name disk -persist -nonetlink -timeout 30`,
       '-d /dev/nbd1',
@@ -129,12 +134,30 @@ describe('a device of the nbd driver', () => {
     ]);
   });
 
+  it('that another volume got meanwhile is neither taken for ours nor taken away', async () => {
+    const by = { sys: fakeNbd(), proc: join(dir, 'proc') };
+    const [ours, theirs] = [volumePlaces(dir, 'd3/disk'), volumePlaces(dir, 'd3/other')];
+    // Both saw that it is free, and theirs was faster.
+    mkdirSync(join(by.proc, '7'), { recursive: true });
+    writeFileSync(join(by.proc, '7', 'cmdline'), `nbd-client\0-unix\0${theirs.socket}\0/dev/nbd1\0`);
+    expect(await attachByNbdClient(ours, new Limit(5_000), by)).toContain('every nbd device is in use');
+    expect(isNbdAttached('/dev/nbd1', ours, by)).toBe(false);
+    expect(isNbdAttached('/dev/nbd1', theirs, by)).toBe(true);
+    mkdirSync(join(by.sys, 'nbd2'));
+    writeFileSync(join(by.sys, 'nbd2', 'size'), '0\n');
+    writeFileSync(
+      join(dir, 'bin', 'nbd-client'),
+      `#!/bin/sh\necho 2048 > ${by.sys}/nbd2/size; echo 8 > ${by.sys}/nbd2/pid\n`,
+    );
+    expect(await attachByNbdClient(ours, new Limit(5_000), by)).toEqual({ device: '/dev/nbd2', pid: null });
+  });
+
   it('needs a driver, and a volume that is exported', async () => {
     mkdirSync(join(dir, 'sys'));
     const places = volumePlaces(dir, 'd3/disk');
-    expect(await attachByNbdClient(places, new Limit(5_000), join(dir, 'sys'))).toContain(
-      'has no nbd driver',
-    );
+    expect(
+      await attachByNbdClient(places, new Limit(5_000), { sys: join(dir, 'sys'), proc: '/proc' }),
+    ).toContain('has no nbd driver');
     const refused = await attach(places, 'nbd-client', new Limit(200));
     expect(refused).toMatchObject({ kind: 'failed' });
     expect(JSON.stringify(refused)).toContain('the mirror process does not export d3/disk at');
@@ -184,6 +207,12 @@ describe('a mount at the folder of a group', () => {
     return places;
   }
 
+  function linked(): string {
+    const link = join(dir, 'link');
+    symlinkSync(dir, link);
+    return link;
+  }
+
   const order = () => ({ at: dir, type: '', options: '', fsck: 'none' as const });
   const asked = () => (existsSync(join(dir, 'asked')) ? readFileSync(join(dir, 'asked'), 'utf8').trim() : '');
   const left = () => parseMounts(readFileSync(table, 'utf8')).map(({ source }) => source);
@@ -211,17 +240,25 @@ describe('a mount at the folder of a group', () => {
     expect(left()).toEqual(['/dev/sda1']);
   });
 
-  it('that is ours is taken away in a fence from whoever uses it, though its device is gone', async () => {
-    await mounted([ours], true);
-    const places = recorded();
-    const gone = new Promise((resolve) => user.once('exit', resolve));
-    expect(await fenceMount(places, order(), new Limit(8_000), table)).toEqual({ kind: 'done' });
-    await gone;
-    expect(user.signalCode).toBe('SIGKILL');
-    expect(left()).toEqual([]);
-    // One that was killed before this would have to know it again.
-    expect(deviceOf(places)).toBe('/dev/nbd99');
-  }, 30_000);
+  it.each([
+    ['by its own path', () => dir],
+    ['by a path with a link in it, which the kernel does not tell', () => linked()],
+  ])(
+    'that is ours is taken away in a fence from whoever uses it, though its device is gone, %s',
+    async (_, at) => {
+      await mounted([ours], true);
+      const places = recorded();
+      const gone = new Promise((resolve) => user.once('exit', resolve));
+      const named = { ...order(), at: at() };
+      expect(await fenceMount(places, named, new Limit(8_000), table)).toEqual({ kind: 'done' });
+      await gone;
+      expect(user.signalCode).toBe('SIGKILL');
+      expect(left()).toEqual([]);
+      // One that was killed before this would have to know it again.
+      expect(deviceOf(places)).toBe('/dev/nbd99');
+    },
+    30_000,
+  );
 });
 
 it('a host is told what it lacks, and how to get it', () => {

@@ -116,6 +116,20 @@ describe('a flush of an export', () => {
     expect(flush().came).toBeNull();
   });
 
+  it('has to wait after more is meant by durable, also where the answer to one that was asked before comes later', () => {
+    write(true);
+    intake.meanMore();
+    expect(flush().came).toBeNull();
+    turn();
+    expect(flush().came).toBe(outcome.done);
+    answers = null;
+    write(true);
+    intake.meanMore();
+    waiting[0]?.(outcome.done);
+    volume.look();
+    expect(flush().came).toBeNull();
+  });
+
   it('has to wait after one that failed', () => {
     answers = outcome.io;
     expect(write(true).came).toBe(outcome.io);

@@ -190,7 +190,7 @@ it('what a resync left unfinished is taken back before a mirror that was taken a
   await ground.save({ epoch: 1n, history: [{ epoch: 1n, sequence: 5 }], consistent: true });
   const says = (): undefined => undefined;
   const kept = new KeptBlocks(disk, 1 << 30);
-  const overwriting = new Overwriting({
+  const overwriting = await Overwriting.open({
     ...{ ground, store, kept, says, snapshots: place.snapshots },
     undoBytesMax: () => 1 << 30,
     nowMs: () => 0,

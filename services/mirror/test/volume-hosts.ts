@@ -140,7 +140,7 @@ export class VolumeHost {
     const lost = await settleWayBack(ground, this.#snapshots);
     if (lost !== '') this.says.push(lost);
     const { keepMaxBytes = 1 << 30, undoBytesMax = 1 << 30 } = this.terms;
-    this.target = new VolumeTarget({
+    this.target = await VolumeTarget.open({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, ground, undoBytesMax },
       store: this.disk.open('volume'),
       snapshots: this.#snapshots,

@@ -52,7 +52,7 @@ class Member {
 
   async openTarget(): Promise<void> {
     const { store, disk, ground } = await this.#place();
-    this.target = new VolumeTarget({
+    this.target = await VolumeTarget.open({
       ...{ name: 'd3/disk', cluster: 'acme', self: this.name, store, ground, undoBytesMax: 1 << 30 },
       ordered: () => ({ epoch: 1_000n }),
       kept: new KeptBlocks(disk, 1 << 30),

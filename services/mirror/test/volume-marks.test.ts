@@ -28,7 +28,7 @@ it('a target tells of the mark as durable when it is on record, and not with the
   const kept = new KeptBlocks(disk, 1 << 30);
   const says = (): undefined => undefined;
   const ports = { ground, store, snapshots: null, kept, undoBytesMax: () => 1 << 30, nowMs: () => 0, says };
-  const overwriting = new Overwriting(ports);
+  const overwriting = await Overwriting.open(ports);
   await ground.save({ epoch: 1n });
   const recorded = disk.syncs('record');
   const go = disk.stall('record');

@@ -288,7 +288,7 @@ describe('what a sync that failed left in the cache', () => {
     if (failed) await ground.save({ failures: ground.record.failures + 1 });
     const kept = new KeptBlocks(disk, roomBytes);
     const room = { undoBytesMax: () => roomBytes, nowMs: () => 0, says: () => undefined };
-    const overwriting = new Overwriting({ ground, store, snapshots: null, kept, ...room });
+    const overwriting = await Overwriting.open({ ground, store, snapshots: null, kept, ...room });
     if (overwriting.active) return overwriting;
     const history = [{ epoch: 1n, sequence: 5 }];
     await ground.save({ epoch: 1n, history, consistent: true });

@@ -97,7 +97,7 @@ it('keeps its own when a person opens it by force in the middle of that', async 
   const kept = new KeptBlocks(anna.disk, 1 << 30);
   const says = (): undefined => undefined;
   const ports = { ground, store, kept, snapshots: null, undoBytesMax: () => 0, nowMs: () => 0, says };
-  const overwriting = new Overwriting(ports);
+  const overwriting = await Overwriting.open(ports);
   await overwriting.begin(await ground.peer('bert'), ground.sequence);
   expect(await overwriting.save([{ offset: lostAt, length: lost.length }])).toBe('');
   // More than the way back has room for.

@@ -51,7 +51,7 @@ async function opened() {
   said.push(await settleWayBack(ground, snapshots));
   const says = (sentence: string): unknown => said.push(sentence);
   const ports = { ground, store, snapshots, undoBytesMax: () => Infinity, nowMs: () => 0, says };
-  const overwriting = new Overwriting({ ...ports, kept: new KeptBlocks(folder, 1 << 30) });
+  const overwriting = await Overwriting.open({ ...ports, kept: new KeptBlocks(folder, 1 << 30) });
   const close = (): void => {
     overwriting.close();
     ground.close();

@@ -141,7 +141,7 @@ describe('whenever its host loses power', () => {
     await settleWayBack(ground, snapshots);
     const says = (): undefined => undefined;
     const ports = { ground, store, snapshots, undoBytesMax: () => Infinity, nowMs: () => 0, says };
-    const overwriting = new Overwriting({ ...ports, kept: new KeptBlocks(disk, 1 << 30) });
+    const overwriting = await Overwriting.open({ ...ports, kept: new KeptBlocks(disk, 1 << 30) });
     return { store, ground, overwriting };
   };
 

@@ -48,6 +48,24 @@ describe('in sync mode', () => {
     expect(bert.contents().subarray(8_192, 12_288).equals(bytes)).toBe(true);
   });
 
+  it('a flush answers for the target from the moment on at which the mode is sync, or the target counts', async () => {
+    for (const counts of ['by mode', 'by place'] as const) {
+      const source = await pair({ mode: counts === 'by mode' ? 'async' : 'sync', onTargetLoss: 'block' });
+      if (counts === 'by place') await source.setTargets([{ ...anna.way(bert), elsewhere: true }]);
+      const go = bert.disk.stall('volume');
+      expect(await submit(source, writeOf(0, randomBytes(512)))).toBe(outcome.done);
+      expect(await submit(source, flush)).toBe(outcome.done);
+      if (counts === 'by mode') source.setMode({ mode: 'sync', onTargetLoss: 'block', targetLossMs: 5_000 });
+      else await source.setTargets([anna.way(bert)]);
+      const flushed = submit(source, flush);
+      const first = await Promise.race([flushed, later(quietMs)]);
+      go();
+      expect([counts, first, await flushed]).toEqual([counts, 'waits', outcome.done]);
+      await anna.close();
+      await bert.close();
+    }
+  });
+
   it('a lost target is waited for, and then gone on without', async () => {
     const source = await pair({ mode: 'sync', onTargetLoss: 'continue', targetLossMs: 300 });
     bert.cut();

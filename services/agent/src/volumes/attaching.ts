@@ -81,7 +81,9 @@ function begin(places: VolumePlaces, method: Method, limit: Limit): Promise<Atta
 function end(record: Record, places: VolumePlaces, limit: Limit): Promise<Did> {
   switch (record.method) {
     case 'nbd-client':
-      return isNbdAttached(record.device) ? detachFromNbd(record.device, limit) : Promise.resolve(did);
+      return isNbdAttached(record.device, places)
+        ? detachFromNbd(record.device, places, limit)
+        : Promise.resolve(did);
     case 'nbdfuse':
       return detachFromLoop(record, places, limit);
   }
@@ -90,7 +92,7 @@ function end(record: Record, places: VolumePlaces, limit: Limit): Promise<Did> {
 function isAttached(record: Record, places: VolumePlaces): boolean {
   switch (record.method) {
     case 'nbd-client':
-      return isNbdAttached(record.device);
+      return isNbdAttached(record.device, places);
     case 'nbdfuse':
       return isLoopAttached(record, places);
   }

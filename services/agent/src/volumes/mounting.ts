@@ -66,7 +66,7 @@ export async function unmount(
     const ours = ourMount(places, at, table);
     if (ours === null) return did;
     if (limit.leftMs < lastMs && says !== '') {
-      const holders = holdersOf(at, ours.device);
+      const holders = holdersOf(ours.at, ours.device);
       return failed(holders.length === 0 ? says : `${at} is held by ${holdersText(holders)}`); // U3
     }
     const ended = await run(['umount', at], limit);
@@ -86,11 +86,11 @@ export async function fenceMount(
   const { at } = order;
   const ours = ourMount(places, at, table);
   if (ours === null) return did; // U4
-  killHolders(at, ours);
+  killHolders(ours);
   const gently = await unmount(places, order, limit.within(limit.leftMs / 3), table);
   if (gently.kind === 'done') return did;
   await cutOff(places, limit.within(limit.leftMs / 2));
-  killHolders(at, ours);
+  killHolders(ours);
   for (;;) {
     const ended = await run(['umount', '--lazy', at], limit);
     if (ourMount(places, at, table) === null) return did;
@@ -106,7 +106,7 @@ function ourMount(places: VolumePlaces, at: string, table: string): Mount | null
   return device === null ? null : (there.findLast((m) => isOn(m, device)) ?? null);
 }
 
-function killHolders(at: string, { device }: Mount): void {
+function killHolders({ at, device }: Mount): void {
   for (const { pid } of holdersOf(at, device)) kill(pid);
 }
 

@@ -1,6 +1,7 @@
 /** What is mounted, from /proc/self/mountinfo (proc_pid_mountinfo(5)). */
 
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 
 export interface Mount {
   readonly at: string;
@@ -15,9 +16,24 @@ export interface Mount {
 /** Of this process. */
 export const mountTable = '/proc/self/mountinfo';
 
-/** All that is mounted at a folder, the topmost last. `table`: where the kernel tells of mounts. */
+/** All that is mounted at a folder, the topmost last. `table`: where the kernel tells of mounts, by paths without links. */
 export function mountsAt(folder: string, table = mountTable): readonly Mount[] {
-  return parseMounts(readFileSync(table, 'utf8')).filter((m) => m.at === folder);
+  const there = mountsNamed(folder, table);
+  return there.length > 0 ? there : mountsNamed(withoutLinks(folder), table);
+}
+
+/** The same of a path without links. Nothing is asked of the folder itself, which may hang. */
+export function mountsNamed(path: string, table = mountTable): readonly Mount[] {
+  return parseMounts(readFileSync(table, 'utf8')).filter((m) => m.at === path);
+}
+
+/** What can't be looked at, since it is not there or its device is gone, counts as no link. */
+function withoutLinks(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path === '/' ? path : join(withoutLinks(dirname(path)), basename(path));
+  }
 }
 
 /** The topmost mount at a folder; null when nothing is mounted there. */

@@ -230,7 +230,7 @@ async function takeBack(
   says: (sentence: string) => void,
 ): Promise<void> {
   const ports = { ground, store, snapshots, kept, undoBytesMax: () => 0, nowMs: Date.now, says };
-  const overwriting = new Overwriting(ports);
+  const overwriting = await Overwriting.open(ports);
   try {
     if (overwriting.active) await overwriting.rollBack();
   } finally {

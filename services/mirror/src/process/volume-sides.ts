@@ -42,7 +42,7 @@ export function volumeSides(
     let blocks: KeptBlocks | null = null;
     try {
       blocks = new KeptBlocks(disk, roomFor(home, order));
-      return { kind: 'open', side: targetOn(place.side, blocks, order, role) };
+      return { kind: 'open', side: await targetOn(place.side, blocks, order, role) };
     } catch (error) {
       // The disk of the records: it is tried again.
       blocks?.close();
@@ -52,16 +52,16 @@ export function volumeSides(
     }
   };
 
-  const targetOn = (
+  const targetOn = async (
     { store, snapshots, disk, ground, lost, stranger, small }: VolumePlace,
     blocks: KeptBlocks,
     order: VolumeOrder,
     role: TargetRole | null,
-  ): TargetSide => {
+  ): Promise<TargetSide> => {
     let { keepMaxBytes } = order;
     let ordered = role;
     let roomBytes = blocks.maxBytes;
-    const made = new VolumeTarget({
+    const made = await VolumeTarget.open({
       name: order.mirror,
       cluster: record.cluster,
       self,

@@ -85,7 +85,7 @@ export class ExportedVolume implements Volume {
   readonly #tickets: Tickets;
   readonly #writeBytesMax: number;
   readonly #pattern = new FlushPattern();
-  readonly #settled = new Settled();
+  readonly #settled: Settled;
   #busy = 0;
   #waiting: Waiting[] = [];
   #looking = false;
@@ -100,6 +100,7 @@ export class ExportedVolume implements Volume {
     this.#shared = ports.shared;
     this.#ring = new WriteRingHead(ports.shared);
     this.#tickets = new Tickets(ports.shared);
+    this.#settled = new Settled(() => ports.shared.load(word.terms));
     this.#writeBytesMax = Math.min(writeBytesMax, ports.shared.contents.length / 4);
   }
 

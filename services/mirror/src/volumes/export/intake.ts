@@ -91,6 +91,11 @@ export class Intake {
     if (answering) this.#whenIdle();
   }
 
+  /** More is about to be meant by durable: what was answered as that before is no answer any more (settled.ts, S3). */
+  meanMore(): void {
+    Atomics.add(this.#shared.words, word.terms, 1);
+  }
+
   /** Whether anybody takes what is in a write. What comes after the answer has contents, when they are wanted. */
   wantContents(wanted: boolean): void {
     const bare = wanted ? 0 : 1;

@@ -40,6 +40,8 @@ export const word = {
   news: 26,
   /** 1: no target takes contents now; that something was written is enough. */
   bare: 27,
+  /** Changes when more is meant by durable than before. */
+  terms: 28,
   /** Of both: counts the times that the source was woken. */
   wake: 40,
 } as const;

@@ -216,6 +216,7 @@ export class VolumeSource {
     for (const target of targets) {
       const known = this.#lines.get(target.member);
       if (known !== undefined) {
+        if (known.elsewhere && target.elsewhere !== true) this.#intake.meanMore();
         known.change(target);
         continue;
       }
@@ -234,6 +235,7 @@ export class VolumeSource {
 
   /** For what waits, too. */
   setMode(terms: SyncTerms): void {
+    if (terms.mode === 'sync' && !this.#answering.isSync) this.#intake.meanMore();
     this.#answering.terms = terms;
     this.#release();
   }

@@ -38,15 +38,20 @@ export class Overwriting {
   #own: UndoLog | null = null;
   #peer: PeerBitmap | null = null;
 
-  constructor(ports: OverwritingPorts) {
+  private constructor(ports: OverwritingPorts) {
     this.#ports = ports;
-    const { ground } = ports;
-    const { undoTo, ownEpoch } = ground.record;
-    if (undoTo === null) clearWayBack(ground, ports.snapshots);
-    else if (undoTo.snapshot === null) this.#undo = this.#resume(undoLogName);
-    else this.#undo = SnapshotUndo.resume(this.#snapshotPorts());
-    if (ownEpoch === null) ground.disk.remove(ownLogName);
-    else if (ground.disk.exists(ownLogName)) this.#own = this.#resume(ownLogName);
+  }
+
+  /** With what a former life left. Throws what the disk says. */
+  static async open(ports: OverwritingPorts): Promise<Overwriting> {
+    const overwriting = new Overwriting(ports);
+    try {
+      await overwriting.#resume();
+      return overwriting;
+    } catch (error) {
+      overwriting.close();
+      throw error;
+    }
   }
 
   /** Everything that is overwritten has to be saved first. */
@@ -140,7 +145,7 @@ export class Overwriting {
           for (let chunk = first; chunk <= last; chunk += 1) peer.add(chunk);
       }
     for (const [, peer] of ground.peers()) await peer.save();
-    for (const log of logs) log.rollBack();
+    for (const log of logs) await log.rollBack();
     await store.sync();
     // Everything that was written since then is written again.
     await ground.save({ undoTo: null, consistent: true, suspect: false });
@@ -214,7 +219,17 @@ export class Overwriting {
     return UndoLog.begin(ground.disk, name, store, ground.sizeBytes);
   }
 
-  #resume(name: LogName): UndoLog {
+  async #resume(): Promise<void> {
+    const { ground, snapshots } = this.#ports;
+    const { undoTo, ownEpoch } = ground.record;
+    if (undoTo === null) clearWayBack(ground, snapshots);
+    else if (undoTo.snapshot === null) this.#undo = await this.#resumed(undoLogName);
+    else this.#undo = SnapshotUndo.resume(this.#snapshotPorts());
+    if (ownEpoch === null) ground.disk.remove(ownLogName);
+    else if (ground.disk.exists(ownLogName)) this.#own = await this.#resumed(ownLogName);
+  }
+
+  #resumed(name: LogName): Promise<UndoLog> {
     const { ground, store } = this.#ports;
     return UndoLog.resume(ground.disk, name, store, ground.sizeBytes, ground.record.failures > 0);
   }

@@ -12,6 +12,7 @@
  */
 
 import { errorCode, errorText } from '@holdfast/wire/directory';
+import { Slice } from '../../files/source/slice.ts';
 import { OsError } from '../../os/types.ts';
 import { blockBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import type { Disk, Snapshots } from '../store/store.ts';
@@ -93,8 +94,12 @@ export class SnapshotUndo implements WayBack {
     }
   }
 
-  rollBack(): void {
-    for (const { offset, length } of this.ranges()) this.#ports.snapshots.putBack(offset, length);
+  async rollBack(): Promise<void> {
+    const slice = new Slice();
+    for (const { offset, length } of this.ranges()) {
+      this.#ports.snapshots.putBack(offset, length);
+      if (slice.isOver) await slice.turn();
+    }
   }
 
   remove(): void {

@@ -7,9 +7,11 @@
  *   U1  blocks are overwritten only after save() and sync(): the log holds each block once, as it was at the beginning
  *   U2  an entry that is not whole was not synced, so that nothing was overwritten that it would tell of; it ends the log
  *   U3  where the disk failed since, what is read back of it may not be on it: it is written again, and durable with the next sync
+ *   U4  it may be as large as its disk has room for: whoever goes through it gives the event loop its turn
  */
 
 import { xxh3 } from '@node-rs/xxhash';
+import { Slice } from '../../files/source/slice.ts';
 import { blockBytes, type ByteRange } from '../../transport/volume-frames.ts';
 import type { Disk, Store } from '../store/store.ts';
 import { readRange } from '../hashing.ts';
@@ -57,18 +59,21 @@ export class UndoLog implements WayBack {
   }
 
   /** The one that a former life began. `distrusted`: U3. */
-  static resume(disk: Disk, name: LogName, volume: Store, sizeBytes: number, distrusted: boolean): UndoLog {
+  static async resume(
+    disk: Disk,
+    name: LogName,
+    volume: Store,
+    sizeBytes: number,
+    distrusted: boolean,
+  ): Promise<UndoLog> {
     const log = new UndoLog(disk, name, volume, sizeBytes);
-    for (const entry of log.entries()) {
-      if (distrusted) log.#write(entry, log.#end);
-      const last = Math.floor((entry.offset + entry.length - 1) / blockBytes);
-      for (let block = Math.floor(entry.offset / blockBytes); block <= last; block += 1)
-        log.#saved.add(block);
-      log.#contentBytes += entry.length;
-      log.#end += headerBytes + (entry.contents === null ? 0 : entry.length);
+    try {
+      await log.#readBack(distrusted);
+      return log;
+    } catch (error) {
+      log.close();
+      throw error;
     }
-    log.#log.resize(log.#end);
-    return log;
   }
 
   get bytes(): number {
@@ -127,14 +132,19 @@ export class UndoLog implements WayBack {
     }
   }
 
-  ranges(): Iterable<ByteRange> {
-    return this.entries();
+  *ranges(): Iterable<ByteRange> {
+    for (const [from, behind] of this.#saved.runs()) {
+      const offset = from * blockBytes;
+      yield { offset, length: Math.min(this.#sizeBytes, behind * blockBytes) - offset };
+    }
   }
 
-  rollBack(): void {
+  async rollBack(): Promise<void> {
+    const slice = new Slice();
     for (const { offset, length, contents } of this.entries()) {
       if (contents === null) this.#volume.zero(offset, length, true);
       else this.#volume.write(contents, offset);
+      if (slice.isOver) await slice.turn(); // U4
     }
   }
 
@@ -145,6 +155,20 @@ export class UndoLog implements WayBack {
 
   close(): void {
     this.#log.close();
+  }
+
+  async #readBack(distrusted: boolean): Promise<void> {
+    const slice = new Slice();
+    for (const entry of this.entries()) {
+      if (distrusted) this.#write(entry, this.#end); // U3
+      const last = Math.floor((entry.offset + entry.length - 1) / blockBytes);
+      for (let block = Math.floor(entry.offset / blockBytes); block <= last; block += 1)
+        this.#saved.add(block);
+      this.#contentBytes += entry.length;
+      this.#end += headerBytes + (entry.contents === null ? 0 : entry.length);
+      if (slice.isOver) await slice.turn(); // U4
+    }
+    this.#log.resize(this.#end);
   }
 
   #add(fromBlock: number, toBlock: number): void {

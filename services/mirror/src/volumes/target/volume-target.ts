@@ -68,6 +68,11 @@ export interface VolumeTargetState {
   readonly choice: boolean;
 }
 
+/** May change at any time. */
+interface Room {
+  undoBytesMax: number;
+}
+
 const reopenMs = { first: 1_000, most: 60_000 } as const;
 
 export class VolumeTarget {
@@ -85,30 +90,38 @@ export class VolumeTarget {
   #epoch: Epoch;
   #sequence: number;
   #closed = '';
-  #undoBytesMax: number;
+  readonly #room: Room;
   #warning: string;
   /** Performance time; null: the failure is not on record yet. */
   #reopenAtMs: number | null = null;
 
-  /** Store, ground and kept are closed with it. */
-  constructor(options: VolumeTargetOptions) {
+  private constructor(
+    options: VolumeTargetOptions,
+    store: SealingStore,
+    overwriting: Overwriting,
+    room: Room,
+  ) {
     this.#options = options;
     this.kept = options.kept;
-    const { ground, kept, nowMs, says } = options;
-    this.#store = new SealingStore(options.store);
-    this.#undoBytesMax = options.undoBytesMax;
+    this.#store = store;
+    this.#overwriting = overwriting;
+    this.#room = room;
     this.#warning = options.warning ?? '';
-    this.#overwriting = new Overwriting({
-      ...{ ground, store: this.#store, kept, nowMs, says },
-      snapshots: options.snapshots ?? null,
-      undoBytesMax: () => this.#undoBytesMax,
-    });
-    const { name: mirror, self, ordered } = options;
+    const { name: mirror, self, ordered, ground } = options;
     this.#choice = new Choice({ ground, mirror, self, ordered });
     if (this.#choice.says !== '') this.#phase = 'diverged';
     this.#says = this.#choice.says;
     this.#epoch = ground.record.history.at(-1)?.epoch ?? 0n;
     this.#sequence = ground.sequence;
+  }
+
+  /** Store, ground and kept are closed with it, and by whoever asked when it throws what the disk says. */
+  static async open(options: VolumeTargetOptions): Promise<VolumeTarget> {
+    const { ground, kept, nowMs, says, snapshots = null, undoBytesMax } = options;
+    const store = new SealingStore(options.store);
+    const room = { undoBytesMax };
+    const ports = { ground, store, kept, nowMs, says, snapshots, undoBytesMax: () => room.undoBytesMax };
+    return new VolumeTarget(options, store, await Overwriting.open(ports), room);
   }
 
   state(): VolumeTargetState {
@@ -137,7 +150,7 @@ export class VolumeTarget {
 
   /** What may be kept aside, and the way back, in bytes: from now on. */
   setRoom(bytes: number): void {
-    this.#undoBytesMax = bytes;
+    this.#room.undoBytesMax = bytes;
     this.kept.maxBytes = bytes;
   }
 

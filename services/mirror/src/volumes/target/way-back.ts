@@ -17,8 +17,8 @@ export interface WayBack {
   sync(): Promise<void>;
   /** Of the volume, what it would put back. */
   ranges(): Iterable<ByteRange>;
-  /** The volume as it was. Durable with the volume's next sync; may be repeated. */
-  rollBack(): void;
+  /** The volume as it was, in turns with others. Durable with the volume's next sync; may be repeated. */
+  rollBack(): Promise<void>;
   /** It is not needed any more. */
   remove(): void;
   close(): void;
