@@ -10,18 +10,16 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Host } from '@holdfast/lab';
 import type { Answer } from './client.ts';
-import { shared, type Holding, type KernelWatch } from './kernel.ts';
+import { shared, type Both, type KernelWatch } from './kernel.ts';
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
-/** Two looks at two kernels are this far apart together; a planned move takes about half of it. */
-const betweenLooksMs = 25;
 /** Journals tell of a move this close to when the kernels were looked at. */
 const moveMs = 500;
 
 /**
- * I1. Where less time than between two looks leaves it open, the agents' journals tell: the one took the address off,
- * and only then did the other one add it.
+ * I1. A planned move takes less than what lies between two looks, and a busy host looks late. Where no looks show both, the
+ * agents' journals have to tell: the one took the address off, and only then did the other one add it.
  */
 export function sharedAddresses(
   kernels: readonly KernelWatch[],
@@ -48,9 +46,9 @@ function handedOver(
   entries: readonly Entry[],
   address: string,
   hosts: readonly string[],
-  { fromMs, toMs }: Holding,
+  { fromMs, seen }: Both,
 ): boolean {
-  if (toMs - fromMs > betweenLooksMs) return false;
+  if (seen) return false;
   const near = entries.filter(
     (entry) =>
       hosts.includes(entry.host) &&

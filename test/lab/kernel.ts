@@ -16,10 +16,21 @@ interface Look {
   readonly addresses: readonly string[];
 }
 
+/** From the last look before it to the first one after it: K1. */
 export interface Holding {
   readonly fromMs: number;
   /** Infinity while it goes on. */
   readonly toMs: number;
+  /** Of its own looks: the first, and the last before one without it. */
+  readonly seenFromMs: number;
+  readonly seenToMs: number;
+}
+
+/** A time in which two may have held one address. `seen`: looks at both show that they did; otherwise it lies between looks. */
+export interface Both {
+  readonly fromMs: number;
+  readonly toMs: number;
+  readonly seen: boolean;
 }
 
 export interface KernelWatch {
@@ -69,25 +80,28 @@ export function watchKernel(host: Host): KernelWatch {
 const nothing = (): Look => ({ beforeMs: monotonicMs(), atMs: monotonicMs(), addresses: [] });
 
 function holdings(looks: readonly Look[], address: string): Holding[] {
-  const found: { fromMs: number; toMs: number }[] = [];
-  let held = false;
-  for (const look of looks) {
-    const now = look.addresses.includes(address);
-    if (now && !held) found.push({ fromMs: look.beforeMs, toMs: Infinity });
-    const open = found.at(-1);
-    if (!now && held && open !== undefined) open.toMs = look.atMs;
-    held = now;
-  }
+  const found: Holding[] = [];
+  let open: Look | null = null;
+  const end = (toMs: number, seenToMs: number): void => {
+    if (open !== null) found.push({ fromMs: open.beforeMs, toMs, seenFromMs: open.atMs, seenToMs });
+    open = null;
+  };
+  for (const look of looks)
+    if (!look.addresses.includes(address)) end(look.atMs, look.beforeMs);
+    else open ??= look;
+  end(Infinity, Infinity);
   return found;
 }
 
 /** When both may have held the address, after a moment: nothing, if all is well. */
-export function shared(one: KernelWatch, other: KernelWatch, address: string, afterMs: number): Holding[] {
+export function shared(one: KernelWatch, other: KernelWatch, address: string, afterMs: number): Both[] {
   return one.holdings(address).flatMap((left) =>
     other.holdings(address).flatMap((right) => {
       const fromMs = Math.max(left.fromMs, right.fromMs, afterMs);
       const toMs = Math.min(left.toMs, right.toMs, monotonicMs());
-      return fromMs < toMs ? [{ fromMs, toMs }] : [];
+      const seenFromMs = Math.max(left.seenFromMs, right.seenFromMs, afterMs);
+      const seen = seenFromMs < Math.min(left.seenToMs, right.seenToMs);
+      return fromMs < toMs ? [{ fromMs, toMs, seen }] : [];
     }),
   );
 }

@@ -197,6 +197,7 @@ describe('a group with a mirror', () => {
     const { world, owner, standby } = scene;
     await ready(scene);
     await sh(world, owner, someFiles);
+    await alike(world, owner, standby, stepMs);
     await inStep(world, standby, stepMs);
     const verify = async (...args: readonly string[]) => {
       const ran = await world.cluster.holdfast('w', 'mirror', 'verify', mirror, ...args, '-o', 'json');

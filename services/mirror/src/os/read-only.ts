@@ -35,7 +35,10 @@ export function protect(root: string): Protection {
   const plain = realpathSync(root);
   const [inside] = mountedBeneath(plain);
   if (inside !== undefined)
-    return { kind: 'unprotected', says: `another file system is mounted beneath it, at ${inside.toString()}` };
+    return {
+      kind: 'unprotected',
+      says: `another file system is mounted beneath it, at ${inside.toString()}`,
+    };
   try {
     if (cover(plain) === null) {
       bind(plain, plain);
