@@ -49,19 +49,34 @@ function handedOver(
   { fromMs, seen }: Both,
 ): boolean {
   if (seen) return false;
-  const near = entries.filter(
-    (entry) =>
-      hosts.includes(entry.host) &&
-      entry.address?.split('/')[0] === address &&
-      Math.abs(entry.bootMs - fromMs) < moveMs,
-  );
-  const drops = near.filter(({ kind }) => kind === 'address-dropped');
-  return drops.some(({ host, bootMs }) => {
-    const sets = near.filter(({ kind }) => kind === 'address-held');
-    const taken = sets.filter((set) => set.host !== host);
-    const again = sets.some((set) => set.host === host && (set.setAt ?? 0) > bootMs);
-    return taken.length > 0 && taken.every((set) => (set.setAt ?? 0) > bootMs) && !again;
-  });
+  const near = entries
+    .filter(
+      (entry) =>
+        hosts.includes(entry.host) &&
+        entry.address?.split('/')[0] === address &&
+        ['address-held', 'address-dropped'].includes(entry.kind) &&
+        Math.abs(entry.bootMs - fromMs) < moveMs,
+    )
+    .map(({ host, kind, bootMs, setAt }) => {
+      const takes = kind === 'address-held';
+      return { host, takes, atMs: takes ? (setAt ?? 0) : bootMs };
+    })
+    .sort((left, right) => left.atMs - right.atMs);
+  // Several moves may lie so close together: none may begin before the one before it ended.
+  let holder = '';
+  let dropper = '';
+  let moves = 0;
+  for (const { host, takes } of near) {
+    if (!takes) {
+      dropper = host;
+      if (holder === host) holder = '';
+      continue;
+    }
+    if (holder !== '' && holder !== host) return false;
+    if (holder === '' && dropper !== '' && dropper !== host) moves += 1;
+    holder = host;
+  }
+  return moves > 0;
 }
 
 /**

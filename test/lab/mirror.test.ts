@@ -256,7 +256,7 @@ describe('a group with a mirror', () => {
       const { world, owner, standby } = scene;
       await ready(scene);
       await sh(world, owner, `echo common >${root}/orders`);
-      await inStep(world, standby, stepMs);
+      await alike(world, owner, standby, stepMs);
       await world.lab.partition(owner, standby);
       await sh(world, owner, `echo newer >${root}/orders && echo alone >${root}/extra && sync -f ${root}`);
       await world.until('w', 'the copy is behind', stepMs, (status) => {
