@@ -14,12 +14,14 @@ import { shared, type Both, type KernelWatch } from './kernel.ts';
 
 const round = (ms: number): string => `${Math.round(ms)} ms`;
 
+/** What two looks leave open, at most, with some lateness of a busy host. */
+const betweenLooksMs = 25;
 /** Journals tell of a move this close to when the kernels were looked at. */
 const moveMs = 500;
 
 /**
- * I1. A planned move takes less than what lies between two looks, and a busy host looks late. Where no looks show both, the
- * agents' journals have to tell: the one took the address off, and only then did the other one add it.
+ * I1. Where no looks show both, and less than between two looks is left open, the agents' journals have to tell: the one took the
+ * address off, and only then did the other one add it.
  */
 export function sharedAddresses(
   kernels: readonly KernelWatch[],
@@ -46,9 +48,9 @@ function handedOver(
   entries: readonly Entry[],
   address: string,
   hosts: readonly string[],
-  { fromMs, seen }: Both,
+  { fromMs, toMs, seen }: Both,
 ): boolean {
-  if (seen) return false;
+  if (seen || toMs - fromMs > betweenLooksMs) return false;
   const near = entries
     .filter(
       (entry) =>

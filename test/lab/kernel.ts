@@ -44,7 +44,8 @@ export interface KernelWatch {
   stop(): void;
 }
 
-const sampleMs = 20;
+/** Less than a planned move takes between the one server's drop and the other one's addition. */
+const sampleMs = 5;
 const startMs = 10_000;
 
 export function watchKernel(host: Host): KernelWatch {

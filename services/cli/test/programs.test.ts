@@ -12,7 +12,7 @@ const limitMs = 20_000;
 /** Opens the FIFO so often, which waits for a writer who never comes, and then reads a file. */
 const script = `
 const { open, readFile } = require('node:fs/promises');
-for (let i = 0; i < ${hungMirrors * callsOfEach}; i += 1) void open(process.argv[1], 'r').catch(() => undefined);
+for (let i = 0; i < ${hungMirrors * callsOfEach}; i += 1) void open(process.argv[1], 'r');
 void readFile('/proc/self/stat').then(() => { process.stdout.write('read'); process.kill(process.pid, 'SIGKILL'); });
 `;
 

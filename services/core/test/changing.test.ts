@@ -1,8 +1,9 @@
 /** What becomes of a configuration that comes to a server which has the group, or is on its way to it or from it. */
 
-import { parseConfig, type AgentAction, type ClusterConfig, type GroupRecord } from '../src/index.ts';
+import { parseConfig, type AgentAction, type ClusterConfig } from '../src/index.ts';
 import { members } from './leader.ts';
 import { LoneAgent } from './lone-agent.ts';
+import { own } from './owner.ts';
 
 const first = '10.77.0.100/24';
 const second = '10.77.0.101/24';
@@ -24,21 +25,10 @@ function config({ addresses = [first], resources = ['app'], more = {} }: Wanted 
 
 type Step = Extract<AgentAction, { kind: 'run-step' }>;
 
-const takenUp: GroupRecord = {
-  group: 'g1',
-  ownership: { kind: 'owned', owner: 'a', epoch: 1n },
-  operation: null,
-  ownerBoot: 'boot-1',
-  failovers: [],
-  reason: 'a takes g1 up',
-  since: 0,
-  takeoverMs: [],
-};
-
 /** Server a, whose renewals are all committed, and whose steps end when the test says so. */
 class Owner extends LoneAgent {
   constructor(wanted: Wanted = {}) {
-    super(takenUp);
+    super(own);
     this.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] });
     this.apply(wanted);
     this.take({ kind: 'stripped' });

@@ -8,9 +8,9 @@ import {
   type AgentEvent,
   type AgentState,
   type ClusterConfig,
-  type GroupRecord,
 } from '../src/index.ts';
 import { identityOfA, members } from './leader.ts';
+import { own } from './owner.ts';
 
 function config(outage: string): ClusterConfig {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
@@ -19,17 +19,6 @@ function config(outage: string): ClusterConfig {
   if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
   return parsed.config;
 }
-
-const ownedByA: GroupRecord = {
-  group: 'g1',
-  ownership: { kind: 'owned', owner: 'a', epoch: 1n },
-  operation: null,
-  ownerBoot: 'boot-1',
-  failovers: [],
-  reason: 'a takes g1 up',
-  since: 0,
-  takeoverMs: [],
-};
 
 interface World {
   /** From then on the store answers nothing. */
@@ -86,7 +75,7 @@ class Owner {
       later(1, { kind: 'step-ended', group, epoch, run, ended: { kind: 'done' }, ms: 1 });
     }
     if (action.kind === 'renew' && now < this.world.silentFrom) {
-      const answer = { kind: 'committed', revision: (this.revision += 1n), groups: [ownedByA] } as const;
+      const answer = { kind: 'committed', revision: (this.revision += 1n), groups: [own] } as const;
       later(5, { kind: 'renewed', attempt: action.attempt, answer });
     }
     if (action.kind === 'send' && action.to === 'b' && action.message.kind === 'hold-request') {
