@@ -107,6 +107,17 @@ export function pidOf(etcd: RunningEtcd): number {
   return pid;
 }
 
+/** Stops an etcd (SIGSTOP), and is back when it stands: until its first thread took the signal, all others go on. */
+export async function freeze(etcd: RunningEtcd): Promise<void> {
+  const pid = pidOf(etcd);
+  process.kill(pid, 'SIGSTOP');
+  await until('etcd stands', () => /^[^)]*\) T/.test(readFileSync(`/proc/${pid}/stat`, 'utf8')));
+}
+
+export function thaw(etcd: RunningEtcd): void {
+  process.kill(pidOf(etcd), 'SIGCONT');
+}
+
 /** Waits until the question has an answer; fails with its name after the limit. */
 export async function until<T>(
   what: string,

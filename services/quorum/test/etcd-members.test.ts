@@ -8,8 +8,10 @@ import type { Txn } from '@holdfast/core';
 import {
   clientOf,
   createFixture,
+  freeze,
   pidOf,
   recordEvents,
+  thaw,
   until,
   type Fixture,
   type RecordedEvents,
@@ -94,7 +96,7 @@ describe('three members', () => {
         compares: [{ kind: 'mod-revision', key: '/o/a', revision }],
         puts: [{ key: '/o/a', value }],
       });
-      process.kill(pidOf(frozen.etcd), 'SIGSTOP');
+      await freeze(frozen.etcd);
       try {
         expect((await late.txn(swap('late'), 400)).kind).toBe('unknown');
         const overtaking = await until('the others go on', async () => {
@@ -103,7 +105,7 @@ describe('three members', () => {
         });
         expect(overtaking.kind).toBe('succeeded');
       } finally {
-        process.kill(pidOf(frozen.etcd), 'SIGCONT');
+        thaw(frozen.etcd);
       }
       await until('the thawed member answers', async () => (await late.read('/o/', 1_000)).kind === 'read');
       expect(await late.read('/o/', deadlineMs)).toMatchObject({ rows: [{ key: '/o/a', value: 'second' }] });

@@ -23,6 +23,7 @@ import { startEtcd } from '../src/etcd/supervisor.ts';
 import {
   clientOf,
   createFixture,
+  freeze,
   pidOf,
   recordEvents,
   stopLeftoverEtcd,
@@ -60,7 +61,7 @@ describe('a supervised etcd', () => {
 
   it('is killed when it does not end in time', async () => {
     const etcd = await fixture.start(await fixture.options('frozen'));
-    process.kill(pidOf(etcd), 'SIGSTOP');
+    await freeze(etcd);
     expect(await etcd.stop(200)).toBe('killed');
   });
 
