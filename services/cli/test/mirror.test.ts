@@ -137,6 +137,20 @@ describe('a mirror in status and get', () => {
     expect(JSON.parse(one.out)).toMatchObject({ targets: { b: { behindBytes: null, behindMs: null } } });
   });
 
+  it('calls no copy in step that is not complete', async () => {
+    const row = {
+      state: 'failed',
+      consistent: false,
+      behindBytes: 0,
+      behindMs: 0,
+      says: 'is its disk mounted?',
+    };
+    cluster.answers.status = () => Promise.resolve(ok(mirrored(row)));
+    expect((await run(cluster, ['status'])).out).toContain(
+      'a -> b failed, unknown how far behind, not complete; is its disk mounted?',
+    );
+  });
+
   it('says where a volume is exported, on its source', async () => {
     const exported = 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.sock';
     const disk = { kind: 'volume', source: 'a', export: exported, targets: { b: target() } };

@@ -191,3 +191,17 @@ test('what the source changed since is no file of unknown origin', async () => {
   expect(pair.differences()).toEqual([]);
   expect(kept()).toEqual([]);
 });
+
+test('what is gone on both sides, unseen by the copy, is taken off its record', async () => {
+  await seeded(() => undefined);
+  await pair.settle();
+  await pair.stopSource();
+  // As after a root that was changed, or a disk that was replaced by one without it.
+  for (const root of [pair.sourceRoot, pair.targetRoot]) rmSync(join(root, 'd'), { recursive: true });
+  expect((await pair.target.foreignChanges()).count).toBeGreaterThan(0);
+  await pair.target.mendForeign();
+  await pair.startSource();
+  await pair.settle();
+  expect((await pair.target.foreignChanges()).count).toBe(0);
+  expect(pair.targetCatalog.byPath(Buffer.from('d/same'))).toBeNull();
+});

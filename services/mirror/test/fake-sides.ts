@@ -36,8 +36,14 @@ export class FakeSides implements Sides {
   };
 
   release: Sides['release'] = (order) => {
-    this.#note(`release ${order.mirror}`);
+    const { dataset } = order;
+    this.#note(`release ${dataset.kind === 'files' ? dataset.root : dataset.path}`);
     return '';
+  };
+
+  forget: Sides['forget'] = (order) => {
+    this.#note(`forget ${order.mirror}`);
+    return Promise.resolve('');
   };
 
   #note(what: string): void {

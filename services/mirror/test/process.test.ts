@@ -260,14 +260,15 @@ describe('a mirror on one member', () => {
     expect(said).toEqual(['d3/data: /srv/d3 does not exist']);
   });
 
-  it('is opened anew when its selection changes, and forgets its role when its order goes', async () => {
+  it('leaves its root when it is to be another one, and forgets its role when its order goes', async () => {
     mirrors.order([order(target(1n, 'a'))]);
     await happened('open target of a');
-    mirrors.order([order(target(1n, 'a'), { dataset: { ...files, exclude: ['**/*.tmp'] } })]);
+    mirrors.order([order(target(1n, 'a'), { dataset: { ...files, root: '/srv/d3/data' } })]);
     await happened('close target');
     await until('it is open again', () => sides.events.at(-1) === 'open target of a');
+    expect(sides.events.slice(1, -1)).toEqual(['close target', 'release /srv/d3']); // The other one may lie in it.
     mirrors.order([]);
-    await happened('release d3/data');
+    await happened('forget d3/data');
     await until('it is a source at once', () => {
       mirrors.order([order(source(4n))]);
       return sides.events.includes('open source 4');
@@ -280,7 +281,7 @@ describe('a mirror on one member', () => {
     mirrors.order([order(target(1n, 'a'))]);
     await happened('open target of a');
     mirrors.order([]);
-    await happened('release d3/data');
+    await happened('release /srv/d3');
     await until('it says why, and what to do', () => {
       mirrors.order([order(source(4n))]);
       const [report] = mirrors.reports();

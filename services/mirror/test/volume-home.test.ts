@@ -16,6 +16,7 @@ import { jest } from '@jest/globals';
 import type { ThreadedExport } from '../src/process/threaded-export.ts';
 import {
   confirmPlace,
+  forgetOthers,
   openSource,
   openTargetPlace,
   runKept,
@@ -180,6 +181,22 @@ describe('a device', () => {
     truncateSync(join(folder, 'device'), 4_096);
     expect(await openTargetPlace(home, order)).toMatchObject({ kind: 'failed' });
   });
+});
+
+it('of a mirror that was taken away no relation to another copy counts: its image may be written to past every bitmap', async () => {
+  expect(await forgetOthers(home, order)).toBe('');
+  const place = await opened();
+  const relation = await place.ground.peer('anna');
+  relation.clear();
+  await relation.save('the same on both sides');
+  await place.ground.save({ epoch: 1n, history: [{ epoch: 1n, sequence: 5 }], consistent: true });
+  close(place);
+  expect(await forgetOthers(home, order)).toBe('');
+  const next = await opened();
+  expect(next.ground.record).toMatchObject({ epoch: 1n, consistent: true, peers: [] });
+  const anew = await next.ground.peer('anna');
+  expect([anew.stamp, anew.count]).toEqual(['', anew.chunks]);
+  close(next);
 });
 
 it('what a resync left unfinished is taken back before a mirror that was taken away comes back as a source', async () => {

@@ -14,9 +14,10 @@ import {
 } from './mirror-view.ts';
 
 /** "in step", or "1.2 MiB, 0.4 s behind". */
-function behind({ behindBytes, behindMs }: MirrorTargetView): string {
+function behind({ behindBytes, behindMs, consistent }: MirrorTargetView): string {
   if (behindBytes === null || behindMs === null) return 'unknown how far behind';
-  if (behindBytes === 0 && behindMs === 0) return 'in step';
+  // A source that can't begin has no figures.
+  if (behindBytes === 0 && behindMs === 0) return consistent ? 'in step' : 'unknown how far behind';
   return `${amountOfBytes(behindBytes)}, ${amountOfTime(behindMs)} behind`;
 }
 

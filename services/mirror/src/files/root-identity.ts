@@ -24,6 +24,8 @@ const slash = Buffer.from('/');
 
 export const identityShape = z.object({ inode: z.number(), device: z.number(), fileSystem: z.string() });
 export type Identity = z.output<typeof identityShape>;
+/** With the path by which it was reached; absent: an earlier version noted it. */
+const notedShape = identityShape.extend({ path: z.string().optional() });
 
 /**
  * Null: it is the root that the catalog knows, and is noted. Else why not, and what to do; `resync` is what to call that with.
@@ -32,19 +34,24 @@ export type Identity = z.output<typeof identityShape>;
 export async function rootRefused(tree: Tree, catalog: Catalog, resync: string): Promise<string | null> {
   const now = identityOf(tree);
   const before = noted(catalog);
-  if (before !== null && isSameFolder(before, now)) return null;
-  if (before !== null) {
+  const path = tree.root.toString();
+  if (before !== null && !isSameFolder(before, now)) {
     const { looked, other } = await sample(tree, catalog);
-    if (other * 2 > looked) return refusal(tree.root.toString(), resync, looked, other);
-  }
+    if (other * 2 > looked)
+      return `${otherSays(path, before.path ?? path, looked, other)}: ${goesOn(resync)}`;
+  } else if (before?.path === path) return null;
   noteRoot(tree, catalog);
   return null;
 }
 
+/** Where the root was when it was noted last; null: nobody knows. */
+export const notedPath = (catalog: Catalog): string | null => noted(catalog)?.path ?? null;
+
 /** D2: a person says that the mirror goes on with this folder as it is. */
 export function noteRoot(tree: Tree, catalog: Catalog): void {
   const { notes } = catalog.meta;
-  catalog.setMeta({ notes: { ...notes, [note]: JSON.stringify(identityOf(tree)) } });
+  const text = JSON.stringify({ ...identityOf(tree), path: tree.root.toString() });
+  catalog.setMeta({ notes: { ...notes, [note]: text } });
 }
 
 /** Empty while a path leads to the folder that the tree was opened as. */
@@ -74,20 +81,23 @@ export function identityOf(tree: Tree): Identity {
 export const isSameFolder = (a: Identity, b: Identity): boolean =>
   a.inode === b.inode && a.device === b.device && a.fileSystem === b.fileSystem;
 
-function noted(catalog: Catalog): Identity | null {
+function noted(catalog: Catalog): z.output<typeof notedShape> | null {
   const text = catalog.meta.notes[note];
   if (text === undefined) return null;
-  const parsed = identityShape.safeParse(JSON.parse(text));
+  const parsed = notedShape.safeParse(JSON.parse(text));
   return parsed.success ? parsed.data : null;
 }
 
-function refusal(path: string, resync: string, looked: number, other: number): string {
-  return (
-    `${path} is not the folder that was mirrored: it is on another disk or was made anew, and of ${String(looked)} entries ` +
-    `that were looked at ${String(other)} are missing or other. Is its disk mounted? Mount it. Only if it was replaced on ` +
-    `purpose: holdfast mirror resync ${resync} goes on with it as it is`
-  );
+function otherSays(path: string, before: string, looked: number, other: number): string {
+  const found = `of ${String(looked)} entries that were looked at ${String(other)} are missing or other`;
+  return path === before
+    ? `${path} is not the folder that was mirrored: it is on another disk or was made anew, and ${found}. Is its disk ` +
+        `mounted? Mount it. Only if it was replaced on purpose`
+    : `${path} is not the folder that was mirrored, which was ${before}, and ${found}. Move them there, or write the former ` +
+        `root again. Only if the root was changed for other files`;
 }
+
+const goesOn = (resync: string): string => `holdfast mirror resync ${resync} goes on with it as it is`;
 
 interface Known {
   readonly id: number;

@@ -12,11 +12,12 @@ import { DiskProbe } from '../files/disk-probe.ts';
 import { DiskWatch } from '../files/disk-watch.ts';
 import { KeptStore } from '../files/divergence/kept-store.ts';
 import { checkRoot, Selection } from '../files/selection.ts';
-import { noteRoot, rootRefused } from '../files/root-identity.ts';
+import { notedPath, noteRoot, rootRefused } from '../files/root-identity.ts';
 import { FileSource } from '../files/source/file-source.ts';
 import { beginAnew } from '../files/source/lost-catalog.ts';
 import type { SourceOptions } from '../files/source/types.ts';
 import { FileTarget } from '../files/target/file-target.ts';
+import { Records } from '../files/target/records.ts';
 import { unprotect } from '../os/read-only.ts';
 import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
@@ -64,6 +65,14 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     }
   };
 
+  /** A former life may have left it covered, and the root may lie in it now. */
+  const leaveFormer = (catalog: Catalog, root: string): void => {
+    const former = notedPath(catalog);
+    if (former === null || former === root || !existsSync(former)) return;
+    const covered = uncover({ root: former });
+    if (covered !== '') says(`${former} is not mirrored any more, and may be read-only still: ${covered}`);
+  };
+
   const target = async (order: FilesOrder, role: TargetRole | null): Promise<Opened<TargetSide>> => {
     const lack = makeRoot(order, path);
     if (lack !== '') return { kind: 'failed', says: lack };
@@ -76,6 +85,7 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     const made = openOrNot(() => openCatalog(join(dir, 'catalog')));
     if (made.kind === 'failed') return made;
     const catalog = made.side;
+    leaveFormer(catalog, root);
     const opened = await FileTarget.open({
       dir,
       root,
@@ -190,11 +200,32 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     }
   };
 
+  /** What is changed at a source meanwhile, the next scan finds. */
+  const forget = async (order: FilesOrder): Promise<string> => {
+    if (order.role.kind === 'source' || !hasCatalog(order, path)) return '';
+    const place = placeOf(order);
+    if (place.kind === 'failed') return place.says;
+    const parts = openParts(place.side, () => storeOf(order, place.side.dir));
+    if (parts.kind === 'failed') return parts.says;
+    const { catalog, blocks, tree } = parts.side;
+    try {
+      new Records(catalog, tree, () => true).distrust();
+      return '';
+    } catch (error) {
+      return refused(error).says;
+    } finally {
+      await blocks.close();
+      await catalog.close();
+      tree.close();
+    }
+  };
+
   return {
     target,
     source,
     kept,
     confirm,
+    forget,
     release: (order) => {
       const place = placeOf(order);
       return place.kind === 'failed' ? place.says : uncover(place.side);
@@ -264,17 +295,20 @@ const open = <Side>(side: Side): Opened<Side> => ({ kind: 'open', side });
  * A target that is new has no folder yet. One that had a copy and lacks its folder lacks the disk that it is on: nothing
  * is copied into the place where that is mounted. Empty when it is there, or is for others to refuse.
  */
-function makeRoot({ mirror, dataset }: FilesOrder, dir: string): string {
-  if (existsSync(pathIn(dir, 'mirror', folderOf(mirror), 'catalog'))) return '';
+function makeRoot(order: FilesOrder, dir: string): string {
+  if (hasCatalog(order, dir)) return '';
   try {
-    mkdirSync(dataset.root, { recursive: true, mode: 0o755 });
+    mkdirSync(order.dataset.root, { recursive: true, mode: 0o755 });
     return '';
   } catch (error) {
     return errorText(error);
   }
 }
 
-function uncover({ root }: Place): string {
+const hasCatalog = ({ mirror }: FilesOrder, dir: string): boolean =>
+  existsSync(pathIn(dir, 'mirror', folderOf(mirror), 'catalog'));
+
+function uncover({ root }: Pick<Place, 'root'>): string {
   try {
     unprotect(root);
     return '';

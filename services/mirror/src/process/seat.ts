@@ -12,6 +12,8 @@
  *   M7  a role whose root is not the folder any more that it was, or whose disk failed, is closed, and opened anew where that
  *       is right: before it is opened as a source, too
  *   M8  what is kept aside is written by one at a time: a person's order to discard is carried out between two turns
+ *   M9  a folder that it leaves, for another one or for good, may be written to again
+ *   M10 one that was taken away is nobody's any more: what was known of its data is not believed when it comes back
  */
 
 import { join } from 'node:path';
@@ -61,8 +63,8 @@ export class Seat {
   #order: MirrorOrder;
   #now: Now = { kind: 'closed' };
   #record: RoleRecord | null = null;
-  /** What the open role was opened with and can't change while it is open. */
-  #fixed = '';
+  /** With which the open role was opened, as far as that can't change while it is open. */
+  #former: MirrorOrder | null = null;
   /** Of the volume with which a target was opened; 0: of files. */
   #sizeBytes = 0;
   /** M5. */
@@ -190,11 +192,19 @@ export class Seat {
       const mayForget = forget && (await this.#isWhole());
       await this.#shut(forget ? 'over' : 'restart');
       if (!forget) return;
-      const forgotten = mayForget ? await this.#write({ kind: 'none' }) : null;
-      const says = [this.#ports.sides.release(this.#order), forgotten];
-      for (const why of says)
-        if (why !== null && why !== '') this.#ports.says(`${this.#order.mirror}: ${why}`);
+      this.#tell(await this.#ports.sides.forget(this.#order)); // M10
+      if (mayForget) this.#tell((await this.#write({ kind: 'none' })) ?? '');
+      this.#release(this.#order); // M9
     });
+  }
+
+  #release(order: MirrorOrder): void {
+    this.#tell(this.#ports.sides.release(order));
+  }
+
+  /** Nothing, where all went well. */
+  #tell(says: string): void {
+    if (says !== '') this.#ports.says(`${this.#order.mirror}: ${says}`);
   }
 
   /** False: it was a target, and its copy is not complete, or that is not known. */
@@ -232,9 +242,12 @@ export class Seat {
   /** Empty when it is as ordered. */
   async #become(): Promise<string> {
     const { role } = this.#order;
-    const fixed = fixedOf(this.#order);
-    if (fixed !== this.#fixed) await this.#shut();
-    this.#fixed = fixed;
+    const former = this.#former;
+    if (former !== null && fixedOf(former) !== fixedOf(this.#order)) {
+      await this.#shut();
+      this.#release(former); // M9
+    }
+    this.#former = this.#order;
     if (this.#now.kind === 'target' && this.#sizeBytes !== sizeOf(this.#order)) await this.#shut(); // M6
     const lost = this.#lost();
     if (lost !== '') {

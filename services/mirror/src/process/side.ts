@@ -91,6 +91,8 @@ export interface Sides<D extends MirrorDataset = MirrorDataset> {
   confirm?(order: MirrorOrder<D>): Promise<Answered>;
   /** It is nobody's target any more: whoever works here may write to its data again. Empty when it is so. */
   release(order: MirrorOrder<D>): string;
+  /** Its order was taken away, and nobody sees what is written to its data from now on. Empty when that is on record. */
+  forget(order: MirrorOrder<D>): Promise<string>;
 }
 
 export type Opened<Side> =

@@ -19,5 +19,6 @@ export function sidesByKind(kinds: SidesByKind): Sides {
       return confirmed ?? { kind: 'failed', as: 'failed', says: `${order.mirror} does not work here now` };
     },
     release: (order) => of(order).release(order),
+    forget: (order) => of(order).forget(order),
   };
 }

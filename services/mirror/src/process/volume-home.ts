@@ -139,6 +139,18 @@ export async function confirmPlace(home: VolumeHome, order: VolumeOrder): Promis
   }
 }
 
+/** Its mirror was taken away (ground.ts, G6). Empty when that is on record. */
+export async function forgetOthers(home: VolumeHome, order: VolumeOrder): Promise<string> {
+  const folder = folderIn(home, order);
+  if (!existsSync(folder)) return '';
+  try {
+    await VolumeGround.forgetOthers(new FolderDisk(folder));
+    return '';
+  } catch (error) {
+    return refused(error).says;
+  }
+}
+
 /** H4: whoever dies in the middle of it leaves a volume that is forgotten, or one that still counts as truncated. */
 async function beginAnew({ ground, store }: VolumePlace, dataset: VolumeDataset): Promise<void> {
   await ground.forgetWhatWas(likenessOf(store, ground.sizeBytes, store.name));

@@ -12,6 +12,7 @@ import type { SourceThreads } from './source-threads.ts';
 import { runBlocks } from './volume-divergence-runs.ts';
 import {
   confirmPlace,
+  forgetOthers,
   noteLikeness,
   notSource,
   openTargetPlace,
@@ -119,5 +120,6 @@ export function volumeSides(
     kept: (order, run, ports) => runKept(home, order, run, ports),
     confirm: (order) => confirmPlace(home, order),
     release: () => '',
+    forget: (order) => forgetOthers(home, order),
   };
 }

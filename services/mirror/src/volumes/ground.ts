@@ -10,6 +10,7 @@
  *       the store does
  *   G5  what an owner's sync failed for lies in extents that were hot, and may be read back from the cache and not be on the disk:
  *       it is written again, and synced, before anything is believed of it
+ *   G6  a volume whose mirror was taken away may be written to past every bitmap: from then on no relation to another copy counts
  */
 
 import type { Epoch, EpochEnd, History } from '@holdfast/core';
@@ -142,6 +143,21 @@ export class VolumeGround {
     }
   }
 
+  /** G6. Nobody has it open. Throws what the disk says. */
+  static async forgetOthers(disk: Disk): Promise<void> {
+    if (!disk.exists(groundRecord)) return;
+    const store = disk.open(groundRecord);
+    try {
+      const slots = new Slots(store, recordBytes);
+      const record = recordOf(slots);
+      if (record.peers.length === 0) return;
+      await slots.replace(bytesOf({ ...record, peers: [] }));
+      for (const peer of record.peers) disk.remove(nameOf(peer));
+    } finally {
+      store.close();
+    }
+  }
+
   /**
    * Throws what the disk says. `volume`: what a former life wrote to it may be in the system's cache only. `sizeBytes`: as it is
    * meant to be (G4).
@@ -187,10 +203,7 @@ export class VolumeGround {
 
   async #save(change: Partial<VolumeRecord>): Promise<void> {
     const record = { ...this.#record, ...change };
-    const text = JSON.stringify(record, (_key, value: unknown) =>
-      typeof value === 'bigint' ? value.toString() : value,
-    );
-    await this.#slots.replace(Buffer.from(text));
+    await this.#slots.replace(bytesOf(record));
     this.#record = record;
   }
 
@@ -302,6 +315,13 @@ export class VolumeGround {
     }
     if (hotSuspect) await this.save({ hotSuspect: false });
   }
+}
+
+function bytesOf(record: VolumeRecord): Buffer {
+  const text = JSON.stringify(record, (_key, value: unknown) =>
+    typeof value === 'bigint' ? value.toString() : value,
+  );
+  return Buffer.from(text);
 }
 
 function recordOf(slots: Slots): VolumeRecord {

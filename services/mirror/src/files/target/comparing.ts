@@ -4,9 +4,9 @@
  *
  *   plan continue: the target names what it changed by itself above the common position, what differs from the
  *                  catalog when its last stop was unclean, and what its host may have lost with its power.
- *   plan compare:  the target names every path that it holds, so that the source can offer "it does not exist" for those
- *                  that it lacks; the source offers everything that it has, too.
- *   plan verify:   the same, to be told of only: nothing is recorded or kept, and no batch follows.
+ *   plan compare:  the target names every path that it holds, or has on record, so that the source can offer "it does not
+ *                  exist" for those that it lacks; the source offers everything that it has, too.
+ *   plan verify:   the same of what it holds, to be told of only: nothing is recorded or kept, and no batch follows.
  *
  * A wanted entry: whole, for what is not here, is of another kind, or has to go (the offer said "does not exist");
  * blocks, for a file of which these differ; neither, for attributes that differ.
@@ -18,12 +18,14 @@
  *     is excluded, wherever a folder of this copy's own has to go.
  * M2  What is equal is recorded as replicated and not wanted.
  * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
+ * M4  What is on record, and neither here nor at the source, is taken off the record: nothing that comes later would do that.
  */
 
 import { closeSync, readSync } from 'node:fs';
 import { setImmediate, setTimeout as delay } from 'node:timers/promises';
 import { xxh3 } from '@node-rs/xxhash';
 import type { Epoch, History } from '@holdfast/core';
+import { rootId, type Entry } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type {
@@ -234,20 +236,36 @@ export class Comparing {
   async #nameAll(): Promise<void> {
     const { tree, selection } = this.#ground;
     let paths: Buffer[] = [];
-    const folders: Buffer[] = [Buffer.alloc(0)];
+    const folders: Named[] = [{ path: Buffer.alloc(0), recorded: rootId }];
     for (let folder = folders.pop(); folder !== undefined && !this.#ended; folder = folders.pop()) {
-      for (const { name, kind } of namesThere(tree, folder)) {
-        const path = folder.length === 0 ? name : Buffer.concat([folder, slash, name]);
+      const missing = this.#recordedIn(folder);
+      for (const { name, kind } of namesThere(tree, folder.path)) {
+        const path = within(folder.path, name);
+        const entry = missing.get(name.toString('latin1'));
+        missing.delete(name.toString('latin1'));
         const known = kind ?? statThere(tree, path)?.kind ?? 'socket';
         if (known === 'socket' || !selection.includes(path)) continue;
         paths.push(path);
-        if (known === 'folder') folders.push(path);
+        if (known === 'folder') folders.push({ path, recorded: entry?.id ?? null });
+      }
+      // M4
+      for (const { name, id, attributes } of missing.values()) {
+        const path = within(folder.path, name);
+        if (!selection.includes(path)) continue;
+        paths.push(path);
+        if (attributes.kind === 'folder') folders.push({ path, recorded: id });
       }
       if (paths.length < candidatesPerFrame) continue;
       await this.#name(paths, false);
       paths = [];
     }
     await this.#name(paths, true);
+  }
+
+  /** By name (latin1). A verify is of what is there. */
+  #recordedIn({ recorded }: Named): Map<string, Entry> {
+    if (recorded === null || !this.#keeps) return new Map<string, Entry>();
+    return this.#ground.records.childrenOf(recorded);
   }
 
   async #name(paths: readonly Buffer[], last: boolean): Promise<void> {
@@ -267,7 +285,18 @@ export class Comparing {
   }
 }
 
+/** A folder whose names are told. */
+interface Named {
+  readonly path: Buffer;
+  /** Its number in the catalog; null: it is not in there. */
+  readonly recorded: number | null;
+}
+
 const slash = Buffer.from('/');
+
+const within = (folder: Buffer, name: Buffer): Buffer =>
+  folder.length === 0 ? name : Buffer.concat([folder, slash, name]);
+
 /** Of names in one frame. */
 const pieceBytesMax = 512 << 10;
 

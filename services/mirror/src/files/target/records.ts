@@ -17,7 +17,7 @@
 
 import { setImmediate } from 'node:timers/promises';
 import { lastCommon, unknownChecksum, type Epoch, type History, type Position } from '@holdfast/core';
-import type { Catalog, EntryAttributes } from '../../catalog/types.ts';
+import type { Catalog, Entry, EntryAttributes } from '../../catalog/types.ts';
 import type { Tree } from '../../os/tree.ts';
 import type { Stat } from '../../os/types.ts';
 import type { Attributes } from '../../transport/types.ts';
@@ -25,7 +25,7 @@ import { drainedAt } from '../source/notes.ts';
 import { agreementOf, concernsLeftOut, toldSum, type Agreement } from './agreement.ts';
 import { entryAttributes, onDisk } from './entry-attributes.ts';
 import { unfit } from './fit.ts';
-import { isUntouched } from './foreign.ts';
+import { childrenOf, isUntouched } from './foreign.ts';
 import { note, noteText, readNote, type Note } from './note.ts';
 import { ownChanges, type OwnChange } from './own-changes.ts';
 import { workedIn } from './redo.ts';
@@ -350,6 +350,11 @@ export class Records {
 
   knows(path: Buffer): boolean {
     return this.#catalog.byPath(path) !== null;
+  }
+
+  /** Of a folder with this number, by name (latin1). */
+  childrenOf(id: number): Map<string, Entry> {
+    return childrenOf(this.#catalog, id);
   }
 
   /** Changes above the common position with a source; every path of a folder that moved is one. R2. */
