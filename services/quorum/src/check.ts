@@ -82,7 +82,8 @@ function serverProblems(id: string, server: admin.ServerStatus): readonly agents
     ];
   }
   return server.paths.flatMap((path) => {
-    if (path.state === 'up') return [];
+    // Where nobody else is heard, it is those who are missing, and that is said of them.
+    if (path.state === 'up' || path.state === 'unknown') return [];
     const says = `path ${path.address} is ${path.state}${path.says === '' ? '' : ` (${path.says})`}`;
     const fix = 'check the cable, the switch and the firewall of that network';
     return [{ name: 'path', server: id, says, fix }];
