@@ -13,7 +13,7 @@ import {
   type JoinToken,
   type MemberDirectory,
 } from '@holdfast/wire/directory';
-import { issueCertificate } from '@holdfast/wire/pki';
+import { createSigningRequest, issueCertificate } from '@holdfast/wire/pki';
 import {
   adminService,
   failure,
@@ -24,6 +24,7 @@ import {
 } from '@holdfast/wire/rpc';
 import { parseSeed } from '../src/commands/join.ts';
 import { connectAdmin, membersToAsk } from '../src/member-connection.ts';
+import { nobodyAnswered } from '../src/nobody-answered.ts';
 import { ok } from '../src/trouble.ts';
 import { event, FakeCluster, operation, run, statusReply, type Ran } from './fake-cluster.ts';
 
@@ -133,6 +134,19 @@ async function openAt(name: string): Promise<MemberDirectory> {
   const opened = await openMemberDirectory(at(name));
   if (opened.kind === 'error') throw new Error(opened.error.says);
   return opened.value;
+}
+
+/** The founder eleven years later. */
+async function expired(directory: MemberDirectory): Promise<MemberDirectory> {
+  const { authority, authorityKey, credentials, record } = directory;
+  if (authorityKey === null) throw new Error('a founder has all keys');
+  const { request, key } = await createSigningRequest(record.id);
+  const peer = { cluster: record.cluster, role: record.role, id: record.id };
+  const nowMs = Date.now() - 11 * 365 * 86_400_000;
+  const order = { peer, addresses: record.addresses, nowMs };
+  const issued = await issueCertificate({ certificate: authority, key: authorityKey }, request, order);
+  if (issued.kind === 'error') throw new Error(issued.error.says);
+  return { ...directory, credentials: { ...credentials, certificate: issued.value, key } };
 }
 
 beforeEach(async () => {
@@ -294,8 +308,19 @@ describe('join', () => {
     const { status, err } = await join('b', token);
     expect(status).toBe(3);
     expect(err).toContain('ECONNREFUSED');
+    expect(err).toContain('Is the member at --seed running');
     await founder.listen();
     expect((await join('b', token)).status).toBe(0);
+  });
+
+  it('sends nobody to a member that runs, where its certificate has expired', async () => {
+    founder = new Founder(await expired(await openAt('a')));
+    await founder.listen();
+    const { status, err } = await join('b', encodeToken(founder.token));
+    expect(status).toBe(3);
+    expect(err).toContain('the certificate of a expired on ');
+    expect(err).toMatch(/\nCheck --seed and the clocks of both hosts\.\n$/);
+    expect(err).not.toContain('running');
   });
 
   it('asks the next seed when the first does not answer', async () => {
@@ -321,6 +346,24 @@ describe('the way to a member', () => {
     expect(status).toBe(3);
     expect(err).toContain(`no member of the cluster acme answers\n  tried a at 127.0.0.1 port ${port}\n`);
     expect(err).toContain('holdfast run');
+  });
+
+  it('advises nobody to start what runs, or what can not run', async () => {
+    const { path, record } = await openAt('a');
+    const asked = membersToAsk(record);
+    const silent = { kind: 'unreachable', message: 'a does not answer' } as const;
+    const told = (role: typeof record.role, error: Parameters<typeof nobodyAnswered>[2]): string =>
+      nobodyAnswered({ path, record: { ...record, role } }, asked, error);
+    expect(told('witness', silent)).toContain(`start the member of ${path} with \`holdfast run\``);
+    const person = told('operator', silent);
+    expect(person).not.toContain('start the member');
+    expect(person).toContain('does holdfast run there?');
+    const certificate = {
+      kind: 'certificate',
+      problem: 'expired',
+      message: 'the certificate of a expired',
+    } as const;
+    expect(told('server', certificate)).toMatch(/\n {0,2}the certificate of a expired$/);
   });
 
   it('goes past a member that is frozen: the directory knows others', async () => {
