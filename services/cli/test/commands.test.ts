@@ -348,6 +348,23 @@ describe('a dry run of the lab', () => {
 });
 
 describe('events', () => {
+  it('of a group that nobody has are a mistyped name, and of one without any are none', async () => {
+    const cluster = new FakeCluster();
+    cluster.answers = {
+      async *events() {
+        await Promise.resolve();
+        yield* [];
+      },
+    };
+    const typo = await run(cluster, ['events', '--group', 'd33']);
+    expect(typo.status).toBe(2);
+    expect(typo.err).toContain('there is no group "d33"\nDid you mean d3?');
+    expect(await run(cluster, ['events', '--group', 'd3'])).toMatchObject({
+      status: 0,
+      out: 'no events yet\n',
+    });
+  });
+
   it('are listed once, from a member that gives them whole', async () => {
     const cluster = new FakeCluster();
     let asked = 0;

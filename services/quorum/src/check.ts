@@ -147,11 +147,14 @@ function groupWarnings(c: Case): readonly agents.Problem[] {
   return warnings;
 }
 
+const lookAtEtcd =
+  'look at run/etcd.log and run/quorum.log of the members that vote, and at the disk that they are on';
+
 async function reported(service: Checked, only: ReadonlySet<string> | null): Promise<agents.Problem[]> {
   const answer = await service.storeNow.read(keys.problems, storeMs);
   if (answer.kind === 'unknown') {
     return [
-      { name: 'store', server: '', says: `the reports can't be read: ${answer.says}`, fix: 'see quorum' },
+      { name: 'store', server: '', says: `the reports can't be read: ${answer.says}`, fix: lookAtEtcd },
     ];
   }
   return answer.rows.flatMap((row) => {

@@ -168,7 +168,11 @@ function pathStatus(
     address: moved ?? address,
     state: word,
     rttMs: Math.round(rttMs * 1_000) / 1_000,
-    says: alone ? 'no other member is heard that could hear it' : word === 'up' ? '' : (oneWay ?? said[0] ?? ''),
+    says: alone
+      ? 'no other member is heard that could hear it'
+      : word === 'up'
+        ? ''
+        : (oneWay ?? said[0] ?? ''),
   };
 }
 

@@ -9,6 +9,7 @@ import {
   type Heartbeat,
   type RenewalRecord,
 } from '@holdfast/core';
+import { notReady } from '../src/admin-calls.ts';
 import { statusOf } from '../src/status.ts';
 import { statusWarnings } from '../src/status-warnings.ts';
 import type { VoterStore } from '../src/voter-health.ts';
@@ -129,5 +130,17 @@ describe('the paths of a member', () => {
 
   it('are unknown, and no broken cable, where nobody else is there to hear it', () => {
     expect(told(['a'])).toEqual(['a unknown', 'b down']);
+  });
+});
+
+describe('a member that can not answer yet', () => {
+  const ports = { grpc: 1, heartbeat: 2, mirror: 3, metrics: 4, etcdClient: 5, etcdPeer: 6 };
+  const told = (voter: boolean) =>
+    notReady({ id: 'a', members: [{ id: 'a', role: 'server', addresses: ['10.77.0.11'], ports, voter }] });
+
+  it('is not told to have no vote while it starts', () => {
+    const error = (message: string) => ({ kind: 'error', error: { kind: 'unreachable', message } });
+    expect(told(true)).toEqual(error('a has not begun yet: ask again in some seconds, or another member'));
+    expect(told(false)).toEqual(error('a does not vote yet: ask another member'));
   });
 });
