@@ -24,7 +24,6 @@ import {
 } from '@holdfast/wire/rpc';
 import { parseSeed } from '../src/commands/join.ts';
 import { connectAdmin, membersToAsk } from '../src/member-connection.ts';
-import { nobodyAnswered } from '../src/nobody-answered.ts';
 import { ok } from '../src/trouble.ts';
 import { event, FakeCluster, operation, run, statusReply, type Ran } from './fake-cluster.ts';
 
@@ -346,24 +345,6 @@ describe('the way to a member', () => {
     expect(status).toBe(3);
     expect(err).toContain(`no member of the cluster acme answers\n  tried a at 127.0.0.1 port ${port}\n`);
     expect(err).toContain('holdfast run');
-  });
-
-  it('advises nobody to start what runs, or what can not run', async () => {
-    const { path, record } = await openAt('a');
-    const asked = membersToAsk(record);
-    const silent = { kind: 'unreachable', message: 'a does not answer' } as const;
-    const told = (role: typeof record.role, error: Parameters<typeof nobodyAnswered>[2]): string =>
-      nobodyAnswered({ path, record: { ...record, role } }, asked, error);
-    expect(told('witness', silent)).toContain(`start the member of ${path} with \`holdfast run\``);
-    const person = told('operator', silent);
-    expect(person).not.toContain('start the member');
-    expect(person).toContain('does holdfast run there?');
-    const certificate = {
-      kind: 'certificate',
-      problem: 'expired',
-      message: 'the certificate of a expired',
-    } as const;
-    expect(told('server', certificate)).toMatch(/\n {0,2}the certificate of a expired$/);
   });
 
   it('goes past a member that is frozen: the directory knows others', async () => {
