@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Command, Epoch, GroupId } from '@holdfast/core';
 import type { CommandResult, Commands, Outcome } from './platform/platform.ts';
+import { said } from './said.ts';
 
 /** Ends every process with this `NAME=value` in its environment, and what they started. */
 export type KillMarked = (mark: string) => Promise<readonly number[]>;
@@ -66,12 +67,12 @@ export function environmentOf(self: string, purpose: CommandPurpose): Readonly<R
 
 /** Done when it ended with status 0; otherwise what it said. */
 export function outcomeOf(argv: readonly string[], result: CommandResult): Outcome {
-  const said = result.output.trim();
-  const tail = said === '' ? '' : `: ${said.slice(-400)}`;
+  const words = said(result.output);
+  const tail = words === '' ? '' : `: ${words}`;
   const name = argv.join(' ').slice(0, 200);
   switch (result.kind) {
     case 'not-started':
-      return { kind: 'failed', says: said === '' ? `${name} could not be started` : said };
+      return { kind: 'failed', says: words === '' ? `${name} could not be started` : words };
     case 'timed-out':
       return {
         kind: 'failed',

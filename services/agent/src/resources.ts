@@ -5,10 +5,10 @@ import type { Ended, GroupId, ResourceConfig, ResourceState } from '@holdfast/co
 import type { CommandResult, Platform } from './platform/platform.ts';
 import { outcomeOf, type CommandPurpose, type CommandRuns } from './command-runs.ts';
 import { ocfAnswer, ocfProgram } from './ocf.ts';
+import { said } from './said.ts';
 import { commandsOf, type CommandResource, type ResourceCommands } from './volumes/commands.ts';
 
 const askAgainMs = 250;
-const saidMax = 400;
 const notWanted: Ended = { kind: 'failed', says: 'the epoch is over' };
 
 export interface Seen {
@@ -127,15 +127,15 @@ export class Resources {
 
 /** What our own program says is a sentence, which needs no command line before it. */
 function outcome(runs: ResourceConfig['runs'], argv: readonly string[], result: CommandResult): Ended {
-  const said = result.output.trim();
+  const words = said(result.output);
   if (runs.kind === 'ocf') {
     const action = argv.at(-1) ?? '';
     return result.kind === 'exited' && result.status !== null && result.status !== 0
-      ? { kind: 'failed', says: ocfAnswer(runs, action, result.status, said.slice(-saidMax)) }
+      ? { kind: 'failed', says: ocfAnswer(runs, action, result.status, words) }
       : outcomeOf([ocfProgram(runs), action], result);
   }
   const ended = outcomeOf(argv, result);
   const isOurs = runs.kind === 'attach' || runs.kind === 'mount';
-  if (ended.kind === 'done' || !isOurs || result.kind !== 'exited' || said === '') return ended;
-  return { kind: 'failed', says: said.slice(-saidMax) };
+  if (ended.kind === 'done' || !isOurs || result.kind !== 'exited' || words === '') return ended;
+  return { kind: 'failed', says: words };
 }

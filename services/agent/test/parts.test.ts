@@ -16,6 +16,7 @@ import { heartbeat as wire } from '@holdfast/proto';
 import { defaultPorts, type KnownMember } from '@holdfast/wire/directory';
 import { startListening, hear } from '@holdfast/core';
 import { AddressBook } from '../src/address-book.ts';
+import { outcomeOf } from '../src/command-runs.ts';
 import { ClockWatch } from '../src/clock-watch.ts';
 import { DurableRecord } from '../src/durable-record.ts';
 import { EpochGate } from '../src/epoch-gate.ts';
@@ -23,6 +24,7 @@ import { GroupQueue } from '../src/group-queue.ts';
 import { LineReader } from '../src/line-reader.ts';
 import { openMemory } from '../src/memory.ts';
 import { PendingNotes } from '../src/pending-notes.ts';
+import { explainResult } from '../src/platform/linux/commands.ts';
 import { fromBody, toBody } from '../src/wire-message.ts';
 import { oneGroup, until } from './story.ts';
 
@@ -398,5 +400,29 @@ describe('the work of a group', () => {
       false,
       false,
     ]);
+  });
+});
+
+describe('what a program said', () => {
+  const output = 'Not booted with systemd.\r\n\u001b[31mHost is down\n\n';
+
+  it('is one line of a reason, and moves no cursor', () => {
+    const result = { kind: 'exited', status: 1, signal: null, output, ms: 3 } as const;
+    const says = 'app stop ended with status 1: Not booted with systemd. [31mHost is down';
+    expect(outcomeOf(['app', 'stop'], result)).toEqual({ kind: 'failed', says });
+    expect(explainResult(['app', 'stop'], result)).toBe(says);
+  });
+
+  it('of a long tale is the end', () => {
+    const result = {
+      kind: 'timed-out',
+      status: null,
+      signal: null,
+      output: `first ${'word '.repeat(1_000)}last`,
+      ms: 30,
+    } as const;
+    const says = explainResult(['app'], result);
+    expect(says).toMatch(/^app did not finish in 30 ms and was killed: .* last$/);
+    expect(says.length).toBeLessThan(500);
   });
 });

@@ -6,7 +6,7 @@ import { createClock } from '../src/platform/linux/clock.ts';
 import { inNetwork, ipv6Octets, parseCidr } from '../src/platform/linux/cidr.ts';
 import type { ParsedCidr } from '../src/platform/linux/cidr.ts';
 import { effectiveCapabilities, findLacks } from '../src/platform/linux/preflight.ts';
-import { createUnits, parseState } from '../src/platform/linux/systemd.ts';
+import { createUnits, parseState, systemdRuns } from '../src/platform/linux/systemd.ts';
 
 describe('boot time', () => {
   /** A host whose clocks we turn. */
@@ -118,16 +118,42 @@ describe('what a host lacks', () => {
 
 describe('services of the system', () => {
   it('are a clear failure where systemd does not run the host', async () => {
-    const units = createUnits('/usr/bin/systemctl', () => false);
-    expect(await units.start('d3.service', 1000)).toMatchObject({
-      kind: 'failed',
-      says: expect.stringContaining('systemd does not run this host') as string,
-    });
+    for (const runs of ['hidden', 'nowhere'] as const) {
+      expect(await createUnits('/usr/bin/systemctl', () => runs).start('d3.service', 1000)).toMatchObject({
+        kind: 'failed',
+        says: expect.stringContaining('systemd does not run this host') as string,
+      });
+    }
+  });
+
+  it('need no stop where systemd runs nowhere', async () => {
+    const units = createUnits('/usr/bin/systemctl', () => 'nowhere');
+    expect(await units.stop('d3.service', 1000)).toEqual({ kind: 'done' });
+    expect(await units.state('d3.service', 1000)).toBe('stopped');
+    expect(units.stopCommands('d3.service')).toEqual([]);
+  });
+
+  it('may run where systemd is the first process, and its folder is hidden', async () => {
+    const units = createUnits('/usr/bin/systemctl', () => 'hidden');
     expect(await units.state('d3.service', 1000)).toBe('unknown');
     expect((await units.stop('--force', 1000)).kind).toBe('failed');
+    expect((await units.stop('d3.service', 1000)).kind).toBe('failed');
     expect(units.stopCommands('d3.service')).toEqual([
       ['/usr/bin/systemctl', '--no-ask-password', 'stop', '--', 'd3.service'],
     ]);
+  });
+
+  it('are looked for by the folder of systemd, and by the first process', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'hfplat-'));
+    const first = join(folder, 'comm');
+    const missing = join(folder, 'missing');
+    expect(systemdRuns(folder, missing)).toBe('here');
+    expect(systemdRuns(missing, missing)).toBe('hidden');
+    writeFileSync(first, 'systemd\n');
+    expect(systemdRuns(missing, first)).toBe('hidden');
+    writeFileSync(first, 'tini\n');
+    expect(systemdRuns(missing, first)).toBe('nowhere');
+    rmSync(folder, { recursive: true });
   });
 
   it('that hang are given up in time', async () => {
@@ -138,7 +164,7 @@ describe('services of the system', () => {
       '#!/bin/sh\n[ "$1" = show ] && { echo LoadState=loaded; echo ActiveState=active; exit 0; }\nsleep 60\n',
       { mode: 0o755 },
     );
-    const units = createUnits(systemctl, () => true);
+    const units = createUnits(systemctl, () => 'here');
     expect(await units.stop('d3.service', 200)).toMatchObject({
       kind: 'failed',
       says: expect.stringContaining('was killed') as string,

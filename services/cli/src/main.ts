@@ -12,13 +12,19 @@ import { troubleText } from './trouble.ts';
 
 /** The real surroundings. */
 export function processSurroundings(): Surroundings {
-  let stop: AbortController | null = null;
+  const stop = new AbortController();
+  let listens = false;
   return {
-    terminal: processTerminal(),
+    // Whoever watches ends, as with Ctrl-C.
+    terminal: processTerminal(() => stop.abort()),
     env: process.env,
     connect: connectAdmin,
     now: () => Date.now(),
-    interruption: () => (stop ??= stopOnSignals()).signal,
+    interruption: () => {
+      if (!listens) stopOnSignals(stop);
+      listens = true;
+      return stop.signal;
+    },
     readInput: async () => {
       const { buffer } = await import('node:stream/consumers');
       return buffer(process.stdin);
@@ -27,10 +33,8 @@ export function processSurroundings(): Surroundings {
 }
 
 /** The first Ctrl-C asks; a second one ends the process as usual. */
-function stopOnSignals(): AbortController {
-  const stop = new AbortController();
+function stopOnSignals(stop: AbortController): void {
   for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => stop.abort());
-  return stop;
 }
 
 /** Runs one command line. Never throws for what a person or the network did. */

@@ -8,6 +8,7 @@ import type { admin } from '@holdfast/proto';
 import type { KnownMember, MemberDirectory, MemberRecord } from '@holdfast/wire/directory';
 import type { Answer, PoolMember, RpcClient, RpcPool, UnaryMethod } from '@holdfast/wire/rpc';
 import type { AdminClient } from './admin-client.ts';
+import { nobodyAnswered } from './nobody-answered.ts';
 import { directoryTrouble, ok, type Fallible } from './trouble.ts';
 
 const readMs = 3000;
@@ -180,22 +181,9 @@ class MemberConnection implements AdminClient {
   #explained<Reply>(answer: Answer<Reply>): Answer<Reply> {
     if (answer.kind === 'ok') return answer;
     const { error } = answer;
-    const message = this.#whoWasAsked(error.message);
+    const message = nobodyAnswered(this.#directory, this.#pool.members, error);
     if (error.kind === 'unreachable' || error.kind === 'deadline')
       return { kind: 'error', error: { kind: 'unreachable', message } };
     return error.kind === 'certificate' ? { kind: 'error', error: { ...error, message } } : answer;
-  }
-
-  #whoWasAsked(says: string): string {
-    const { cluster } = this.#directory.record;
-    const tried = this.#pool.members.map(
-      ({ id, addresses, port }) => `${id} at ${addresses.join(', ')} port ${port}`,
-    );
-    const list =
-      tried.length === 0
-        ? ['tried nobody: the directory knows no server or witness']
-        : tried.map((one) => `tried ${one}`);
-    const advice = `start the member of ${this.#directory.path} with \`holdfast run\`, or check the network and --dir`;
-    return [`no member of the cluster ${cluster} answers`, ...list, ...says.split('; '), advice].join('\n');
   }
 }

@@ -1,4 +1,10 @@
-/** Where a command speaks. Answers go to `out`, explanations and errors to `err`. */
+/**
+ * Where a command speaks. Answers go to `out`, explanations and errors to `err`.
+ *
+ * T1. A reader who goes away is told nothing more, and changes nothing: what was begun keeps its exit status.
+ * T2. An answer that can't be written, as on a full disk, is a failure.
+ */
+import { exitStatus } from './exit-status.ts';
 
 export interface Terminal {
   /** A person looks at `out`. */
@@ -19,15 +25,19 @@ function wantsColour(isTty: boolean, env: NodeJS.ProcessEnv): boolean {
 const sizeOr = (size: number | undefined, otherwise: number): number =>
   size === undefined || size === 0 ? otherwise : size;
 
-export function processTerminal(): Terminal {
+/** `unread`: called when nobody reads `out` any more (holdfast events --follow | head). */
+export function processTerminal(unread: () => void): Terminal {
   const { stdout, stderr, env } = process;
-  for (const stream of [stdout, stderr]) {
-    // The reader went away (holdfast events | head): there is nobody left to tell.
-    stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
-    });
-  }
+  stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') {
+      unread(); // T1
+      return;
+    }
+    stderr.write(`holdfast: the answer can't be written: ${error.message}\n`);
+    process.exit(exitStatus.failed); // T2
+  });
+  // There is nowhere left to say it.
+  stderr.on('error', () => undefined);
   return {
     isTty: stdout.isTTY,
     colours: wantsColour(stdout.isTTY, env),

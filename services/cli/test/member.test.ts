@@ -13,7 +13,7 @@ import {
   type JoinToken,
   type MemberDirectory,
 } from '@holdfast/wire/directory';
-import { issueCertificate } from '@holdfast/wire/pki';
+import { createSigningRequest, issueCertificate } from '@holdfast/wire/pki';
 import {
   adminService,
   failure,
@@ -133,6 +133,19 @@ async function openAt(name: string): Promise<MemberDirectory> {
   const opened = await openMemberDirectory(at(name));
   if (opened.kind === 'error') throw new Error(opened.error.says);
   return opened.value;
+}
+
+/** The founder eleven years later. */
+async function expired(directory: MemberDirectory): Promise<MemberDirectory> {
+  const { authority, authorityKey, credentials, record } = directory;
+  if (authorityKey === null) throw new Error('a founder has all keys');
+  const { request, key } = await createSigningRequest(record.id);
+  const peer = { cluster: record.cluster, role: record.role, id: record.id };
+  const nowMs = Date.now() - 11 * 365 * 86_400_000;
+  const order = { peer, addresses: record.addresses, nowMs };
+  const issued = await issueCertificate({ certificate: authority, key: authorityKey }, request, order);
+  if (issued.kind === 'error') throw new Error(issued.error.says);
+  return { ...directory, credentials: { ...credentials, certificate: issued.value, key } };
 }
 
 beforeEach(async () => {
@@ -294,8 +307,19 @@ describe('join', () => {
     const { status, err } = await join('b', token);
     expect(status).toBe(3);
     expect(err).toContain('ECONNREFUSED');
+    expect(err).toContain('Is the member at --seed running');
     await founder.listen();
     expect((await join('b', token)).status).toBe(0);
+  });
+
+  it('sends nobody to a member that runs, where its certificate has expired', async () => {
+    founder = new Founder(await expired(await openAt('a')));
+    await founder.listen();
+    const { status, err } = await join('b', encodeToken(founder.token));
+    expect(status).toBe(3);
+    expect(err).toContain('the certificate of a expired on ');
+    expect(err).toMatch(/\nCheck --seed and the clocks of both hosts\.\n$/);
+    expect(err).not.toContain('running');
   });
 
   it('asks the next seed when the first does not answer', async () => {

@@ -10,7 +10,7 @@ import { compileSources } from '../../guard/test/compiled.ts';
 import { identify } from '../src/run/pid-file.ts';
 
 /** How a fake process behaves. `deaf` ignores signals and the end of its lifeline. */
-export type Behaviour = 'usual' | 'wrong' | 'fatal' | 'deaf' | 'slow';
+export type Behaviour = 'usual' | 'wrong' | 'fatal' | 'broken' | 'deaf' | 'slow';
 
 const fakeChild = `
 import { appendFileSync, readFileSync } from 'node:fs';
@@ -30,6 +30,7 @@ setInterval(() => {}, 1000);
 note('started');
 console.log('hello from ' + name);
 if (behaves === 'wrong') { console.error('member.json: no such file\\nrun holdfast init'); process.exit(2); }
+if (behaves === 'broken') { console.error('no space left on the disk'); process.exit(1); }
 if (behaves === 'fatal') { lifeline.write('{"type":"fatal","says":"no etcd here"}\\n', () => process.exit(1)); }
 else lifeline.write('{"type":"ready"}\\n');
 `;

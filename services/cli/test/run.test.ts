@@ -111,6 +111,15 @@ describe('holdfast run', () => {
     expect(others.every(runsNow)).toBe(true);
   });
 
+  it('says with its last words why a process ended by itself', async () => {
+    member.behaves('quorum', 'broken');
+    const run = member.run();
+    await until('the next start', () => run.err().includes('started again'));
+    expect(run.err()).toMatch(
+      /quorum ended \(status 1\) after \d+ ms; it said: no space left on the disk; started again at once; see /,
+    );
+  });
+
   it('starts a killed guard again and touches nothing else', async () => {
     await startedMember();
     const others = ['agent', 'quorum'].map(pidOf);

@@ -218,6 +218,15 @@ export function lastHeardOnPath(
   return latest;
 }
 
+/** Whether anybody else is there who would hear the member on a network. */
+export function isListenedTo(v: Vantage, member: MemberId, heartbeatMs: number, now: BootMs): boolean {
+  if (member !== v.self) return true;
+  return [...v.ears.keys()].some((observer) => {
+    const word = observer === member ? null : heardHere(v, observer);
+    return word !== null && now - word <= freshBeats * heartbeatMs;
+  });
+}
+
 /** What the member itself last claimed of the group, whenever that was. */
 export function claimOf(v: Vantage, member: MemberId, group: GroupId): HeldClaim | null {
   return v.ears.get(member)?.claims.find((c) => c.group === group) ?? null;

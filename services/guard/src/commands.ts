@@ -78,7 +78,8 @@ function supervise(
       else if (status === 0) end({ kind: 'done' });
       else {
         const how = signal === null ? `exit status ${String(status)}` : `ended by ${signal}`;
-        const said = output.trim();
+        // A reason is one line.
+        const said = output.replace(/[\s\p{Cc}]+/gu, ' ').trim();
         end({ kind: 'failed', says: `${program}: ${how}${said === '' ? '' : `: ${said}`}` });
       }
     });

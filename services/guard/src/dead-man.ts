@@ -213,7 +213,7 @@ function beginFence(state: State, order: FenceOrder, nowMs: number, why: string)
 function missFence(state: State, phase: Phase & { kind: 'fencing' }, nowMs: number): Step {
   const { order } = phase;
   const groups = new Map(state.groups).set(order.group, { ...phase, missed: true });
-  const outcome = outcomeOf(order, nowMs, [`not done by its deadline ${Math.round(phase.endsByMs)}`]);
+  const outcome = outcomeOf(order, nowMs, ['not done by its deadline']);
   const reason = `the fence of group ${order.group} is not done by its deadline`;
   return triggerWatchdog(
     {

@@ -1,5 +1,5 @@
 import { bootClock } from '../src/boot-clock.ts';
-import type { CommandEnd } from '../src/commands.ts';
+import { runCommand, type CommandEnd } from '../src/commands.ts';
 import { marginMs, runFence, turnEnd } from '../src/fence-run.ts';
 import { LineBuffer } from '../src/line-buffer.ts';
 import { lineBytesMax, parseRequest, type Argv, type FenceOrder } from '../src/protocol.ts';
@@ -259,5 +259,15 @@ describe('a fence run', () => {
     expect(turnEnd(0, 900, 2)).toBe(300);
     expect(turnEnd(0, 6_000, 0)).toBe(6_000);
     expect(turnEnd(700, 600, 1)).toBe(600);
+  });
+});
+
+describe('a command that fails', () => {
+  it('is told with its own words, in one line', async () => {
+    const script = 'echo not booted; echo host is down; exit 4';
+    expect(await runCommand(['sh', '-c', script], 5_000)).toEqual({
+      kind: 'failed',
+      says: 'sh: exit status 4: not booted host is down',
+    });
   });
 });

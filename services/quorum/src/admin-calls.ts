@@ -2,7 +2,7 @@
 
 import type { QuorumCommand, StepRecord } from '@holdfast/core';
 import type { admin } from '@holdfast/proto';
-import { bootMs, type MemberDirectory } from '@holdfast/wire/directory';
+import { bootMs, type MemberDirectory, type MemberRecord } from '@holdfast/wire/directory';
 import { failure, type AdminHandlers, type Answer, type MemberCall } from '@holdfast/wire/rpc';
 import { makeToken } from './admission.ts';
 import type { CurrentService } from './agent-calls.ts';
@@ -38,8 +38,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
   const cluster = { name: record.cluster, externalEtcd: record.externalEtcd !== null };
   const withService = async <T>(work: (service: QuorumService) => Promise<Answer<T>>): Promise<Answer<T>> => {
     const service = around.current();
-    if (service === null)
-      return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
+    if (service === null) return notReady(record);
     if (service.state.storeAnsweredAt === null)
       return failure('unreachable', "the cluster's store does not answer yet");
     return work(service);
@@ -52,8 +51,7 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
       }),
     events: async (request, send, call) => {
       const service = around.current();
-      if (service === null)
-        return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
+      if (service === null) return notReady(record);
       return streamEvents(() => service.storeNow, request, { send, signal: call.signal });
     },
     getDecision: (request) => withService((service) => readDecision(service.storeNow, request.event)),
@@ -86,6 +84,15 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
       withService((service) => pauseMirror(service, request, call.peer.id, Date.now())),
     runMirror: (request, send, call) => runMirror(around.mirrors, request, send, call),
   };
+}
+
+/** A voter that has just started does not vote yet, and nobody has to do anything. */
+export function notReady({ id, members }: Pick<MemberRecord, 'id' | 'members'>): Answer<never> {
+  const votes = members.some((m) => m.id === id && m.voter);
+  const says = votes
+    ? `${id} has not begun yet: ask again in some seconds, or another member`
+    : `${id} does not vote yet: ask another member`;
+  return failure('unreachable', says);
 }
 
 function noGroup(service: QuorumService, group: string): Answer<never> {

@@ -82,7 +82,8 @@ function serverProblems(id: string, server: admin.ServerStatus): readonly agents
     ];
   }
   return server.paths.flatMap((path) => {
-    if (path.state === 'up') return [];
+    // Where nobody else is heard, it is those who are missing, and that is said of them.
+    if (path.state === 'up' || path.state === 'unknown') return [];
     const says = `path ${path.address} is ${path.state}${path.says === '' ? '' : ` (${path.says})`}`;
     const fix = 'check the cable, the switch and the firewall of that network';
     return [{ name: 'path', server: id, says, fix }];
@@ -146,11 +147,14 @@ function groupWarnings(c: Case): readonly agents.Problem[] {
   return warnings;
 }
 
+const lookAtEtcd =
+  'look at run/etcd.log and run/quorum.log of the members that vote, and at the disk that they are on';
+
 async function reported(service: Checked, only: ReadonlySet<string> | null): Promise<agents.Problem[]> {
   const answer = await service.storeNow.read(keys.problems, storeMs);
   if (answer.kind === 'unknown') {
     return [
-      { name: 'store', server: '', says: `the reports can't be read: ${answer.says}`, fix: 'see quorum' },
+      { name: 'store', server: '', says: `the reports can't be read: ${answer.says}`, fix: lookAtEtcd },
     ];
   }
   return answer.rows.flatMap((row) => {

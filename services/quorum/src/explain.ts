@@ -51,11 +51,11 @@ export function explain(
 function explainRemoved(scene: Scene, group: string): admin.ExplainReply | null {
   const removed = removedGroup(scene, group);
   if (removed === null) return null;
-  const { owner, refused } = removed;
+  const { owner, refused, stuck } = removed;
   const gone = `${group} was removed from the configuration`;
   const says =
     refused === null
-      ? `${gone}, and ${owner} is asked to release it`
+      ? `${gone}, and ${owner} ${stuck === null ? 'is asked to release it' : `could not let go of it, and tries again (${stuck})`}`
       : `${gone}, and still runs on ${owner}, which refused to release it (${refused}): ${wayOut(group)}`;
   return { now: `${says}.`, prospects: [], blockers: [`${gone}: nobody takes it over`], rules: '' };
 }

@@ -65,12 +65,17 @@ function fullStores(health: StoreHealth): readonly StatusWarning[] {
 
 const inMiB = (bytes: number): string => String(Math.round(bytes / (1_024 * 1_024)));
 
-/** Still run by an owner that would not let go of them. */
+/** Still run by an owner that would not let go of them, or could not. */
 function removedGroups(scene: Scene): readonly StatusWarning[] {
   return [...scene.view.groups.keys()].flatMap((group): readonly StatusWarning[] => {
     const removed = removedGroup(scene, group);
-    if (removed === null || removed.refused === null) return [];
-    const { owner, refused } = removed;
+    if (removed === null) return [];
+    const { owner, refused, stuck } = removed;
+    if (refused === null) {
+      if (stuck === null) return [];
+      const says = `${group} was removed from the configuration, and ${owner} could not let go of it (${stuck})`;
+      return [{ name: 'removed', says, fix: `clear it on ${owner}; it is tried again by itself` }];
+    }
     const says = `${group} was removed from the configuration, and still runs on ${owner}, which refused to release it (${refused})`;
     return [{ name: 'removed', says, fix: wayOut(group) }];
   });

@@ -6,6 +6,7 @@ import {
   heardAt,
   identityAddresses,
   judge,
+  isListenedTo,
   lastHeardOnPath,
   leads,
   maintenanceOf,
@@ -151,8 +152,10 @@ function pathStatus(
       : ear.diagnoses.filter((d) => d.member === m.id && d.path === path).map((d) => d.says),
   );
   const oneWay = said.find((s) => s.startsWith('asymmetric'));
-  const word =
-    silentMs >= outageMs
+  const alone = !isListenedTo(scene.vantage, m.id, scene.heartbeatMs, scene.now);
+  const word = alone
+    ? 'unknown'
+    : silentMs >= outageMs
       ? 'down'
       : silentMs >= outageMs / 4
         ? 'suspect'
@@ -165,7 +168,11 @@ function pathStatus(
     address: moved ?? address,
     state: word,
     rttMs: Math.round(rttMs * 1_000) / 1_000,
-    says: word === 'up' ? '' : (oneWay ?? said[0] ?? ''),
+    says: alone
+      ? 'no other member is heard that could hear it'
+      : word === 'up'
+        ? ''
+        : (oneWay ?? said[0] ?? ''),
   };
 }
 

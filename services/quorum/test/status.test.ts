@@ -1,12 +1,15 @@
-/** What `status` tells of a group's resources, and of the votes. */
+/** What `status` tells of a group's resources, of paths, and of the votes. */
 import {
+  hear,
   newQuorum,
   parseConfig,
   sceneOf,
   type GroupRecord,
   type GroupReport,
+  type Heartbeat,
   type RenewalRecord,
 } from '@holdfast/core';
+import { notReady } from '../src/admin-calls.ts';
 import { statusOf } from '../src/status.ts';
 import { statusWarnings } from '../src/status-warnings.ts';
 import type { VoterStore } from '../src/voter-health.ts';
@@ -103,5 +106,41 @@ describe('the votes', () => {
     expect(warned([], ['a'])).toEqual([
       'nothing can be decided until a majority is back: bring b and w back',
     ]);
+  });
+});
+
+describe('the paths of a member', () => {
+  const now = 1_000;
+  const beat: Heartbeat = {
+    ...{ kind: 'heartbeat', sentAt: 1, echo: null, version: '1', leaving: false, addresses: [], groups: [] },
+    ...{ vantage: [{ member: 'a', path: 0, ageMs: 5, rttMs: null }], diagnoses: [] },
+  };
+  const told = (heard: readonly string[]) => {
+    const fresh = newQuorum('a', false, 1, 0);
+    const vantage = heard.reduce((v, from) => hear(v, from, 0, beat, now), fresh.vantage);
+    const view = { ...fresh.view, members: new Map(members.map((m) => [m.id, held(m)])) };
+    const cluster = { name: 'acme', externalEtcd: false };
+    const { servers } = statusOf({ ...fresh, view, vantage }, cluster, new Map(), now, 0);
+    return Object.entries(servers).map(([id, { paths }]) => `${id} ${paths[0]?.state ?? ''}`);
+  };
+
+  it('are up where another member hears it there', () => {
+    expect(told(['a', 'b'])).toEqual(['a up', 'b up']);
+  });
+
+  it('are unknown, and no broken cable, where nobody else is there to hear it', () => {
+    expect(told(['a'])).toEqual(['a unknown', 'b down']);
+  });
+});
+
+describe('a member that can not answer yet', () => {
+  const ports = { grpc: 1, heartbeat: 2, mirror: 3, metrics: 4, etcdClient: 5, etcdPeer: 6 };
+  const told = (voter: boolean) =>
+    notReady({ id: 'a', members: [{ id: 'a', role: 'server', addresses: ['10.77.0.11'], ports, voter }] });
+
+  it('is not told to have no vote while it starts', () => {
+    const error = (message: string) => ({ kind: 'error', error: { kind: 'unreachable', message } });
+    expect(told(true)).toEqual(error('a has not begun yet: ask again in some seconds, or another member'));
+    expect(told(false)).toEqual(error('a does not vote yet: ask another member'));
   });
 });

@@ -90,7 +90,7 @@ export function dateProblem(certificate: Certificate, nowMs: number): Certificat
     const date = new Date(certificate.validFromMs).toISOString();
     return {
       kind: 'not-yet-valid',
-      says: `the certificate of ${peer.id} is valid only from ${date}; is a clock wrong?`,
+      says: `the certificate of ${peer.id} is valid only from ${date} (is a clock wrong?)`,
     };
   }
   return null;

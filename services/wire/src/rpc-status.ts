@@ -78,7 +78,7 @@ export function fromStatus(error: ServiceError, to: string): WireError {
 }
 
 /** grpc-js wraps the reason of a failed connection in a sentence about its own parts. */
-function reasonIn(details: string): string {
+export function reasonIn(details: string): string {
   const wrapped = /Last error: (?:Error: )?(.*?)(?: \(\d{4}-[^)]*\))?\. Resolution note:/s.exec(details);
   return wrapped?.[1] ?? details;
 }

@@ -13,5 +13,6 @@ export {
 } from './rpc-handler.ts';
 export * from './rpc-pool.ts';
 export * from './rpc-server.ts';
+export { reasonIn } from './rpc-status.ts';
 export * from './rpc-services.ts';
 export * from './wire-error.ts';

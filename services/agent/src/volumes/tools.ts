@@ -1,6 +1,7 @@
 /** Runs a system's program within a limit, without a shell, and keeps the end of what it says. */
 
 import { execFile } from 'node:child_process';
+import { said } from '../said.ts';
 import type { Limit } from './ended.ts';
 
 export interface Ran {
@@ -13,7 +14,6 @@ export interface Ran {
 }
 
 const outputBytesMax = 1_048_576;
-const saidMax = 400;
 
 /** Administrators' programs are not on every search path. */
 export const searchPath = (): string => `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/bin:/sbin:/bin`;
@@ -34,7 +34,7 @@ export function run(argv: readonly string[], limit: Limit): Promise<Ran> {
         return;
       }
       const status = typeof error.code === 'number' ? error.code : null;
-      resolve({ status, output, says: explain(argv, error, output.trim()) });
+      resolve({ status, output, says: explain(argv, error, said(output)) });
     });
   });
 }
@@ -42,11 +42,11 @@ export function run(argv: readonly string[], limit: Limit): Promise<Ran> {
 function explain(
   argv: readonly string[],
   error: { code?: number | string | null | undefined; killed?: boolean | undefined },
-  output: string,
+  words: string,
 ): string {
   const what = argv.join(' ');
   if (error.code === 'ENOENT') return `${argv[0] ?? ''} is not installed`;
-  const said = output === '' ? '' : `: ${output.slice(-saidMax)}`;
-  if (error.killed === true) return `${what} did not end in time and was killed${said}`;
-  return `${what} ended with ${String(error.code ?? 'a signal')}${said}`;
+  const tail = words === '' ? '' : `: ${words}`;
+  if (error.killed === true) return `${what} did not end in time and was killed${tail}`;
+  return `${what} ended with ${String(error.code ?? 'a signal')}${tail}`;
 }

@@ -36,6 +36,7 @@ export interface Seed {
 
 const joinMs = 10_000;
 const portDefault = 7443;
+const isItThere = 'Is the member at --seed running, and its gRPC port open to this host?';
 
 interface Wanted {
   readonly token: JoinToken;
@@ -106,7 +107,7 @@ async function askSeeds(wanted: Wanted, signingRequest: string): Promise<Fallibl
   const { connectRpc } = await import('@holdfast/wire/rpc');
   const { cluster, authority } = wanted.token;
   const said: string[] = [];
-  const advice = ['Is the member at --seed running, and its gRPC port open to this host?'];
+  const advice = new Set<string>();
   for (const { address, port } of wanted.seeds) {
     const client = connectRpc({
       trust: { kind: 'pin', pin: { cluster, authority } },
@@ -122,12 +123,12 @@ async function askSeeds(wanted: Wanted, signingRequest: string): Promise<Fallibl
         return trouble(status, [...said, says].join('\n'), `${fix}\n${maybeAdmitted(wanted)}`);
       }
       said.push(says);
-      if (fix !== '' && !advice.includes(fix)) advice.push(fix);
+      for (const line of fix.split('\n')) advice.add(line);
     } finally {
       client.close();
     }
   }
-  return trouble(exitStatus.unreachable, said.join('\n'), advice.join('\n'));
+  return trouble(exitStatus.unreachable, said.join('\n'), [...advice].join('\n'));
 }
 
 function maybeAdmitted({ token, host }: Wanted): string {
@@ -167,11 +168,11 @@ async function askSeed(
     case 'certificate':
       return error.problem === 'wrong-authority' || error.problem === 'wrong-cluster'
         ? wrong(error.message, 'Is this the cluster that the token was made in?')
-        : callTrouble(error, 'join');
+        : trouble(exitStatus.unreachable, error.message, 'Check --seed and the clocks of both hosts.');
     case 'deadline':
-      return trouble(exitStatus.unreachable, error.message, maybeAdmitted(wanted));
+      return trouble(exitStatus.unreachable, error.message, `${isItThere}\n${maybeAdmitted(wanted)}`);
     case 'unreachable':
-      return trouble(exitStatus.unreachable, error.message);
+      return trouble(exitStatus.unreachable, error.message, isItThere);
     case 'unsafe':
     case 'cancelled':
     case 'internal':

@@ -4,17 +4,15 @@ import type { Context } from '../context.ts';
 import { directoryTrouble, ok, wrong, type Ended } from '../trouble.ts';
 
 export async function run(context: Context, options: { readonly keep?: boolean }): Promise<Ended> {
-  const [{ describeProblem, lockDirectory, openMemberDirectory }, { runMember }] = await Promise.all([
-    import('@holdfast/wire/directory'),
-    import('../run/run-member.ts'),
-  ]);
+  const [{ describeProblem, joinAnew, lockDirectory, openMemberDirectory }, { runMember }] =
+    await Promise.all([import('@holdfast/wire/directory'), import('../run/run-member.ts')]);
   const opened = await openMemberDirectory(context.dir);
   if (opened.kind === 'error') return directoryTrouble(opened.error);
   const { path, record } = opened.value;
   const { role } = record;
   if (role !== 'server' && role !== 'witness')
     return wrong(
-      `${record.id} is a ${role}, and only servers and witnesses run`,
+      `${record.id} is ${role === 'operator' ? 'an' : 'a'} ${role}, and only servers and witnesses run`,
       'Use this directory with the other commands.',
     );
   // Nobody would speak to it; one that runs already goes on, and `check` has warned long before.
@@ -22,7 +20,7 @@ export async function run(context: Context, options: { readonly keep?: boolean }
   if (endsMs < Date.now())
     return wrong(
       `${path}: the certificate of ${record.id} expired on ${new Date(endsMs).toISOString()}`,
-      'Is the clock of this host right? If it is, join anew with another directory and another name.',
+      `Is the clock of this host right? If it is, ${joinAnew}.`,
     );
   const status = await runMember({
     dir: path,

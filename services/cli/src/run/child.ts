@@ -19,6 +19,7 @@ import { TextLines } from './text-lines.ts';
 /** Exit status of a child whose configuration or installation is wrong. */
 export const exitWrong = 2;
 const lastLinesMax = 20;
+const lastWordsMax = 300;
 /** How long the last words of an ended process are waited for. */
 const drainMs = 300;
 
@@ -226,8 +227,11 @@ export class Child {
     const { backoff, delayMs } = afterCrash(this.#backoff, livedMs);
     this.#backoff = backoff;
     const when = delayMs === 0 ? 'at once' : `in ${delayMs} ms`;
+    // One that ended by itself said why, as far as it is read by now; on a full disk its log does not have it.
+    const last = how.startsWith('status') ? this.#lastLines.at(-1) : undefined;
+    const said = last === undefined ? '' : `; it said: ${last.slice(0, lastWordsMax)}`;
     this.#listener.say(
-      `${this.name} ended (${how}) after ${Math.round(livedMs)} ms; started again ${when}; see ${this.#log.path}`,
+      `${this.name} ended (${how}) after ${Math.round(livedMs)} ms${said}; started again ${when}; see ${this.#log.path}`,
     );
     this.#restart = setTimeout(() => {
       this.#restart = null;

@@ -7,9 +7,11 @@ export interface RunOutput {
 }
 
 export function terminalOutput(): RunOutput {
-  // A terminal that went away must not end the member.
-  process.stdout.on('error', () => undefined);
-  process.stderr.on('error', () => undefined);
+  // A terminal that went away, or a full disk beneath a log, must not end the member, as it ends other commands (terminal.ts).
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.removeAllListeners('error');
+    stream.on('error', () => undefined);
+  }
   return {
     isTerminal: process.stderr.isTTY,
     say: (line) => process.stdout.write(`${line}\n`),

@@ -36,7 +36,7 @@ function notes(server: ServerView): string {
 
 /** Yellow when one path is not up, red when none is. */
 function pathsCell(paths: readonly PathView[], wide: boolean): Cell {
-  const bad = paths.filter(({ state }) => state !== 'up');
+  const bad = paths.filter(({ state }) => state !== 'up' && state !== 'unknown');
   const style = bad.length === 0 ? 'plain' : bad.length === paths.length ? 'red' : 'yellow';
   return cell(paths.map((path) => pathText(path, wide)).join(', '), style);
 }

@@ -9,7 +9,7 @@ import type { Place } from './place.ts';
 import { readDuration, readFields, readList, wrong } from './place.ts';
 import { describe, quote } from './quantity.ts';
 
-const example = 'a list such as ["/usr/local/bin/app", "start"]';
+const example = 'a list such as ["/path/to/program", "argument"]';
 export const commandTimeoutMs = 30_000;
 
 /** Reads an argument vector; empty when it was wrong (reported). */

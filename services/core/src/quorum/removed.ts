@@ -24,13 +24,16 @@ export interface Removed {
   readonly owner: MemberId;
   /** Why its owner did not let go of it; null: it is about to. */
   readonly refused: string | null;
+  /** What it could not end, and tries to again; null: nothing that it told of. */
+  readonly stuck: string | null;
 }
 
 /** Null: it is configured, or nobody has it any more. */
 export function removedGroup(scene: Scene, group: GroupId): Removed | null {
   const own = scene.view.groups.get(group)?.value.ownership;
   if (own === undefined || own.kind === 'unowned' || isConfigured(scene, group)) return null;
-  return { owner: own.owner, refused: own.kind === 'releasing' ? refusalOf(scene, group, own) : null };
+  const refused = own.kind === 'releasing' ? refusalOf(scene, group, own) : null;
+  return { owner: own.owner, refused, stuck: stuckAt(scene, group, own) };
 }
 
 /** What a person can do about a refusal. */
@@ -127,6 +130,13 @@ function isConfigured({ view }: Scene, group: GroupId): boolean {
 function refusalOf(scene: Scene, group: GroupId, { owner, epoch }: Owned): string | null {
   const report = reportFor(scene, owner, group);
   return report?.epoch === epoch ? report.releaseRefused : null;
+}
+
+/** It has no steps to tell of any more: what is left of the group is ended, again and again. */
+function stuckAt(scene: Scene, group: GroupId, { owner, epoch }: Owned): string | null {
+  const report = reportFor(scene, owner, group);
+  const ends = report?.epoch === epoch && report.state === 'releasing' && report.steps.length === 0;
+  return ends && report.says !== '' ? report.says : null;
 }
 
 /** Its own word, on record. */

@@ -7,6 +7,7 @@
  */
 
 import { Metadata, connectivityState, status, type CallOptions, type ServiceError } from '@grpc/grpc-js';
+import { reasonIn } from '@holdfast/wire/rpc';
 import type { Endpoint, Endpoints } from './endpoints.ts';
 import { saysFull, takeAlarmBack } from './quota.ts';
 
@@ -107,7 +108,7 @@ function noAnswer(endpoint: Endpoint, deadlineMs: number): string {
 function refused(endpoint: Endpoint, error: ServiceError): string {
   if (saysFull(error.details))
     return `etcd at ${endpoint.name} is full and takes no writes; ${takeAlarmBack}`;
-  return `etcd at ${endpoint.name} failed: ${status[error.code]} ${error.details}`;
+  return `etcd at ${endpoint.name} failed: ${status[error.code]} ${reasonIn(error.details)}`;
 }
 
 /** Whether another endpoint might do better. A request that was read and refused is refused everywhere. */

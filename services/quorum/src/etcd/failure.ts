@@ -43,7 +43,7 @@ export function failureFromLog(lines: readonly string[], how: string, dataDir: s
   const words = last === '' ? 'it wrote nothing to its log' : `it said: ${last}`;
   if (/address already in use/.test(all)) return { kind: 'port-in-use', says: `etcd ${how}: ${words}` };
   if (/permanently removed|removed from the cluster|ID has been removed/.test(all)) {
-    const says = `etcd ${how}: this member was removed from the etcd cluster (${words})`;
+    const says = `etcd ${how}: this member was removed from the etcd cluster (${words}). To have it back, ${joinAnew}`;
     return { kind: 'removed', says };
   }
   // Its words about that name its data, too.

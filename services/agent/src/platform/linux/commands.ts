@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { Socket } from 'node:net';
 import { goAsUsual } from '@holdfast/wire/process';
 import type { CommandResult, Commands } from '../platform.ts';
+import { said } from '../../said.ts';
 import { within } from '../../within.ts';
 import { codeOf, messageOf } from './failure.ts';
 import { killTree } from './process-tree.ts';
@@ -125,14 +126,15 @@ async function finish(
 
 /** One line of a result for people: what ran, how it ended, what it said. */
 export function explainResult(argv: readonly string[], result: CommandResult): string {
-  const said = result.output.trim() === '' ? '' : `: ${result.output.trim()}`;
+  const words = said(result.output);
+  const tail = words === '' ? '' : `: ${words}`;
   switch (result.kind) {
     case 'not-started':
-      return result.output;
+      return words;
     case 'timed-out':
-      return `${argv.join(' ')} did not finish in ${Math.round(result.ms)} ms and was killed${said}`;
+      return `${argv.join(' ')} did not finish in ${Math.round(result.ms)} ms and was killed${tail}`;
     case 'exited':
-      return `${argv.join(' ')} ended with ${result.signal ?? `status ${String(result.status)}`}${said}`;
+      return `${argv.join(' ')} ended with ${result.signal ?? `status ${String(result.status)}`}${tail}`;
   }
 }
 
