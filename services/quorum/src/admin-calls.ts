@@ -54,7 +54,9 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
       const service = around.current();
       if (service === null)
         return failure('unreachable', `${directory.record.id} does not vote yet: ask another member`);
-      return streamEvents(() => service.storeNow, request, { send, signal: call.signal });
+      const noSuch = (group: string) =>
+        service.state.view.config?.value.groups.has(group) === true ? null : noGroup(service, group);
+      return streamEvents(() => service.storeNow, request, { send, signal: call.signal }, noSuch);
     },
     getDecision: (request) => withService((service) => readDecision(service.storeNow, request.event)),
     explain: (request) =>
