@@ -1,5 +1,4 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import { Compression } from '../src/transport/compression.ts';
 import { redialMs } from '../src/transport/backoff.ts';
