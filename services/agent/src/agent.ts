@@ -5,6 +5,7 @@
  *   A2  `keep` stops the loop at once and touches nothing: the kernel and the guard hold the deadlines
  */
 
+import { setTimeout as pause } from 'node:timers/promises';
 import {
   newAgent,
   recall,
@@ -89,6 +90,7 @@ export interface Prepared {
 const guardStartMs = 3_000;
 const guardAnswerMs = 1_000;
 const disarmMs = 500;
+const keepAgainMs = 5_000;
 
 export class Agent implements Host {
   readonly self: string;
@@ -355,18 +357,29 @@ export class Agent implements Host {
   }
 
   #configured(config: ClusterConfig, revision: Revision, raw: unknown): void {
-    void this.#configCache.set(revision, raw).then((ended) => {
-      if (ended.kind === 'failed') this.log.error('state', ended.says);
-    });
-    this.#useConfig(config, revision);
+    this.#useConfig(config, revision, true);
+    void this.#keepConfig(revision, raw);
     this.#preflight.check();
   }
 
-  #useConfig(config: ClusterConfig, revision: Revision): void {
+  /** Others count on it only when it is on the disk (docs/adr/0079). */
+  async #keepConfig(revision: Revision, raw: unknown): Promise<void> {
+    for (let told = false; !this.#closed && revision >= this.state().configRevision; told = true) {
+      const ended = await this.#configCache.set(revision, raw);
+      if (ended.kind === 'done') {
+        this.dispatch({ kind: 'config-kept', revision });
+        return;
+      }
+      if (!told) this.log.error('state', ended.says);
+      await pause(keepAgainMs, undefined, { ref: false });
+    }
+  }
+
+  #useConfig(config: ClusterConfig, revision: Revision, unkept = false): void {
     this.journal.write('configured', { revision, groups: [...config.groups.keys()] });
     this.#walk.configured(config.groups.values());
     const first = this.state().config === null;
-    this.dispatch({ kind: 'configured', config, revision });
+    this.dispatch({ kind: 'configured', config, revision, unkept });
     if (first) this.#names.attached(config.groups.values());
     // An identity may give one of our paths another address.
     void this.#heartbeats.bind();

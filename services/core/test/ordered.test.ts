@@ -242,3 +242,43 @@ describe('a group that is removed while an operation of it is under way', () => 
     expect(next.kind === 'ok' ? next.value.operation : next).toBeNull();
   });
 });
+
+describe('a record that can not be read', () => {
+  const spoilt = (key: string): QuorumEvent => ({
+    ...{ kind: 'changed', revision: 50n },
+    rows: [{ key, value: '{"of":"another version"}', modRevision: 50n }],
+  });
+
+  it.each([keys.group('g1'), keys.maintenance])('%s: nothing is ordered that it may forbid', (key) => {
+    const w = leader();
+    w.tell(spoilt(key), 1_100);
+    withoutA(w, 36_000);
+    w.hears('b', 35_999);
+    w.tell({ kind: 'wake' }, 36_000);
+    expect(w.changes()).toEqual([]);
+    expect(w.reason()).toContain("can't be read");
+    const command = { kind: 'failover', group: 'g1', to: 'b', force: true } as const;
+    w.tell({ kind: 'command', id: 7, by: 'olga', dryRun: false, command }, 36_001);
+    const says = expect.stringContaining("can't be read") as string;
+    expect(answerOf(w)).toEqual({ kind: 'refused', says });
+  });
+
+  it('of another kind: what the store refuses each time is tried once in a heartbeat, and not without a pause', () => {
+    const w = leader();
+    withoutA(w, 36_000);
+    w.hears('b', 35_999);
+    w.tell({ kind: 'wake' }, 36_000);
+    for (let now = 36_000; now < 37_000; now += 1) {
+      const before = w.changes().length;
+      w.stored(now, 'compare-failed');
+      if (w.changes().length === before) break;
+    }
+    const tries = w.changes().length;
+    expect(tries).toBeLessThan(5);
+    w.tell({ kind: 'wake' }, 36_900);
+    expect(w.changes()).toHaveLength(tries);
+    expect(w.wakesAt()).toBeLessThanOrEqual(37_100);
+    w.tell({ kind: 'wake' }, 37_100);
+    expect(w.changes()).toHaveLength(tries + 1);
+  });
+});

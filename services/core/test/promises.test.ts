@@ -9,7 +9,8 @@ import {
   type AgentState,
   type ClusterConfig,
 } from '../src/index.ts';
-import { identityOfA, members } from './leader.ts';
+import { identityOfA, members, ownedByA } from './leader.ts';
+import { LoneAgent } from './lone-agent.ts';
 import { own } from './owner.ts';
 
 function config(outage: string): ClusterConfig {
@@ -150,5 +151,34 @@ describe('a standby that had an epoch on the disk before it was given to anybody
 
   it('refuses once it was given to somebody', () => {
     expect(answer(standby(new Map([['g1', 6n]])))).toContain('epoch 6 was seen here');
+  });
+});
+
+describe('a configuration with a new server, which the next life of the owner would not know yet', () => {
+  const servers = (...names: readonly string[]): ClusterConfig => {
+    const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
+    const document = { groups: { g1: { servers: names, identity } } };
+    const c = { ...members[0], id: 'c', addresses: ['10.77.0.14', '10.78.0.14'] } as (typeof members)[number];
+    const parsed = parseConfig(document, 'cluster.yaml', [...members, c]);
+    if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
+    return parsed.config;
+  };
+
+  it('is told to nobody, who would count on the new server being asked, before it would', () => {
+    const a = new LoneAgent(ownedByA);
+    const asked = () => a.actions.findLast((action) => action.kind === 'renew')?.next.asks?.['g1'];
+    a.take({ kind: 'started', held: [], epochs: new Map(), ahead: new Map(), promises: [] });
+    a.take({ kind: 'configured', config: servers('a', 'b'), revision: 1n });
+    a.take({ kind: 'stripped' });
+    a.pass(5_000);
+    expect(asked()).toEqual(['a', 'b']);
+    a.take({ kind: 'configured', config: servers('a', 'b', 'c'), revision: 2n, unkept: true });
+    a.pass(10_000);
+    expect(asked()).toEqual(['a', 'b']);
+    a.take({ kind: 'config-kept', revision: 1n });
+    a.pass(5_000);
+    expect(asked()).toEqual(['a', 'b']);
+    a.take({ kind: 'config-kept', revision: 2n });
+    expect(asked()).toEqual(['a', 'b', 'c']);
   });
 });

@@ -23,4 +23,14 @@ describe('a record that can not be read', () => {
     expect(gone.garbage.size).toBe(0);
     expect(absorbAll(unreadable, 11n, [], 0).garbage.size).toBe(0);
   });
+
+  it('is told of maintenance, too, which stands as it was read last', () => {
+    const row = (value: string, modRevision: bigint) => ({ key: keys.maintenance, value, modRevision });
+    const paused = { cluster: 'night shift', groups: {}, servers: {} };
+    const known = absorb(emptyView, 10n, [row(encode(paused), 10n)], 0);
+    const spoilt = absorb(known, 11n, [row('{', 11n)], 0);
+    expect([...spoilt.garbage.keys()]).toEqual([keys.maintenance]);
+    expect(spoilt.maintenance?.value.cluster).toBe('night shift');
+    expect(absorb(spoilt, 12n, [row(encode(paused), 12n)], 0).garbage.size).toBe(0);
+  });
 });

@@ -1,10 +1,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
-import { parseWindow, type Throttle as WeeklyRates } from '@holdfast/core';
 import { Compression } from '../src/transport/compression.ts';
 import { redialMs } from '../src/transport/backoff.ts';
-import { rateAt } from '../src/transport/schedule.ts';
 import { Throttle } from '../src/transport/throttle.ts';
 import type { Connection } from '../src/transport/types.ts';
 import { connectionPair, type ConnectionPair } from './connection-pair.ts';
@@ -111,82 +108,6 @@ async function fill(connection: Connection, more: () => boolean): Promise<void> 
     if (!connection.send({ kind: 'data', stream: 1, offset: 0, contents })) await connection.writable();
   }
 }
-
-const scheduled = (window: string, bits: number | null): WeeklyRates['windows'][number] => {
-  const parsed = parseWindow(window);
-  if (parsed.kind === 'invalid') throw new Error(window);
-  return { window: parsed.value, bits };
-};
-
-describe('a weekly schedule', () => {
-  const office: WeeklyRates = {
-    otherwiseBits: 50,
-    windows: [scheduled('Mon-Fri 08:00-18:00', 10_000_000), scheduled('daily 22:00-02:00', null)],
-  };
-  const at = (iso: string): number => Date.parse(`${iso}:00Z`);
-
-  test.each([
-    ['2026-11-25T07:59', 50, '2026-11-25T08:00'],
-    ['2026-11-25T08:00', 10_000_000, '2026-11-25T18:00'],
-    ['2026-11-25T17:59', 10_000_000, '2026-11-25T18:00'],
-    ['2026-11-25T18:00', 50, '2026-11-25T22:00'],
-    ['2026-11-25T23:30', null, '2026-11-26T02:00'],
-    ['2026-11-26T01:59', null, '2026-11-26T02:00'],
-    ['2026-11-27T18:30', 50, '2026-11-27T22:00'],
-    // Saturday morning.
-    ['2026-11-28T09:00', 50, '2026-11-28T22:00'],
-  ])('at %s UTC', (iso, rate, changes) => {
-    expect(rateAt(office, at(iso), 0)).toEqual({ bitsPerSecond: rate, changesAtMs: at(changes) });
-  });
-
-  test('goes by local time', () => {
-    expect(rateAt(office, at('2026-11-25T07:00'), 60).bitsPerSecond).toBe(10_000_000);
-    expect(rateAt(office, at('2026-11-25T12:59'), -300).bitsPerSecond).toBe(50);
-    expect(rateAt(office, at('2026-11-25T13:00'), -300)).toEqual({
-      bitsPerSecond: 10_000_000,
-      changesAtMs: at('2026-11-25T23:00'),
-    });
-  });
-
-  test('never changes when it is empty, or always the same', () => {
-    expect(rateAt({ otherwiseBits: 7_000, windows: [] }, 0, 0)).toEqual({
-      bitsPerSecond: 7_000,
-      changesAtMs: null,
-    });
-    const all = { otherwiseBits: 7_000, windows: [scheduled('daily 00:00-24:00', 5_000)] };
-    expect(rateAt(all, 0, 0)).toEqual({ bitsPerSecond: 5_000, changesAtMs: null });
-    expect(
-      rateAt({ otherwiseBits: 10_000_000, windows: office.windows.slice(0, 1) }, 0, 0).changesAtMs,
-    ).toBeNull();
-  });
-
-  test('says exactly when the rate is another one', () => {
-    const time = fc.integer({ min: 0, max: 1_440 });
-    const window = fc
-      .record({
-        days: fc.uniqueArray(fc.nat({ max: 6 }), { minLength: 1 }),
-        fromMinute: fc.nat({ max: 1_439 }),
-        toMinute: time,
-      })
-      .filter(({ fromMinute, toMinute }) => fromMinute !== toMinute);
-    const list = fc.array(fc.record({ window, bits: fc.constantFrom(null, 1_000, 2_000) }), {
-      maxLength: 4,
-    });
-    const minute = fc.nat({ max: 40_000_000 });
-    fc.assert(
-      fc.property(list, minute, fc.integer({ min: -720, max: 840 }), (windows, from, offset) => {
-        const week = { otherwiseBits: null, windows };
-        const now = rateAt(week, from * 60_000, offset);
-        let changes: number | null = null;
-        for (let m = from + 1; m <= from + 7 * 1_440 && changes === null; m += 1) {
-          if (rateAt(week, m * 60_000, offset).bitsPerSecond !== now.bitsPerSecond) changes = m * 60_000;
-        }
-        expect(now.changesAtMs).toBe(changes);
-      }),
-      { numRuns: 15 },
-    );
-  });
-});
 
 describe('compression', () => {
   const text = Buffer.alloc(65_536, 'all work and no play ');

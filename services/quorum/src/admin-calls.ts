@@ -52,7 +52,12 @@ export function adminHandlers(around: AdminSurroundings): AdminHandlers {
     events: async (request, send, call) => {
       const service = around.current();
       if (service === null) return notReady(record);
-      return streamEvents(() => service.storeNow, request, { send, signal: call.signal });
+      const noSuch = (group: string) => {
+        const { storeAnsweredAt, view } = service.state;
+        const maybe = storeAnsweredAt === null || view.config?.value.groups.has(group) === true;
+        return maybe ? null : noGroup(service, group);
+      };
+      return streamEvents(() => service.storeNow, request, { send, signal: call.signal }, noSuch);
     },
     getDecision: (request) => withService((service) => readDecision(service.storeNow, request.event)),
     explain: (request) =>

@@ -3,6 +3,7 @@
  *
  *   F1  what is new is told by when it came to the store, never by when it happened: a server that was cut off tells late,
  *       and wall clocks jump
+ *   F2  who asks for a group that is not there, and never was, hears so, instead of nothing
  */
 
 import type { admin } from '@holdfast/proto';
@@ -22,6 +23,7 @@ export async function streamEvents(
   store: () => Pick<Store, 'read'>,
   request: admin.EventsRequest,
   to: Listener,
+  noSuch: (group: string) => Answer<never> | null,
   everyMs = followEveryMs,
 ): Promise<Answer<null>> {
   let { after } = request;
@@ -29,6 +31,10 @@ export async function streamEvents(
   while (!to.signal.aborted) {
     const all = await readEvents(store());
     if (all === null && first) return failure('unreachable', "the cluster's store does not answer");
+    // F2. Of a group that was removed there is a history, too.
+    const known = request.group === '' || (all ?? []).some(({ event }) => event.group === request.group);
+    const wrong = first && !known ? noSuch(request.group) : null;
+    if (wrong !== null) return wrong;
     const wanted = (all ?? []).filter(
       ({ event, revision }) => revision > after && (request.group === '' || event.group === request.group),
     );

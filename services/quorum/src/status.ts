@@ -162,7 +162,10 @@ function pathStatus(
         : oneWay === undefined
           ? 'up'
           : 'one-way';
-  const rttMs = state.vantage.ears.get(m.id)?.paths.get(path)?.rttMs ?? 0;
+  // That of the last sound tells nothing of a path that is silent since.
+  const sound =
+    word === 'up' || word === 'one-way' ? state.vantage.ears.get(m.id)?.paths.get(path) : undefined;
+  const rttMs = sound?.rttMs ?? 0;
   const moved = state.vantage.ears.get(m.id)?.addresses[path];
   return {
     address: moved ?? address,

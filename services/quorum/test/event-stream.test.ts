@@ -1,6 +1,7 @@
 /** Who follows the history is told everything that comes to it, whenever it happened. */
 import { encode, keys, type EventRecord, type ReadAnswer, type Row } from '@holdfast/core';
 import { admin } from '@holdfast/proto';
+import { failure } from '@holdfast/wire/rpc';
 import { streamEvents } from '../src/event-stream.ts';
 
 function event(id: string, modRevision: bigint, group: string | null = 'g1'): Row {
@@ -31,7 +32,15 @@ async function told(
     return Promise.resolve(true);
   };
   const listener = { send, signal: leaving.signal };
-  await streamEvents(() => ({ read }), admin.EventsRequest.fromPartial(request), listener, 1);
+  const noSuch = (group: string) => failure('not-found', `there is no group ${group}`);
+  const ended = await streamEvents(
+    () => ({ read }),
+    admin.EventsRequest.fromPartial(request),
+    listener,
+    noSuch,
+    1,
+  );
+  if (ended.kind === 'error') return ended.error.message;
   return sent;
 }
 
@@ -47,6 +56,12 @@ describe('the history', () => {
     expect(await told({ follow: true }, 4, before, late)).toEqual([
       ...['100-b-1', '300-b-2', '200-a-1', '201-a-2'],
     ]);
+  });
+
+  it('of a group that never was is none, and that is said; of one that was removed there is one', async () => {
+    expect(await told({ group: 'g1' }, 9, before)).toEqual(['100-b-1', '300-b-2']);
+    expect(await told({ group: 'gl' }, 9, before)).toBe('there is no group gl');
+    expect(await told({ group: 'gl', follow: true }, 9, before)).toBe('there is no group gl');
   });
 
   it('goes on after what another member told', async () => {

@@ -75,6 +75,22 @@ describe('the resources of a group', () => {
   });
 });
 
+describe('the paths of a member', () => {
+  it('tell a round trip only while they are alive', () => {
+    const beat: Heartbeat = {
+      ...{ kind: 'heartbeat', sentAt: 1_000, echo: { sentAt: 990, ageMs: 6 }, version: '1', leaving: false },
+      ...{ addresses: [], groups: [], vantage: [], diagnoses: [] },
+    };
+    const fresh = newQuorum('a', false, 1, 0);
+    const view = { ...fresh.view, members: new Map(members.map((m) => [m.id, held(m)])) };
+    const state = { ...fresh, view, vantage: hear(fresh.vantage, 'b', 0, beat, 1_000) };
+    const cluster = { name: 'acme', externalEtcd: false };
+    const pathAt = (now: number) => statusOf(state, cluster, new Map(), now, 0).servers['b']?.paths[0];
+    expect(pathAt(1_100)).toMatchObject({ state: 'up', rttMs: 4 });
+    expect(pathAt(600_000)).toMatchObject({ state: 'down', rttMs: 0 });
+  });
+});
+
 describe('the votes', () => {
   /** `runs`: whose etcd answers, with a leader or without one. */
   const warned = (healthy: readonly string[], runs: readonly string[] = healthy): readonly string[] => {

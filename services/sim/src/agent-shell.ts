@@ -133,8 +133,7 @@ export class AgentShell {
       this.mailbox.deliver({ kind: 'members', members: news.members });
     if (news.config !== null && news.configRevision > this.sentConfig) {
       this.sentConfig = news.configRevision;
-      this.around.machine.disk.config = { config: news.config, revision: news.configRevision };
-      this.mailbox.deliver({ kind: 'configured', config: news.config, revision: news.configRevision });
+      this.configure({ config: news.config, revision: news.configRevision });
     }
     const known = news.maintenance === this.state.maintenance;
     if (!known && JSON.stringify(news.maintenance) !== JSON.stringify(this.state.maintenance))
@@ -143,6 +142,16 @@ export class AgentShell {
       const seen = this.state.groups.get(record.group)?.seenRevision ?? 0n;
       if (revision > seen) this.mailbox.deliver({ kind: 'hint', revision, groups: [record] });
     }
+  }
+
+  /** What was being written when the agent was killed is lost. */
+  private configure(news: NonNullable<Machine['disk']['config']>): void {
+    this.mailbox.deliver({ kind: 'configured', ...news, unkept: true });
+    this.around.steps.onHost(this.around.sim.random.between(0.5, 30), () => {
+      if (!this.mailbox.alive || news.revision < this.sentConfig) return;
+      this.around.machine.disk.config = news;
+      this.mailbox.deliver({ kind: 'config-kept', revision: news.revision });
+    });
   }
 
   /** Y2: the guard is there again. */

@@ -3,11 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { admin } from '@holdfast/proto';
 import type { Failed } from '@holdfast/wire/directory';
 import type { AdminClient } from '../admin-client.ts';
-import { ask, withCluster } from '../ask.ts';
+import { withCluster } from '../ask.ts';
 import type { Context } from '../context.ts';
 import { exitStatus } from '../exit-status.ts';
 import { forPrograms, show } from '../show.ts';
-import { unknownName } from '../suggest.ts';
 import { paintWith } from '../text/paint.ts';
 import { callTrouble, ok, wrong, type Ended, type Fallible, type Trouble } from '../trouble.ts';
 import { eventLine, eventsLines, eventView, type EventView } from '../view/event-view.ts';
@@ -38,21 +37,9 @@ export async function events(context: Context, options: EventsOptions): Promise<
     const history = await historyOf(client, wanted);
     if (history.kind === 'error') return history;
     const all = history.value;
-    if (all.length === 0 && wanted.group !== '') {
-      const unknown = await unknownGroup(client, wanted.group);
-      if (unknown !== null) return unknown;
-    }
     await show(context, { value: all, lines: (paint, wide) => eventsLines(all, paint, wide) });
     return ok(exitStatus.done);
   });
-}
-
-/** Nothing happened to it: because nothing did, or because nobody has a group of that name? Null: it is there. */
-async function unknownGroup(client: AdminClient, group: string): Promise<Fallible<never> | null> {
-  const status = await ask(client.status(), 'status');
-  if (status.kind === 'error') return status;
-  const groups = Object.keys(status.value.groups).sort();
-  return groups.includes(group) ? null : unknownName('group', group, groups);
 }
 
 /** All of it, oldest first, from the first member that gives it whole. */

@@ -101,7 +101,7 @@ function serverView(server: admin.ServerStatus): ServerView {
     paths: server.paths.map(({ address, state, rttMs, says }) => ({
       address,
       state,
-      rttMs: fine(rttMs),
+      rttMs: rttMs > 0 ? fine(rttMs) : null,
       says,
     })),
   };

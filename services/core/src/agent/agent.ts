@@ -6,9 +6,10 @@
  *       read together with a committed renewal
  *   A2  the guard is told the new deadline before anything is started or extended under it
  *   A3  the deadline itself wakes the loop; nothing is polled
+ *   A4  others are told of a configuration, and may count on it, when the next life of this agent would know it, too
  */
 
-import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
+import type { GroupConfig, LeavingGroup } from '../config/types.ts';
 import type { Draft } from '../draft.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
 import type { GroupRecord } from '../records.ts';
@@ -17,6 +18,7 @@ import { arming } from './arming.ts';
 import { adopted, changeStepEnded, clearFor, isAtRest } from './changing.ts';
 import {
   actsUnder,
+  begun,
   configured,
   giveOwnBack,
   informed,
@@ -29,14 +31,7 @@ import { beatsAt } from './beat.ts';
 import { pinged, pingSilentPaths } from './diagnosis.ts';
 import type { AgentAction, AgentEvent } from './events.ts';
 import { seeForeign } from './foreign.ts';
-import {
-  type GroupState,
-  holdingBefore,
-  newGroupState,
-  newlyBegun,
-  newlyFenced,
-  groupDraft,
-} from './holding.ts';
+import { type GroupState, newGroupState, newlyBegun, newlyFenced, groupDraft } from './holding.ts';
 import { acquireWhenEntitled, fencedUnbegun, onTime, seeRecord, waitsForProof } from './ownership.ts';
 import { askedSince, askToHold, holdRequested, promiseKept, promiseReceived } from './promises.ts';
 import { type Account, afterTheMove, type Proof, renewalAnswered, renewWhenDue } from './renewal.ts';
@@ -95,7 +90,7 @@ class Turn {
   take(event: AgentEvent): void {
     switch (event.kind) {
       case 'started':
-        this.begin(event);
+        Object.assign(this.state, begun(this.state, event, this.now)); // A1
         return;
       case 'stripped':
         this.state.stripping = Math.max(0, this.state.stripping - 1);
@@ -105,7 +100,11 @@ class Turn {
         this.heard(event);
         return;
       case 'configured':
-        this.configure(event.config, event.revision);
+        this.configure(event);
+        return;
+      case 'config-kept':
+        if (event.revision === this.state.configRevision)
+          Object.assign(this.state, toldOf(groupsOf(this.state))); // A4
         return;
       case 'members':
         this.state.members = new Map(event.members.map((m) => [m.id, m]));
@@ -162,36 +161,18 @@ class Turn {
     }
   }
 
-  /** A1: what an earlier agent of this boot held, and the guard vouches for, goes on; the rest is stripped. */
-  private begin(event: Extract<AgentEvent, { kind: 'started' }>): void {
-    this.state.started = true;
-    this.state.epochs = event.epochs;
-    this.state.ahead = event.ahead;
-    this.state.forgot = event.lost === true;
-    this.state.vouched = event.held;
-    for (const promise of event.promises) {
-      const g = this.groupState(promise.group);
-      this.putGroup({ ...g, promisedUntil: promise.until });
-    }
-    for (const held of event.held) {
-      const g = this.groupState(held.group);
-      this.putGroup({ ...g, holding: holdingBefore(held, this.now) });
-    }
-  }
-
-  private configure(config: ClusterConfig, revision: Revision): void {
+  private configure({ config, revision, unkept }: Extract<AgentEvent, { kind: 'configured' }>): void {
     const first = this.state.config === null;
     const ours = groupsOf({ ...this.state, config });
     const strangers = first ? ours : ours.filter(({ name }) => !this.state.groups.has(name));
     this.state.own = [...this.state.own, ...ownBack(this.state, config)];
     Object.assign(this.state, configured(this.state, config, revision));
     for (const group of groupsOf(this.state)) {
-      const { name } = group;
-      const g = informed(this.groupState(name), group, this.before.config, config, this.state.self);
+      const g = informed(this.groupState(group.name), group, this.before.config, config, this.state.self);
       this.putGroup(first ? withFormerLife(g, group, this.state, this.now) : g);
     }
-    // Others judge by the new pace from now on.
-    Object.assign(this.state, toldOf(groupsOf(this.state)));
+    // A4. Others judge by it from the next renewal on.
+    if (unkept !== true) Object.assign(this.state, toldOf(groupsOf(this.state)));
     this.state.nextBeatAt = this.now;
     if (first || strangers.length > 0) this.strip(strangers, first ? config.leaving : []);
   }
@@ -354,8 +335,15 @@ class Turn {
 
   private account(): Account {
     const { waits, asks, mirrors, leaving, actsUnder, stripped } = this.state;
-    const reports = reportsOf(this.state);
-    return { reports, waits, asks, leaving: leaving !== null, actsUnder, clearing: !stripped, mirrors };
+    return {
+      reports: reportsOf(this.state),
+      waits,
+      asks,
+      leaving: leaving !== null,
+      actsUnder,
+      clearing: !stripped,
+      mirrors,
+    };
   }
 
   private proofWanted(): boolean {

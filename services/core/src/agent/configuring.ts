@@ -3,8 +3,8 @@
 import { claimsOf, type Claim } from '../config/claims.ts';
 import type { ClusterConfig, GroupConfig, LeavingGroup } from '../config/types.ts';
 import type { BootMs, GroupId, MemberId, Revision } from '../names.ts';
-import type { AgentAction, HeldBefore, Spared } from './events.ts';
-import { heldEpoch, type GroupState } from './holding.ts';
+import type { AgentAction, AgentEvent, HeldBefore, Spared } from './events.ts';
+import { groupDraft, heldEpoch, holdingBefore, newGroupState, type GroupState } from './holding.ts';
 import { openNow } from './mirroring.ts';
 import { resumeMonitoring } from './resources.ts';
 import type { AgentState, OwnAddress } from './state.ts';
@@ -12,6 +12,22 @@ import { identityAddresses, spareAddress } from '../step.ts';
 
 /** Asked for this often, at the pace of the spare address: somebody may have been in the way. */
 const ownTriesMax = 6;
+
+/** What an earlier agent of this boot held, and the guard vouches for, goes on (A1, agent.ts). */
+export function begun(
+  { groups: before }: Pick<AgentState, 'groups'>,
+  { epochs, ahead, lost, held, promises }: Extract<AgentEvent, { kind: 'started' }>,
+  now: BootMs,
+): Partial<AgentState> {
+  const groups = new Map(before);
+  const stateOf = (name: GroupId): GroupState =>
+    groups.get(name) ?? newGroupState(name, epochs.get(name) ?? 0n, ahead.get(name));
+  for (const { group, until } of promises)
+    groups.set(group, groupDraft({ ...stateOf(group), promisedUntil: until }));
+  for (const h of held)
+    groups.set(h.group, groupDraft({ ...stateOf(h.group), holding: holdingBefore(h, now) }));
+  return { started: true, epochs, ahead, forgot: lost === true, vouched: held, groups };
+}
 
 type Now = Pick<AgentState, 'config' | 'groups' | 'self'>;
 

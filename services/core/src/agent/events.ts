@@ -64,7 +64,14 @@ export type AgentEvent =
   /** The boot rule was carried out: no address of a former life is left. */
   | { readonly kind: 'stripped' }
   | { readonly kind: 'heard'; readonly from: MemberId; readonly path: number; readonly message: Message }
-  | { readonly kind: 'configured'; readonly config: ClusterConfig; readonly revision: Revision }
+  | {
+      readonly kind: 'configured';
+      readonly config: ClusterConfig;
+      readonly revision: Revision;
+      /** The next life of this agent would not know it: `config-kept` tells when it would. Absent: it would. */
+      readonly unkept?: boolean;
+    }
+  | { readonly kind: 'config-kept'; readonly revision: Revision }
   | { readonly kind: 'members'; readonly members: readonly Member[] }
   | { readonly kind: 'maintenance'; readonly maintenance: MaintenanceRecord }
   | { readonly kind: 'pauses'; readonly pauses: PauseRecord }

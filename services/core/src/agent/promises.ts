@@ -8,7 +8,8 @@
  *   P4  a promise ends when the one it was given to says that its epoch is fenced there: it never acts at it again (H2
  *       of holding.ts)
  *   P5  those are asked who are servers of the group by the newest configuration, or were when the store was last told:
- *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts)
+ *       whoever takes over from a silent owner counts on having been asked (quorum/asked.ts), and so does whoever is told of a
+ *       configuration that a next life of the owner would not know (A4 of agent.ts)
  */
 
 import type { GroupConfig } from '../config/types.ts';

@@ -1,10 +1,14 @@
 /**
  * `replace`: the pair has two service addresses. The owner has the identity's; the other server may have the spare
- * one, so that both stay reachable for management. It is taken only after the owner said that it is active, which is
- * after it gave the spare up.
+ * one, so that both stay reachable for management. It is taken only after the owner was active, which is after it gave the
+ * spare up.
+ *
+ *   E1  the owner says so, or the record does: whoever took the group over at this epoch and was active then, has the spare
+ *       no more. So a server that comes back alone is reachable while it waits for an owner that nobody hears
  */
 
 import type { BootMs } from '../names.ts';
+import type { GroupRecord } from '../records.ts';
 import { claimOf, type Vantage } from '../vantage.ts';
 import { heldEpoch, type GroupState } from './holding.ts';
 import type { Here, Moved } from './here.ts';
@@ -36,5 +40,14 @@ function spareBelongsHere(g: GroupState, vantage: Vantage, here: Here): boolean 
   }
   if (own.owner === here.self) return false;
   const claim = claimOf(vantage, own.owner, g.group);
-  return claim !== null && claim.epoch === own.epoch && claim.state === 'active';
+  if (claim === null) return wasActive(g.seen);
+  return claim.epoch === own.epoch && claim.state === 'active';
+}
+
+/** E1. */
+function wasActive(record: GroupRecord | null): boolean {
+  if (record === null) return false;
+  const { ownership: own, operation, data } = record;
+  if (own.kind !== 'owned' || own.after !== undefined || operation !== null) return false;
+  return data?.server === own.owner && data.epoch === own.epoch;
 }

@@ -14,12 +14,15 @@ import { deny } from './denial.ts';
 import { pausedBecause } from './judge.ts';
 import { refusalTold } from './refusal.ts';
 import type { GroupCommand } from './events.ts';
+import { unreadable } from './unreadable.ts';
 
 const refused = (says: string): Commanded => ({ kind: 'no', result: { kind: 'refused', says } });
 const invalid = (says: string): Commanded => ({ kind: 'no', result: { kind: 'invalid', says } });
 
 /** What somebody commands, checked against the same rules as all else. */
 export function carryOut(c: Case, wanted: GroupCommand, by: string): Commanded {
+  const garbage = unreadable(c);
+  if (garbage !== null) return refused(garbage);
   switch (wanted.kind) {
     case 'approve':
     case 'deny':

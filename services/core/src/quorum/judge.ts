@@ -59,12 +59,15 @@ import { acquiring, well } from './owner-told.ts';
 import { servicePathDead } from './paths.ts';
 import { takeBack } from './taking-back.ts';
 import { heldByFailovers, heldByMoves, leaveDeadPath, leaveInTrouble } from './trouble.ts';
+import { unreadable } from './unreadable.ts';
 import { maintenanceOf } from './view.ts';
 
 type Owned = Extract<Ownership, { kind: 'owned' }>;
 type Releasing = Extract<Ownership, { kind: 'releasing' }>;
 
 export function judge(c: Case): Judgement {
+  const garbage = unreadable(c);
+  if (garbage !== null) return stay('blocked', garbage, null, [garbage]);
   const judged = judgeOwnership(c);
   const pause = pausedBecause(c);
   if (pause === null) return judged;

@@ -27,6 +27,7 @@ import type { CommandResult, GroupCommand, QuorumAction, QuorumEvent, ReleaseCom
 import { inputsOf } from './inputs.ts';
 import { judge } from './judge.ts';
 import { beat, candidateAt, leaderPace, leads, letGo, takeLeadership } from './leadership.ts';
+import { cameAbout, mayTry, overtaken } from './overtaken.ts';
 import { lookAround, nobodyHeard } from './presence.ts';
 import { dissolve, releaseRemoved } from './removed.ts';
 import { batchEnded, enqueue, nextBatch, renewalDeadlineMs } from './renewing.ts';
@@ -132,9 +133,7 @@ class Turn {
         return;
       case 'change':
         if (purpose.asker !== null) this.answer(purpose.asker.id, recorded(purpose.asker.result, answer)); // U3
-        if (answer.kind === 'succeeded')
-          this.note(purpose.group, purpose.change.what, purpose.change.record.reason);
-        else if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
+        this.changeEnded(purpose.group, purpose.change, answer);
         return;
       case 'would-have':
         if (answer.kind === 'compare-failed') this.state.nextReadAt = this.now;
@@ -142,6 +141,17 @@ class Turn {
         this.state.withheld = kept(this.state.withheld, purpose.group, purpose.decision);
         this.note(purpose.group, purpose.kind, purpose.reason);
         return;
+    }
+  }
+
+  private changeEnded(group: GroupId, { what, record }: Change, answer: TxnAnswer): void {
+    const { state, now } = this;
+    if (answer.kind === 'succeeded') {
+      state.overtaken = cameAbout(state.overtaken, group);
+      this.note(group, what, record.reason);
+    } else if (answer.kind === 'compare-failed') {
+      state.overtaken = overtaken(state.overtaken, group, now, this.pace().heartbeatMs);
+      state.nextReadAt = now;
     }
   }
 
@@ -262,7 +272,7 @@ class Turn {
     decision: Decision | null = null,
     asker: Asker | null = null,
   ): void {
-    if (this.changing(group)) return;
+    if (this.changing(group) || (asker === null && !mayTry(this.state.overtaken, group, this.now))) return;
     const { view } = this.state;
     const txn = changeTxn(view, revision, change, this.eventOf(group, change), decision);
     this.txn(txn, { kind: 'change', group, change, asker, since: this.now });
@@ -421,6 +431,7 @@ class Turn {
     at(from === null ? state.nextBeatAt : Math.max(from, state.nextBeatAt));
     const heartbeatMs = heartbeatMsOf(state.view.config?.value ?? null);
     for (const j of state.judgements.values()) at(judgedAgainBy(j, this.now, heartbeatMs)); // O3 (routine.ts)
+    for (const { until } of state.overtaken.values()) at(until);
     return next === Infinity ? this.now + this.readEveryMs() : next;
   }
 }

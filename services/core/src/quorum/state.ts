@@ -8,6 +8,7 @@ import { startListening, type Vantage } from '../vantage.ts';
 import type { Case, Change, Judgement } from './case.ts';
 import type { Asker } from './commanded.ts';
 import type { QuorumAction } from './events.ts';
+import { nothingOvertaken, type OvertakenChanges } from './overtaken.ts';
 import { nobodyHeard } from './presence.ts';
 import type { Presence, Scene } from './scene.ts';
 import { noRenewals, type Renewing } from './renewing.ts';
@@ -39,6 +40,7 @@ export interface QuorumState {
   readonly judgements: ReadonlyMap<GroupId, Judgement>;
   /** Of the leader: what it told that it would have done. */
   readonly withheld: Withheld;
+  readonly overtaken: OvertakenChanges;
   /** When there is something to do, if nothing happens before. */
   readonly wakeAt: BootMs;
 }
@@ -87,6 +89,7 @@ export function newQuorum(self: MemberId, witness: boolean, incarnation: number,
     presence: nobodyHeard,
     judgements: new Map(),
     withheld: nothingWithheld,
+    overtaken: nothingOvertaken,
     wakeAt: now,
   };
 }
@@ -112,6 +115,7 @@ export function quorumDraft(s: QuorumState): Draft<QuorumState> {
     presence: s.presence,
     judgements: s.judgements,
     withheld: s.withheld,
+    overtaken: s.overtaken,
     wakeAt: s.wakeAt,
   };
 }

@@ -128,11 +128,12 @@ export function absorbAll(view: StoreView, revision: Revision, rows: readonly Ro
 
 function absorbRow(view: Draft<StoreView>, row: RowChange, now: BootMs): void {
   const { key } = row;
-  if (key === keys.leader) view.leader = single(view.leader, row, now, parseLeader);
-  else if (key === keys.beat) view.beat = single(view.beat, row, now, asText);
-  else if (key === keys.config) view.config = single(view.config, row, now, configFromText);
-  else if (key === keys.maintenance) view.maintenance = single(view.maintenance, row, now, parseMaintenance);
-  else if (key === keys.pauses) view.pauses = single(view.pauses, row, now, parsePauses);
+  if (key === keys.leader) view.leader = single(view, view.leader, row, now, parseLeader);
+  else if (key === keys.beat) view.beat = single(view, view.beat, row, now, asText);
+  else if (key === keys.config) view.config = single(view, view.config, row, now, configFromText);
+  else if (key === keys.maintenance)
+    view.maintenance = single(view, view.maintenance, row, now, parseMaintenance);
+  else if (key === keys.pauses) view.pauses = single(view, view.pauses, row, now, parsePauses);
   else if (key.startsWith(keys.renewals)) {
     const id = key.slice(keys.renewals.length);
     view.renewals = inMap(view, view.renewals, id, row, now, parseRenewal);
@@ -172,16 +173,29 @@ function configFromText(text: string): ReturnType<Parse<ClusterConfig>> {
     : { kind: 'garbage', says: parsed.errors.join('; ') };
 }
 
-function single<T>(held: Held<T> | null, row: RowChange, now: BootMs, parse: Parse<T>): Held<T> | null {
+/** What can't be parsed goes to the view's garbage, until something else stands there. */
+function tellGarbage(view: Draft<StoreView>, key: string, parsed: ReturnType<Parse<unknown>> | null): void {
+  if (parsed?.kind === 'garbage') view.garbage = new Map(view.garbage).set(key, parsed.says);
+  else if (view.garbage.has(key))
+    view.garbage = new Map([...view.garbage].filter(([other]) => other !== key));
+}
+
+function single<T>(
+  view: Draft<StoreView>,
+  held: Held<T> | null,
+  row: RowChange,
+  now: BootMs,
+  parse: Parse<T>,
+): Held<T> | null {
   if (held !== null && row.modRevision <= held.modRevision) return held;
-  if (row.value === null) return null;
-  const parsed = parse(row.value);
+  const parsed = row.value === null ? null : parse(row.value);
+  tellGarbage(view, row.key, parsed);
+  if (row.value === null || parsed === null) return null;
   // A record that can't be read is kept as it was: a guess could move a group.
   if (parsed.kind === 'garbage') return held === null ? null : { ...held, modRevision: row.modRevision };
   return { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
 }
 
-/** What can't be parsed goes to the view's garbage. */
 function inMap<T>(
   view: Draft<StoreView>,
   before: ReadonlyMap<string, Held<T>>,
@@ -193,17 +207,13 @@ function inMap<T>(
   const held = before.get(id) ?? null;
   if (held !== null && row.modRevision <= held.modRevision) return before;
   const parsed = row.value === null ? null : parse(row.value);
-  if (parsed?.kind !== 'garbage' && view.garbage.has(row.key))
-    view.garbage = new Map([...view.garbage].filter(([key]) => key !== row.key));
+  tellGarbage(view, row.key, parsed);
   if (row.value === null || parsed === null) {
     const after = new Map(before);
     after.delete(id);
     return after;
   }
-  if (parsed.kind === 'garbage') {
-    view.garbage = new Map(view.garbage).set(row.key, parsed.says);
-    return before;
-  }
+  if (parsed.kind === 'garbage') return before;
   const value = { value: parsed.value, text: row.value, modRevision: row.modRevision, changedAt: now };
   return new Map(before).set(id, value);
 }

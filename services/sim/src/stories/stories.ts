@@ -282,6 +282,33 @@ export const stories: readonly Story[] = [
       until 150s: a has the address and a has 10.77.0.11/24 and b has 10.77.0.12/24`,
   },
   {
+    name: '25 replace: a standby that comes back alone is reachable at its own address, while it waits for the owner',
+    group: { identity: { mode: 'replace' }, resources: [] },
+    text: `by 30s: a is active and a has 10.77.0.11/24
+      by 40s: b has 10.77.0.12/24
+      60s    power off a
+      60s    power off b
+      100s   power on b
+      by 120s: b has 10.77.0.12/24
+      until 200s: b has 10.77.0.12/24 and nobody is active
+      200s   power on a
+      by 230s: a is active and a has 10.77.0.11/24 and b has 10.77.0.12/24`,
+  },
+  {
+    name: '25 replace: a former owner that comes back alone is reachable at the address of the standby',
+    group: { identity: { mode: 'replace' }, resources: [] },
+    text: `by 30s: a is active and a has 10.77.0.11/24
+      60s    power off a
+      by 98s: b is active and b has 10.77.0.11/24
+      120s   power on a
+      by 140s: a has 10.77.0.12/24
+      160s   power off a
+      160s   power off b
+      200s   power on a
+      by 220s: a has 10.77.0.12/24
+      until 300s: a has 10.77.0.12/24 and nobody is active`,
+  },
+  {
     name: 'a replace group is removed: both servers get their own addresses back',
     group: { identity: { mode: 'replace' }, resources: [], mirrors: {} },
     text: `by 30s: a is active and a has 10.77.0.11/24
