@@ -146,6 +146,28 @@ describe('another server', () => {
   });
 });
 
+describe('an observed group', () => {
+  const group = config.groups.get('d3');
+  if (group === undefined) throw new Error('no group d3');
+  const observed = { ...config, groups: new Map([['d3', { ...group, takeover: 'observe' as const }]]) };
+  const orders = (g: GroupState, stripped = true) =>
+    ordersOf({ ...cast('b', g, null, stripped), config: observed }, observed).mirrors;
+
+  it('has no mirror here while nobody of ours owns it', () => {
+    const unowned = recordOf({ kind: 'unowned', epoch: 7n, lastOwner: 'a' });
+    expect(orders(idle)).toEqual([]);
+    expect(orders({ ...idle, highestEpoch: 7n, seen: unowned })).toEqual([]);
+  });
+
+  it('that was owned before keeps its mirror while a server begins, for what is taken away is not believed any more', () => {
+    const before: GroupState = { ...idle, highestEpoch: 7n };
+    const seen = recordOf({ kind: 'owned', owner: 'a', epoch: 7n });
+    expect(orders(before, false)).toMatchObject([{ mirror: 'd3/data', role: { kind: 'idle' } }]);
+    expect(orders({ ...before, seen }, false)).toMatchObject([{ role: { kind: 'idle' } }]);
+    expect(orders({ ...before, seen })).toMatchObject([{ role: { kind: 'target', sources: ['a'] } }]);
+  });
+});
+
 it('a copy tells in its renewal how old the last word of its source is', () => {
   const word = { at: 9_000, behindMs: 140, behindBytes: 5 };
   const report = { mirror: 'd3/data', epoch: 7n, sequence: 4, consistent: true, says: '' } as const;

@@ -41,8 +41,7 @@ export function ordersOf(cast: Cast, config: ClusterConfig): MirrorOrders {
   for (const group of config.groups.values()) {
     for (const mirror of group.mirrors) {
       const order = groupOrder(cast, config, group, mirror);
-      // An observed group belongs to somebody else (I8), unless it was owned before.
-      const none = order === null || (group.takeover === 'observe' && order.role.kind === 'idle');
+      const none = order === null || (order.role.kind === 'idle' && isForeign(cast, group));
       if (!none) orders.push(order);
     }
   }
@@ -52,6 +51,17 @@ export function ordersOf(cast: Cast, config: ClusterConfig): MirrorOrders {
   }
   orders.sort((a, b) => (a.mirror < b.mirror ? -1 : 1));
   return { mirrors: orders };
+}
+
+/**
+ * An observed group belongs to somebody else (I8), unless it has an owner of ours. An order that is taken away is taken for the end
+ * of its mirror, so a server that has just begun goes by what it remembers.
+ */
+function isForeign({ groups, followed }: Cast, { name, takeover }: GroupConfig): boolean {
+  if (takeover !== 'observe') return false;
+  const g = groups.get(name);
+  const record = g?.seen ?? followed.get(name);
+  return record === undefined ? (g?.highestEpoch ?? 0n) === 0n : record.ownership.kind === 'unowned';
 }
 
 function groupOrder(
