@@ -13,6 +13,7 @@ import {
   isLost,
   nextIncarnation,
   openMemberDirectory,
+  withArticle,
   type MemberDirectory,
 } from '@holdfast/wire/directory';
 import { goFirst, optimiseLate } from '@holdfast/wire/process';
@@ -80,7 +81,10 @@ async function run(
 ): Promise<void> {
   const { role } = directory.record;
   if (role !== 'server' && role !== 'witness')
-    return wrong(lifeline, `${directory.path} is of a ${role}, and only servers and witnesses run an agent`);
+    return wrong(
+      lifeline,
+      `${directory.path} is of ${withArticle(role)}, and only servers and witnesses run an agent`,
+    );
   let state: (() => AgentState) | null = null;
   const warn = (says: string): void => log.warn('platform', says);
   const chosen = choosePlatform({ warn, needs: needsOf(() => state?.() ?? null) });

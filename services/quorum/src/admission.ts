@@ -22,6 +22,7 @@ import {
   secretHash,
   secretMatches,
   tokenTtlMsMax,
+  withArticle,
   type MemberDirectory,
   type MemberRole,
 } from '@holdfast/wire/directory';
@@ -204,12 +205,15 @@ export function refuseJoin(
   config: ClusterConfig | null,
 ): Answer<never> | null {
   if (request.role !== '' && request.role !== role) {
-    return failure('refused', `the token is for a ${role}, not for a ${request.role}`);
+    return failure('refused', `the token is for ${withArticle(role)}, not for ${withArticle(request.role)}`);
   }
   const namesake = known.find((m) => m.id === request.node);
   if (!isHost(role)) {
     if (namesake === undefined) return null;
-    return failure('invalid', `${request.node} is the name of a ${namesake.role}; choose another --node`);
+    return failure(
+      'invalid',
+      `${request.node} is the name of ${withArticle(namesake.role)}; choose another --node`,
+    );
   }
   if (request.addresses.length === 0)
     return failure('invalid', 'a server or witness needs at least one --address');

@@ -59,6 +59,13 @@ describe('a name that a member has', () => {
     expect(named('jo', 'viewer')).toBe('null');
   });
 
+  it('with a token for something else is told for what', () => {
+    const request = { node: 'jo', role: 'server', addresses: ['10.77.0.12'] };
+    expect(JSON.stringify(refuseJoin(request, 'operator', known, config))).toContain(
+      'the token is for an operator, not for a server',
+    );
+  });
+
   it('is free again after a join that failed half-way, and that is said', () => {
     expect(named('b', 'server')).toContain('holdfast remove b and join again');
   });

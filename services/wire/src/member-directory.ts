@@ -16,7 +16,7 @@ import { identifyCertificate, parseCertificate, type WireCredentials } from './c
 import { problem, putBack, systemProblem, type DirectoryProblem } from './directory-problem.ts';
 import { syncFolder, writeDurably, writeNew } from './durable-file.ts';
 import { memberRecordSchema, recordProblem, type KnownMember, type MemberRecord } from './member-record.ts';
-import { isHost } from './names.ts';
+import { isHost, withArticle } from './names.ts';
 import { errorCode, failed, ok, type Outcome } from './outcome.ts';
 
 export const memberFiles = {
@@ -253,7 +253,7 @@ function validate(path: string, contents: MemberContents): Opened<MemberDirector
     return problem('mismatch', at(memberFiles.certificate), identified.error.says, putBack);
   }
   if (identified.value.peer.role !== record.role) {
-    const says = `is for a ${identified.value.peer.role}, and ${memberFiles.record} says ${record.role}`;
+    const says = `is for ${withArticle(identified.value.peer.role)}, and ${memberFiles.record} says ${record.role}`;
     return problem('mismatch', at(memberFiles.certificate), says, putBack);
   }
   if (!keyFits(contents.key, certificate)) {

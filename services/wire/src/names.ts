@@ -43,3 +43,8 @@ export function isHost(role: MemberRole): boolean {
 export function isAddress(text: string): boolean {
   return isIP(text) !== 0 && !text.includes('%');
 }
+
+/** "a server", "an operator". */
+export function withArticle(noun: string): string {
+  return `${/^[aeio]/.test(noun) ? 'an' : 'a'} ${noun}`;
+}

@@ -69,14 +69,14 @@ export async function join(context: Context, options: JoinOptions): Promise<Ende
 
 /** J3. */
 async function judge(context: Context, options: JoinOptions): Promise<Fallible<Wanted>> {
-  const { decodeToken } = await import('@holdfast/wire/directory');
+  const { decodeToken, withArticle } = await import('@holdfast/wire/directory');
   const text = options.token === '-' ? Buffer.from(await context.readInput()).toString() : options.token;
   const token = decodeToken(text);
   if (token.kind === 'error') return wrong(`--token: ${token.error.says}`);
   const { role } = token.value;
   if (options.role !== undefined && options.role !== role)
     return wrong(
-      `--role: the token is for a ${role}, not for a ${options.role}`,
+      `--role: the token is for ${withArticle(role)}, not for ${withArticle(options.role)}`,
       `Leave --role out, or make another token: holdfast token --role ${options.role}`,
     );
   const seeds: Seed[] = [];

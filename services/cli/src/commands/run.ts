@@ -4,7 +4,7 @@ import type { Context } from '../context.ts';
 import { directoryTrouble, ok, wrong, type Ended } from '../trouble.ts';
 
 export async function run(context: Context, options: { readonly keep?: boolean }): Promise<Ended> {
-  const [{ describeProblem, joinAnew, lockDirectory, openMemberDirectory }, { runMember }] =
+  const [{ describeProblem, joinAnew, lockDirectory, openMemberDirectory, withArticle }, { runMember }] =
     await Promise.all([import('@holdfast/wire/directory'), import('../run/run-member.ts')]);
   const opened = await openMemberDirectory(context.dir);
   if (opened.kind === 'error') return directoryTrouble(opened.error);
@@ -12,7 +12,7 @@ export async function run(context: Context, options: { readonly keep?: boolean }
   const { role } = record;
   if (role !== 'server' && role !== 'witness')
     return wrong(
-      `${record.id} is ${role === 'operator' ? 'an' : 'a'} ${role}, and only servers and witnesses run`,
+      `${record.id} is ${withArticle(role)}, and only servers and witnesses run`,
       'Use this directory with the other commands.',
     );
   // Nobody would speak to it; one that runs already goes on, and `check` has warned long before.

@@ -18,6 +18,7 @@ import {
   failed,
   ok,
   verifyCertificate,
+  withArticle,
   type CertificateProblem,
   type Outcome,
   type Peer,
@@ -57,7 +58,7 @@ export function judge(
   if (peer.role === 'server') return ok(peer);
   return failed({
     kind: 'wrong-member',
-    says: `${peer.id} is a ${peer.role}, and mirrors are between servers`,
+    says: `${peer.id} is ${withArticle(peer.role)}, and mirrors are between servers`,
   });
 }
 
