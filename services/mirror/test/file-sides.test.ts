@@ -1,5 +1,5 @@
 /** The roles of a mirror of files on a real disk, where a copy is that is not complete: that one is never covered. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { FilesDataset, MirrorOrder } from '@holdfast/core';
@@ -8,6 +8,8 @@ import type { Log } from '@holdfast/wire/log';
 import { openCatalog } from '../src/catalog/catalog.ts';
 import type { CatalogMeta } from '../src/catalog/types.ts';
 import { Door } from '../src/process/door.ts';
+import { noteRoot } from '../src/files/root-identity.ts';
+import { Tree } from '../src/os/tree.ts';
 import { fileSides } from '../src/process/file-sides.ts';
 import type { Sides } from '../src/process/side.ts';
 
@@ -72,5 +74,45 @@ describe('a mirror that is taken away', () => {
     await meta(whole);
     rmSync(order.dataset.root, { recursive: true });
     expect(await sides.forget(order)).toMatch(/is not there/);
+  });
+});
+
+describe('a root that a person says is right as it is', () => {
+  /** What was mirrored is away, and another folder is in its place. */
+  const replaceRoot = (): void => {
+    const { root } = order.dataset;
+    renameSync(root, `${root}.away`);
+    mkdirSync(root);
+  };
+
+  const noted = async (more: Partial<CatalogMeta>): Promise<void> => {
+    mkdirSync(join(catalogAt(), '..'), { recursive: true });
+    const catalog = openCatalog(catalogAt());
+    const tree = Tree.open(order.dataset.root);
+    noteRoot(tree, catalog);
+    for (const path of ['', 'file'].map((name) => Buffer.from(name)))
+      catalog.observe(path, tree.stat(path), Date.now());
+    tree.close();
+    const { notes } = catalog.meta;
+    catalog.setMeta({ ...more, notes: { ...notes, ...more.notes } });
+    await catalog.close();
+  };
+
+  it('leaves what a former owner wrote its own, which nobody else may have', async () => {
+    await noted({ ...whole, history: [...whole.history, { epoch: 2n, sequence: 6 }] });
+    replaceRoot();
+    expect(await sides.confirm?.(order)).toMatchObject({ kind: 'done' });
+    const { history, consistent, notes } = await meta();
+    expect({ history, consistent }).toEqual({ history: [], consistent: false });
+    expect(JSON.parse(notes['target'] ?? '')).toMatchObject({ own: { epoch: '2' } });
+  });
+
+  it('leaves a copy that is compared as a whole', async () => {
+    await noted(whole);
+    replaceRoot();
+    expect(await sides.confirm?.(order)).toMatchObject({ kind: 'done' });
+    const { history, consistent, notes } = await meta();
+    expect({ history, consistent }).toEqual({ history: [], consistent: false });
+    expect(JSON.parse(notes['target'] ?? '')).toMatchObject({ own: null });
   });
 });

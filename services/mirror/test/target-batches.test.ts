@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { unprotect } from '../src/os/read-only.ts';
 import { Tree } from '../src/os/tree.ts';
 import type { Stage } from './target-fixture.ts';
 import {
@@ -232,6 +233,27 @@ describe('a target of a file mirror', () => {
       ['extra', true],
       ['two', false],
     ]);
+  });
+
+  test('says that its cover was taken away, and sets it anew with the next change', async () => {
+    stage = await openStage();
+    stage = await stage.reopen({ covered: true });
+    const { source } = await stage.dial();
+    await source.batch(1, [put('one', 'one')]);
+    await stage.target.foreignChanges();
+    const { protection } = stage.target.state();
+    if (protection.kind === 'unprotected') return; // Not permitted on this host.
+    unprotect(stage.root);
+    expect(stage.target.state().protection).toMatchObject({
+      kind: 'unprotected',
+      says: expect.stringContaining('took its read-only mount away'),
+    });
+    await source.batch(2, [put('two', 'two')]);
+    await stage.target.foreignChanges();
+    expect(stage.target.state().protection.kind).toBe('read-only');
+    expect(() => {
+      writeFileSync(stage.at('foreign'), 'foreign');
+    }).toThrow(/EROFS/);
   });
 
   test('keeps others from writing in it while it is a target', async () => {

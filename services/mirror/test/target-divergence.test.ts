@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
+import { openCatalog } from '../src/catalog/catalog.ts';
+import { noteRoot } from '../src/files/root-identity.ts';
+import { Records } from '../src/files/target/records.ts';
 import type { TargetOptions } from '../src/files/target/types.ts';
 import { Tree } from '../src/os/tree.ts';
 import type { OfferedEntry } from '../src/transport/types.ts';
@@ -222,6 +225,29 @@ test('what a former owner wrote stays its own when everything is compared and th
     .list()
     .map(({ path, epoch }) => `${path.toString()} ${String(epoch)}`);
   for (const path of ['written', 'd/written', 'created', 'unnoticed']) expect(listed).toContain(`${path} 8`);
+});
+
+test('a former owner whose root was replaced, and is meant so, keeps what of its own is there, and lists nothing that is not', async () => {
+  await formerOwner();
+  stage = await stage.reopen({}, async () => {
+    renameSync(stage.root, `${stage.root}.away`);
+    mkdirSync(stage.root);
+    renameSync(join(`${stage.root}.away`, 'created'), stage.at('created'));
+    const catalog = openCatalog(join(stage.dir, 'state', 'catalog'));
+    const tree = Tree.open(stage.root);
+    noteRoot(tree, catalog);
+    new Records(catalog, tree, () => true).distrust();
+    tree.close();
+    await catalog.close();
+  });
+  expect(stage.target.state()).toMatchObject({ phase: 'diverged', consistent: false });
+  const { source } = await stage.dial(9n, null, 12);
+  source.plan(0, 'compare');
+  while (!(await source.next('candidates')).last);
+  source.connection.send({ kind: 'offer', number: 1, entries: offers });
+  await source.next('wants');
+  const listed = stage.target.divergence.list().map(({ path, kept }) => ({ path: path.toString(), kept }));
+  expect(listed).toEqual([{ path: 'created', kept: true }]);
 });
 
 test('a former owner that had brought everything to its targets is not diverged', async () => {

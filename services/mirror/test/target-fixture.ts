@@ -214,7 +214,7 @@ export interface Stage {
   ): Promise<{ source: HandSource; hello: Hello }>;
   hello(more?: Partial<Hello>): Hello;
   /** `meanwhile`: while nothing is open. */
-  reopen(more?: Partial<TargetOptions>, meanwhile?: () => void): Promise<Stage>;
+  reopen(more?: Partial<TargetOptions>, meanwhile?: () => void | Promise<void>): Promise<Stage>;
   close(): Promise<void>;
 }
 
@@ -282,7 +282,7 @@ export async function openStage(dir = newFolder(), more: Partial<TargetOptions> 
     },
     reopen: async (given = {}, meanwhile) => {
       await close();
-      meanwhile?.();
+      await meanwhile?.();
       return openStage(dir, { ...more, ...given });
     },
     close: async () => {

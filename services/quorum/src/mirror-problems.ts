@@ -98,7 +98,7 @@ function stateFix({ mirror, source, target, choice }: Of, state: string): string
     case 'resync':
       return `wait until it is in step: holdfast get mirrors ${mirror} -w`;
     case 'waiting':
-      return `make room on ${target}, or raise the throttle; it goes on by itself`;
+      return `make room on ${target}, mend a disk there that fails or is read-only, or raise the throttle; it goes on by itself`;
     case 'diverged':
       if (choice)
         return (

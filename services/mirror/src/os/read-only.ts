@@ -110,7 +110,8 @@ function flagsOf({ options }: Mount): number {
   return options.reduce((flags, name) => flags | (known[name] ?? 0), 0);
 }
 
-function refusesWrites(path: string): boolean {
+/** Whether the kernel keeps everybody from writing there. */
+export function refusesWrites(path: string): boolean {
   try {
     accessSync(path, constants.W_OK);
     return false;

@@ -188,8 +188,8 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
       if ((await rootRefused(tree, catalog, order.mirror)) === null)
         return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
       noteRoot(tree, catalog);
-      // Whatever a target has there now, it is no copy.
-      if (order.role.kind === 'target') catalog.setMeta({ history: [], consistent: false });
+      // Whatever a target has there now, it is no copy; what it wrote as an owner stays its own (R3 of records.ts).
+      if (order.role.kind === 'target') new Records(catalog, tree, () => true).distrust();
       return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
     } catch (error) {
       return refused(error);

@@ -19,6 +19,8 @@
  * M2  What is equal is recorded as replicated and not wanted.
  * M3  Where the store is full, no answer is given until there is room: the source sends nothing for these paths.
  * M4  What is on record, and neither here nor at the source, is taken off the record: nothing that comes later would do that.
+ * M5  Where everything is compared, what is missing counts as deleted by this copy only where its record says so: a disk that
+ *     was replaced lacks what nobody deleted.
  */
 
 import { closeSync, readSync } from 'node:fs';
@@ -108,6 +110,7 @@ export class Comparing {
     for (const path of unclean === null || !this.#keeps ? [] : await unclean()) {
       if (!selection.includes(path)) continue;
       const here = statThere(this.#ground.tree, path) !== null;
+      if (!here && mode === 'compare') continue; // M5
       const change = !here ? 'deleted' : records.knows(path) ? 'written' : 'created';
       this.#own.set(path.toString('latin1'), change);
     }
@@ -178,7 +181,10 @@ export class Comparing {
     if (change === undefined) return null;
     const epoch: Epoch = records.ownerEpoch;
     const stat = statThere(tree, path);
-    if (stat === null || stat.kind === 'socket') return { path, attributes: null, change: 'deleted', epoch };
+    if (stat === null || stat.kind === 'socket') {
+      const isLacking = this.#plan.mode === 'compare' && change !== 'deleted'; // M5
+      return isLacking ? null : { path, attributes: null, change: 'deleted', epoch };
+    }
     const attributes = attributesAt(tree, path, stat);
     return { path, attributes, change: change === 'deleted' ? 'created' : change, epoch };
   }

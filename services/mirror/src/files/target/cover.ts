@@ -1,12 +1,17 @@
 /** The protection of a target's root against others (os/read-only.ts), from its first consistent state on. */
 
-import { protect, unprotect } from '../../os/read-only.ts';
+import { protect, refusesWrites, unprotect } from '../../os/read-only.ts';
 
 export interface Protection {
   readonly kind: 'read-only' | 'unprotected';
   /** Of 'unprotected': the reason. */
   readonly says: string;
 }
+
+const taken: Protection = {
+  kind: 'unprotected',
+  says: 'somebody took its read-only mount away; the next change of the source sets it anew',
+};
 
 export class Cover {
   readonly #root: string;
@@ -20,12 +25,17 @@ export class Cover {
   }
 
   get protection(): Protection {
-    return this.#protection;
+    return this.isTaken ? taken : this.#protection;
   }
 
-  /** Once. Answers why it could not be done; empty: nothing to tell. */
+  /** An administrator may unmount as we do (O4 of read-only.ts). */
+  get isTaken(): boolean {
+    return this.#protection.kind === 'read-only' && !refusesWrites(this.#root);
+  }
+
+  /** Once, and again when it was taken away. Answers why it could not be done; empty: nothing to tell. */
   protect(): string {
-    if (this.#tried) return '';
+    if (this.#tried && !this.isTaken) return '';
     this.#tried = true;
     if (!this.#wanted) {
       this.#protection = { kind: 'unprotected', says: 'not asked for' };

@@ -422,6 +422,8 @@ export class FileTarget {
 
   #protect(): void {
     this.#parts.mounts.whole();
+    // With the disk beneath it, too: another folder is there now, which is nobody's to cover.
+    if (this.#cover.isTaken && this.lost !== '') return;
     const says = this.#cover.protect();
     if (says !== '') this.#tell(says);
   }
