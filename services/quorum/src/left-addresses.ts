@@ -12,7 +12,7 @@ import { dropPeerConnections, type DropAnswer } from './etcd/peer-sockets.ts';
 
 const dropMs = 2_000;
 
-export interface HostAddresses {
+interface HostAddresses {
   /** Those of this host now; an interface without a link has none. Throws where the system does not tell. */
   list(): readonly string[];
   /** Ends the etcd peer connections that come from there. */

@@ -15,7 +15,7 @@ export type DropAnswer =
   | { readonly kind: 'failed'; readonly says: string };
 
 /** `far`: the address is the peer's. `near`: it is, or was, this host's. */
-export type End = 'near' | 'far';
+type End = 'near' | 'far';
 
 /**
  * Ends the TCP connections of this host on the etcd peer port, whoever opened them, that have the address at that end.

@@ -25,7 +25,7 @@ export function systemdRuns(booted = BOOTED, firstProcess = '/proc/1/comm'): Sys
   }
 }
 
-export interface UnitPrograms {
+interface UnitPrograms {
   readonly systemctl: string | null;
 }
 
