@@ -8,6 +8,7 @@
 
 import {
   canonicalAddress,
+  heardHere,
   type ClusterConfig,
   type Identity,
   type Member,
@@ -52,6 +53,16 @@ export class AddressBook {
     const said = vantage.ears.get(member)?.addresses[path];
     const address = said ?? this.#known.get(member)?.addresses[path] ?? '';
     return address === '' || this.#hostAddresses().has(canonical(address)) ? null : address;
+  }
+
+  /** Another member said later than this one that it has the address: whoever answers there is not this one. */
+  isTaken(address: string, member: MemberId, vantage: Vantage): boolean {
+    const saidAt = heardHere(vantage, member) ?? -Infinity;
+    const wanted = canonical(address);
+    return [...vantage.ears].some(
+      ([id, ear]) =>
+        id !== member && ear.told.at > saidAt && ear.addresses.some((own) => canonical(own) === wanted),
+    );
   }
 
   /** All current addresses of a member, in the order of its paths. */

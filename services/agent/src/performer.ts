@@ -181,12 +181,13 @@ export class Performer {
   }
 
   async #ping({ member, path }: Action<'ping'>): Promise<void> {
+    const { book } = this.#parts;
     const state = this.#host.state();
-    const address = this.#parts.book.addressOf(member, path, state.vantage);
+    const address = book.addressOf(member, path, state.vantage);
     const gateway = state.config?.servers.get(this.#host.self)?.gateway ?? null;
     const { echo } = this.#host.platform;
     const [answers, gatewayAnswers] = await Promise.all([
-      address === null ? false : echo.ping(address, pingMs),
+      address === null || book.isTaken(address, member, state.vantage) ? false : echo.ping(address, pingMs),
       gateway === null ? null : echo.ping(gateway, pingMs),
     ]);
     this.#host.dispatch({ kind: 'pinged', member, path, answers, gatewayAnswers });

@@ -318,6 +318,16 @@ describe('where members are', () => {
     expect(book('10.0.0.2').addressOf('a', 0, told)).toBeNull();
     expect(book('10.0.0.2').addressesOf('a', told)).toEqual(['10.1.0.9']);
   });
+
+  it('takes nobody who answers at an address for the one who lost it to another member', () => {
+    const witness = new AddressBook('w', known, () => new Set(['10.0.0.3']));
+    const before = hear(startListening('w', 0), 'a', 0, { ...beat, addresses: ['10.0.0.1', '10.1.0.1'] }, 5);
+    expect(witness.isTaken('10.0.0.1', 'a', before)).toBe(false);
+    const after = hear(before, 'b', 0, { ...beat, addresses: ['10.0.0.1', '10.1.0.2'] }, 9_000);
+    expect(witness.isTaken('10.0.0.1', 'a', after)).toBe(true);
+    const back = hear(after, 'a', 0, { ...beat, addresses: ['10.0.0.1', '10.1.0.1'] }, 9_100);
+    expect(witness.isTaken('10.0.0.1', 'a', back)).toBe(false);
+  });
 });
 
 describe('pending notes', () => {

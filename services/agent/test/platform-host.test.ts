@@ -5,6 +5,7 @@ import { choosePlatform } from '../src/platform/index.ts';
 import { createClock } from '../src/platform/linux/clock.ts';
 import { inNetwork, ipv6Octets, parseCidr } from '../src/platform/linux/cidr.ts';
 import type { ParsedCidr } from '../src/platform/linux/cidr.ts';
+import { createLinuxPlatform } from '../src/platform/linux/index.ts';
 import { effectiveCapabilities, findLacks } from '../src/platform/linux/preflight.ts';
 import { createUnits, parseState, systemdRuns } from '../src/platform/linux/systemd.ts';
 
@@ -110,6 +111,19 @@ describe('what a host lacks', () => {
     expect(names(findLacks({ ...all, arping: null }, none))).toContain('arping');
   });
 
+  it('ends with the installation that was advised, and begins when a program is removed', async () => {
+    const installed = new Set(['ip', 'ping', 'hostname']);
+    const find = (name: string) => (installed.has(name) ? `/usr/bin/${name}` : null);
+    const platform = createLinuxPlatform({ find });
+    const programs = async () =>
+      (await platform.missing()).map(({ name }) => name).filter((name) => /^[a-z]+$/.test(name));
+    expect(await programs()).toEqual(['arping']);
+    installed.add('arping');
+    expect(await programs()).toEqual([]);
+    installed.delete('ping');
+    expect(await programs()).toEqual(['ping']);
+  });
+
   it('includes rights', () => {
     expect(effectiveCapabilities('CapPrm:\tff\nCapEff:\t0000000000003000\n')).toBe(0x3000n);
     expect(effectiveCapabilities('nothing')).toBe(0n);
@@ -119,7 +133,9 @@ describe('what a host lacks', () => {
 describe('services of the system', () => {
   it('are a clear failure where systemd does not run the host', async () => {
     for (const runs of ['hidden', 'nowhere'] as const) {
-      expect(await createUnits('/usr/bin/systemctl', () => runs).start('d3.service', 1000)).toMatchObject({
+      expect(
+        await createUnits({ systemctl: '/usr/bin/systemctl' }, () => runs).start('d3.service', 1000),
+      ).toMatchObject({
         kind: 'failed',
         says: expect.stringContaining('systemd does not run this host') as string,
       });
@@ -127,14 +143,14 @@ describe('services of the system', () => {
   });
 
   it('need no stop where systemd runs nowhere', async () => {
-    const units = createUnits('/usr/bin/systemctl', () => 'nowhere');
+    const units = createUnits({ systemctl: '/usr/bin/systemctl' }, () => 'nowhere');
     expect(await units.stop('d3.service', 1000)).toEqual({ kind: 'done' });
     expect(await units.state('d3.service', 1000)).toBe('stopped');
     expect(units.stopCommands('d3.service')).toEqual([]);
   });
 
   it('may run where systemd is the first process, and its folder is hidden', async () => {
-    const units = createUnits('/usr/bin/systemctl', () => 'hidden');
+    const units = createUnits({ systemctl: '/usr/bin/systemctl' }, () => 'hidden');
     expect(await units.state('d3.service', 1000)).toBe('unknown');
     expect((await units.stop('--force', 1000)).kind).toBe('failed');
     expect((await units.stop('d3.service', 1000)).kind).toBe('failed');
@@ -164,7 +180,7 @@ describe('services of the system', () => {
       '#!/bin/sh\n[ "$1" = show ] && { echo LoadState=loaded; echo ActiveState=active; exit 0; }\nsleep 60\n',
       { mode: 0o755 },
     );
-    const units = createUnits(systemctl, () => 'here');
+    const units = createUnits({ systemctl }, () => 'here');
     expect(await units.stop('d3.service', 200)).toMatchObject({
       kind: 'failed',
       says: expect.stringContaining('was killed') as string,

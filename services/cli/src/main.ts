@@ -2,7 +2,7 @@
  * From the words of a command line to an exit status. Whatever goes wrong is one message on standard error: what, where,
  * what to do. Only HOLDFAST_DEBUG shows stack traces.
  */
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { connectAdmin } from './member-connection.ts';
 import type { Surroundings } from './context.ts';
 import { exitStatus, type ExitStatus } from './exit-status.ts';
@@ -47,7 +47,7 @@ export async function runCommandLine(
   try {
     if (argv.length === 1 && (argv[0] === '--version' || argv[0] === '-V')) {
       await root.parseAsync(['version'], { from: 'user' });
-    } else await root.parseAsync([...argv], { from: 'user' });
+    } else await root.parseAsync([...withoutHelpOnNothing(argv, root)], { from: 'user' });
   } catch (error) {
     if (error instanceof CommanderError) return usageStatus(error);
     const { unexpected } = await import('./unexpected.ts');
@@ -58,6 +58,17 @@ export async function runCommandLine(
   if (end.kind === 'ok') return end.value;
   terminal.err(troubleText(end.error));
   return end.error.status;
+}
+
+/** `help NAME` of a command that is none is refused as NAME itself: in words, and with the nearest that there is. */
+function withoutHelpOnNothing(argv: readonly string[], root: Command): readonly string[] {
+  const at = argv.indexOf('help');
+  const name = argv[at + 1];
+  if (at < 0 || at > 1 || name === undefined || name === 'help' || name.startsWith('-')) return argv;
+  const commands =
+    at === 0 ? root.commands : (root.commands.find((c) => c.name() === argv[0])?.commands ?? []);
+  if (commands.length === 0 || commands.some((command) => command.name() === name)) return argv;
+  return [...argv.slice(0, at), name];
 }
 
 /** Help that was asked for ends with 0, help because nothing was asked with another status. */

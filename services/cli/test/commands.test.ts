@@ -21,6 +21,8 @@ describe('the command line', () => {
 
   it.each([
     [['stauts'], "unknown command 'stauts'\n(Did you mean status?)"],
+    [['help', 'stauts'], "unknown command 'stauts'\n(Did you mean status?)"],
+    [['mirror', 'help', 'puase'], "unknown command 'puase'\n(Did you mean pause?)"],
     [['status', '--frob'], "unknown option '--frob'"],
     [['explain'], "missing required argument 'group'"],
     [['failover', 'd3'], "required option '--to <server>' not specified"],

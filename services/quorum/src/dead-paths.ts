@@ -85,7 +85,7 @@ export class DeadPaths {
       const address = row?.addresses[path];
       if (this.#left.has(name) || row === undefined || address === undefined) continue;
       this.#left.add(name);
-      const done = await dropPeerConnections(address, row.ports.etcdPeer, dropMs);
+      const done = await dropPeerConnections('far', address, row.ports.etcdPeer, dropMs);
       const says =
         done.kind === 'failed' ? `; its etcd connections stay until they time out: ${done.says}` : '';
       this.#warn(`${member} is silent at ${address}${says}`);

@@ -34,6 +34,7 @@ import { admit, forgetTokens } from './admission.ts';
 import { adminHandlers } from './admin-calls.ts';
 import { agentHandlers } from './agent-calls.ts';
 import { DeadPaths, isSilentAt, lostVoters } from './dead-paths.ts';
+import { LeftAddresses } from './left-addresses.ts';
 import { EtcdLeader, heardWitness } from './etcd-leader.ts';
 import { hasBegun, markBegun } from './etcd/begun.ts';
 import { createEtcdMembers, type EtcdMembers } from './etcd/members.ts';
@@ -89,6 +90,7 @@ export class QuorumProcess {
   private endpoints = '';
   /** Of a voter. */
   private paths: DeadPaths | null = null;
+  private left: LeftAddresses | null = null;
   private pathsLookedAt = -Infinity;
   /** Aborted: it ends. */
   private readonly ending = new AbortController();
@@ -298,6 +300,7 @@ export class QuorumProcess {
     this.every(pruneEveryMs, () => this.prune());
     if (members === null) return;
     this.paths = new DeadPaths((says) => this.log.warn('path-dead', says));
+    this.left = new LeftAddresses((says) => this.log.warn('address-left', says));
     const leader = new EtcdLeader({
       self: record.id,
       tls: this.tls(),
@@ -416,6 +419,7 @@ export class QuorumProcess {
     if (state === undefined || this.paths === null) return;
     if (performance.now() - this.pathsLookedAt < pathEveryMs) return;
     this.pathsLookedAt = performance.now();
+    await this.left?.leave(this.directory.record.ports.etcdPeer);
     await this.paths.leave(state, this.known, heartbeatMsOf(state.view.config?.value ?? null), bootMs());
   }
 

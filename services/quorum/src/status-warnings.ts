@@ -14,7 +14,7 @@ import { defragment, quotaBytes, quotaPart, takeAlarmBack } from './etcd/quota.t
 import type { StoreHealth } from './voter-health.ts';
 
 export interface StatusWarning {
-  readonly name: 'quorum' | 'clock' | 'path' | 'store' | 'removed';
+  readonly name: 'quorum' | 'clock' | 'path' | 'store' | 'removed' | 'member';
   readonly says: string;
   readonly fix: string;
 }
@@ -33,6 +33,7 @@ export function statusWarnings(
   { members, quorum, health, externalEtcd }: Looked,
 ): readonly StatusWarning[] {
   return [
+    ...strangerHere(state, members),
     ...votesOf(members, quorum, health, externalEtcd),
     ...fullStores(health),
     ...[...state.view.garbage.values()].map((says): StatusWarning => {
@@ -46,6 +47,14 @@ export function statusWarnings(
     ...deafnessOf(state, scene, members),
     ...removedGroups(scene),
   ];
+}
+
+/** Whoever asks here looks at a cluster that this member is not of: all may be well in it. */
+function strangerHere(state: QuorumState, members: readonly Member[]): readonly StatusWarning[] {
+  if (members.length === 0 || members.some(({ id }) => id === state.self)) return [];
+  const says = `${state.self}, which says all this, is no member of the cluster any more: it was removed`;
+  const fix = `stop holdfast on ${state.self}; to have it back, move its directory away and let it join with a new token`;
+  return [{ name: 'member', says, fix }];
 }
 
 /** An alarm is of the whole cluster, whichever member raised it. */

@@ -1,4 +1,4 @@
-/** Ending the connections of a dead path, on loopback. Needs root, as the quorum service does. */
+/** Ending the connections of a dead path, or from an address that left, on loopback. Needs root, as the quorum service does. */
 
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo } from 'node:net';
@@ -18,7 +18,7 @@ it.each(['127.0.0.1', '::'])(
     await Promise.all([once(doomed, 'connect'), once(kept, 'connect')]);
 
     const ended = once(doomed, 'error');
-    const answer = await dropPeerConnections('127.0.0.1', port, 2_000);
+    const answer = await dropPeerConnections('far', '127.0.0.1', port, 2_000);
     expect(answer.kind === 'dropped' && answer.connections).toBeGreaterThan(0);
     await ended;
     expect(kept.destroyed).toBe(false);
@@ -29,6 +29,27 @@ it.each(['127.0.0.1', '::'])(
   },
 );
 
+it('ends connections from an address that this host had, and none from its others', async () => {
+  const server = createServer().listen(0, '::');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.on('connection', (socket) => socket.on('error', () => socket.destroy()));
+  const doomed = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+  const kept = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.3' });
+  await Promise.all([once(doomed, 'connect'), once(kept, 'connect')]);
+
+  const ended = once(doomed, 'error');
+  const answer = await dropPeerConnections('near', '127.0.0.2', port, 2_000);
+  expect(answer.kind === 'dropped' && answer.connections).toBeGreaterThan(0);
+  await ended;
+  expect(kept.destroyed).toBe(false);
+
+  kept.destroy();
+  server.close();
+});
+
 it('refuses what is not an address', () => {
-  expect(() => dropPeerConnections('10.0.0.1 or dst 0.0.0.0/0', 2380, 1_000)).toThrow(/not an IP address/);
+  expect(() => dropPeerConnections('far', '10.0.0.1 or dst 0.0.0.0/0', 2380, 1_000)).toThrow(
+    /not an IP address/,
+  );
 });

@@ -93,11 +93,15 @@ describe('the paths of a member', () => {
 
 describe('the votes', () => {
   /** `runs`: whose etcd answers, with a leader or without one. */
-  const warned = (healthy: readonly string[], runs: readonly string[] = healthy): readonly string[] => {
+  const warned = (
+    healthy: readonly string[],
+    runs: readonly string[] = healthy,
+    self = 'a',
+  ): readonly string[] => {
     const three = ['a', 'b', 'w'].map((id) => ({
       ...{ id, role: 'server' as const, addresses: ['10.77.0.1'], voter: true },
     }));
-    const state = newQuorum('a', false, 1, 0);
+    const state = newQuorum(self, false, 1, 0);
     const rows = three.map(({ id }) => [id, { healthy: healthy.includes(id), voter: true }] as const);
     const quorum = {
       ...{ healthy: healthy.length > 1, leader: 'a', members: Object.fromEntries(rows) },
@@ -116,6 +120,12 @@ describe('the votes', () => {
     ]);
     expect(warned(['a'])).toEqual(['nothing can be decided until a majority is back: bring b and w back']);
     expect(warned([])).toEqual(['nothing can be decided until a majority is back: bring a and b and w back']);
+  });
+
+  it('are not those of a member that was removed and runs again: it says so', () => {
+    expect(warned(['a', 'b', 'w'], undefined, 'v')).toEqual([
+      'v, which says all this, is no member of the cluster any more: it was removed: stop holdfast on v; to have it back, move its directory away and let it join with a new token',
+    ]);
   });
 
   it('are not asked for of members that run, and only lack the others', () => {

@@ -21,19 +21,15 @@ export interface LinuxOptions {
   readonly hostsFile?: string;
   /** What the configuration asks for; `missing()` does not name the rest. Default: nothing but addresses. */
   readonly needs?: Partial<Needs>;
+  /** The absolute path of a program, or null. Default: findProgram. */
+  readonly find?: (name: string) => string | null;
   /** Takes what went wrong in the background (a repeated announcement). Default: standard error. */
   readonly warn?: (says: string) => void;
 }
 
 export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
-  const programs: Programs = {
-    ip: findProgram('ip'),
-    arping: findProgram('arping'),
-    ping: findProgram('ping'),
-    nsupdate: findProgram('nsupdate'),
-    systemctl: findProgram('systemctl'),
-    hostname: findProgram('hostname'),
-  };
+  const find = options.find ?? findProgram;
+  const programs = findPrograms(find);
   const warn = options.warn ?? ((says: string) => void process.stderr.write(`${says}\n`));
   const ip = programs.ip ?? '/usr/sbin/ip';
   const clock = createClock();
@@ -51,11 +47,25 @@ export function createLinuxPlatform(options: LinuxOptions = {}): Platform {
     },
     neighbours,
     names: createNames(createHostsFile(options.hostsFile ?? '/etc/hosts'), programs),
-    units: createUnits(programs.systemctl),
+    units: createUnits(programs),
     commands: createCommands(),
     echo: createEcho(),
     watchdogs: createWatchdogs(),
-    missing: () =>
-      Promise.resolve(findLacks(programs, { dns: false, units: false, hostname: false, ...options.needs })),
+    missing: () => {
+      // What was installed meanwhile, or removed, is known from here on.
+      Object.assign(programs, findPrograms(find));
+      return Promise.resolve(
+        findLacks(programs, { dns: false, units: false, hostname: false, ...options.needs }),
+      );
+    },
   };
 }
+
+const findPrograms = (find: (name: string) => string | null): Programs => ({
+  ip: find('ip'),
+  arping: find('arping'),
+  ping: find('ping'),
+  nsupdate: find('nsupdate'),
+  systemctl: find('systemctl'),
+  hostname: find('hostname'),
+});

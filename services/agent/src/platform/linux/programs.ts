@@ -1,6 +1,6 @@
 /**
- * Where the system's programs are. Resolved to absolute paths once, so that neither we nor the guard depend on a
- * search path later.
+ * Where the system's programs are. Resolved to absolute paths, so that neither we nor the guard depend on a search
+ * path when they are run.
  */
 import { accessSync, constants, statSync } from 'node:fs';
 import { join } from 'node:path';

@@ -25,10 +25,14 @@ export function systemdRuns(booted = BOOTED, firstProcess = '/proc/1/comm'): Sys
   }
 }
 
-export function createUnits(systemctl: string | null, runs: () => SystemdRuns = systemdRuns): Units {
+interface UnitPrograms {
+  readonly systemctl: string | null;
+}
+
+export function createUnits(programs: UnitPrograms, runs: () => SystemdRuns = systemdRuns): Units {
   const lack = (unit: string): string | null => {
     if (!UNIT.test(unit)) return `"${unit}" is not the name of a unit`;
-    if (systemctl === null) return 'systemctl is not installed (Debian package systemd)';
+    if (programs.systemctl === null) return 'systemctl is not installed (Debian package systemd)';
     return runs() === 'here'
       ? null
       : 'systemd does not run this host; use a command resource instead of a unit';
@@ -36,7 +40,7 @@ export function createUnits(systemctl: string | null, runs: () => SystemdRuns = 
   const change = async (verb: 'start' | 'stop', unit: string, timeoutMs: number): Promise<Outcome> => {
     const says = lack(unit);
     if (says !== null) return { kind: 'failed', says };
-    const argv = [systemctl ?? '', '--no-ask-password', verb, '--', unit];
+    const argv = [programs.systemctl ?? '', '--no-ask-password', verb, '--', unit];
     const result = await runProgram(argv, { timeoutMs });
     if (result.kind === 'exited' && result.status === 0) return { kind: 'done' };
     return { kind: 'failed', says: explainResult(argv, result) };
@@ -48,14 +52,14 @@ export function createUnits(systemctl: string | null, runs: () => SystemdRuns = 
     state: async (unit, timeoutMs) => {
       if (runs() === 'nowhere') return 'stopped'; // U1
       if (lack(unit) !== null) return 'unknown';
-      const argv = [systemctl ?? '', 'show', '--property=LoadState,ActiveState', '--', unit];
+      const argv = [programs.systemctl ?? '', 'show', '--property=LoadState,ActiveState', '--', unit];
       const result = await runProgram(argv, { timeoutMs });
       return result.kind === 'exited' && result.status === 0 ? parseState(result.output) : 'unknown';
     },
     stopCommands: (unit) =>
-      systemctl === null || !UNIT.test(unit) || runs() === 'nowhere' // U1
+      programs.systemctl === null || !UNIT.test(unit) || runs() === 'nowhere' // U1
         ? []
-        : [[systemctl, '--no-ask-password', 'stop', '--', unit]],
+        : [[programs.systemctl, '--no-ask-password', 'stop', '--', unit]],
   };
 }
 
