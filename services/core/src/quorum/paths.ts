@@ -2,7 +2,14 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPath, heardOnPaths, servicePath, silentHeartbeats, waitMsFor, type Scene } from './scene.ts';
+import {
+  heardOnPath,
+  heardOnPaths,
+  keepsFormerPace,
+  servicePath,
+  silentHeartbeats,
+  type Scene,
+} from './scene.ts';
 
 /** So long after a silence a server may be heard on one path and not yet on the other. */
 const returnBeats = 3;
@@ -20,8 +27,7 @@ export interface DeadPath {
 export function servicePathDead(scene: Scene, config: GroupConfig, owner: MemberId): DeadPath | null {
   const paths = scene.view.members.get(owner)?.value.addresses.length ?? 1;
   if (paths < 2) return null;
-  // It still acts by a longer outage: its heartbeats need not come at the new pace yet.
-  if (waitMsFor(scene, owner, config) > config.rules.waitMs) return null;
+  if (keepsFormerPace(scene, owner, config)) return null;
   const heardSince = scene.presence.heardSince.get(owner);
   if (heardSince === undefined || heardSince === null) return null;
   const at = heardOnPath(scene, owner, servicePath);
