@@ -14,6 +14,12 @@ import {
 /** So long after a silence a server may be heard on one path and not yet on the other. */
 const returnBeats = 3;
 
+/**
+ * More than a server that died can have been heard elsewhere after its last word on the service network, one heartbeat of which may
+ * have been lost. With a short outage, suspicion comes no later than silence everywhere.
+ */
+const livesOnBeats = 1.5;
+
 /** Two heartbeats at the slowest pace: a new configuration's pace is not everybody's at once. */
 const slowestBeatsMs = 2_000;
 
@@ -43,6 +49,8 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;
   const pacedAt = (scene.view.config?.changedAt ?? -Infinity) + slowestBeatsMs;
   const silentFrom = Math.max(at, changedAt, pacedAt) + config.rules.suspectMs;
-  const from = Math.max(silentFrom, heardSince + returnBeats * scene.heartbeatMs);
+  const livesOn = anywhereAt - at >= livesOnBeats * scene.heartbeatMs;
+  const dueAt = Math.max(silentFrom, heardSince + returnBeats * scene.heartbeatMs);
+  const from = livesOn ? dueAt : Math.max(dueAt, scene.now + scene.heartbeatMs);
   return better.length === 0 ? null : { from, better };
 }
