@@ -8,7 +8,10 @@ export function heartbeatMsOf(config: ClusterConfig | null): number {
   if (config === null) return slowestPace.heartbeatMs;
   const known = beats.get(config);
   if (known !== undefined) return known;
-  const ms = Math.min(slowestPace.heartbeatMs, ...[...config.groups.values()].map((g) => g.rules.heartbeatMs));
+  const ms = Math.min(
+    slowestPace.heartbeatMs,
+    ...[...config.groups.values()].map((g) => g.rules.heartbeatMs),
+  );
   beats.set(config, ms);
   return ms;
 }
