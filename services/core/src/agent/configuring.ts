@@ -192,7 +192,7 @@ export function giveOwnBack(
   now: BootMs,
 ): { readonly own: AgentState['own']; readonly actions: readonly AgentAction[] } {
   if (state.own.length === 0 || !state.stripped) return { own: state.own, actions: [] };
-  // At once, or the service network of this server looks dead meanwhile.
+  // At once: meanwhile nothing shows where the group's new addresses belong, and the service network looks dead.
   const isDue = ({ group, address, tries }: OwnAddress) =>
     (tries === 0 || now >= state.nextSpareAt) && letGo(state, group, address);
   const due = new Set(state.own.filter(isDue));
@@ -213,10 +213,7 @@ function letGo({ groups, config }: Pick<AgentState, 'groups' | 'config'>, name: 
   if (holding === undefined || heldEpoch(holding) === null) return true;
   const identity = config?.groups.get(name)?.identity;
   return (
-    holding.kind === 'active' &&
-    holding.change === null &&
-    identity !== undefined &&
-    !identityAddresses(identity).includes(address)
+    holding.kind === 'active' && identity !== undefined && !identityAddresses(identity).includes(address)
   );
 }
 
