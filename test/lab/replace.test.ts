@@ -1,7 +1,9 @@
 /** Mode replace: the address of the primary goes with the group, and both servers stay reachable. */
 import { describe, expect } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { turns } from './audit.ts';
-import { clusterYaml, outage, outageMs, webResource } from './config.ts';
+import { clusterYaml, group, outage, outageMs, virtualAddress, webResource } from './config.ts';
 import { stories } from './story.ts';
 import { until } from './until.ts';
 import type { World } from './world.ts';
@@ -24,6 +26,9 @@ const holds = (world: World, primary: string, standby: string): boolean =>
 
 const nameOf = async (world: World, host: string): Promise<string> =>
   (await world.lab.host(host).exec(['uname', '-n'])).stdout.trim();
+
+const journalOf = (world: World, host: string): string =>
+  readFileSync(join(world.lab.host(host).dir, 'journal', 'agent.jsonl'), 'utf8');
 
 /**
  * Boots a host whose system configures no address on the service network: it is Holdfast's to give. (The lab's hosts are born
@@ -85,6 +90,35 @@ describe('mode replace', () => {
       await world.client.answeredBy(other, owner, 10_000);
       expect(await world.operate('w', 'switchover', 'd3', '--to', owner)).toMatchObject({ status: 0 });
       await until('both are reachable again', 15_000, () => holds(world, owner, standby));
+    },
+  );
+});
+
+describe('a group that was of mode replace', () => {
+  const story = stories({ config: () => replaced, targets: [`udp:${virtualAddress}`] });
+
+  story(
+    'is changed to add: each host has its own address again, and keeps it at its next boot',
+    90_000,
+    async ({ world, owner, standby, beganWallMs }) => {
+      await world.mustApply('w', clusterYaml(group()));
+      await until('both have their own addresses', outageMs / 4, () => holds(world, owner, standby));
+      await world.active('d3', owner, 10_000);
+      await world.lab.host(standby).powerOff();
+      const before = journalOf(world, standby).length;
+      await world.boot(standby);
+      await world.until('w', 'it is up', 30_000, ({ servers }) => servers[standby]?.state === 'up');
+      await until(
+        'it was given its own address back',
+        20_000,
+        () =>
+          journalOf(world, standby).slice(before).includes('"kind":"spare-kept"') &&
+          holds(world, owner, standby),
+      );
+      const moved = (await world.events('w')).filter(
+        ({ time, kind }) => Date.parse(time) >= beganWallMs && kind === 'switchover',
+      );
+      expect(moved).toEqual([]);
     },
   );
 });

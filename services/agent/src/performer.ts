@@ -193,10 +193,10 @@ export class Performer {
     this.#host.dispatch({ kind: 'pinged', member, path, answers, gatewayAnswers });
   }
 
-  /** The loop asks again on a period, so what is busy now can be left out. */
+  /** The loop asks again for a spare on a period, so what is busy now can be left out. */
   #spare({ kind, group, address }: Extract<AgentAction, { readonly address: string }>): void {
     const { queue, addresses, gate } = this.#parts;
-    if (!queue.isIdle(group)) return;
+    if (kind === 'keep-spare' && !queue.isIdle(group)) return;
     const work = queue.add(group, async () => {
       const state = this.#host.state();
       const holding = state.groups.get(group)?.holding;

@@ -59,10 +59,17 @@ export function deriveTimeRules(outageMs: number): TimeRulesResult {
   return { kind: 'too-short', smallestMs: smallestOutageMs(), reason: broken };
 }
 
+/** Of every group from the reference outage on, and of whoever serves none. */
+export const slowestPace: Pick<TimeRules, 'heartbeatMs' | 'renewMs' | 'attemptMs'> = {
+  heartbeatMs: 1_000,
+  renewMs: 3_000,
+  attemptMs: 2_000,
+};
+
 function scale(outageMs: number): TimeRules {
   const k = Math.min(1, outageMs / referenceOutageMs);
-  const renewMs = Math.max(renewMsMin, Math.round(3_000 * k));
-  const attemptMs = Math.max(attemptMsMin, Math.round(2_000 * k));
+  const renewMs = Math.max(renewMsMin, Math.round(slowestPace.renewMs * k));
+  const attemptMs = Math.max(attemptMsMin, Math.round(slowestPace.attemptMs * k));
   const fenceMs = Math.max(Math.round(10_000 * k), renewMs + 2 * attemptMs + 50);
   const stopMs = Math.max(Math.round(6_000 * k), stopMsMin);
   const waitMs = Math.max(
@@ -72,7 +79,7 @@ function scale(outageMs: number): TimeRules {
   return {
     outageMs,
     suspectMs: Math.round(outageMs / 4),
-    heartbeatMs: Math.min(1_000, Math.max(100, Math.round(outageMs / 12))),
+    heartbeatMs: Math.min(slowestPace.heartbeatMs, Math.max(100, Math.round(outageMs / 12))),
     renewMs,
     attemptMs,
     fenceMs,

@@ -43,9 +43,9 @@ export const identityOfA = {
   version: '1',
 } as const;
 
-export function configText(takeover = 'automatic'): string {
+export function configText(takeover = 'automatic', outage = '35s'): string {
   const identity = { mode: 'add', addresses: ['10.77.0.100/24'] };
-  const group = { servers: ['a', 'b'], identity, takeover };
+  const group = { servers: ['a', 'b'], identity, takeover, outage };
   const parsed = parseConfig({ groups: { g1: group } }, 'cluster.yaml', members);
   if (parsed.kind === 'invalid') throw new Error(parsed.errors.join('\n'));
   return JSON.stringify({ config: configToJson(parsed.config) });

@@ -10,6 +10,7 @@ import {
   type QuorumStep,
   type Row,
 } from '../src/index.ts';
+import { configText } from './leader.ts';
 
 const rows = (leader: object): readonly Row[] => [
   { key: keys.leader, value: encode({ member: 'w', incarnation: 1, term: 4, ...leader }), modRevision: 4n },
@@ -77,5 +78,30 @@ describe('leadership', () => {
     };
     expect(takenAt('a')).toBe(4_500);
     expect(takenAt('a', 'w')).toBe(7_500);
+  });
+
+  it('goes on when the pace becomes quicker: the leader beats at once, and until then nobody judges by that pace', () => {
+    const quicker = {
+      kind: 'changed',
+      revision: 9n,
+      rows: [{ key: keys.config, value: configText('automatic', '3s'), modRevision: 9n }],
+    } as const;
+    const heard = { kind: 'heard', from: 'w', path: 0, heartbeat: beat } as const;
+    const began = reader('w', {});
+    const [id = 0] = [...began.underway].find(([, { kind }]) => kind === 'beat') ?? [];
+    const answer = { kind: 'succeeded', revision: 6n, rows: [] } as const;
+    const beaten = stepQuorum(began, { kind: 'txn-ended', id, answer }, 1_010, 0).state;
+    const leading = stepQuorum(beaten, heard, 2_700, 0).state;
+    const puts = stepQuorum(leading, quicker, 2_900, 0).actions.flatMap((a) =>
+      a.kind === 'txn' ? a.txn.puts.map(({ key }) => key) : [],
+    );
+    expect(puts).toContain(keys.beat);
+    const standing = stepQuorum(reader('b', {}), heard, 2_700, 0).state;
+    let { state } = stepQuorum(standing, quicker, 2_900, 0);
+    for (let now = 3_000; now < 4_100; now += 50) {
+      const step = stepQuorum(state, { kind: 'wake' }, now, 0);
+      expect(leaderPut(step)).toBeUndefined();
+      ({ state } = step);
+    }
   });
 });

@@ -35,6 +35,8 @@ function config(groups: Readonly<Record<string, readonly string[]>>, more: objec
   return parsed.config;
 }
 
+const replacing = config({ g1: [] }, { identity: { mode: 'replace', prefix: 24 } });
+
 type Told = Partial<RenewalRecord>;
 
 /** W leads, read all this at 1 s and heard both servers then. */
@@ -391,5 +393,15 @@ describe('an agent', () => {
     const less = withLeaving(null, serving, config({ g1: [other] }, { resources: [app] }), 50n);
     a.take({ kind: 'configured', config: less, revision: 51n });
     expect(a.stripped()).toEqual([service]);
+  });
+
+  it('of a new life gives its host the own address back that an earlier configuration moved', () => {
+    const a = new Owner();
+    a.take({ kind: 'configured', config: withLeaving(null, replacing, config({}), 50n), revision: 51n });
+    expect(a.stripped()).toContain('10.77.0.11/24');
+    a.take({ kind: 'stripped' });
+    a.pass(6_000);
+    const given = a.actions.flatMap((action) => (action.kind === 'keep-own' ? [action.address] : []));
+    expect(new Set(given)).toEqual(new Set(['10.77.0.11/24']));
   });
 });

@@ -110,11 +110,16 @@ function votesOf(
   }
   if (quorum.spareVotes > 0) return [];
   const sick = Object.entries(quorum.members).flatMap(([id, m]) => (m.voter && !m.healthy ? [id] : []));
+  if (!quorum.healthy && sick.length === 0)
+    return warning(
+      'nothing can be decided until etcd has a leader',
+      'wait a moment, and look at the log of etcd',
+    );
   // Without a majority those that run are not well either, and nobody need look at them.
   const gone = sick.filter((id) => (health.get(id)?.dbBytes ?? null) === null);
   const toBring = gone.length === 0 ? sick : gone;
   return warning(
-    2 * (voters - sick.length) > voters
+    quorum.healthy
       ? 'no spare vote: one more failure and nothing can be decided'
       : 'nothing can be decided until a majority is back',
     sick.length === 0 ? 'add members until there are three votes' : `bring ${toBring.join(' and ')} back`,

@@ -22,7 +22,7 @@ import {
 import type { admin } from '@holdfast/proto';
 import { copyMirrors, groupMirrors, leastLoss } from './mirror-status.ts';
 import { statusWarnings } from './status-warnings.ts';
-import type { StoreHealth } from './voter-health.ts';
+import type { StoreHealth, VoterStore } from './voter-health.ts';
 
 const storeFreshMs = 8_000;
 const defaultOutageMs = 35_000;
@@ -64,9 +64,14 @@ function quorumStatus(
   externalEtcd: boolean,
 ): admin.QuorumStatus {
   const voters = members.filter((m) => m.voter);
+  const stores = [...health.values()];
+  const isLed = stores.length === 0 || stores.some((store) => store.isWell);
+  // Without a majority nobody knows a leader, and what is missing is whoever does not answer.
+  const votes = (store: VoterStore | undefined): boolean =>
+    store === undefined || store.isWell || (!isLed && store.dbBytes !== null);
   const rows = members.map((m): [string, admin.QuorumMember] => {
     const heard = scene.now - heardAt(scene, m.id) < 4 * scene.heartbeatMs;
-    return [m.id, { voter: m.voter, healthy: heard && (!m.voter || health.get(m.id)?.isWell !== false) }];
+    return [m.id, { voter: m.voter, healthy: heard && (!m.voter || votes(health.get(m.id))) }];
   });
   const well = rows.filter(([, m]) => m.voter && m.healthy).length;
   const majority = externalEtcd ? 1 : Math.floor(voters.length / 2) + 1;
@@ -74,10 +79,10 @@ function quorumStatus(
   const record = state.view.leader?.value;
   const leader = record === undefined || record.left === true ? '' : record.member;
   return {
-    healthy: answered && leader !== '' && well >= majority,
+    healthy: answered && isLed && leader !== '' && well >= majority,
     leader: answered || leads(state.view, state.self, state.incarnation) ? leader : '',
     members: Object.fromEntries(rows),
-    spareVotes: Math.max(0, well - majority),
+    spareVotes: isLed ? Math.max(0, well - majority) : 0,
   };
 }
 

@@ -91,6 +91,8 @@ describe('the paths of a member', () => {
   });
 });
 
+const noStore: VoterStore = { isWell: false, dbBytes: null, alarms: [] };
+
 describe('the votes', () => {
   /** `runs`: whose etcd answers, with a leader or without one. */
   const warned = (
@@ -126,6 +128,25 @@ describe('the votes', () => {
     expect(warned(['a', 'b', 'w'], undefined, 'v')).toEqual([
       'v, which says all this, is no member of the cluster any more: it was removed: stop holdfast on v; to have it back, move its directory away and let it join with a new token',
     ]);
+  });
+
+  it('are missed of those that do not answer, and not of those that only lack the others', () => {
+    const voter = { role: 'server', addresses: ['10.77.0.11'], voter: true } as const;
+    const fresh = newQuorum('a', false, 1, 0);
+    const three = new Map(['a', 'b', 'w'].map((id) => [id, held({ id, ...voter })]));
+    const state = { ...fresh, storeAnsweredAt: 900, view: { ...fresh.view, members: three } };
+    const cluster = { name: 'acme', externalEtcd: false };
+    const votesOf = (runs: readonly string[]) => {
+      const store = (id: string): VoterStore => ({ ...noStore, dbBytes: runs.includes(id) ? 1 : null });
+      const health = new Map([...three.keys()].map((id) => [id, store(id)]));
+      return statusOf(state, cluster, health, 1_000, 0).quorum;
+    };
+    const healthyOf = (quorum: ReturnType<typeof votesOf>) =>
+      Object.entries(quorum?.members ?? {}).flatMap(([id, m]) => (m.healthy ? [id] : []));
+    expect(healthyOf(votesOf(['w']))).toEqual(['w']);
+    // An election is under way.
+    expect(healthyOf(votesOf(['a', 'b', 'w']))).toEqual(['a', 'b', 'w']);
+    expect(votesOf(['a', 'b', 'w'])).toMatchObject({ healthy: false, spareVotes: 0 });
   });
 
   it('are not asked for of members that run, and only lack the others', () => {

@@ -13,7 +13,8 @@ export function quorumLine({ quorum }: StatusView, paint: Paint): string {
   const votes = `${voters.length - silent.length} of ${count(voters.length, 'vote')}`;
   const missing = silent.length === 0 ? '' : ` (missing: ${silent.join(', ')})`;
   if (!quorum.healthy) {
-    return paint('red', `quorum LOST: ${votes}${missing}; nothing can be decided until a majority is back`);
+    const until = 2 * silent.length < voters.length ? 'etcd has a leader' : 'a majority is back';
+    return paint('red', `quorum LOST: ${votes}${missing}; nothing can be decided until ${until}`);
   }
   const leader = quorum.leader === null ? 'no leader yet' : `leader ${quorum.leader}`;
   const spare =

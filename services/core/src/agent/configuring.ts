@@ -165,20 +165,25 @@ function heldThings({ config, groups, self }: Now): Spared {
   return { hostnames: all('host name'), folders: all('mount point') };
 }
 
-/** The own address of this server that a group had and, by the new configuration, no group has any more. */
+/**
+ * The own address of this server that a group had and, by the new configuration, no group has any more. A new life strips what
+ * an earlier configuration moved, and the address that the host was booted with is gone with it.
+ */
 export function ownBack(state: Now, after: ClusterConfig): readonly OwnAddress[] {
   const moved = new Set(
     [...after.groups.values()].flatMap(({ identity }) =>
       identity.mode === 'replace' ? [identity.primaryAddress, identity.standbyAddress] : [],
     ),
   );
-  return [...(state.config?.groups.values() ?? [])].flatMap(({ name, identity, servers, takeover }) => {
+  const before = state.config?.groups.values() ?? after.leaving.map(({ group }) => group);
+  const given = [...before].flatMap(({ name, identity, servers, takeover }) => {
     if (identity.mode !== 'replace' || takeover === 'observe') return [];
     const [primary, standby] = servers;
     const own = { primary: identity.primaryAddress, standby: identity.standbyAddress };
     const address = primary === state.self ? own.primary : standby === state.self ? own.standby : null;
     return address === null || moved.has(address) ? [] : [{ group: name, address, tries: 0 }];
   });
+  return given.filter(({ address }, i) => given.findIndex((one) => one.address === address) === i);
 }
 
 /** Asks for what is to be given back and is no longer in any group's hands here. */
@@ -186,9 +191,11 @@ export function giveOwnBack(
   state: Pick<AgentState, 'own' | 'groups' | 'stripped' | 'nextSpareAt' | 'config'>,
   now: BootMs,
 ): { readonly own: AgentState['own']; readonly actions: readonly AgentAction[] } {
-  if (state.own.length === 0 || !state.stripped || now < state.nextSpareAt)
-    return { own: state.own, actions: [] };
-  const due = new Set(state.own.filter(({ group, address }) => letGo(state, group, address)));
+  if (state.own.length === 0 || !state.stripped) return { own: state.own, actions: [] };
+  // At once: meanwhile nothing shows where the group's new addresses belong, and the service network looks dead.
+  const isDue = ({ group, address, tries }: OwnAddress) =>
+    (tries === 0 || now >= state.nextSpareAt) && letGo(state, group, address);
+  const due = new Set(state.own.filter(isDue));
   const own = state.own
     .map((o) => (due.has(o) ? { ...o, tries: o.tries + 1 } : o))
     .filter((o) => o.tries < ownTriesMax);

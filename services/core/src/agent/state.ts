@@ -15,7 +15,7 @@ import {
   type PauseRecord,
   type RenewalRecord,
 } from '../records.ts';
-import type { TimeRules } from '../time.ts';
+import { slowestPace, type TimeRules } from '../time.ts';
 import { startListening, type Vantage } from '../vantage.ts';
 import type { Pings } from './diagnosis.ts';
 import type { AgentAction, ArmedGroup, HeldBefore } from './events.ts';
@@ -187,8 +187,7 @@ export function agentDraft(s: AgentState): Draft<AgentState> {
  * ago count, and so do those that it acts under until they are proven.
  */
 export function paceOf(state: Pick<AgentState, 'config' | 'self' | 'groups'>): RenewalPace {
-  let renewMs = 3_000;
-  let attemptMs = 2_000;
+  let { renewMs, attemptMs } = slowestPace;
   const by = (rules: TimeRules) => {
     renewMs = Math.min(renewMs, rules.renewMs);
     attemptMs = Math.min(attemptMs, rules.attemptMs);

@@ -24,6 +24,7 @@ import {
   saysFenced,
   type Scene,
   seconds,
+  wellPace,
 } from './scene.ts';
 import { maintenanceOf } from './view.ts';
 
@@ -74,14 +75,15 @@ export function assess(
   if (pause !== undefined) return no(`${server} is in maintenance${pause === '' ? '' : ` (${pause})`}`);
   const silentMs = scene.now - heardAt(scene, server);
   const everHeard = scene.vantage.ears.has(server);
-  if (!everHeard || silentMs >= config.rules.suspectMs) {
+  const pace = wellPace(scene, server, config);
+  if (!everHeard || silentMs >= pace.heardMs) {
     return no(
       everHeard ? `${server} has not been heard for ${seconds(silentMs)}` : `${server} has not been heard`,
     );
   }
   if (bootedSinceRenewal(scene, server)) return no(`${server} has not renewed since its host booted`);
-  // A server that is well has renewed within R + 2q; one that fences itself has not, and can't take over either.
-  if (scene.now - renewal.changedAt >= config.rules.renewMs + 2 * config.rules.attemptMs) {
+  // One that fences itself has not renewed, and can't take over either.
+  if (scene.now - renewal.changedAt >= pace.renewedMs) {
     return no(`${server} has not renewed for ${seconds(scene.now - renewal.changedAt)}`);
   }
   if (renewal.value.leaving) return no(`${server} is shutting down`);

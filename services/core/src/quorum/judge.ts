@@ -34,6 +34,7 @@ import {
   saysFenced,
   seconds,
   serverDownAt,
+  wellPace,
 } from './scene.ts';
 import type { Candidate } from './candidates.ts';
 import type { Case, Change, Judgement } from './case.ts';
@@ -380,7 +381,7 @@ function judgeReleasing(c: Case, own: Releasing): Judgement {
   const done = mine?.state === 'releasing' ? mine.steps : [];
   if (blocker !== null) return callOff(c, own, op, blocker, done);
   const says = mine === null || mine.says === '' || mine.says === record?.reason ? '' : ` (${mine.says})`;
-  const targetSilentAt = to === null ? Infinity : heardAt(scene, to) + config.rules.suspectMs;
+  const targetSilentAt = to === null ? Infinity : heardAt(scene, to) + wellPace(scene, to, config).heardMs;
   const reason = `${owner} is releasing ${config.name} to ${to ?? 'nobody'}: ${record?.reason ?? ''}${says}`;
   return stay('releasing', reason, Math.min(downFrom, targetSilentAt, never ?? Infinity));
 }

@@ -6,6 +6,7 @@
  *       nobody hears its member either, after three beats when it is heard
  *   L2  a leader that hears nobody, itself included, is blind and lets go
  *   L3  one that is asked to end lets go by a record that the others see at once, and leads no more
+ *   L4  a new configuration may have a quicker pace: the leader beats at once, and is judged by that pace from then on
  */
 
 import { encode } from '../codec.ts';
@@ -60,7 +61,11 @@ export function candidateAt(
   if (view.leader === null) return since + headStart;
   // L3. Witnesses first all the same; a tie costs one of the two a failed compare.
   if (view.leader.value.left === true) return view.leader.changedAt + (witness ? 0 : leftHeadStartMs);
-  const beatAt = Math.max(view.leader.changedAt, view.beat?.changedAt ?? -Infinity);
+  const beatAt = Math.max(
+    view.leader.changedAt,
+    view.beat?.changedAt ?? -Infinity,
+    view.config?.changedAt ?? -Infinity, // L4
+  );
   const silentAt = Math.max(
     beatAt + silentBeats * pace.beatMs,
     heardAt(view.leader.value.member) + silentHeartbeats * pace.heartbeatMs,

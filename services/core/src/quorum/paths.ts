@@ -2,10 +2,23 @@
 
 import type { GroupConfig } from '../config/types.ts';
 import type { BootMs, MemberId } from '../names.ts';
-import { heardOnPath, heardOnPaths, servicePath, silentHeartbeats, waitMsFor, type Scene } from './scene.ts';
+import {
+  heardOnPath,
+  heardOnPaths,
+  keepsFormerPace,
+  servicePath,
+  silentHeartbeats,
+  type Scene,
+} from './scene.ts';
 
 /** So long after a silence a server may be heard on one path and not yet on the other. */
 const returnBeats = 3;
+
+/**
+ * More than a server that died can have been heard elsewhere after its last word on the service network, one heartbeat of which may
+ * have been lost. With a short outage, suspicion comes no later than silence everywhere.
+ */
+const livesOnBeats = 1.5;
 
 /** Two heartbeats at the slowest pace: a new configuration's pace is not everybody's at once. */
 const slowestBeatsMs = 2_000;
@@ -20,8 +33,7 @@ export interface DeadPath {
 export function servicePathDead(scene: Scene, config: GroupConfig, owner: MemberId): DeadPath | null {
   const paths = scene.view.members.get(owner)?.value.addresses.length ?? 1;
   if (paths < 2) return null;
-  // It still acts by a longer outage: its heartbeats need not come at the new pace yet.
-  if (waitMsFor(scene, owner, config) > config.rules.waitMs) return null;
+  if (keepsFormerPace(scene, owner, config)) return null;
   const heardSince = scene.presence.heardSince.get(owner);
   if (heardSince === undefined || heardSince === null) return null;
   const at = heardOnPath(scene, owner, servicePath);
@@ -37,6 +49,8 @@ export function servicePathDead(scene: Scene, config: GroupConfig, owner: Member
   const changedAt = scene.view.groups.get(config.name)?.changedAt ?? -Infinity;
   const pacedAt = (scene.view.config?.changedAt ?? -Infinity) + slowestBeatsMs;
   const silentFrom = Math.max(at, changedAt, pacedAt) + config.rules.suspectMs;
-  const from = Math.max(silentFrom, heardSince + returnBeats * scene.heartbeatMs);
+  const livesOn = anywhereAt - at >= livesOnBeats * scene.heartbeatMs;
+  const dueAt = Math.max(silentFrom, heardSince + returnBeats * scene.heartbeatMs);
+  const from = livesOn ? dueAt : Math.max(dueAt, scene.now + scene.heartbeatMs);
   return better.length === 0 ? null : { from, better };
 }

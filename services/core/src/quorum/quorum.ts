@@ -105,6 +105,7 @@ class Turn {
   }
 
   private absorbed(view: StoreView): void {
+    if (view.config !== this.state.view.config) this.state.nextBeatAt = this.now; // L4 (leadership.ts)
     this.state.view = view;
     this.state.storeAnsweredAt = this.now;
   }

@@ -5,6 +5,7 @@ import { stretchFor } from '../clock-error.ts';
 import type { BootMs, GroupId, MemberId } from '../names.ts';
 import { downAt } from '../node.ts';
 import type { GroupRecord, GroupReport } from '../records.ts';
+import { slowestPace } from '../time.ts';
 import { claimOf, heardHere, lastHeard, lastHeardOnPath, type Vantage } from '../vantage.ts';
 import type { StoreView } from './view.ts';
 
@@ -85,6 +86,29 @@ export function serverDownAt(scene: Scene, server: MemberId, config: GroupConfig
 export function waitMsFor(scene: Scene, server: MemberId, config: GroupConfig): number {
   const told = scene.view.renewals.get(server)?.value.waits[config.name] ?? 0;
   return Math.max(told, config.rules.waitMs);
+}
+
+/** It still acts by a longer outage: its heartbeats and renewals need not come at the new pace yet. */
+export function keepsFormerPace(scene: Scene, server: MemberId, config: GroupConfig): boolean {
+  return waitMsFor(scene, server, config) > config.rules.waitMs;
+}
+
+/** What a server that is well is never older by: its last sound, and its last renewal. */
+export interface WellPace {
+  readonly heardMs: number;
+  readonly renewedMs: number;
+}
+
+/** A server that is well has renewed within R + 2q. */
+export function wellPace(scene: Scene, server: MemberId, config: GroupConfig): WellPace {
+  const { suspectMs, renewMs, attemptMs } = config.rules;
+  const own = { heardMs: suspectMs, renewedMs: renewMs + 2 * attemptMs };
+  return keepsFormerPace(scene, server, config)
+    ? {
+        heardMs: Math.max(own.heardMs, silentHeartbeats * slowestPace.heartbeatMs),
+        renewedMs: slowestPace.renewMs + 2 * slowestPace.attemptMs,
+      }
+    : own;
 }
 
 /** The same, stretched by the rate at which its clock was seen to run. */

@@ -13,6 +13,16 @@ const unitAndName = {
 
 export const configurationStories: readonly Story[] = [
   {
+    name: 'the outage becomes much shorter in the middle of a planned move: it goes on, at the pace that everybody keeps to',
+    group: { resources: [patient('app')] },
+    text: `${begin}
+      60s    commands on a take 6s
+      60s    ann asks for a switchover
+      62s    the outage becomes 3s
+      by 75s: b serves
+      until 100s: b serves`,
+  },
+  {
     name: '27 an address is added that somebody else has: the service goes on, and is looked after',
     group: { outage: '5s' },
     text: `${begin}

@@ -136,6 +136,14 @@ export const stories: readonly Story[] = [
       80s    datagrams of a arrive
       until 120s: a serves`,
   },
+  {
+    name: '15 the owner dies, and was heard on one path a moment longer than on the other: nothing is asked of it',
+    group: { outage: '5s' },
+    text: `${begin}
+      60s    power off a
+      until 64s: no operation
+      by 68s: b serves`,
+  },
   { name: '16 the link flaps for 10 minutes', text: `${begin}\n 60s flap a 60 times\n until 700s: a serves` },
   { name: '17 one of two paths is lost', text: `${begin}\n 60s path 1 of a dies\n until 300s: a serves` },
   {
