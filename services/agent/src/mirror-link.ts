@@ -6,6 +6,7 @@
  *   R2  whatever is asked ends within its limit, whether or not there is a mirror process
  *   R3  what a mirror process said counts for `silentMs` after it went away; after `missedMs` the history is told, if there
  *       are orders, and again when it is back
+ *   R4  one that is there and says nothing is told, too: the disk of one mirror may hold up all of them
  */
 
 import type { AgentEvent, Ended, Epoch, MemberId, MirrorId, MirrorOrders } from '@holdfast/core';
@@ -27,6 +28,8 @@ export interface MirrorDrained {
 const missedMs = 10_000;
 /** A crashed process is back before that, and its copies are what they were. */
 const silentMs = 2_000;
+/** With mirrors it says something once a second (Reporting of the mirror process). */
+const quietMsMax = 10_000;
 /** What is left of a step's limit for the answer to get here. */
 const answerMs = 500;
 
@@ -36,15 +39,20 @@ export class MirrorLink {
   #ordered = false;
   #missing: NodeJS.Timeout | null = null;
   #missed = false;
+  readonly #quietMs: number;
+  #quiet: NodeJS.Timeout | null = null;
+  #isQuiet = false;
   #problems: readonly string[] = [];
   #shown = '';
 
-  /** `path`: run/mirror.sock. */
-  constructor(path: string, host: MirrorLinkHost) {
+  /** `path`: run/mirror.sock. `quietMs`: R4. */
+  constructor(path: string, host: MirrorLinkHost, quietMs = quietMsMax) {
     this.#host = host;
+    this.#quietMs = quietMs;
     this.#link = new Link(path, {
       report: (reports, problems) => {
         this.#problems = problems;
+        this.#heard(reports.length > 0);
         this.#show();
         host.dispatch({ kind: 'mirrors', reports });
       },
@@ -56,7 +64,8 @@ export class MirrorLink {
   /** What is wrong with the mirror process, in words; nothing while it has no work here. */
   problems(): readonly string[] {
     if (!this.#ordered) return [];
-    return this.#link.isConnected ? this.#problems : ['the mirror process does not answer'];
+    if (!this.#link.isConnected) return ['the mirror process does not answer'];
+    return this.#isQuiet ? [quietSays, ...this.#problems] : this.#problems;
   }
 
   order({ mirrors }: MirrorOrders): void {
@@ -92,11 +101,35 @@ export class MirrorLink {
 
   close(): void {
     if (this.#missing !== null) clearTimeout(this.#missing);
+    this.#heard(false);
     this.#link.close();
+  }
+
+  /** R4. `goes`: it will say something again. */
+  #heard(goes: boolean): void {
+    if (this.#quiet !== null) clearTimeout(this.#quiet);
+    this.#quiet = null;
+    // Two halves: after a pause of this process the first may end before what came meanwhile is read.
+    if (goes) this.#later(() => this.#later(() => this.#tellQuiet()));
+    if (!this.#isQuiet) return;
+    this.#isQuiet = false;
+    this.#host.note(null, 'mirror-process', 'the mirror process answers again');
+  }
+
+  #later(then: () => void): void {
+    this.#quiet = setTimeout(then, this.#quietMs / 2);
+  }
+
+  #tellQuiet(): void {
+    this.#isQuiet = true;
+    this.#host.note(null, 'mirror-process', quietSays);
+    this.#show();
   }
 
   /** R3. */
   #connected(yes: boolean): void {
+    // One that went away is missed instead.
+    if (!yes) this.#heard(false);
     this.#show();
     if (yes) {
       if (this.#missing !== null) clearTimeout(this.#missing);
@@ -131,6 +164,9 @@ export class MirrorLink {
     this.#host.note(null, 'mirror-process', says);
   }
 }
+
+const quietSays =
+  'the mirror process says nothing any more: a disk that it works on may not answer, and all mirrors of this member wait for it';
 
 const limitOf = (limitMs: number): number => Math.max(answerMs, limitMs - answerMs);
 

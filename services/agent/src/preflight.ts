@@ -221,7 +221,8 @@ export class Preflight {
   }
 
   #mirrorProblems(): Problem[] {
-    const fix = 'look at run/mirror.log; `holdfast run` starts it again';
+    const fix =
+      'look at run/mirror.log, and at the disks of its mirrors; `holdfast run` starts a process that ended again';
     return (this.#parts.mirrors?.problems() ?? []).map((says) => this.#problem('mirror', says, fix));
   }
 

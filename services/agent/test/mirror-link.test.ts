@@ -60,12 +60,18 @@ beforeEach(async () => {
   for (const list of [asked, events, notes, told]) list.length = 0;
   answer = done;
   await startProcess();
-  link = new MirrorLink(join(dir, 'mirror.sock'), {
-    dispatch: (event) => events.push(event),
-    note: (_group, _what, reason) => notes.push(reason),
-    problemsChanged: () => told.push(link.problems().join()),
-  });
+  link = linked();
 });
+const linked = (quietMs?: number) =>
+  new MirrorLink(
+    join(dir, 'mirror.sock'),
+    {
+      dispatch: (event) => events.push(event),
+      note: (_group, _what, reason) => notes.push(reason),
+      problemsChanged: () => told.push(link.problems().join()),
+    },
+    quietMs,
+  );
 afterEach(async () => {
   link.close();
   await endProcess();
@@ -125,6 +131,16 @@ const orders: MirrorOrders = {
 const ordersHeard = () => asked.filter((request) => request.type === 'orders');
 const connected = () => until('it is connected', () => ordersHeard().length > 0);
 
+const report = {
+  kind: 'source' as const,
+  mirror: 'd3/data',
+  epoch: 7n,
+  sequence: 3,
+  says: '',
+  export: 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.sock',
+  targets: [],
+};
+
 describe('the link to the mirror process', () => {
   it('carries the orders whole, and says them again to the next process', async () => {
     link.order(orders);
@@ -137,15 +153,6 @@ describe('the link to the mirror process', () => {
   });
 
   it('makes an event of each report', async () => {
-    const report = {
-      kind: 'source' as const,
-      mirror: 'd3/data',
-      epoch: 7n,
-      sequence: 3,
-      says: '',
-      export: 'nbd+unix:///disk?socket=/var/lib/holdfast/run/nbd-d3.disk.sock',
-      targets: [],
-    };
     answer = () => ({ type: 'report', reports: [report], problems: ['port 7445 is in use'] });
     link.order(orders);
     await until('the event', () => events.length > 0);
@@ -163,6 +170,31 @@ describe('the link to the mirror process', () => {
     await endProcess();
     await until('it is away', () => told.length > 2);
     expect(told).toEqual([away, '', away]);
+  });
+
+  it('tells of one that is there and says nothing any more, until it does', async () => {
+    link.close();
+    link = linked(60);
+    const reports = { type: 'report' as const, reports: [report], problems: [] };
+    answer = () => reports;
+    link.order(orders);
+    await until('it is told', () => notes.length > 0);
+    expect(link.problems()).toEqual([expect.stringContaining('says nothing any more: a disk')]);
+    expect(notes).toEqual(link.problems());
+    for (const client of clients) client.write(mirrorLine(reports));
+    await until('it is back', () => told.at(-1) === '');
+    expect(notes[1]).toBe('the mirror process answers again');
+    expect(told.slice(-2)).toEqual([notes[0], '']);
+  });
+
+  it('tells nothing of one that has no mirror to tell of', async () => {
+    link.close();
+    link = linked(20);
+    answer = () => ({ type: 'report', reports: [], problems: [] });
+    link.order(orders);
+    await until('it has told', () => events.length > 0);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(notes).toEqual([]);
   });
 
   it('opens all mirrors of a group or says which failed', async () => {
