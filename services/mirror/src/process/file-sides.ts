@@ -23,6 +23,7 @@ import { Tree } from '../os/tree.ts';
 import { isOfDivergence, runDivergence } from './divergence-runs.ts';
 import { folderOf } from './seat.ts';
 import {
+  failed,
   refused,
   type Answered,
   type Opened,
@@ -178,19 +179,18 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     return open(new SourceRoleSide(name, made, lines, { self, kept: store, disk, closed }));
   };
 
-  const confirm = async (order: FilesOrder): Promise<Answered> => {
+  /** One piece of work on what a mirror has on record here, while no role of it is open. */
+  const atRest = async <T>(
+    order: FilesOrder,
+    work: (parts: Pick<SourceParts, 'catalog' | 'tree'>) => Promise<T>,
+  ): Promise<T | ReturnType<typeof failed>> => {
     const place = placeOf(order);
-    if (place.kind === 'failed') return { kind: 'failed', as: 'failed', says: place.says };
+    if (place.kind === 'failed') return failed(place.says);
     const parts = openParts(place.side, () => storeOf(order, place.side.dir));
-    if (parts.kind === 'failed') return { kind: 'failed', as: 'failed', says: parts.says };
+    if (parts.kind === 'failed') return failed(parts.says);
     const { catalog, blocks, tree } = parts.side;
     try {
-      if ((await rootRefused(tree, catalog, order.mirror)) === null)
-        return { kind: 'failed', as: 'failed', says: `${self} does not work on ${order.mirror} now` };
-      noteRoot(tree, catalog);
-      // Whatever a target has there now, it is no copy; what it wrote as an owner stays its own (R3 of records.ts).
-      if (order.role.kind === 'target') new Records(catalog, tree, () => true).distrust();
-      return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
+      return await work({ catalog, tree });
     } catch (error) {
       return refused(error);
     } finally {
@@ -200,24 +200,24 @@ export function fileSides({ directory, log, door }: SidesPorts): Sides<FilesData
     }
   };
 
+  const confirm = (order: FilesOrder): Promise<Answered> =>
+    atRest<Answered>(order, async ({ catalog, tree }) => {
+      if ((await rootRefused(tree, catalog, order.mirror)) === null)
+        return failed(`${self} does not work on ${order.mirror} now`);
+      noteRoot(tree, catalog);
+      // Whatever a target has there now, it is no copy; what it wrote as an owner stays its own (R3 of records.ts).
+      if (order.role.kind === 'target') new Records(catalog, tree, () => true).distrust();
+      return { kind: 'done', says: `${order.mirror} goes on with ${order.dataset.root} on ${self} as it is` };
+    });
+
   /** What is changed at a source meanwhile, the next scan finds. */
   const forget = async (order: FilesOrder): Promise<string> => {
     if (order.role.kind === 'source' || !hasCatalog(order, path)) return '';
-    const place = placeOf(order);
-    if (place.kind === 'failed') return place.says;
-    const parts = openParts(place.side, () => storeOf(order, place.side.dir));
-    if (parts.kind === 'failed') return parts.says;
-    const { catalog, blocks, tree } = parts.side;
-    try {
+    const answered = await atRest(order, ({ catalog, tree }) => {
       new Records(catalog, tree, () => true).distrust();
-      return '';
-    } catch (error) {
-      return refused(error).says;
-    } finally {
-      await blocks.close();
-      await catalog.close();
-      tree.close();
-    }
+      return Promise.resolve(null);
+    });
+    return answered?.says ?? '';
   };
 
   return {
